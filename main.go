@@ -1,0 +1,4 @@
+// Command ecospa trains transformers and makes them smaller while they train.
+package main
+
+func main() {}

@@ -1,0 +1,227 @@
+package param
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+)
+
+// Keep lists the units of one dimension that stay, ascending. It has one list
+// for each index of the dimension's Per (the index before the cut; lists of an
+// index that is itself cut are ignored), or a single list when Per is "".
+// Lists of one dimension have equal lengths, so that every matrix stays rectangular.
+type Keep [][]int
+
+// Cut says which units stay, by dimension name. Dimensions it does not name stay whole.
+type Cut map[string]Keep
+
+// ErrCut is returned when a Cut does not fit the Set it is applied to.
+var ErrCut = errors.New("param: cut does not fit")
+
+// Check reports whether the cut fits the set: known dimensions, ascending
+// units in range, equal lengths, nothing emptied.
+func (s *Set) Check(c Cut) error {
+	for name, keep := range c {
+		d, ok := s.dims[name]
+		if !ok {
+			return fmt.Errorf("%w: no dimension %q", ErrCut, name)
+		}
+		lists := 1
+		alive := map[int]bool{0: true}
+		if d.Per != "" {
+			lists = s.dims[d.Per].Size
+			alive = s.alive(c, d.Per)
+		}
+		if len(keep) != lists {
+			return fmt.Errorf("%w: dimension %q has %d lists, expected %d", ErrCut, name, len(keep), lists)
+		}
+		size := -1
+		for g, l := range keep {
+			if !alive[g] {
+				continue
+			}
+			if size < 0 {
+				size = len(l)
+			}
+			if len(l) == 0 || len(l) != size {
+				return fmt.Errorf("%w: dimension %q keeps %d units in list %d and %d in another; expected equal and at least one", ErrCut, name, len(l), g, size)
+			}
+			for i, u := range l {
+				if u < 0 || u >= d.Size || i > 0 && u <= l[i-1] {
+					return fmt.Errorf("%w: dimension %q list %d: unit %d is out of order or not below %d", ErrCut, name, g, u, d.Size)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// alive is the set of indices of dim that stay.
+func (s *Set) alive(c Cut, dim string) map[int]bool {
+	m := map[int]bool{}
+	if k, ok := c[dim]; ok && len(k) > 0 {
+		for _, u := range k[0] {
+			m[u] = true
+		}
+		return m
+	}
+	for i := 0; i < s.dims[dim].Size; i++ {
+		m[i] = true
+	}
+	return m
+}
+
+// run is a stretch of elements that moves together.
+type run struct{ dst, src, n int }
+
+// Shrink applies the cut to the weights and to every slab given (gradients,
+// moments), in place, one forward sweep over each, then releases the freed
+// tails. Nothing is changed when it returns an error.
+//
+// Views of parameters and blocks taken before are dead after it.
+func (s *Set) Shrink(c Cut, slabs ...*Slab) error {
+	if err := s.Check(c); err != nil {
+		return err
+	}
+	if s.Weights != nil {
+		slabs = append([]*Slab{s.Weights}, slabs...)
+	}
+	for _, sl := range slabs {
+		if len(sl.Data) != s.length {
+			return fmt.Errorf("%w: a slab has %d elements, the weights %d", ErrCut, len(sl.Data), s.length)
+		}
+	}
+	// Sources in the old layout, destinations in the new one.
+	src := make(map[*Param][]run, len(s.Params))
+	for _, p := range s.Params {
+		src[p] = p.runs(c)
+	}
+	s.resize(c)
+	if err := s.place(); err != nil {
+		return err
+	}
+	var moves []run
+	for _, p := range s.Params {
+		at := p.Offset
+		for _, r := range src[p] {
+			moves = append(moves, run{at, r.src, r.n})
+			at += r.n
+		}
+	}
+	sort.Slice(moves, func(i, j int) bool { return moves[i].dst < moves[j].dst })
+	for _, sl := range slabs {
+		end := 0
+		for _, m := range moves {
+			clear(sl.Data[end:m.dst]) // padding stays zero
+			copy(sl.Data[m.dst:m.dst+m.n], sl.Data[m.src:m.src+m.n])
+			end = m.dst + m.n
+		}
+		sl.Truncate(s.length)
+	}
+	return nil
+}
+
+// resize gives the dimensions their sizes after the cut, and tracked ones their origins.
+func (s *Set) resize(c Cut) {
+	for name := range s.origin {
+		d := s.dims[name]
+		keep, cutHere := c[name]
+		var of [][]int
+		alive := map[int]bool{0: true}
+		if d.Per != "" {
+			alive = s.alive(c, d.Per)
+		}
+		for g, l := range s.origin[name] {
+			if !alive[g] {
+				continue
+			}
+			if !cutHere {
+				of = append(of, l)
+				continue
+			}
+			kept := make([]int, len(keep[g]))
+			for i, u := range keep[g] {
+				kept[i] = l[u]
+			}
+			of = append(of, kept)
+		}
+		s.origin[name] = of
+	}
+	// Sizes change only after every origin has been read in the old ones.
+	sizes := map[string]int{}
+	for name, keep := range c {
+		alive := map[int]bool{0: true}
+		if per := s.dims[name].Per; per != "" {
+			alive = s.alive(c, per)
+		}
+		for g, l := range keep {
+			if alive[g] {
+				sizes[name] = len(l)
+				break
+			}
+		}
+	}
+	for name, n := range sizes {
+		d := s.dims[name]
+		d.Size = n
+		s.dims[name] = d
+	}
+	for _, p := range s.Params {
+		for i, d := range p.Dims {
+			if d.Name != "" {
+				p.Dims[i].Size = s.dims[d.Name].Size
+			}
+		}
+	}
+}
+
+// runs lists the stretches of p that the cut keeps, in order, in the old layout.
+func (p *Param) runs(c Cut) []run {
+	var out []run
+	index := make([]int, len(p.Dims))
+	var walk func(dim, base, stride int)
+	walk = func(dim, base, stride int) {
+		if dim == len(p.Dims) || !p.cutFrom(dim, c) {
+			if k := len(out); k > 0 && out[k-1].src+out[k-1].n == base {
+				out[k-1].n += stride
+			} else {
+				out = append(out, run{src: base, n: stride})
+			}
+			return
+		}
+		d := p.Dims[dim]
+		inner := stride / d.Size
+		each := func(u int) {
+			index[dim] = u
+			walk(dim+1, base+u*inner, inner)
+		}
+		keep, ok := c[d.Name]
+		if !ok || d.Name == "" {
+			for u := 0; u < d.Size; u++ {
+				each(u)
+			}
+			return
+		}
+		list := 0
+		for i := 0; d.Per != "" && i < dim; i++ {
+			if p.Dims[i].Name == d.Per {
+				list = index[i]
+			}
+		}
+		for _, u := range keep[list] {
+			each(u)
+		}
+	}
+	walk(0, p.Offset, p.Size())
+	return out
+}
+
+// cutFrom reports whether the cut names dimension dim of p or a later one.
+func (p *Param) cutFrom(dim int, c Cut) bool {
+	for _, d := range p.Dims[dim:] {
+		if _, ok := c[d.Name]; ok && d.Name != "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,34 @@
+package param
+
+// Slab is a run of float32 that lives outside the Go heap where the system
+// allows, so that the collector never scans or moves it and so that a freed
+// tail goes back to the operating system at once. Pages are touched (and
+// become resident) on first use. A Slab is not safe for concurrent Truncate.
+type Slab struct {
+	Data []float32
+	mem  mapping
+}
+
+// NewSlab makes a zeroed slab of n elements.
+func NewSlab(n int) *Slab {
+	s := &Slab{}
+	s.mem = mapMemory(4 * n)
+	s.Data = s.mem.floats(n)
+	return s
+}
+
+// Truncate shortens the slab to n elements and gives whole freed pages back
+// to the operating system. It panics when n is larger than the slab.
+func (s *Slab) Truncate(n int) {
+	if n > len(s.Data) {
+		panic("param: Truncate cannot lengthen a slab")
+	}
+	s.Data = s.Data[:n:n]
+	s.mem.release(4 * n)
+}
+
+// Close gives all of the memory back. The slab is empty after it.
+func (s *Slab) Close() {
+	s.Data = nil
+	s.mem.release(0)
+}
