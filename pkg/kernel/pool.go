@@ -17,6 +17,9 @@ type Pool struct {
 	job    job
 	chunks int64
 	next   atomic.Int64
+
+	lanes        []lane // one for each worker
+	packA, packB []float32
 }
 
 // job is a kernel's inner part with its arguments bound.
@@ -27,7 +30,7 @@ func NewPool(n int) *Pool {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{threads: n, wake: make([]chan struct{}, n-1)}
+	p := &Pool{threads: n, wake: make([]chan struct{}, n-1), lanes: make([]lane, n)}
 	for i := range p.wake {
 		p.wake[i] = make(chan struct{}, 1)
 		go p.work(i+1, p.wake[i])

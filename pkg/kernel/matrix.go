@@ -1,0 +1,91 @@
+package kernel
+
+// Matrix is a row-major view of Rows x Cols float32 values: element (i, j) is
+// Data[i*Stride+j]. Stride is at least Cols, so a Matrix may be a column range
+// of a wider one. The last row need not be followed by padding.
+type Matrix struct {
+	Data               []float32
+	Rows, Cols, Stride int
+}
+
+// Mat views rows x cols contiguous values, so that its stride is cols.
+func Mat(data []float32, rows, cols int) Matrix {
+	return Matrix{Data: data, Rows: rows, Cols: cols, Stride: cols}
+}
+
+// Product says how MatMul multiplies; its zero value is C = A·B in float32.
+type Product struct {
+	TransA, TransB bool      // op(X) = Xᵀ instead of X
+	Accumulate     bool      // add to what C holds instead of overwriting it
+	Bias           []float32 // nil, or C.Cols values added to every row
+	Residual       []float32 // nil, or values laid out as C (same stride) that are added
+	BF16           bool      // round A and B to bfloat16 (nearest even); sums stay float32
+}
+
+const (
+	badMatrix   = "kernel: matrix shape does not fit its data"
+	badProduct  = "kernel: matrix product of unequal inner lengths"
+	badBias     = "kernel: bias length is not the number of columns"
+	badResidual = "kernel: residual is shorter than the matrix"
+)
+
+// extent is how many values of Data a view touches.
+func (m Matrix) extent() int {
+	if m.Rows == 0 || m.Cols == 0 {
+		return 0
+	}
+	return (m.Rows-1)*m.Stride + m.Cols
+}
+
+func (m Matrix) check() {
+	if m.Rows < 0 || m.Cols < 0 || m.Rows > 1 && m.Stride < m.Cols || len(m.Data) < m.extent() {
+		panic(badMatrix)
+	}
+}
+
+// dims checks a product and returns its sizes: C is m x n, the inner length k.
+func (o *Product) dims(c, a, b Matrix) (m, n, k int) {
+	c.check()
+	a.check()
+	b.check()
+	am, ak := a.Rows, a.Cols
+	if o.TransA {
+		am, ak = ak, am
+	}
+	bk, bn := b.Rows, b.Cols
+	if o.TransB {
+		bk, bn = bn, bk
+	}
+	if am != c.Rows || bn != c.Cols || ak != bk {
+		panic(badProduct)
+	}
+	if o.Bias != nil && len(o.Bias) != c.Cols {
+		panic(badBias)
+	}
+	if o.Residual != nil && len(o.Residual) < c.extent() {
+		panic(badResidual)
+	}
+	return am, bn, ak
+}
+
+// side is one factor of a product with its transposition resolved: element
+// (i, k), i the index along C and k the summed one, is data[i*free+k*inner].
+// One of the two strides is 1.
+type side struct {
+	data        []float32
+	free, inner int
+}
+
+func leftSide(a Matrix, trans bool) side {
+	if trans {
+		return side{a.Data, 1, a.Stride}
+	}
+	return side{a.Data, a.Stride, 1}
+}
+
+func rightSide(b Matrix, trans bool) side {
+	if trans {
+		return side{b.Data, b.Stride, 1}
+	}
+	return side{b.Data, 1, b.Stride}
+}

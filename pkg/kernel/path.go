@@ -1,0 +1,53 @@
+package kernel
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A path is one way to do the arithmetic: the instruction set that the inner
+// kernels are written for. It is chosen when the program starts, the fastest
+// that the CPU supports, and may be forced by UsePath.
+type path struct {
+	name   string
+	mr, nr int // rows and columns of a register tile
+	kc     int // inner length of packed panels
+	tile   func(t *tile)
+	pack   func(dst []float32, s side, lo, n, w, k0, k int)
+	bf16   bool // has bfloat16 dot-product instructions
+}
+
+// paths are those that this CPU can run, slowest first.
+var paths = append([]*path{portablePath}, nativePaths()...)
+
+var current = paths[len(paths)-1]
+
+// Paths names the paths that this CPU can run, slowest first: "portable", then
+// "avx2" and "avx512" where they exist.
+func Paths() []string {
+	names := make([]string, len(paths))
+	for i, q := range paths {
+		names[i] = q.name
+	}
+	return names
+}
+
+// UsePath forces the path of all later operations. It must not be called while
+// one runs. An unknown name, or one that this CPU cannot run, is an error that
+// lists the possible ones.
+func UsePath(name string) error {
+	for _, q := range paths {
+		if q.name == name {
+			current = q
+			return nil
+		}
+	}
+	return fmt.Errorf("kernel: no CPU path %q on this machine, want one of %s", name, strings.Join(Paths(), ", "))
+}
+
+// CurrentPath names the path in use.
+func CurrentPath() string { return current.name }
+
+// HasBF16 reports whether the path in use multiplies bfloat16 in hardware;
+// otherwise bfloat16 products are emulated, with the same results to rounding.
+func HasBF16() bool { return current.bf16 }

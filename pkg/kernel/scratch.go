@@ -1,0 +1,38 @@
+package kernel
+
+import "unsafe"
+
+// lane is what one worker keeps between operations.
+type lane struct {
+	user []float32 // handed out by Scratch
+	pack []float32 // packed panels of a tile product
+	tile tile
+	_    [64]byte // keeps neighbours off one cache line
+}
+
+// Scratch returns n values that only this worker uses until its chunk ends; it
+// is 64-byte aligned and holds whatever the last user left. The buffer grows to
+// the largest n asked for and is kept, so the steady state allocates nothing.
+func (p *Pool) Scratch(worker, n int) []float32 {
+	return grow(&p.lanes[worker].user, n)
+}
+
+// grow returns buf's first n values, replacing it by a larger aligned buffer
+// when it is too short.
+func grow(buf *[]float32, n int) []float32 {
+	if len(*buf) < n {
+		*buf = aligned(n + n/4)
+	}
+	return (*buf)[:n]
+}
+
+// aligned allocates n values that start on a cache line.
+func aligned(n int) []float32 {
+	const line = 16 // values
+	s := make([]float32, n+line-1)
+	off := 0
+	if r := int(uintptr(unsafe.Pointer(&s[0])) / 4 % line); r != 0 {
+		off = line - r
+	}
+	return s[off : off+n : off+n]
+}

@@ -1,0 +1,77 @@
+package kernel
+
+// tile is one register tile of a product: rows x cols of C, computed as
+//
+//	C = init + bias + sum over k of A[i,k]·B[k,j]
+//
+// from packed panels, A[i,k] = a[k*mr+i] and B[k,j] = b[k*nr+j], padded with
+// zeros to the path's mr and nr. Rows of C and init are cs and is values apart.
+type tile struct {
+	a, b       []float32
+	c          []float32
+	init       []float32 // nil means zeros; may be c
+	bias       []float32 // nil means zeros
+	k          int
+	cs, is     int
+	rows, cols int
+}
+
+var portablePath = &path{name: "portable", mr: 4, nr: 4, kc: 256, tile: tilePortable, pack: packPortable}
+
+// tilePortable is the 4 x 4 register tile in plain Go. It makes two passes of
+// two rows each: eight sums are what the compiler keeps in registers.
+func tilePortable(t *tile) {
+	var sum [16]float32
+	for i := 0; i < min(t.rows, 4); i += 2 {
+		var s0, s1, s2, s3, s4, s5, s6, s7 float32
+		for a, b := t.a[:4*t.k], t.b[:4*t.k]; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
+			a0, a1 := a[i&3], a[(i+1)&3]
+			b0, b1, b2, b3 := b[0], b[1], b[2], b[3]
+			s0 += a0 * b0
+			s1 += a0 * b1
+			s2 += a0 * b2
+			s3 += a0 * b3
+			s4 += a1 * b0
+			s5 += a1 * b1
+			s6 += a1 * b2
+			s7 += a1 * b3
+		}
+		*(*[8]float32)(sum[4*i:]) = [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
+	}
+	for i := range t.rows {
+		c, s := t.c[i*t.cs:][:t.cols], sum[4*i:][:t.cols]
+		if t.init != nil {
+			for j, v := range t.init[i*t.is:][:t.cols] {
+				s[j] += v
+			}
+		}
+		if t.bias != nil {
+			for j, v := range t.bias[:t.cols] {
+				s[j] += v
+			}
+		}
+		copy(c, s)
+	}
+}
+
+// packPortable packs n values of the free index from lo, k inner values from
+// k0, as one panel of width w: dst[kk*w+i] = s(lo+i, k0+kk), zero for i >= n.
+func packPortable(dst []float32, s side, lo, n, w, k0, k int) {
+	dst = dst[:w*k]
+	src := s.data[lo*s.free+k0*s.inner:]
+	if n < w {
+		clear(dst)
+	}
+	if s.free == 1 {
+		for kk := range k {
+			copy(dst[kk*w:][:n], src[kk*s.inner:])
+		}
+		return
+	}
+	for i := range n {
+		row := src[i*s.free:][:k]
+		for kk, v := range row {
+			dst[kk*w+i] = v
+		}
+	}
+}
