@@ -21,7 +21,10 @@ type Param struct {
 func (p *Param) Data() []float32 { return p.In(p.set.Weights) }
 
 // In is the parameter's part of a slab parallel to the weights.
-func (p *Param) In(s *Slab) []float32 { n := p.Size(); return s.Data[p.Offset : p.Offset+n : p.Offset+n] }
+func (p *Param) In(s *Slab) []float32 {
+	n := p.Size()
+	return s.Data[p.Offset : p.Offset+n : p.Offset+n]
+}
 
 // Block is a run of adjacent parameters that multiplies as one matrix.
 type Block struct {

@@ -2,7 +2,6 @@
 
 package param
 
-
 // mapping is ordinary Go memory where the project has no mapping of its own.
 // A shortened slab keeps its memory until it is copied or closed.
 type mapping struct{ data []float32 }
@@ -16,4 +15,3 @@ func (m *mapping) release(n int) {
 		m.data = nil
 	}
 }
-
