@@ -1,0 +1,31 @@
+package kernel
+
+// elementGrain is how many elements make a chunk of an elementwise operation
+// worth waking a worker for.
+const elementGrain = 8192
+
+type addArgs struct {
+	y, a, b []float32
+	chunks  int
+}
+
+var addLoop = newLoop(func(a *addArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(len(a.y), a.chunks, chunk)
+	addRow(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi])
+})
+
+// Add computes y = a + b over len(y) elements; y may be a or b. It is its own
+// backward pass: both gradients are dy.
+func Add(p *Pool, y, a, b []float32) {
+	needs(len(y), a, b)
+	n := p.pieces(len(y), elementGrain)
+	addLoop.run(p, n, addArgs{y, a, b, n})
+}
+
+// addRow is y = a + b for slices of one length.
+func addRow(y, a, b []float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	for i := range y {
+		y[i] = a[i] + b[i]
+	}
+}

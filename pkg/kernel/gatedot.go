@@ -1,0 +1,51 @@
+package kernel
+
+type gateArgs struct {
+	r, x, dx              []float32
+	b, t, stride, col0, u int
+	width, chunks         int
+}
+
+var gateLoop = newLoop(func(a *gateArgs, p *Pool, worker, chunk int) {
+	b := chunk / a.chunks
+	lo, hi := span(a.u, a.chunks, chunk%a.chunks)
+	r := a.r[b*a.u+lo : b*a.u+hi]
+	clear(r)
+	for t := range a.t {
+		at := (b*a.t+t)*a.stride + a.col0 + lo*a.width
+		n := len(r) * a.width
+		gateRow(r, a.x[at:][:n], a.dx[at:][:n], a.width)
+	}
+})
+
+// GateDot is the gradient of a gate on each unit, for each sequence:
+//
+//	r[b,u] = sum over t and w of x[b,t,c]·dx[b,t,c],  c = col0 + u·width + w
+//
+// x and dx are [B·T, stride]; r [B, U] is overwritten. width is the number of
+// adjacent columns of a unit: 1, or 2 for a rotation pair.
+func GateDot(p *Pool, r, x, dx []float32, B, T, stride, col0, U, width int) {
+	if col0 < 0 || col0+U*width > stride {
+		panic(badShape)
+	}
+	need(r, B*U)
+	needs(B*T*stride, x, dx)
+	c := p.columns(U * width)
+	gateLoop.run(p, B*c, gateArgs{r, x, dx, B, T, stride, col0, U, width, c})
+}
+
+func gateRow(r, x, dx []float32, width int) {
+	if width == 1 {
+		for i, v := range x {
+			r[i] += v * dx[i]
+		}
+		return
+	}
+	for u := range r {
+		var s float32
+		for w := u * width; w < (u+1)*width; w++ {
+			s += x[w] * dx[w]
+		}
+		r[u] += s
+	}
+}

@@ -1,0 +1,115 @@
+package kernel
+
+import "math"
+
+type layerNormArgs struct {
+	y, mean, rstd, x, gain, bias, dy []float32
+	n, e                             int
+	eps                              float32
+	chunks                           int
+}
+
+var layerNormLoop = newLoop(func(a *layerNormArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(a.n, a.chunks, chunk)
+	for n := lo; n < hi; n++ {
+		a.mean[n], a.rstd[n] = layerNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.bias, a.eps)
+	}
+})
+
+// LayerNormForward computes y = (x - mean)·rstd·gain + bias over each row, with
+// mean = sum(x)/E and rstd = 1/sqrt(sum((x-mean)²)/E + eps), both of which it
+// keeps for the backward pass. y and x are [N, E], mean and rstd [N], gain and
+// bias [E]; bias may be nil, which means zeros; y may be x where no backward
+// pass follows. Source: Ba, Kiros, Hinton, https://arxiv.org/abs/1607.06450.
+func LayerNormForward(p *Pool, y, mean, rstd, x, gain, bias []float32, N, E int, eps float32) {
+	needs(N*E, y, x)
+	needs(N, mean, rstd)
+	need(gain, E)
+	if bias != nil {
+		need(bias, E)
+	}
+	c := p.pieces(N, elementGrain/max(1, E))
+	layerNormLoop.run(p, c, layerNormArgs{y: y, mean: mean, rstd: rstd, x: x, gain: gain, bias: bias, n: N, e: E, eps: eps, chunks: c})
+}
+
+func layerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v)
+	}
+	mean = float32(sum / float64(len(x)))
+	var sq float64
+	for _, v := range x {
+		d := float64(v - mean)
+		sq += d * d
+	}
+	rstd = float32(1 / math.Sqrt(sq/float64(len(x))+float64(eps)))
+	for i, v := range x {
+		y[i] = (v - mean) * rstd * gain[i]
+	}
+	if bias != nil {
+		addRow(y, y, bias[:len(y)])
+	}
+	return mean, rstd
+}
+
+var layerNormBackLoop = newLoop(func(a *layerNormArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(a.n, a.chunks, chunk)
+	for n := lo; n < hi; n++ {
+		layerNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.mean[n], a.rstd[n])
+	}
+})
+
+// LayerNormBackward overwrites dx with the gradient of x: with h = (x-mean)·rstd
+// and g = dy·gain, dx = rstd·(g - avg(g) - h·avg(g·h)). dx may be dy.
+// dx, dy and x are [N, E], gain is [E], mean and rstd are the forward pass's.
+func LayerNormBackward(p *Pool, dx, dy, x, gain, mean, rstd []float32, N, E int) {
+	needs(N*E, dx, dy, x)
+	needs(N, mean, rstd)
+	need(gain, E)
+	c := p.pieces(N, elementGrain/max(1, E))
+	layerNormBackLoop.run(p, c, layerNormArgs{y: dx, dy: dy, x: x, gain: gain, mean: mean, rstd: rstd, n: N, e: E, chunks: c})
+}
+
+func layerNormBackRow(dx, dy, x, gain []float32, mean, rstd float32) {
+	var sg, sgh float64
+	for i, v := range dy {
+		g := v * gain[i]
+		sg += float64(g)
+		sgh += float64(g * ((x[i] - mean) * rstd))
+	}
+	ag, agh := float32(sg/float64(len(x))), float32(sgh/float64(len(x)))
+	for i, v := range dy {
+		dx[i] = rstd * (v*gain[i] - ag - (x[i]-mean)*rstd*agh)
+	}
+}
+
+var layerNormGradLoop = newLoop(func(a *layerNormArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(a.e, a.chunks, chunk)
+	dgain := a.gain[lo:hi]
+	for n := range a.n {
+		dy, x := a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi]
+		mean, rstd := a.mean[n], a.rstd[n]
+		for i, v := range dy {
+			dgain[i] += v * ((x[i] - mean) * rstd)
+		}
+		if a.bias != nil {
+			d := a.bias[lo:hi]
+			addRow(d, d, dy)
+		}
+	}
+})
+
+// LayerNormGrad accumulates the parameters' gradients: dgain += sum over rows of
+// dy·(x-mean)·rstd and dbias += sum of dy. dgain and dbias are [E]; dbias may be
+// nil.
+func LayerNormGrad(p *Pool, dgain, dbias, dy, x, mean, rstd []float32, N, E int) {
+	need(dgain, E)
+	if dbias != nil {
+		need(dbias, E)
+	}
+	needs(N*E, dy, x)
+	needs(N, mean, rstd)
+	c := p.columns(E)
+	layerNormGradLoop.run(p, c, layerNormArgs{gain: dgain, bias: dbias, dy: dy, x: x, mean: mean, rstd: rstd, n: N, e: E, chunks: c})
+}

@@ -1,0 +1,93 @@
+package kernel
+
+import "math"
+
+type rmsNormArgs struct {
+	y, rstd, x, gain, dy []float32
+	n, e                 int
+	eps                  float32
+	chunks               int
+}
+
+var rmsNormLoop = newLoop(func(a *rmsNormArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(a.n, a.chunks, chunk)
+	for n := lo; n < hi; n++ {
+		a.rstd[n] = rmsNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.eps)
+	}
+})
+
+// RMSNormForward computes y = x·rstd·gain over each row, rstd = 1/sqrt(sum(x²)/E
+// + eps), which it keeps for the backward pass. y and x are [N, E], rstd [N],
+// gain [E]. Source: Zhang, Sennrich, https://arxiv.org/abs/1910.07467.
+func RMSNormForward(p *Pool, y, rstd, x, gain []float32, N, E int, eps float32) {
+	needs(N*E, y, x)
+	need(rstd, N)
+	need(gain, E)
+	c := p.pieces(N, elementGrain/max(1, E))
+	rmsNormLoop.run(p, c, rmsNormArgs{y: y, rstd: rstd, x: x, gain: gain, n: N, e: E, eps: eps, chunks: c})
+}
+
+func rmsNormRow(y, x, gain []float32, eps float32) (rstd float32) {
+	var sq float64
+	for _, v := range x {
+		sq += float64(v) * float64(v)
+	}
+	rstd = float32(1 / math.Sqrt(sq/float64(len(x))+float64(eps)))
+	for i, v := range x {
+		y[i] = v * rstd * gain[i]
+	}
+	return rstd
+}
+
+var rmsNormBackLoop = newLoop(func(a *rmsNormArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(a.n, a.chunks, chunk)
+	for n := lo; n < hi; n++ {
+		rmsNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.rstd[n])
+	}
+})
+
+// RMSNormBackward overwrites dx with the gradient of x: with h = x·rstd and
+// g = dy·gain, dx = rstd·(g - h·avg(g·h)). dx may be dy. dx, dy and x are [N, E],
+// gain is [E], rstd is the forward pass's.
+func RMSNormBackward(p *Pool, dx, dy, x, gain, rstd []float32, N, E int) {
+	needs(N*E, dx, dy, x)
+	need(rstd, N)
+	need(gain, E)
+	c := p.pieces(N, elementGrain/max(1, E))
+	rmsNormBackLoop.run(p, c, rmsNormArgs{y: dx, dy: dy, x: x, gain: gain, rstd: rstd, n: N, e: E, chunks: c})
+}
+
+func rmsNormBackRow(dx, dy, x, gain []float32, rstd float32) {
+	var s float64
+	for i, v := range dy {
+		s += float64(v * gain[i] * x[i])
+	}
+	k := float32(s/float64(len(x))) * rstd * rstd
+	for i, v := range dy {
+		dx[i] = rstd * (v*gain[i] - x[i]*k)
+	}
+}
+
+var rmsNormGradLoop = newLoop(func(a *rmsNormArgs, p *Pool, worker, chunk int) {
+	lo, hi := span(a.e, a.chunks, chunk)
+	dgain := a.gain[lo:hi]
+	for n := range a.n {
+		rmsNormGradRow(dgain, a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi], a.rstd[n])
+	}
+})
+
+// RMSNormGrad accumulates the gain's gradient: dgain += sum over rows of
+// dy·x·rstd. dgain is [E], dy and x are [N, E], rstd is the forward pass's.
+func RMSNormGrad(p *Pool, dgain, dy, x, rstd []float32, N, E int) {
+	need(dgain, E)
+	needs(N*E, dy, x)
+	need(rstd, N)
+	c := p.columns(E)
+	rmsNormGradLoop.run(p, c, rmsNormArgs{gain: dgain, dy: dy, x: x, rstd: rstd, n: N, e: E, chunks: c})
+}
+
+func rmsNormGradRow(dgain, dy, x []float32, rstd float32) {
+	for i, v := range dy {
+		dgain[i] += v * x[i] * rstd
+	}
+}
