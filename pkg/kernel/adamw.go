@@ -28,7 +28,7 @@ type adamwConst struct {
 	clear                 bool
 }
 
-var adamwLoop = newLoop(func(a *adamwArgs, p *Pool, worker, chunk int) {
+var adamwLoop = newLoop(func(a *adamwArgs, worker, chunk int) {
 	lo, hi := span(len(a.w), a.chunks, chunk)
 	adamwRow(a.w[lo:hi], a.g[lo:hi], a.m[lo:hi], a.v[lo:hi], &a.k)
 })

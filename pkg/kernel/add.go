@@ -9,7 +9,7 @@ type addArgs struct {
 	chunks  int
 }
 
-var addLoop = newLoop(func(a *addArgs, p *Pool, worker, chunk int) {
+var addLoop = newLoop(func(a *addArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	addRow(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi])
 })

@@ -6,7 +6,7 @@ type addRowsArgs struct {
 	chunks     int
 }
 
-var addRowsLoop = newLoop(func(a *addRowsArgs, p *Pool, worker, chunk int) {
+var addRowsLoop = newLoop(func(a *addRowsArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		t := n % a.t
@@ -23,7 +23,7 @@ func AddRowsForward(p *Pool, y, x, rows []float32, N, T, E int) {
 	addRowsLoop.run(p, c, addRowsArgs{y, x, rows, N, T, E, c})
 }
 
-var addRowsBackLoop = newLoop(func(a *addRowsArgs, p *Pool, worker, chunk int) {
+var addRowsBackLoop = newLoop(func(a *addRowsArgs, worker, chunk int) {
 	lo, hi := span(a.t, a.chunks, chunk)
 	for t := lo; t < hi; t++ {
 		d := a.y[t*a.e:][:a.e]

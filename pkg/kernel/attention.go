@@ -49,6 +49,7 @@ func (s *AttnShape) seen(t, k0, n int) int {
 }
 
 type attnArgs struct {
+	p             *Pool
 	ctx, lse, qkv []float32
 	s             AttnShape
 }
@@ -69,7 +70,7 @@ func (s *AttnShape) view(qkv []float32, b, t0, n, col, w int) Matrix {
 
 // Each chunk is one query tile of one K/V head, the later tiles first: under a
 // causal mask they are the longer ones.
-var attnLoop = newLoop(func(a *attnArgs, p *Pool, worker, chunk int) {
+var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	s := &a.s
 	tiles, tq := s.tiles(), s.tokens()
 	heads := s.B * s.G
@@ -78,7 +79,7 @@ var attnLoop = newLoop(func(a *attnArgs, p *Pool, worker, chunk int) {
 	n := min(tq, s.T-t0)
 	rows := n * s.R
 
-	buf := p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
+	buf := a.p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
 	q, buf := cut(buf, rows*s.QK)
 	o, buf := cut(buf, rows*s.VO)
 	peak, buf := cut(buf, rows)
@@ -99,11 +100,11 @@ var attnLoop = newLoop(func(a *attnArgs, p *Pool, worker, chunk int) {
 	for k0 := 0; k0 < keys; k0 += attnKeys {
 		nk := min(attnKeys, keys-k0)
 		sc := Mat(buf[:rows*nk], rows, nk)
-		matTile(p, worker, sc, Mat(q, rows, s.QK), s.view(a.qkv, b, k0, nk, s.kCol(g), s.QK), Product{TransB: true})
+		matTile(a.p, worker, sc, Mat(q, rows, s.QK), s.view(a.qkv, b, k0, nk, s.kCol(g), s.QK), Product{TransB: true})
 		for i := range rows {
 			softmaxStep(sc.Data[i*nk:][:nk], s.seen(t0+i/s.R, k0, nk), o[i*s.VO:][:s.VO], &peak[i], &sum[i], k0 == 0)
 		}
-		matTile(p, worker, Mat(o, rows, s.VO), sc, s.view(a.qkv, b, k0, nk, s.vCol(g), s.VO), Product{Accumulate: k0 > 0})
+		matTile(a.p, worker, Mat(o, rows, s.VO), sc, s.view(a.qkv, b, k0, nk, s.vCol(g), s.VO), Product{Accumulate: k0 > 0})
 	}
 	for i := range rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
@@ -167,6 +168,6 @@ func AttentionForward(p *Pool, ctx, lse, qkv []float32, s AttnShape) {
 	need(lse, s.B*s.G*s.R*s.T)
 	need(qkv, s.B*s.T*s.Width())
 	if s.T > 0 {
-		attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{ctx, lse, qkv, s})
+		attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{p, ctx, lse, qkv, s})
 	}
 }

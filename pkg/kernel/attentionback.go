@@ -3,6 +3,7 @@ package kernel
 import "math"
 
 type attnBackArgs struct {
+	p                         *Pool
 	dqkv, dctx, ctx, lse, qkv []float32
 	s                         AttnShape
 	keys                      int // key tiles of a sequence
@@ -30,7 +31,7 @@ func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, s AttnShape
 		return
 	}
 	heads := s.B * s.G
-	a := attnBackArgs{dqkv, dctx, ctx, lse, qkv, s, (s.T + attnKeys - 1) / attnKeys}
+	a := attnBackArgs{p, dqkv, dctx, ctx, lse, qkv, s, (s.T + attnKeys - 1) / attnKeys}
 	whole := 5 * ((heads + p.threads - 1) / p.threads) * p.threads
 	if whole <= 7*heads {
 		attnBackHeads.run(p, heads, a)
@@ -40,28 +41,28 @@ func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, s AttnShape
 	attnBackQueries.run(p, heads*s.tiles(), a)
 }
 
-var attnBackHeads = newLoop(func(a *attnBackArgs, p *Pool, worker, chunk int) {
+var attnBackHeads = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	for k := range a.keys {
 		for q := a.s.firstTile(k); q < a.s.tiles(); q++ {
-			a.tile(p, worker, chunk, q, k, true, true)
+			a.tile(worker, chunk, q, k, true, true)
 		}
 	}
 })
 
 // Earlier key tiles are seen by more queries: they go first.
-var attnBackKeys = newLoop(func(a *attnBackArgs, p *Pool, worker, chunk int) {
+var attnBackKeys = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
 	k := chunk / heads
 	for q := a.s.firstTile(k); q < a.s.tiles(); q++ {
-		a.tile(p, worker, chunk%heads, q, k, true, false)
+		a.tile(worker, chunk%heads, q, k, true, false)
 	}
 })
 
-var attnBackQueries = newLoop(func(a *attnBackArgs, p *Pool, worker, chunk int) {
+var attnBackQueries = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
 	q := a.s.tiles() - 1 - chunk/heads
 	for k := 0; k < a.keys && a.s.firstTile(k) <= q; k++ {
-		a.tile(p, worker, chunk%heads, q, k, false, true)
+		a.tile(worker, chunk%heads, q, k, false, true)
 	}
 })
 
@@ -75,14 +76,14 @@ func (s *AttnShape) firstTile(k int) int {
 
 // tile adds what query tile qt and key tile kt of one K/V head contribute: to dk
 // and dv if wantKV, to dq if wantQ. The first contribution overwrites.
-func (a *attnBackArgs) tile(p *Pool, worker, head, qt, kt int, wantKV, wantQ bool) {
+func (a *attnBackArgs) tile(worker, head, qt, kt int, wantKV, wantQ bool) {
 	s := &a.s
 	b, g := head/s.G, head%s.G
 	t0, k0 := qt*s.tokens(), kt*attnKeys
 	n, nk := min(s.tokens(), s.T-t0), min(attnKeys, s.T-k0)
 	rows, heads := n*s.R, s.G*s.R
 
-	buf := p.Scratch(worker, rows*(2*s.QK+s.VO+2*nk+1))
+	buf := a.p.Scratch(worker, rows*(2*s.QK+s.VO+2*nk+1))
 	q, buf := cut(buf, rows*s.QK)
 	dq, buf := cut(buf, rows*s.QK)
 	dc, buf := cut(buf, rows*s.VO)
@@ -94,8 +95,8 @@ func (a *attnBackArgs) tile(p *Pool, worker, head, qt, kt int, wantKV, wantQ boo
 	gather(dc, a.dctx[at:], n, s.R, s.VO, heads*s.VO)
 	k := s.view(a.qkv, b, k0, nk, s.kCol(g), s.QK)
 	v := s.view(a.qkv, b, k0, nk, s.vCol(g), s.VO)
-	matTile(p, worker, Mat(prob, rows, nk), Mat(q, rows, s.QK), k, Product{TransB: true}) // (rows, nk)
-	matTile(p, worker, Mat(ds, rows, nk), Mat(dc, rows, s.VO), v, Product{TransB: true})  // (rows, nk)
+	matTile(a.p, worker, Mat(prob, rows, nk), Mat(q, rows, s.QK), k, Product{TransB: true}) // (rows, nk)
+	matTile(a.p, worker, Mat(ds, rows, nk), Mat(dc, rows, s.VO), v, Product{TransB: true})  // (rows, nk)
 	for i := range rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
 		ctx := a.ctx[((b*s.T+t)*heads+h)*s.VO:][:s.VO]
@@ -108,11 +109,11 @@ func (a *attnBackArgs) tile(p *Pool, worker, head, qt, kt int, wantKV, wantQ boo
 	}
 	if wantKV {
 		add := Product{TransA: true, Accumulate: qt > s.firstTile(kt)}
-		matTile(p, worker, s.view(a.dqkv, b, k0, nk, s.vCol(g), s.VO), Mat(prob, rows, nk), Mat(dc, rows, s.VO), add)
-		matTile(p, worker, s.view(a.dqkv, b, k0, nk, s.kCol(g), s.QK), Mat(ds, rows, nk), Mat(q, rows, s.QK), add)
+		matTile(a.p, worker, s.view(a.dqkv, b, k0, nk, s.vCol(g), s.VO), Mat(prob, rows, nk), Mat(dc, rows, s.VO), add)
+		matTile(a.p, worker, s.view(a.dqkv, b, k0, nk, s.kCol(g), s.QK), Mat(ds, rows, nk), Mat(q, rows, s.QK), add)
 	}
 	if wantQ {
-		matTile(p, worker, Mat(dq, rows, s.QK), Mat(ds, rows, nk), k, Product{})
+		matTile(a.p, worker, Mat(dq, rows, s.QK), Mat(ds, rows, nk), k, Product{})
 		for t := range n {
 			dst := a.dqkv[(b*s.T+t0+t)*s.Width()+s.qCol(g, 0):][:s.R*s.QK]
 			if src := dq[t*s.R*s.QK:][:len(dst)]; kt == 0 {

@@ -6,7 +6,7 @@ type biasArgs struct {
 	chunks int
 }
 
-var biasLoop = newLoop(func(a *biasArgs, p *Pool, worker, chunk int) {
+var biasLoop = newLoop(func(a *biasArgs, worker, chunk int) {
 	lo, hi := span(a.m, a.chunks, chunk)
 	d := a.d[lo:hi]
 	for n := range a.n {

@@ -8,6 +8,7 @@ import "math"
 // sequence may reach. Keys are kept rotated.
 
 type cacheArgs struct {
+	p              *Pool
 	ctx, k, v, qkv []float32
 	pos            []int32
 	s              AttnShape
@@ -19,12 +20,12 @@ type cacheArgs struct {
 // token pos[b] + t of sequence b. kcache is [B, G, capacity, QK] and vcache
 // [B, G, capacity, VO].
 func CacheAppend(p *Pool, kcache, vcache, qkv []float32, s AttnShape, capacity int, pos []int32) {
-	a := cacheArgs{k: kcache, v: vcache, qkv: qkv, pos: pos, s: s, capacity: capacity}
+	a := cacheArgs{p: p, k: kcache, v: vcache, qkv: qkv, pos: pos, s: s, capacity: capacity}
 	a.check()
 	cacheLoop.run(p, s.B*s.G, a)
 }
 
-var cacheLoop = newLoop(func(a *cacheArgs, p *Pool, worker, chunk int) {
+var cacheLoop = newLoop(func(a *cacheArgs, worker, chunk int) {
 	s := &a.s
 	b, g := chunk/s.G, chunk%s.G
 	for t := range s.T {
@@ -60,7 +61,7 @@ func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, c
 	if !s.Causal {
 		panic(badShape)
 	}
-	a := cacheArgs{ctx: ctx, k: kcache, v: vcache, qkv: qkv, pos: pos, s: s, capacity: capacity, tiles: s.tiles()}
+	a := cacheArgs{p: p, ctx: ctx, k: kcache, v: vcache, qkv: qkv, pos: pos, s: s, capacity: capacity, tiles: s.tiles()}
 	a.check()
 	need(ctx, s.B*s.T*s.G*s.R*s.VO)
 	if s.T > 0 {
@@ -68,7 +69,7 @@ func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, c
 	}
 }
 
-var decodeLoop = newLoop(func(a *cacheArgs, p *Pool, worker, chunk int) {
+var decodeLoop = newLoop(func(a *cacheArgs, worker, chunk int) {
 	s := &a.s
 	heads := s.B * s.G
 	b, g := chunk%heads/s.G, chunk%heads%s.G
@@ -77,7 +78,7 @@ var decodeLoop = newLoop(func(a *cacheArgs, p *Pool, worker, chunk int) {
 	rows := n * s.R
 	past := int(a.pos[b])
 
-	buf := p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
+	buf := a.p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
 	q, buf := cut(buf, rows*s.QK)
 	o, buf := cut(buf, rows*s.VO)
 	peak, buf := cut(buf, rows)
@@ -95,11 +96,11 @@ var decodeLoop = newLoop(func(a *cacheArgs, p *Pool, worker, chunk int) {
 		k := Mat(a.k[(at+k0)*s.QK:][:nk*s.QK], nk, s.QK)
 		v := Mat(a.v[(at+k0)*s.VO:][:nk*s.VO], nk, s.VO)
 		sc := Mat(buf[:rows*nk], rows, nk)
-		matTile(p, worker, sc, Mat(q, rows, s.QK), k, Product{TransB: true})
+		matTile(a.p, worker, sc, Mat(q, rows, s.QK), k, Product{TransB: true})
 		for i := range rows {
 			softmaxStep(sc.Data[i*nk:][:nk], s.seen(past+t0+i/s.R, k0, nk), o[i*s.VO:][:s.VO], &peak[i], &sum[i], k0 == 0)
 		}
-		matTile(p, worker, Mat(o, rows, s.VO), sc, v, Product{Accumulate: k0 > 0})
+		matTile(a.p, worker, Mat(o, rows, s.VO), sc, v, Product{Accumulate: k0 > 0})
 	}
 	for i := range rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R

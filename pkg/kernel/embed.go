@@ -7,7 +7,7 @@ type embedArgs struct {
 	chunks   int
 }
 
-var embedLoop = newLoop(func(a *embedArgs, p *Pool, worker, chunk int) {
+var embedLoop = newLoop(func(a *embedArgs, worker, chunk int) {
 	lo, hi := span(len(a.ids), a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		copy(a.y[n*a.e:][:a.e], a.table[int(a.ids[n])*a.e:][:a.e])
@@ -35,7 +35,7 @@ func checkIDs(ids []int32, rows int) {
 
 // embedBackLoop gives each chunk a range of columns, so that two tokens with
 // one id never meet and the order of a sum is the order of the tokens.
-var embedBackLoop = newLoop(func(a *embedArgs, p *Pool, worker, chunk int) {
+var embedBackLoop = newLoop(func(a *embedArgs, worker, chunk int) {
 	lo, hi := span(a.e, a.chunks, chunk)
 	for n, id := range a.ids {
 		d := a.table[int(id)*a.e+lo : int(id)*a.e+hi]

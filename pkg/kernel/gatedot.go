@@ -6,7 +6,7 @@ type gateArgs struct {
 	width, chunks         int
 }
 
-var gateLoop = newLoop(func(a *gateArgs, p *Pool, worker, chunk int) {
+var gateLoop = newLoop(func(a *gateArgs, worker, chunk int) {
 	b := chunk / a.chunks
 	lo, hi := span(a.u, a.chunks, chunk%a.chunks)
 	r := a.r[b*a.u+lo : b*a.u+hi]

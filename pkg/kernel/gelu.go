@@ -8,7 +8,7 @@ type geluArgs struct {
 	chunks   int
 }
 
-var geluLoop = newLoop(func(a *geluArgs, p *Pool, worker, chunk int) {
+var geluLoop = newLoop(func(a *geluArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	if a.tanh {
 		geluTanhRow(a.y[lo:hi], a.x[lo:hi])
@@ -46,7 +46,7 @@ func geluErfRow(y, x []float32) {
 	}
 }
 
-var geluBackLoop = newLoop(func(a *geluArgs, p *Pool, worker, chunk int) {
+var geluBackLoop = newLoop(func(a *geluArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	if a.tanh {
 		geluTanhBackRow(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])

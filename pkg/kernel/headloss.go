@@ -21,7 +21,7 @@ type headArgs struct {
 	grad    bool
 }
 
-var headLoop = newLoop(func(a *headArgs, p *Pool, worker, chunk int) {
+var headLoop = newLoop(func(a *headArgs, worker, chunk int) {
 	z := a.z[chunk*a.v:][:a.v]
 	a.nll[chunk] = crossEntropyRow(z, int(a.targets[chunk]), &a.o, a.grad)
 })

@@ -9,7 +9,7 @@ type layerNormArgs struct {
 	chunks                           int
 }
 
-var layerNormLoop = newLoop(func(a *layerNormArgs, p *Pool, worker, chunk int) {
+var layerNormLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		a.mean[n], a.rstd[n] = layerNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.bias, a.eps)
@@ -53,7 +53,7 @@ func layerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) 
 	return mean, rstd
 }
 
-var layerNormBackLoop = newLoop(func(a *layerNormArgs, p *Pool, worker, chunk int) {
+var layerNormBackLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		layerNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.mean[n], a.rstd[n])
@@ -84,7 +84,7 @@ func layerNormBackRow(dx, dy, x, gain []float32, mean, rstd float32) {
 	}
 }
 
-var layerNormGradLoop = newLoop(func(a *layerNormArgs, p *Pool, worker, chunk int) {
+var layerNormGradLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	lo, hi := span(a.e, a.chunks, chunk)
 	dgain := a.gain[lo:hi]
 	for n := range a.n {

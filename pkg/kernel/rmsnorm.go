@@ -9,7 +9,7 @@ type rmsNormArgs struct {
 	chunks               int
 }
 
-var rmsNormLoop = newLoop(func(a *rmsNormArgs, p *Pool, worker, chunk int) {
+var rmsNormLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		a.rstd[n] = rmsNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.eps)
@@ -39,7 +39,7 @@ func rmsNormRow(y, x, gain []float32, eps float32) (rstd float32) {
 	return rstd
 }
 
-var rmsNormBackLoop = newLoop(func(a *rmsNormArgs, p *Pool, worker, chunk int) {
+var rmsNormBackLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		rmsNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.rstd[n])
@@ -68,7 +68,7 @@ func rmsNormBackRow(dx, dy, x, gain []float32, rstd float32) {
 	}
 }
 
-var rmsNormGradLoop = newLoop(func(a *rmsNormArgs, p *Pool, worker, chunk int) {
+var rmsNormGradLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.e, a.chunks, chunk)
 	dgain := a.gain[lo:hi]
 	for n := range a.n {

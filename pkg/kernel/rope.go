@@ -26,7 +26,7 @@ type ropeArgs struct {
 	chunks         int
 }
 
-var ropeLoop = newLoop(func(a *ropeArgs, p *Pool, worker, chunk int) {
+var ropeLoop = newLoop(func(a *ropeArgs, worker, chunk int) {
 	s := &a.s
 	w, pairs := s.Width(), s.QK/2
 	tw := pairs // width of a table row

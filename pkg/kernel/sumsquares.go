@@ -15,7 +15,7 @@ type sumArgs struct {
 
 var sumFree = sync.Pool{New: func() any { return new([sumBlocks]float64) }}
 
-var sumLoop = newLoop(func(a *sumArgs, p *Pool, worker, chunk int) {
+var sumLoop = newLoop(func(a *sumArgs, worker, chunk int) {
 	lo := chunk * a.block
 	a.partial[chunk] = sumSquaresRow(a.x[lo:min(lo+a.block, len(a.x))])
 })

@@ -8,7 +8,7 @@ type swigluArgs struct {
 	chunks    int
 }
 
-var swigluLoop = newLoop(func(a *swigluArgs, p *Pool, worker, chunk int) {
+var swigluLoop = newLoop(func(a *swigluArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		gu := a.gu[n*2*a.f:][:2*a.f]
@@ -34,7 +34,7 @@ func swigluRow(h, gate, up []float32) {
 
 func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
 
-var swigluBackLoop = newLoop(func(a *swigluArgs, p *Pool, worker, chunk int) {
+var swigluBackLoop = newLoop(func(a *swigluArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		d, gu := a.h[n*2*a.f:][:2*a.f], a.gu[n*2*a.f:][:2*a.f]
