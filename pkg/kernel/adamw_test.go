@@ -1,0 +1,135 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestAdamW(t *testing.T) {
+	for _, n := range []int{1, 15, 33, 20001} {
+		for _, a := range []AdamWArgs{
+			{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, GradScale: 0.5, Step: 1},
+			{LR: 3e-4, Beta1: 0.9, Beta2: 0.999, Eps: 1e-6, GradScale: 1, Step: 1000, ClearGrad: true},
+		} {
+			conform(t, op{
+				name: "adamw", in: []int{n, n, n, n}, out: []int{n, n, n, n}, tol: 2e-6,
+				fill: func(r *rand.Rand, in [][]float32) {
+					for i := range in[3] {
+						in[3][i] = float32(math.Abs(float64(in[3][i])))
+					}
+				},
+				forward: func(p *Pool, out, in [][]float32) {
+					for i := range out {
+						copy(out[i], in[i])
+					}
+					AdamWStep(p, out[0], out[1], out[2], out[3], a)
+				},
+				reference: func(in [][]float64) [][]float64 { return adamwSlow(in, a) },
+			})
+		}
+	}
+}
+
+func adamwSlow(in [][]float64, a AdamWArgs) [][]float64 {
+	out := make([][]float64, 4)
+	for i := range out {
+		out[i] = append([]float64(nil), in[i]...)
+	}
+	b1, b2 := float64(a.Beta1), float64(a.Beta2)
+	for i, g := range in[1] {
+		if a.ClearGrad {
+			out[1][i] = 0
+		}
+		g *= float64(a.GradScale)
+		m, v := b1*in[2][i]+(1-b1)*g, b2*in[3][i]+(1-b2)*g*g
+		out[2][i], out[3][i] = m, v
+		mhat := m / (1 - math.Pow(b1, float64(a.Step)))
+		vhat := v / (1 - math.Pow(b2, float64(a.Step)))
+		w := in[0][i] * (1 - float64(a.LR)*float64(a.WeightDecay))
+		out[0][i] = w - float64(a.LR)*mhat/(math.Sqrt(vhat)+float64(a.Eps))
+	}
+	return out
+}
+
+// A weight that never had a gradient must stay a number.
+func TestAdamWZeroGradient(t *testing.T) {
+	p := NewPool(1)
+	defer p.Close()
+	eachPath(t, func(t *testing.T) {
+		w, g, m, v := make([]float32, 20), make([]float32, 20), make([]float32, 20), make([]float32, 20)
+		for i := range w {
+			w[i] = 2
+		}
+		AdamWStep(p, w, g, m, v, AdamWArgs{LR: 0.1, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.5, GradScale: 1, Step: 1})
+		for i := range w {
+			if math.Abs(float64(w[i])-1.9) > 1e-6 || m[i] != 0 || v[i] != 0 {
+				t.Fatalf("w %g m %g v %g, want 1.9 0 0", w[i], m[i], v[i])
+			}
+		}
+	})
+}
+
+func TestSumSquares(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 1))
+		for _, n := range []int{0, 1, 15, 17, 1000, sumBlock + 5, 3*sumBlock - 1} {
+			x, _ := fence(t, n)
+			var want float64
+			for i := range x {
+				x[i] = float32(r.NormFloat64() * 1e15) // squares beyond float32
+				want += float64(x[i]) * float64(x[i])
+			}
+			var first float64
+			for _, threads := range []int{1, 4} {
+				p := NewPool(threads)
+				defer p.Close()
+				got := SumSquares(p, x)
+				if math.Abs(got-want) > 1e-12*want {
+					t.Errorf("%d elements: %g, want %g", n, got, want)
+				}
+				if threads == 1 {
+					first = got
+				}
+				if got != first {
+					t.Errorf("%d elements: %g on %d threads, %g on one", n, got, threads, first)
+				}
+				if a := testing.AllocsPerRun(5, func() { SumSquares(p, x) }); a > 0 {
+					t.Errorf("%v allocations, want 0", a)
+				}
+			}
+		}
+		p := NewPool(1)
+		defer p.Close()
+		if s := SumSquares(p, []float32{1, nan32, 2}); s == s {
+			t.Errorf("a NaN gave %g", s)
+		}
+	})
+}
+
+func TestGateDot(t *testing.T) {
+	for _, c := range []struct{ B, T, stride, col0, U, width int }{
+		{1, 1, 1, 0, 1, 1}, {2, 5, 40, 3, 17, 1}, {3, 4, 50, 2, 11, 2}, {2, 3, 300, 7, 140, 2}, {1, 9, 200, 0, 200, 1}, {2, 3, 20, 2, 6, 3},
+	} {
+		n := c.B * c.T * c.stride
+		conform(t, op{
+			name: "gatedot", in: []int{n, n}, out: []int{c.B * c.U}, tol: 3e-6,
+			forward: func(p *Pool, out, in [][]float32) {
+				GateDot(p, out[0], in[0], in[1], c.B, c.T, c.stride, c.col0, c.U, c.width)
+			},
+			reference: func(in [][]float64) [][]float64 {
+				r := make([]float64, c.B*c.U)
+				for i := range r {
+					b, u := i/c.U, i%c.U
+					for t := range c.T {
+						for w := range c.width {
+							at := (b*c.T+t)*c.stride + c.col0 + u*c.width + w
+							r[i] += in[0][at] * in[1][at]
+						}
+					}
+				}
+				return [][]float64{r}
+			},
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// attentionSlow is attention by its definition, in float64: ctx and lse.
+func attentionSlow(qkv []float64, s AttnShape) (ctx, lse []float64) {
+	w, H := s.Width(), s.G*s.R
+	ctx, lse = make([]float64, s.B*s.T*H*s.VO), make([]float64, s.B*H*s.T)
+	prob := make([]float64, s.T)
+	for b := range s.B {
+		for h := range H {
+			kc, vc := H*s.QK+h/s.R*s.QK, (H+s.G)*s.QK+h/s.R*s.VO
+			for t := range s.T {
+				seen := s.T
+				if s.Causal {
+					seen = t + 1
+				}
+				q := qkv[(b*s.T+t)*w+h*s.QK:][:s.QK]
+				var sum float64
+				for u := range seen {
+					var dot float64
+					for j, v := range qkv[(b*s.T+u)*w+kc:][:s.QK] {
+						dot += q[j] * v
+					}
+					prob[u] = math.Exp(dot * float64(s.Scale))
+					sum += prob[u]
+				}
+				lse[(b*H+h)*s.T+t] = math.Log(sum)
+				c := ctx[((b*s.T+t)*H+h)*s.VO:][:s.VO]
+				for u := range seen {
+					for j, v := range qkv[(b*s.T+u)*w+vc:][:s.VO] {
+						c[j] += prob[u] / sum * v
+					}
+				}
+			}
+		}
+	}
+	return ctx, lse
+}
+
+var attnShapes = []AttnShape{
+	{B: 1, T: 1, G: 1, R: 1, QK: 1, VO: 1},
+	{B: 2, T: 3, G: 2, R: 1, QK: 4, VO: 5},            // multi-head
+	{B: 1, T: 65, G: 2, R: 1, QK: 37, VO: 61},         // one token more than a tile
+	{B: 1, T: 64, G: 1, R: 2, QK: 16, VO: 16},         // whole tiles, grouped
+	{B: 2, T: 71, G: 2, R: 3, QK: 8, VO: 13},          // tiles of 21 tokens
+	{B: 1, T: 130, G: 1, R: 5, QK: 3, VO: 2},          // multi-query, tiles of 12 tokens
+	{B: 1, T: 9, G: 1, R: 70, QK: 5, VO: 3},           // more heads than a tile has rows
+	{B: 1, T: 150, G: 1, R: 1, QK: 61, VO: 37},        // three key tiles
+	{B: 3, T: 33, G: 4, R: 1, QK: 12, VO: 20},         // heads enough for every thread
+	{B: 1, T: 1, G: 3, R: 2, QK: 7, VO: 9, Scale: 10}, // a single token
+}
+
+func TestAttention(t *testing.T) {
+	for _, s := range attnShapes {
+		for _, causal := range []bool{true, false} {
+			s.Causal = causal
+			if s.Scale == 0 {
+				s.Scale = float32(1 / math.Sqrt(float64(s.QK)))
+			}
+			H := s.G * s.R
+			conform(t, op{
+				name: fmt.Sprintf("%+v", s), in: []int{s.B * s.T * s.Width()}, out: []int{s.B * s.T * H * s.VO, s.B * H * s.T},
+				tol: 5e-6, gradTol: 2e-5,
+				forward: func(p *Pool, out, in [][]float32) { AttentionForward(p, out[0], out[1], in[0], s) },
+				reference: func(in [][]float64) [][]float64 {
+					ctx, lse := attentionSlow(in[0], s)
+					return [][]float64{ctx, lse}
+				},
+				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
+					AttentionBackward(p, din[0], dout, out[0], out[1], in[0], s)
+				},
+				diff: []int{0},
+			})
+		}
+	}
+}
+
+// Scores of ±500 overflow exp unless the peak is taken out first.
+func TestAttentionLargeScores(t *testing.T) {
+	s := AttnShape{B: 1, T: 140, G: 1, R: 1, QK: 4, VO: 3, Scale: 1, Causal: true}
+	r := rand.New(rand.NewPCG(1, 2))
+	qkv := make([]float32, s.T*s.Width())
+	for i := range qkv {
+		qkv[i] = float32(math.Round(r.NormFloat64() * 8)) // integers: scores are exact
+	}
+	want := make([]float64, s.T*s.VO) // attentionSlow overflows here, so with the peak
+	for t := range s.T {
+		dot, top := make([]float64, t+1), math.Inf(-1)
+		for u := range dot {
+			for j := range s.QK {
+				dot[u] += float64(qkv[t*s.Width()+j]) * float64(qkv[u*s.Width()+s.QK+j])
+			}
+			top = max(top, dot[u])
+		}
+		var sum float64
+		for u := range dot {
+			sum += math.Exp(dot[u] - top)
+		}
+		for u := range dot {
+			for j := range s.VO {
+				want[t*s.VO+j] += math.Exp(dot[u]-top) / sum * float64(qkv[u*s.Width()+2*s.QK+j])
+			}
+		}
+	}
+	eachPath(t, func(t *testing.T) {
+		p := NewPool(2)
+		defer p.Close()
+		ctx, lse, dqkv := make([]float32, len(want)), make([]float32, s.T), make([]float32, len(qkv))
+		AttentionForward(p, ctx, lse, qkv, s)
+		for i, w := range want {
+			if math.Abs(float64(ctx[i])-w) > 1e-5*max(1, math.Abs(w)) {
+				t.Fatalf("ctx[%d] = %g, want %g", i, ctx[i], w)
+			}
+		}
+		AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, s)
+		if i := slices.IndexFunc(dqkv, func(v float32) bool { return v != v || math.IsInf(float64(v), 0) }); i >= 0 {
+			t.Fatalf("dqkv[%d] = %g", i, dqkv[i])
+		}
+	})
+}
+
+// The two ways to split the backward pass must give the same bits.
+func TestAttentionBackwardSplit(t *testing.T) {
+	s := AttnShape{B: 1, T: 150, G: 2, R: 2, QK: 9, VO: 11, Scale: 0.3, Causal: true}
+	r := rand.New(rand.NewPCG(3, 4))
+	qkv, dctx := make([]float32, s.T*s.Width()), make([]float32, s.T*s.G*s.R*s.VO)
+	for _, x := range [][]float32{qkv, dctx} {
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+	}
+	eachPath(t, func(t *testing.T) {
+		var want []float32
+		for _, threads := range []int{1, 2, 7, 64} {
+			p := NewPool(threads)
+			ctx, lse, dqkv := make([]float32, len(dctx)), make([]float32, s.G*s.R*s.T), make([]float32, len(qkv))
+			AttentionForward(p, ctx, lse, qkv, s)
+			AttentionBackward(p, dqkv, dctx, ctx, lse, qkv, s)
+			p.Close()
+			if want == nil {
+				want = dqkv
+			}
+			if !slices.Equal(want, dqkv) {
+				t.Fatalf("%d threads give other bits than one", threads)
+			}
+		}
+	})
+}
+
+// A sequence fed to the cache in pieces must give the rows of AttentionForward.
+func TestAttentionDecode(t *testing.T) {
+	for _, s := range attnShapes {
+		s.Causal = true
+		if s.Scale == 0 {
+			s.Scale = float32(1 / math.Sqrt(float64(s.QK)))
+		}
+		w, cw, capacity := s.Width(), s.G*s.R*s.VO, s.T+3
+		r := rand.New(rand.NewPCG(5, uint64(s.T)))
+		qkv := make([]float32, s.B*s.T*w)
+		for i := range qkv {
+			qkv[i] = float32(r.NormFloat64())
+		}
+		want, _ := attentionSlow(doubles([][]float32{qkv})[0], s)
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			eachPath(t, func(t *testing.T) {
+				p := NewPool(2)
+				defer p.Close()
+				cache := newBuffers(t, []int{s.B * s.G * capacity * s.QK, s.B * s.G * capacity * s.VO})
+				cache.set(nan32) // what was never appended must not be read
+				pos := make([]int32, s.B)
+				for at := 0; at < s.T; {
+					part := s
+					part.T = min(s.T-at, []int{s.T/2 + 1, 1, 1, 2}[min(3, at*3/s.T+at%2)])
+					buf := newBuffers(t, []int{s.B * part.T * w, s.B * part.T * cw})
+					rows, ctx := buf.s[0], buf.s[1]
+					for b := range s.B {
+						copy(rows[b*part.T*w:][:part.T*w], qkv[(b*s.T+at)*w:])
+						pos[b] = int32(at)
+					}
+					run := func() {
+						CacheAppend(p, cache.s[0], cache.s[1], rows, part, capacity, pos)
+						AttentionDecode(p, ctx, rows, cache.s[0], cache.s[1], part, capacity, pos)
+					}
+					run()
+					if n := testing.AllocsPerRun(2, run); n > 0 {
+						t.Fatalf("%v allocations, want 0", n)
+					}
+					cache.check(t, "cache")
+					buf.check(t, "rows or ctx")
+					for i, got := range ctx {
+						b, rest := i/(part.T*cw), i%(part.T*cw)
+						if v := want[(b*s.T+at)*cw+rest]; !(math.Abs(float64(got)-v) <= 1e-5*max(1, math.Abs(v))) {
+							t.Fatalf("token %d: ctx[%d] = %g, want %g", at, i, got, v)
+						}
+					}
+					at += part.T
+				}
+			})
+		})
+	}
+}
+
+// Sequences of a batch may be of different lengths.
+func TestAttentionDecodeRagged(t *testing.T) {
+	s := AttnShape{B: 2, T: 1, G: 2, R: 2, QK: 6, VO: 5, Scale: 0.4, Causal: true}
+	const capacity = 90
+	lengths := []int32{80, 3}
+	r := rand.New(rand.NewPCG(9, 9))
+	p := NewPool(2)
+	defer p.Close()
+	k, v := make([]float32, s.B*s.G*capacity*s.QK), make([]float32, s.B*s.G*capacity*s.VO)
+	qkv := make([]float32, s.B*s.Width())
+	got := make([]float32, s.B*s.G*s.R*s.VO)
+	for _, x := range [][]float32{k, v, qkv} {
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+	}
+	CacheAppend(p, k, v, qkv, s, capacity, lengths)
+	AttentionDecode(p, got, qkv, k, v, s, capacity, lengths)
+	for b := range s.B { // each sequence alone
+		one := s
+		one.B = 1
+		ctx := make([]float32, len(got)/s.B)
+		kb, vb := k[b*len(k)/s.B:], v[b*len(v)/s.B:]
+		AttentionDecode(p, ctx, qkv[b*s.Width():], kb, vb, one, capacity, lengths[b:])
+		if !slices.Equal(ctx, got[b*len(ctx):][:len(ctx)]) {
+			t.Errorf("sequence %d differs from itself alone", b)
+		}
+	}
+}
