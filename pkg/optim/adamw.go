@@ -1,0 +1,68 @@
+package optim
+
+import (
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// AdamW is Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101).
+type AdamW struct {
+	Config
+	M, V *param.Slab // first and second moment, parallel to the weights
+	Step int         // updates made so far
+}
+
+// NewAdamW makes an optimizer with zero moments for the parameters of set.
+func NewAdamW(set *param.Set, c Config) *AdamW {
+	return &AdamW{Config: c, M: set.NewSlab(), V: set.NewSlab()}
+}
+
+// Slabs lists what has to shrink with the weights.
+func (a *AdamW) Slabs() []*param.Slab { return []*param.Slab{a.M, a.V} }
+
+// Close releases the moments.
+func (a *AdamW) Close() {
+	a.M.Close()
+	a.V.Close()
+}
+
+// GradNorm is the global L2 norm of the gradients.
+func GradNorm(p *kernel.Pool, grads *param.Slab) float64 {
+	return math.Sqrt(kernel.SumSquares(p, grads.Data))
+}
+
+// Update makes one step with learning rate lr from the gradients, whose global
+// norm is norm, clipped to Config.Clip, and clears the gradients for the next
+// step in the same pass.
+func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, norm float64) {
+	a.Step++
+	args := kernel.AdamWArgs{
+		LR: float32(lr), Beta1: float32(a.Beta1), Beta2: float32(a.Beta2), Eps: float32(a.Eps),
+		GradScale: 1, Step: a.Step, ClearGrad: true,
+	}
+	if a.Clip > 0 && norm > a.Clip {
+		args.GradScale = float32(a.Clip / norm)
+	}
+	lo, hi, decay := 0, 0, false
+	flush := func() {
+		args.WeightDecay = 0
+		if decay {
+			args.WeightDecay = float32(a.WeightDecay)
+		}
+		if hi > lo {
+			kernel.AdamWStep(p, set.Weights.Data[lo:hi], grads.Data[lo:hi], a.M.Data[lo:hi], a.V.Data[lo:hi], args)
+		}
+	}
+	// Neighbouring blocks of equal decay go together. The padding between them
+	// is zero in every slab and stays zero under the update.
+	for _, b := range set.Blocks {
+		if d := b.Params[0].Decay; d != decay {
+			flush()
+			lo, decay = b.Offset, d
+		}
+		hi = b.Offset + b.Size()
+	}
+	flush()
+}

@@ -1,0 +1,55 @@
+package optim
+
+import "fmt"
+
+// Config is the optim section of a run file.
+type Config struct {
+	LR          float64 `yaml:"lr"`           // highest learning rate; default 1e-3
+	MinLR       float64 `yaml:"min_lr"`       // learning rate at the last step; default (-1) a tenth of lr
+	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps
+	Schedule    string  `yaml:"schedule"`     // cosine (default), linear or constant after the warm-up
+	WeightDecay float64 `yaml:"weight_decay"` // decoupled, on matrices only (no norms, biases, embeddings); default 0.1
+	Beta1       float64 `yaml:"beta1"`        // decay of the first moment; default 0.9
+	Beta2       float64 `yaml:"beta2"`        // decay of the second moment; default 0.95
+	Eps         float64 `yaml:"eps"`          // added to the root of the second moment; default 1e-8
+	Clip        float64 `yaml:"clip"`         // largest global gradient norm; default 1, 0 switches clipping off
+}
+
+// Default is the configuration of a run file without an optim section.
+func Default() Config {
+	return Config{LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1}
+}
+
+// Resolve fills in the defaults that depend on the number of steps.
+func (c Config) Resolve(steps int) Config {
+	if c.MinLR < 0 {
+		c.MinLR = c.LR / 10
+	}
+	if c.WarmUp < 0 {
+		c.WarmUp = steps / 50
+	}
+	return c
+}
+
+// Validate reports the first value that makes no sense, by key.
+func (c Config) Validate() error {
+	for _, v := range []struct {
+		key       string
+		x, lo, hi float64
+	}{
+		{"lr", c.LR, 1e-12, 10}, {"min_lr", c.MinLR, -1, c.LR}, {"weight_decay", c.WeightDecay, 0, 10},
+		{"beta1", c.Beta1, 0, 0.9999999}, {"beta2", c.Beta2, 0, 0.9999999}, {"eps", c.Eps, 1e-30, 1}, {"clip", c.Clip, 0, 1e12},
+	} {
+		if !(v.x >= v.lo && v.x <= v.hi) {
+			return fmt.Errorf("optim.%s is %g, expected %g to %g", v.key, v.x, v.lo, v.hi)
+		}
+	}
+	if c.MinLR < 0 && c.MinLR != -1 {
+		return fmt.Errorf("optim.min_lr is %g, expected 0 to %g", c.MinLR, c.LR)
+	}
+	if c.WarmUp < -1 {
+		return fmt.Errorf("optim.warm_up is %d steps, expected 0 or more", c.WarmUp)
+	}
+	_, err := scheduleByName(c.Schedule)
+	return err
+}
