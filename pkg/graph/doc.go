@@ -1,0 +1,23 @@
+// Package graph is the only room that knows Gorgonia's machinery.
+//
+// A Builder grows a gorgonia.ExprGraph from a family's description. Its leaves
+// are the blocks of a param.Set, token ids and scalars; its operations are
+// kernels, adapted to gorgonia.Op once, for all (op.go). gorgonia.Grad derives
+// the backward graph.
+//
+// Lower turns the graph into a Machine, a gorgonia.VM: dead nodes are dropped,
+// the rest is ordered, every value gets its place in one arena by the time it is
+// alive (plan.go), parameter gradients are added straight into the gradient
+// slab, and each node becomes a call with its slices bound. Running a step then
+// walks a list of calls and allocates nothing.
+//
+// A Tap marks where a coupled pair meets; after differentiation it becomes the
+// gate gradient r = sum over tokens of value times gradient (ECOSPA.md,
+// "Coupled estimation"), an output named after the pair's dimension.
+//
+// Rewrite carries out a cut on the parameters and everything parallel to them.
+// It decides nothing; the caller lowers the graph again.
+//
+// Letters: B sequences, T tokens of each, N = B·T rows, E residual width, M rows
+// of a weight matrix, F feed-forward width, V vocabulary.
+package graph
