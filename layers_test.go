@@ -1,0 +1,121 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers says who may import whom: a package may import every package named
+// on its line, and what those may import. Imports point down. Relaxing a line
+// needs a reason in the commit that does it.
+var layers = map[string]string{
+	"pkg/kernel":      "",
+	"pkg/kernel/blas": "pkg/kernel",
+	"pkg/param":       "",
+	"pkg/tokenizer":   "",
+	"pkg/data":        "pkg/tokenizer",
+	"pkg/optim":       "pkg/kernel pkg/param", // an update is a kernel over slabs
+	"pkg/coupled":     "pkg/param",
+	"pkg/checkpoint":  "pkg/param",
+	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
+	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
+	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/coupled",
+	"pkg/config":      "pkg/train",
+	"cmd":             "pkg/config pkg/kernel/blas",
+	".":               "cmd",
+}
+
+// only says which packages may import an outside module.
+var only = map[string]string{
+	"gorgonia.org/":                        "pkg/graph pkg/model",
+	"github.com/urfave/cli":                "cmd",
+	"github.com/schollz/progressbar":       "cmd",
+	"gopkg.in/yaml.v3":                     "pkg/config",
+	"github.com/mmcloughlin/avo":           "",
+	"os/exec":                              "",
+	"net/http":                             "",
+	"github.com/ecospa/ecospa/pkg/kernel/": "cmd",
+}
+
+func allowed(pkg string) map[string]bool {
+	seen := map[string]bool{}
+	var walk func(string)
+	walk = func(p string) {
+		for _, d := range strings.Fields(layers[p]) {
+			if !seen[d] {
+				seen[d] = true
+				walk(d)
+			}
+		}
+	}
+	walk(pkg)
+	return seen
+}
+
+func TestImportsPointDown(t *testing.T) {
+	const module = "github.com/ecospa/ecospa"
+	files := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (path == "scripts" || strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata" || d.Name() == "runs") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		files++
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		if _, ok := layers[pkg]; !ok {
+			t.Errorf("%s: package %s has no line in the table", path, pkg)
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, im := range f.Imports {
+			to, _ := strconv.Unquote(im.Path.Value)
+			for prefix, by := range only {
+				if strings.HasPrefix(to, prefix) && !strings.Contains(" "+by+" ", " "+pkg+" ") {
+					t.Errorf("%s imports %s, which is left to %q", path, to, by)
+				}
+			}
+			if !strings.HasPrefix(to, module) {
+				continue
+			}
+			to = strings.TrimPrefix(strings.TrimPrefix(to, module), "/")
+			if !allowed(pkg)[to] {
+				t.Errorf("%s: %s may not import %s", path, pkg, to)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 10 {
+		t.Fatalf("looked at %d files only", files)
+	}
+}
+
+// TestEveryPackageHasADoc holds the rule that a package's nouns are defined in its doc.go.
+func TestEveryPackageHasADoc(t *testing.T) {
+	for pkg := range layers {
+		if pkg == "." {
+			continue
+		}
+		if src, _ := filepath.Glob(filepath.Join(pkg, "*.go")); len(src) == 0 {
+			continue // not built yet
+		}
+		if m, _ := filepath.Glob(filepath.Join(pkg, "doc.go")); len(m) == 0 {
+			t.Errorf("%s has no doc.go", pkg)
+		}
+	}
+}
