@@ -42,7 +42,9 @@ func newToy(tb testing.TB, layers int) *toy {
 		if i%2 == 0 {
 			q, k = append(q, param.Dim{Size: 2}), append(k, param.Dim{Size: 2})
 		}
-		with := func(d []param.Dim, more ...param.Dim) []param.Dim { return append(append([]param.Dim(nil), d...), more...) }
+		with := func(d []param.Dim, more ...param.Dim) []param.Dim {
+			return append(append([]param.Dim(nil), d...), more...)
+		}
 		specs = append(specs,
 			param.Spec{Name: l + ".q", Dims: with(q, e), Block: l + ".qkv", Init: w},
 			param.Spec{Name: l + ".k", Dims: with(k, e), Block: l + ".qkv", Init: w},
