@@ -143,7 +143,7 @@ func (g *gemm) share() {
 	packLoop.run(p, packs, *g)
 	g.bandA, g.bandB = na, nb
 	for want := 4 * p.threads; ceil(na, g.bandA)*ceil(nb, g.bandB) < want && (g.bandA > 1 || g.bandB > 1); {
-		if g.bandA*g.q.mr >= g.bandB*g.q.nr {
+		if g.bandB == 1 || g.bandA > 1 && g.bandA*g.q.mr >= g.bandB*g.q.nr {
 			g.bandA = ceil(g.bandA, 2)
 		} else {
 			g.bandB = ceil(g.bandB, 2)

@@ -1,3 +1,14 @@
 package kernel
 
-func nativePaths() []*path { return nil }
+import "golang.org/x/sys/cpu"
+
+func nativePaths() []*path {
+	var have []*path
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2 {
+		have = append(have, &path{name: "avx2", mr: 6, nr: 16, kc: 384, tile: tile256, pack: packPortable})
+	}
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 {
+		have = append(have, &path{name: "avx512", mr: 14, nr: 32, kc: 384, tile: tile512, pack: packPortable})
+	}
+	return have
+}
