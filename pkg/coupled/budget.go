@@ -1,0 +1,111 @@
+package coupled
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// ErrBudget is returned when no plan can meet a budget; the message gives the
+// range that can be reached.
+var ErrBudget = errors.New("coupled: budget out of reach")
+
+// Budget is what a model may have after a plan. Either bound may be missing.
+type Budget struct {
+	Params int          // parameters of the whole model at most; 0 for no bound
+	Units  map[Kind]int // units of a kind at most, over all layers and lists; nil for no bound
+}
+
+// Goal is a budget fixed when a run starts, from the model as it is then, so that
+// pruning in several events and resuming in between end at the same size.
+type Goal struct {
+	Dense  int             `json:"dense"`            // parameters of the whole model at the start
+	Params int             `json:"params,omitempty"` // at the end; 0 when Units counts
+	Units  map[Kind][2]int `json:"units,omitempty"`  // units of a kind at the start and at the end
+}
+
+// At is the budget once a share (0 to 1) of what is to go has gone.
+func (g Goal) At(share float64) Budget {
+	between := func(from, to int) int { return from - int(math.Round(share*float64(from-to))) }
+	b := Budget{}
+	if g.Params > 0 {
+		b.Params = between(g.Dense, g.Params)
+	}
+	for k, span := range g.Units {
+		if b.Units == nil {
+			b.Units = map[Kind]int{}
+		}
+		b.Units[k] = between(span[0], span[1])
+	}
+	return b
+}
+
+// Memory is a linear model of the bytes that training or inference takes:
+// Constant + PerParameter * parameters of the whole model.
+type Memory struct{ Constant, PerParameter float64 }
+
+// Goal resolves the target of the configuration against a model and checks that
+// it can be reached. memory is needed for target_memory alone; nil otherwise.
+func (c Config) Goal(set *param.Set, memory *Memory) (Goal, error) {
+	g := Goal{Dense: set.Count()}
+	if err := c.Validate(); err != nil {
+		return g, err
+	}
+	switch {
+	case len(c.Ratio) > 0:
+		g.Units = map[Kind][2]int{}
+		for _, grp := range Groups(set) {
+			if _, ok := c.Ratio[grp.Kind]; ok {
+				span := g.Units[grp.Kind]
+				span[0] += grp.Lists * grp.Units
+				g.Units[grp.Kind] = span
+			}
+		}
+		for k, r := range c.Ratio {
+			span := g.Units[k]
+			if span[0] == 0 {
+				return g, fmt.Errorf("prune.ratio names kind %s, of which the model has no unit", k)
+			}
+			span[1] = span[0] - int(math.Round(r*float64(span[0])))
+			g.Units[k] = span
+		}
+	case c.TargetMemory != "":
+		bytes, err := ParseBytes(c.TargetMemory)
+		if err != nil {
+			return g, err
+		}
+		if memory == nil || memory.PerParameter <= 0 {
+			return g, fmt.Errorf("prune.target_memory is %s, but there is no model of the memory here: give prune.target", c.TargetMemory)
+		}
+		g.Params = int((float64(bytes) - memory.Constant) / memory.PerParameter)
+		if g.Params < 1 {
+			return g, fmt.Errorf("%w: prune.target_memory is %s, but %.0f bytes are needed whatever the parameters", ErrBudget, c.TargetMemory, memory.Constant)
+		}
+		g.Params = min(g.Params, g.Dense)
+	default:
+		t, err := ParseTarget(c.Target)
+		if err != nil {
+			return g, err
+		}
+		prunable := Prunable(set)
+		rest := 0
+		base := g.Dense
+		if c.Of == "prunable" {
+			base, rest = prunable, g.Dense-prunable
+		}
+		g.Params = rest + t.Params
+		if t.Fraction > 0 {
+			g.Params = rest + int(math.Round(t.Fraction*float64(base)))
+		}
+	}
+	p, err := newProblem(Request{Set: set, Config: c, Budget: g.At(1)})
+	if err != nil {
+		return g, err
+	}
+	if g.Params > g.Dense {
+		return g, p.unreachable(g.Params, g.Dense, p.least())
+	}
+	return g, p.reachable()
+}

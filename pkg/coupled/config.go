@@ -1,0 +1,151 @@
+package coupled
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Config is the prune section of a run file.
+type Config struct {
+	Target       string           `yaml:"target"`        // what stays: "0.45x", "27M", "1.3B" or a count; empty (default) with no other target: nothing is pruned
+	Of           string           `yaml:"of"`            // what target counts: all (default) parameters, or the prunable ones
+	TargetMemory string           `yaml:"target_memory"` // bytes at most ("2GiB"), instead of target
+	Ratio        map[Kind]float64 `yaml:"ratio"`         // share of each kind's units that is REMOVED, 0 to 1, instead of target
+	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may go; default [qk, vo, ffn]; with ratio, those it names
+	Criterion    string           `yaml:"criterion"`     // how units are scored; default fisher
+	Interactions bool             `yaml:"interactions"`  // choose qk units greedily by how their removals add up (criterion fisher only); default false
+	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
+	Evaluations  int              `yaml:"evaluations"`   // loss evaluations that sensitivity may make; default 256
+	Layout       string           `yaml:"layout"`        // per-head (default), per-layer or uniform: see Layouts
+	RoundTo      int              `yaml:"round_to"`      // widths of pruned matrices become multiples of this many rows; default 1
+	MinKeep      int              `yaml:"min_keep"`      // units that every list keeps at least; default 1
+	Floor        float64          `yaml:"floor"`         // share of its units that every group keeps at least, 0 to 1; default 0
+	SkipLayers   []int            `yaml:"skip_layers"`   // layers that stay whole, from 0; default none
+	Seed         uint64           `yaml:"seed"`          // of the criterion random; default 1
+	Start        float64          `yaml:"start"`         // share of the steps at the first pruning event; default 0.1
+	End          float64          `yaml:"end"`           // share of the steps at the last one; default 0.5
+	Events       int              `yaml:"events"`        // pruning events; default 4
+	Ramp         string           `yaml:"ramp"`          // cubic (default), linear or one-shot
+	HalfLife     float64          `yaml:"half_life"`     // steps after which evidence counts half while weights move; 0 never; default 50
+}
+
+// DefaultConfig is the configuration of a run file without a prune section.
+func DefaultConfig() Config {
+	return Config{
+		Of: "all", Criterion: "fisher", Allocation: "global", Evaluations: 256, Layout: LayoutPerHead,
+		RoundTo: 1, MinKeep: 1, Seed: 1, Start: 0.1, End: 0.5, Events: 4, Ramp: "cubic", HalfLife: 50,
+	}
+}
+
+// Enabled reports whether there is a target at all.
+func (c Config) Enabled() bool {
+	return c.Target != "" || c.TargetMemory != "" || len(c.Ratio) > 0
+}
+
+// Schedule is when the run prunes.
+func (c Config) Schedule() Schedule {
+	return Schedule{Start: c.Start, End: c.End, Events: c.Events, Ramp: c.Ramp}
+}
+
+// kinds are the kinds that may go.
+func (c Config) kinds() []Kind {
+	if len(c.Ratio) > 0 {
+		var out []Kind
+		for _, k := range Kinds() {
+			if _, ok := c.Ratio[k]; ok {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	if len(c.Kinds) > 0 {
+		return c.Kinds
+	}
+	return []Kind{QK, VO, FFN}
+}
+
+// Validate reports the first value that makes no sense, by key.
+func (c Config) Validate() error {
+	if err := c.validateTarget(); err != nil {
+		return err
+	}
+	names := make([]string, len(c.Kinds))
+	for i, k := range c.Kinds {
+		names[i] = string(k)
+	}
+	if _, err := ParseKinds(names); err != nil {
+		return fmt.Errorf("prune.kinds: %w", err)
+	}
+	if _, err := CriterionByName(c.Criterion); err != nil {
+		return fmt.Errorf("prune.criterion: %w", err)
+	}
+	if c.Interactions && c.Criterion != "fisher" {
+		return fmt.Errorf("prune.interactions needs prune.criterion fisher, found %s", c.Criterion)
+	}
+	if _, err := allocationByName(c.Allocation); err != nil {
+		return fmt.Errorf("prune.allocation: %w", err)
+	}
+	if c.Evaluations < 1 {
+		return fmt.Errorf("prune.evaluations is %d, expected 1 or more", c.Evaluations)
+	}
+	if !validLayout(c.Layout) {
+		return fmt.Errorf("prune.layout is %q, expected one of %s", c.Layout, strings.Join(Layouts(), ", "))
+	}
+	if c.Layout == LayoutUniform && len(c.SkipLayers) > 0 {
+		return fmt.Errorf("prune.layout uniform gives all layers the same widths, but prune.skip_layers is %v", c.SkipLayers)
+	}
+	if c.RoundTo < 1 || c.RoundTo > 1<<16 {
+		return fmt.Errorf("prune.round_to is %d rows, expected 1 to %d", c.RoundTo, 1<<16)
+	}
+	if c.MinKeep < 1 {
+		return fmt.Errorf("prune.min_keep is %d units, expected 1 or more", c.MinKeep)
+	}
+	if !(c.Floor >= 0 && c.Floor <= 1) {
+		return fmt.Errorf("prune.floor is %g, expected a share, 0 to 1", c.Floor)
+	}
+	if !(c.HalfLife >= 0 && c.HalfLife < 1e12) {
+		return fmt.Errorf("prune.half_life is %g steps, expected 0 or more", c.HalfLife)
+	}
+	return c.Schedule().Validate()
+}
+
+func (c Config) validateTarget() error {
+	given := 0
+	for _, g := range []bool{c.Target != "", c.TargetMemory != "", len(c.Ratio) > 0} {
+		if g {
+			given++
+		}
+	}
+	if given > 1 {
+		return fmt.Errorf("prune.target, prune.target_memory and prune.ratio exclude each other, found %d of them", given)
+	}
+	if _, err := ParseTarget(c.Target); err != nil {
+		return fmt.Errorf("prune.%w", err)
+	}
+	if c.TargetMemory != "" {
+		if _, err := ParseBytes(c.TargetMemory); err != nil {
+			return fmt.Errorf("prune.target_%w", err)
+		}
+	}
+	if c.Of != "all" && c.Of != "prunable" {
+		return fmt.Errorf("prune.of is %q, expected all or prunable", c.Of)
+	}
+	var ratios []string
+	for k := range c.Ratio {
+		ratios = append(ratios, string(k))
+	}
+	sort.Strings(ratios)
+	if _, err := ParseKinds(ratios); err != nil {
+		return fmt.Errorf("prune.ratio: %w", err)
+	}
+	for _, k := range ratios {
+		if r := c.Ratio[Kind(k)]; !(r >= 0 && r < 1) {
+			return fmt.Errorf("prune.ratio.%s is %g, expected the share removed, 0 or more and below 1", k, r)
+		}
+	}
+	if len(c.Ratio) > 0 && len(c.Kinds) > 0 {
+		return fmt.Errorf("prune.kinds is %s, but prune.ratio names its kinds itself", joinKinds(c.Kinds))
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package coupled
+
+import (
+	"fmt"
+	"math"
+)
+
+// descent takes units away, one step of one cluster at a time, until a budget is
+// met. A step is one unit in each list of each group of the cluster (with
+// round_to, as many as lead to the next multiple). The budget is met within one
+// step: never above it, and above it before the last step.
+type descent struct {
+	p     *problem
+	width map[string]int // of every group's dimension, now
+}
+
+// priority says how much is lost by a cluster's step to a width that frees so
+// many parameters; the least goes first, equals in the order of the clusters.
+type priority func(d *descent, c *cluster, to, freed int) float64
+
+func (p *problem) newDescent() *descent {
+	d := &descent{p: p, width: map[string]int{}}
+	for _, g := range p.groups {
+		d.width[g.Dim] = g.Units
+	}
+	return d
+}
+
+// next is the width after a cluster's next step, false when it is at its floor.
+func (d *descent) next(c *cluster) (int, bool) {
+	w := d.width[c.groups[0].Dim]
+	to := (w - 1) / c.multiple * c.multiple
+	return to, w > c.floor && to >= c.floor
+}
+
+func (d *descent) set(c *cluster, to int) {
+	for _, g := range c.groups {
+		d.width[g.Dim] = to
+	}
+}
+
+// params is the parameters of those tensors that the cluster's width changes.
+func (d *descent) params(c *cluster) int {
+	n := 0
+	for _, q := range c.params {
+		n += sizeWith(q, d.width)
+	}
+	return n
+}
+
+// lists is the lists of a group that are alive: K/V heads may be going, too.
+func (d *descent) lists(g *Group) int {
+	if w, ok := d.width[g.Per]; ok && g.Per != "" {
+		return w
+	}
+	return g.Lists
+}
+
+// slots is the units of a kind over all layers and lists. Groups outside the
+// problem (skipped layers) count as they are.
+func (d *descent) slots(k Kind) int {
+	n := 0
+	for _, g := range Groups(d.p.Set) {
+		if g.Kind == k {
+			w, ok := d.width[g.Dim]
+			if !ok {
+				w = g.Units
+			}
+			n += w * d.lists(&g)
+		}
+	}
+	return n
+}
+
+// run descends to the problem's budget.
+func (d *descent) run(pri priority) error {
+	p := d.p
+	if err := p.reachable(); err != nil {
+		return err
+	}
+	if p.Budget.Params > 0 {
+		d.down(p.Set.Count(), p.Budget.Params, p.clusters, pri, func(c *cluster, to int) int {
+			before, w := d.params(c), d.width[c.groups[0].Dim]
+			d.set(c, to)
+			freed := before - d.params(c)
+			d.set(c, w)
+			return freed
+		})
+	}
+	for _, k := range Kinds() {
+		most, ok := p.Budget.Units[k]
+		if !ok {
+			continue
+		}
+		var of []*cluster
+		for _, c := range p.clusters {
+			if c.kind == k {
+				of = append(of, c)
+			}
+		}
+		d.down(d.slots(k), most, of, pri, func(c *cluster, to int) int {
+			n := 0
+			for _, g := range c.groups {
+				n += (d.width[g.Dim] - to) * d.lists(g)
+			}
+			return n
+		})
+	}
+	return nil
+}
+
+// down takes steps until count is at most `most` or nothing is left to take.
+func (d *descent) down(count, most int, clusters []*cluster, pri priority, freed func(c *cluster, to int) int) {
+	type step struct {
+		to, freed int
+		cost      float64
+		ok        bool
+	}
+	at := map[*cluster]*step{}
+	look := func(c *cluster) {
+		s := at[c]
+		if s.to, s.ok = d.next(c); s.ok {
+			s.freed = freed(c, s.to)
+			s.cost = pri(d, c, s.to, s.freed)
+		}
+	}
+	for _, c := range clusters {
+		at[c] = &step{}
+		look(c)
+	}
+	for count > most {
+		var best *cluster
+		for _, c := range clusters {
+			if s := at[c]; s.ok && (best == nil || s.cost < at[best].cost) {
+				best = c
+			}
+		}
+		if best == nil {
+			return // reachable has been asked before: only floors of several budgets at once lead here
+		}
+		count -= at[best].freed
+		d.set(best, at[best].to)
+		for _, i := range best.near {
+			if c := d.p.clusters[i]; at[c] != nil {
+				look(c)
+			}
+		}
+	}
+}
+
+// bottom is the state with every cluster at its floor.
+func (p *problem) bottom() *descent {
+	d := p.newDescent()
+	for _, c := range p.clusters {
+		d.set(c, c.floor)
+	}
+	return d
+}
+
+// least is the fewest parameters the whole model can have.
+func (p *problem) least() int { return Count(p.Set, p.bottom().width) }
+
+// reachable reports whether the budget is at or above the floor.
+func (p *problem) reachable() error {
+	if least := p.least(); p.Budget.Params > 0 && p.Budget.Params < least {
+		return p.unreachable(p.Budget.Params, p.Set.Count(), least)
+	}
+	for _, k := range Kinds() {
+		most, ok := p.Budget.Units[k]
+		if least := p.bottom().slots(k); ok && most < least {
+			return fmt.Errorf("%w: %d units of kind %s; %d to %d can be reached (%s)", ErrBudget, most, k, least, p.newDescent().slots(k), p.limits())
+		}
+	}
+	return nil
+}
+
+func (p *problem) unreachable(want, most, least int) error {
+	return fmt.Errorf("%w: %d parameters of the whole model; %d to %d (%.3fx to 1x) can be reached (%s)",
+		ErrBudget, want, least, most, math.Ceil(1000*float64(least)/float64(most))/1000, p.limits())
+}
+
+// limits says what holds the floor up.
+func (p *problem) limits() string {
+	s := fmt.Sprintf("kinds %s, min_keep %d", joinKinds(p.Config.kinds()), p.Config.MinKeep)
+	if p.Config.Floor > 0 {
+		s += fmt.Sprintf(", floor %g", p.Config.Floor)
+	}
+	if p.Config.RoundTo > 1 {
+		s += fmt.Sprintf(", round_to %d", p.Config.RoundTo)
+	}
+	if len(p.Config.SkipLayers) > 0 {
+		s += fmt.Sprintf(", skip_layers %v", p.Config.SkipLayers)
+	}
+	return s
+}

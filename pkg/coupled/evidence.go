@@ -1,0 +1,213 @@
+package coupled
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// ErrEvidence is returned when evidence does not fit the model, or a criterion
+// asks for evidence that was not gathered.
+var ErrEvidence = errors.New("coupled: evidence")
+
+// Options says what an Evidence gathers beside the gates' own statistics.
+// The zero value gathers those alone: three numbers a unit.
+type Options struct {
+	// Interactions also gathers sum_n r_n r_n^T within each list of the groups of
+	// these kinds: Units^2 float64 a list. Default none.
+	Interactions []Kind
+	// Squares gathers squares of weight gradients, for fisher-diag: one more slab
+	// parallel to the weights.
+	Squares bool
+	// Activations gathers the second moment of every column of the activations
+	// at which the units meet, for the criterion activation.
+	Activations bool
+	// Basis gathers the second-moment matrices within each head: of contexts for
+	// VO and, where there is no RoPE, of queries and keys for QK.
+	Basis bool
+	// Compensation gathers the second-moment matrix of a whole layer's contexts
+	// and of its hidden channels: (G*R*D)^2 + F^2 float32 a layer.
+	Compensation bool
+	// Gains gathers, under RoPE, the features of attention scores of every query
+	// head: (2*pairs)^2 float64 a head.
+	Gains bool
+	// Scale multiplies q.k before the softmax: 1/sqrt of the original head width.
+	// Needed for Gains.
+	Scale float64
+	// Queries is the number of query positions of a sequence whose scores Gains
+	// looks at, evenly spread; 0 is 32.
+	Queries int
+	// Product computes c[n,n] += x^T x for x of `rows` rows of n columns, `stride`
+	// elements apart. nil is plain Go; a caller with a fast kernel gives that.
+	Product func(c []float32, n int, x []float32, rows, stride int)
+}
+
+// Evidence is what training steps or a calibration pass showed about the units
+// of one model. Its size depends on the model alone, never on the number of
+// sequences. It is not safe for concurrent use.
+type Evidence struct {
+	// Squares is sum_n g_w^2 of every weight over the sequences given to
+	// AddGradients, parallel to the weights; nil unless Options.Squares. It shrinks
+	// with the weights: hand Slabs to param.Set.Shrink.
+	Squares *param.Slab
+
+	options   Options
+	gates     map[string]*gateStat // by dimension
+	heads     map[string]string    // "layer.N.vo" -> "layer.N.kv"
+	sites     map[string]*site     // by name
+	gradients float64              // weight of the sequences in Squares
+}
+
+// NewEvidence makes empty evidence for the set's present shapes.
+func NewEvidence(set *param.Set, o Options) *Evidence {
+	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[string]*site{}}
+	for _, g := range Groups(set) {
+		e.gates[g.Dim] = newGateStat(g.Lists, g.Units, hasKind(o.Interactions, g.Kind))
+		if g.Kind == VO {
+			e.heads[g.Dim] = g.Per
+		}
+	}
+	if o.Squares {
+		e.Squares = set.NewSlab()
+	}
+	e.addSites(set)
+	return e
+}
+
+// Close releases the slabs.
+func (e *Evidence) Close() {
+	if e.Squares != nil {
+		e.Squares.Close()
+	}
+}
+
+// Slabs are the slabs of the evidence that are parallel to the weights, to be
+// shrunk together with them.
+func (e *Evidence) Slabs() []*param.Slab {
+	if e.Squares == nil {
+		return nil
+	}
+	return []*param.Slab{e.Squares}
+}
+
+// Gates lists the dimensions whose gates Add expects, in no particular order.
+// Heads are not among them: their gates follow from those of vo.
+func (e *Evidence) Gates() []string {
+	var dims []string
+	for dim := range e.gates {
+		if _, k, _ := parseDim(dim); k != Head {
+			dims = append(dims, dim)
+		}
+	}
+	return dims
+}
+
+// Add takes the gate gradients of B sequences: r is [B, lists*units], the graph
+// output "gate:"+dim, and scale makes them dL_n/dz of each sequence's own mean
+// loss (for a loss that is the mean over B equally long sequences, scale is B).
+// Nothing is added when it returns an error; a value that is not finite is one.
+func (e *Evidence) Add(dim string, r []float32, scale float32) error {
+	s := e.gates[dim]
+	if _, kind, _ := parseDim(dim); s == nil || kind == Head {
+		return fmt.Errorf("%w: no gate at dimension %q", ErrEvidence, dim)
+	}
+	n := s.lists * s.units
+	if len(r) == 0 || len(r)%n != 0 {
+		return fmt.Errorf("%w: gate %q has %d values, expected a multiple of %d (%d lists of %d units)", ErrEvidence, dim, len(r), n, s.lists, s.units)
+	}
+	for i, x := range r {
+		if y := float64(x) * float64(scale); math.IsNaN(y) || math.IsInf(y, 0) {
+			return fmt.Errorf("%w: gate %q, sequence %d, unit %d is %g", ErrEvidence, dim, i/n, i%n, y)
+		}
+	}
+	head := e.gates[e.heads[dim]]
+	for at := 0; at < len(r); at += n {
+		s.add(r[at:at+n], float64(scale))
+		if head != nil {
+			head.addSums(r[at:at+n], float64(scale))
+		}
+	}
+	return nil
+}
+
+// AddGradients takes the weight gradients of one sequence, parallel to the
+// weights; scale makes them the gradients of its own mean loss. Given the mean
+// gradient of several sequences instead, the squares are those of such means:
+// cheaper, and smaller by cancellation.
+func (e *Evidence) AddGradients(grads *param.Slab, scale float32) error {
+	if e.Squares == nil {
+		return fmt.Errorf("%w: gradients were given, but Options.Squares was not set", ErrEvidence)
+	}
+	if len(grads.Data) != len(e.Squares.Data) {
+		return fmt.Errorf("%w: %d gradients, expected %d", ErrEvidence, len(grads.Data), len(e.Squares.Data))
+	}
+	for i, g := range grads.Data {
+		g *= scale
+		e.Squares.Data[i] += g * g
+	}
+	e.gradients++
+	return nil
+}
+
+// Decay multiplies the weight of everything seen so far by factor (0 to 1), so
+// that evidence follows weights that move: called once a step with
+// DecayFactor(h), what was seen h steps ago counts half.
+func (e *Evidence) Decay(factor float64) {
+	if factor == 1 {
+		return
+	}
+	for _, s := range e.gates {
+		s.decay(factor)
+	}
+	for _, s := range e.sites {
+		s.decay(factor)
+	}
+	e.gradients *= factor
+	if e.Squares != nil {
+		for i := range e.Squares.Data {
+			e.Squares.Data[i] *= float32(factor)
+		}
+	}
+}
+
+// DecayFactor is 2^(-1/halfLife), the factor of one step; 1 (no decay) for a
+// half-life of 0 steps.
+func DecayFactor(halfLife float64) float64 {
+	if halfLife <= 0 {
+		return 1
+	}
+	return math.Exp2(-1 / halfLife)
+}
+
+// Sequences is the weight of the sequences whose gates were seen at the
+// dimension: their number, where nothing decayed.
+func (e *Evidence) Sequences(dim string) float64 {
+	if s := e.gates[dim]; s != nil {
+		return s.weight
+	}
+	return 0
+}
+
+// Shrink keeps the evidence parallel to the model after a cut: what was seen of
+// the units that stay is kept. Squares shrinks with the weights (see Slabs).
+// Nothing is changed when it returns an error.
+func (e *Evidence) Shrink(cut param.Cut) error {
+	for dim, keep := range cut {
+		s := e.gates[dim]
+		if s == nil {
+			return fmt.Errorf("%w: no units at dimension %q", ErrEvidence, dim)
+		}
+		if err := s.check(dim, keep, cut); err != nil {
+			return err
+		}
+	}
+	for _, s := range e.sites {
+		s.shrink(cut, e.gates)
+	}
+	for dim, s := range e.gates {
+		s.shrink(dim, cut)
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package coupled
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is what a unit is.
+type Kind string
+
+const (
+	QK   Kind = "qk"   // a dimension of a query/key head; a rotation pair under RoPE
+	VO   Kind = "vo"   // a dimension of a value head and its rows of the output projection
+	FFN  Kind = "ffn"  // a hidden channel of the feed-forward network
+	Head Kind = "head" // a key/value head with all its query heads
+)
+
+// Kinds lists every kind in the order in which groups of a layer are listed.
+func Kinds() []Kind { return []Kind{QK, VO, FFN, Head} }
+
+// suffix is the last part of the name of a kind's dimension, "layer.N.<suffix>".
+var suffix = map[string]Kind{"qk": QK, "vo": VO, "ffn": FFN, "kv": Head}
+
+// ParseKinds reads kinds by name. An unknown or repeated name is an error that
+// lists the valid ones.
+func ParseKinds(names []string) ([]Kind, error) {
+	var out []Kind
+	for _, n := range names {
+		k := Kind(strings.TrimSpace(n))
+		if !k.valid() {
+			return nil, fmt.Errorf("kind %q is unknown, expected one of %s", n, joinKinds(Kinds()))
+		}
+		if hasKind(out, k) {
+			return nil, fmt.Errorf("kind %q is given twice", n)
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+func (k Kind) valid() bool { return hasKind(Kinds(), k) }
+
+func hasKind(l []Kind, k Kind) bool {
+	for _, x := range l {
+		if x == k {
+			return true
+		}
+	}
+	return false
+}
+
+func joinKinds(l []Kind) string {
+	names := make([]string, len(l))
+	for i, k := range l {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,57 @@
+package coupled
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+func init() { registerCriterion(magnitude{}) }
+
+// magnitude is ||a_i|| ||b_i||, the Frobenius norm of the unit's rank-one term.
+// Rows of R query heads, of a rotation pair, or of gate and up count together on
+// their side (root of the sum of squares), biases with their rows. No data needed.
+type magnitude struct{}
+
+func (magnitude) Name() string { return "magnitude" }
+func (magnitude) Needs() Needs { return Needs{} }
+
+func (magnitude) Score(c *Context, g Group) ([][]float64, error) {
+	if c.Set.Weights == nil {
+		return nil, fmt.Errorf("%w: the set has no weights", ErrEvidence)
+	}
+	var squares [2][][]float64
+	for side := range squares {
+		squares[side] = g.table()
+	}
+	for _, p := range g.params {
+		g.sumRows(squares[g.role(p)], p, func(i int) float64 {
+			w := float64(c.Set.Weights.Data[i])
+			return w * w
+		})
+	}
+	t := g.table()
+	for l := range t {
+		for u := range t[l] {
+			t[l][u] = math.Sqrt(squares[sideA][l][u] * squares[sideB][l][u])
+		}
+	}
+	return t, nil
+}
+
+// sumRows adds to t the sum of value over all elements of p that belong to each
+// unit; value is given the element's index in the slab.
+func (g *Group) sumRows(t [][]float64, p *param.Param, value func(i int) float64) {
+	for l := range t {
+		for u := range t[l] {
+			g.rowsOf(p, l, u, func(at, n int) {
+				sum := 0.0
+				for i := p.Offset + at; i < p.Offset+at+n; i++ {
+					sum += value(i)
+				}
+				t[l][u] += sum
+			})
+		}
+	}
+}

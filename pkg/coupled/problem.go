@@ -1,0 +1,250 @@
+package coupled
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Request is everything a plan is made from.
+type Request struct {
+	Set      *param.Set
+	Family   string // of the model, for the plan's fingerprint
+	Config   Config // its target is not looked at: Budget counts
+	Budget   Budget // see Goal.At
+	Evidence *Evidence
+	Scores   Scores // used instead of scoring, when not nil
+	// Loss returns the mean loss in nats on a small calibration batch of the model
+	// with a cut applied (weights must come back unchanged). The allocations
+	// sensitivity and auto need it; others leave it alone.
+	Loss func(param.Cut) (float64, error)
+}
+
+// cluster is groups that shrink together: one group, or under the uniform layout
+// those of one kind in all layers.
+type cluster struct {
+	kind     Kind
+	groups   []*Group
+	units    int // of each list
+	floor    int // least width
+	multiple int // widths below units are multiples of this
+	params   []*param.Param
+	near     []int // clusters with a parameter in common, itself included
+}
+
+// problem is a budget to be divided among clusters.
+type problem struct {
+	Request
+	groups   []Group
+	clusters []*cluster
+	orders   map[string][]order // removal order of each list, by dimension
+	scores   Scores
+	curves   map[string][]Point // measured by sensitivity, by dimension
+	trials   []Trial            // made by auto
+}
+
+// newProblem finds the groups that may shrink and how far.
+func newProblem(r Request) (*problem, error) {
+	if err := r.Config.Validate(); err != nil {
+		return nil, err
+	}
+	p := &problem{Request: r}
+	skip := map[int]bool{}
+	for _, n := range r.Config.SkipLayers {
+		skip[n] = true
+	}
+	layers := map[int]bool{}
+	for _, g := range Groups(r.Set) {
+		layers[g.Layer] = true
+		if hasKind(r.Config.kinds(), g.Kind) && !skip[g.Layer] {
+			p.groups = append(p.groups, g)
+		}
+	}
+	for _, n := range r.Config.SkipLayers {
+		if !layers[n] {
+			return nil, fmt.Errorf("prune.skip_layers names layer %d, the model has %d layers, from 0", n, len(layers))
+		}
+	}
+	if len(p.groups) == 0 {
+		return nil, fmt.Errorf("%w: the model has no unit of kind %s outside the layers skipped", ErrBudget, joinKinds(r.Config.kinds()))
+	}
+	return p, p.cluster()
+}
+
+// cluster makes the clusters.
+func (p *problem) cluster() error {
+	together := map[Kind]*cluster{}
+	for i := range p.groups {
+		g := &p.groups[i]
+		c := together[g.Kind]
+		if c == nil || p.Config.Layout != LayoutUniform {
+			c = &cluster{kind: g.Kind, units: g.Units}
+			together[g.Kind] = c
+			p.clusters = append(p.clusters, c)
+		}
+		if g.Units != c.units {
+			return fmt.Errorf("prune.layout uniform needs equal widths in all layers, but %s has %d units and %s %d", c.groups[0], c.units, g, g.Units)
+		}
+		c.groups = append(c.groups, g)
+		c.params = append(c.params, g.params...)
+		c.multiple = g.multiple(p.Config.RoundTo)
+		c.floor = max(p.Config.MinKeep, int(math.Ceil(p.Config.Floor*float64(g.Units)-1e-9)))
+		c.floor = min((c.floor+c.multiple-1)/c.multiple*c.multiple, g.Units)
+	}
+	for i, c := range p.clusters {
+		has := map[*param.Param]bool{}
+		for _, q := range c.params {
+			has[q] = true
+		}
+		for j, d := range p.clusters {
+			for _, q := range d.params {
+				if has[q] {
+					p.clusters[i].near = append(p.clusters[i].near, j)
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// multiple is the number of units whose rows are a multiple of roundTo rows.
+func (g *Group) multiple(roundTo int) int {
+	if g.Kind == Head {
+		return 1
+	}
+	rows := 1 // of a unit: 2 for a rotation pair
+	for _, p := range g.params {
+		if at := dimAt(p, g.Dim); len(p.Dims) > at+2 {
+			rows = p.Dims[at+1].Size
+		}
+	}
+	a, b := roundTo, rows
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return roundTo / a
+}
+
+// rank scores the groups and puts their units in removal order.
+func (p *problem) rank() error {
+	p.scores = p.Scores
+	if p.scores == nil {
+		var err error
+		ctx := &Context{Set: p.Set, Evidence: p.Evidence, Seed: p.Config.Seed}
+		if p.scores, err = Score(p.Config.Criterion, ctx, p.groups); err != nil {
+			return err
+		}
+	}
+	p.orders = map[string][]order{}
+	shared := map[Kind][]*Group{}
+	for i := range p.groups {
+		g := &p.groups[i]
+		if t := p.scores[g.Dim]; len(t) != g.Lists || len(t[0]) != g.Units {
+			return fmt.Errorf("%w: scores of %s are missing or not %d lists of %d units", ErrEvidence, g, g.Lists, g.Units)
+		}
+		// Only rotation pairs have an identity that a layout can ask for.
+		switch rope := g.Kind == QK && p.Set.Dim(g.Dim).Track; {
+		case rope && p.Config.Layout == LayoutUniform:
+			shared[g.Kind] = append(shared[g.Kind], g)
+		case rope && p.Config.Layout == LayoutPerLayer:
+			if err := p.order([]*Group{g}, true); err != nil {
+				return err
+			}
+		default:
+			if err := p.order([]*Group{g}, false); err != nil {
+				return err
+			}
+		}
+	}
+	for _, k := range Kinds() {
+		if len(shared[k]) > 0 {
+			if err := p.order(shared[k], true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// order sets the removal order of the groups' lists: one for each list, or one for all.
+func (p *problem) order(groups []*Group, same bool) error {
+	units := groups[0].Units
+	greedy := p.Config.Interactions && groups[0].Kind == QK
+	width := units
+	if greedy {
+		width *= units
+	}
+	total := make([]float64, width)
+	for _, g := range groups {
+		p.orders[g.Dim] = make([]order, g.Lists)
+		for l := range g.Lists {
+			row := p.scores[g.Dim][l]
+			if greedy {
+				m, err := (&Context{Evidence: p.Evidence}).interactions(*g, l)
+				if err != nil {
+					return err
+				}
+				row = m
+			}
+			for i, x := range row {
+				total[i] += x
+			}
+			if !same {
+				p.orders[g.Dim][l] = orderOf(row, units, greedy)
+			}
+		}
+	}
+	if !same {
+		return nil
+	}
+	for _, g := range groups {
+		for l := range g.Lists {
+			o := orderOf(total, units, greedy)
+			for i := range o.cost { // each list's share, so that sums over lists come out right
+				o.cost[i] /= float64(len(groups) * g.Lists)
+			}
+			p.orders[g.Dim][l] = o
+		}
+	}
+	return nil
+}
+
+func orderOf(row []float64, units int, greedy bool) order {
+	if greedy {
+		return byInteraction(row, units)
+	}
+	return byScore(row)
+}
+
+// interactions is mean_n r_n r_n^T of one list, [units, units].
+func (c *Context) interactions(g Group, list int) ([]float64, error) {
+	s, err := c.gate(g)
+	if err != nil {
+		return nil, err
+	}
+	if s.inter == nil {
+		return nil, fmt.Errorf("%w: interactions of %s were not gathered", ErrEvidence, g)
+	}
+	m := make([]float64, len(s.inter[list]))
+	for i, x := range s.inter[list] {
+		m[i] = x / s.weight
+	}
+	return m, nil
+}
+
+// cut is the cut that the widths amount to. Groups that stay whole are not in it.
+func (p *problem) cut(width map[string]int) param.Cut {
+	c := param.Cut{}
+	for _, g := range p.groups {
+		w, ok := width[g.Dim]
+		if !ok || w == g.Units {
+			continue
+		}
+		for _, o := range p.orders[g.Dim] {
+			c[g.Dim] = append(c[g.Dim], o.kept(w))
+		}
+	}
+	return c
+}
