@@ -1,0 +1,104 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Model is one family at given sizes.
+type Model interface {
+	// Family is the family's name, Hugging Face's model_type.
+	Family() string
+	// Context is the longest sequence in tokens, Vocab the number of token ids.
+	Context() int
+	Vocab() int
+	// Specs are the parameters at the present sizes: dense ones, or those of the
+	// pruned model whose config.json was parsed.
+	Specs() []param.Spec
+	// Restore tells a new set what the config knows beyond sizes: which
+	// rotation pairs of the dense model it still has.
+	Restore(set *param.Set) error
+	// Dense is the number of parameters before any pruning.
+	Dense() int
+	// Loss describes the training and evaluation graph over B sequences of T
+	// tokens: inputs "ids", "targets" [B·T] and "scale", outputs "loss" and "nll"
+	// [B·T], a tap for every coupled dimension.
+	Loss(b *graph.Builder, B, T int)
+	// Decode describes inference: B sequences of T new tokens behind what the
+	// cache holds; input "ids", output "logits" of every sequence's last token
+	// [B, V], or of all tokens [B·T, V].
+	Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
+	// Tensors says how the parameters are called and laid out on disk.
+	Tensors(set *param.Set) []checkpoint.Tensor
+	// Config is config.json for the present shapes of set: the family's Hugging
+	// Face keys, and an "ecospa" object with what those cannot say.
+	Config(set *param.Set) ([]byte, error)
+}
+
+// Ignorable lists patterns (path.Match) of tensors that old files carry and
+// nobody needs: mask buffers, rotary frequencies.
+var Ignorable = []string{"*.attn.bias", "*.attn.masked_bias", "*.rotary_emb.inv_freq"}
+
+// family is what a file of this package registers.
+type family struct {
+	parse func(config []byte) (Model, error)
+	new   func(Sizes) (Model, error)
+}
+
+var families = map[string]family{}
+
+func register(name string, f family) {
+	if _, ok := families[name]; ok {
+		panic("model: family registered twice: " + name)
+	}
+	families[name] = f
+}
+
+func byName(name string) (family, error) {
+	if f, ok := families[name]; ok {
+		return f, nil
+	}
+	var names []string
+	for n := range families {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return family{}, fmt.Errorf("family %q is unknown, expected one of %s", name, strings.Join(names, ", "))
+}
+
+// New makes the model of explicit or named sizes.
+func New(s Sizes) (Model, error) {
+	s, err := s.resolve()
+	if err != nil {
+		return nil, err
+	}
+	f, err := byName(s.Family)
+	if err != nil {
+		return nil, fmt.Errorf("model.family: %w", err)
+	}
+	return f.new(s)
+}
+
+// Parse makes the model that a config.json describes, by its model_type.
+func Parse(config []byte) (Model, error) {
+	var head struct {
+		ModelType string `json:"model_type"`
+	}
+	if err := json.Unmarshal(config, &head); err != nil {
+		return nil, fmt.Errorf("config.json: %w", err)
+	}
+	f, err := byName(head.ModelType)
+	if err != nil {
+		return nil, fmt.Errorf("config.json: model_type: %w", err)
+	}
+	return f.parse(config)
+}
+
+// maxLayers bounds hostile configs; sizes are bounded by param.New.
+const maxLayers = 1 << 12

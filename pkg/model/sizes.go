@@ -1,0 +1,122 @@
+package model
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Sizes is the model section of a run file: a size by name, or a family with
+// explicit fields; explicit fields override the name's.
+type Sizes struct {
+	Name      string  `yaml:"name"`       // llama-60m, gpt2-small, ...: see Names
+	Family    string  `yaml:"family"`     // gpt2 or llama
+	Layers    int     `yaml:"layers"`     // transformer blocks
+	Width     int     `yaml:"width"`      // E, the residual width (hidden_size)
+	Heads     int     `yaml:"heads"`      // H, query heads
+	KVHeads   int     `yaml:"kv_heads"`   // G, key/value heads; default (0) as many as heads
+	HeadDim   int     `yaml:"head_dim"`   // width of a head; default (0) width / heads
+	FFN       int     `yaml:"ffn"`        // F, feed-forward width; default (0) 4·width for gpt2, 8/3·width rounded up to 32 for llama
+	Vocab     int     `yaml:"vocab"`      // V; default (0) the tokenizer's
+	Context   int     `yaml:"context"`    // longest sequence, tokens; default (0) train.context
+	Tied      *bool   `yaml:"tied"`       // the head shares the embedding's matrix; default true for gpt2 (its only form), false for llama
+	RopeTheta float64 `yaml:"rope_theta"` // base of the rotation frequencies, llama; default (0) 10000
+}
+
+// named are the sizes known by name; those of PyTorch's yardstick and the paper's.
+var named = map[string]Sizes{
+	"gpt2-mini":   {Family: "gpt2", Layers: 6, Width: 384, Heads: 6, FFN: 1536, Vocab: 8192},
+	"gpt2-small":  {Family: "gpt2", Layers: 12, Width: 768, Heads: 12, FFN: 3072, Vocab: 50257},
+	"gpt2-medium": {Family: "gpt2", Layers: 24, Width: 1024, Heads: 16, FFN: 4096, Vocab: 50257},
+	"llama-mini":  {Family: "llama", Layers: 6, Width: 384, Heads: 6, KVHeads: 2, FFN: 1024, Vocab: 8192},
+	"llama-60m":   {Family: "llama", Layers: 8, Width: 512, Heads: 8, FFN: 1376, Vocab: 32000},
+	"llama-130m":  {Family: "llama", Layers: 12, Width: 768, Heads: 12, FFN: 2048, Vocab: 32000},
+	"llama-350m":  {Family: "llama", Layers: 24, Width: 1024, Heads: 16, FFN: 2736, Vocab: 32000},
+	"llama-1b":    {Family: "llama", Layers: 24, Width: 2048, Heads: 32, FFN: 5461, Vocab: 32000},
+}
+
+// Names lists the sizes known by name.
+func Names() []string {
+	var names []string
+	for n := range named {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// resolve fills in the name's fields, then the defaults that depend on others.
+func (s Sizes) resolve() (Sizes, error) {
+	if s.Name != "" {
+		base, ok := named[s.Name]
+		if !ok {
+			return s, fmt.Errorf("model.name is %q, expected one of %s", s.Name, strings.Join(Names(), ", "))
+		}
+		if s.Family != "" && s.Family != base.Family {
+			return s, fmt.Errorf("model.family is %q, but model.name %s is a %s", s.Family, s.Name, base.Family)
+		}
+		s.Family = base.Family
+		for _, f := range []struct {
+			to   *int
+			from int
+		}{
+			{&s.Layers, base.Layers}, {&s.Width, base.Width}, {&s.Heads, base.Heads}, {&s.KVHeads, base.KVHeads},
+			{&s.FFN, base.FFN}, {&s.Vocab, base.Vocab},
+		} {
+			if *f.to == 0 {
+				*f.to = f.from
+			}
+		}
+	}
+	if s.KVHeads == 0 {
+		s.KVHeads = s.Heads
+	}
+	if s.HeadDim == 0 && s.Heads > 0 {
+		if s.Width%s.Heads != 0 {
+			return s, fmt.Errorf("model.width is %d, which model.heads, %d, does not divide; give model.head_dim", s.Width, s.Heads)
+		}
+		s.HeadDim = s.Width / s.Heads
+	}
+	if s.RopeTheta == 0 {
+		s.RopeTheta = 10000
+	}
+	return s, s.check()
+}
+
+// check reports the first size that makes no sense, by key.
+func (s Sizes) check() error {
+	if s.Family == "" {
+		return fmt.Errorf("model has neither name nor family; names are %s", strings.Join(Names(), ", "))
+	}
+	for _, v := range []struct {
+		key   string
+		x, hi int
+	}{
+		{"layers", s.Layers, maxLayers}, {"width", s.Width, 1 << 20}, {"heads", s.Heads, 1 << 12}, {"kv_heads", s.KVHeads, s.Heads},
+		{"head_dim", s.HeadDim, 1 << 16}, {"vocab", s.Vocab, 1 << 24}, {"context", s.Context, 1 << 24},
+	} {
+		if v.x < 1 || v.x > v.hi {
+			return fmt.Errorf("model.%s is %d, expected 1 to %d", v.key, v.x, v.hi)
+		}
+	}
+	if s.FFN < 0 || s.FFN > 1<<22 {
+		return fmt.Errorf("model.ffn is %d, expected 1 to %d", s.FFN, 1<<22)
+	}
+	if s.Heads%s.KVHeads != 0 {
+		return fmt.Errorf("model.heads is %d, which model.kv_heads, %d, does not divide", s.Heads, s.KVHeads)
+	}
+	return nil
+}
+
+// Validate reports the first value that makes no sense, leaving out what
+// depends on other sections of the run file (vocab and context).
+func (s Sizes) Validate() error {
+	if s.Vocab == 0 && s.Name == "" {
+		s.Vocab = 1
+	}
+	if s.Context == 0 {
+		s.Context = 1
+	}
+	_, err := New(s)
+	return err
+}
