@@ -15,22 +15,22 @@ type AdamWArgs struct {
 
 type adamwArgs struct {
 	w, g, m, v []float32
-	k          adamwConst
+	c          [9]float32
+	clear      bool
 	chunks     int
-}
-
-// adamwConst is AdamWArgs as the inner loop wants it.
-type adamwConst struct {
-	scale, b1, c1, b2, c2 float32 // c = 1-b
-	rate                  float32 // LR / (1-beta1^step)
-	root                  float32 // 1 / sqrt(1-beta2^step)
-	eps, keep             float32 // keep = 1 - LR·WeightDecay
-	clear                 bool
 }
 
 var adamwLoop = newLoop(func(a *adamwArgs, worker, chunk int) {
 	lo, hi := span(len(a.w), a.chunks, chunk)
-	adamwRow(a.w[lo:hi], a.g[lo:hi], a.m[lo:hi], a.v[lo:hi], &a.k)
+	// A block's gradient is cleared while it is in the cache.
+	const block = 4096
+	for ; lo < hi; lo += block {
+		end := min(lo+block, hi)
+		current.verbs.adamw(a.w[lo:end], a.g[lo:end], a.m[lo:end], a.v[lo:end], &a.c)
+		if a.clear {
+			clear(a.g[lo:end])
+		}
+	}
 })
 
 // AdamWStep updates the weights w and the moments m and v from the gradient g in
@@ -46,28 +46,25 @@ var adamwLoop = newLoop(func(a *adamwArgs, worker, chunk int) {
 func AdamWStep(p *Pool, w, g, m, v []float32, a AdamWArgs) {
 	needs(len(w), g, m, v)
 	b1, b2, t := float64(a.Beta1), float64(a.Beta2), float64(a.Step)
-	k := adamwConst{
-		scale: a.GradScale,
-		b1:    a.Beta1, c1: float32(1 - b1), b2: a.Beta2, c2: float32(1 - b2),
-		rate: float32(float64(a.LR) / (1 - math.Pow(b1, t))),
-		root: float32(1 / math.Sqrt(1-math.Pow(b2, t))),
-		eps:  a.Eps, keep: float32(1 - float64(a.LR)*float64(a.WeightDecay)),
-		clear: a.ClearGrad,
+	k := [9]float32{
+		a.GradScale,
+		a.Beta1, float32(1 - b1), a.Beta2, float32(1 - b2),
+		float32(float64(a.LR) / (1 - math.Pow(b1, t))),
+		float32(1 / math.Sqrt(1-math.Pow(b2, t))),
+		a.Eps, float32(1 - float64(a.LR)*float64(a.WeightDecay)),
 	}
 	c := p.pieces(len(w), elementGrain)
-	adamwLoop.run(p, c, adamwArgs{w, g, m, v, k, c})
+	adamwLoop.run(p, c, adamwArgs{w, g, m, v, k, a.ClearGrad, c})
 }
 
-func adamwRow(w, g, m, v []float32, k *adamwConst) {
+// adamwRow is one step with the constants that AdamWStep has prepared.
+func adamwRow(w, g, m, v []float32, k *[9]float32) {
+	scale, b1, c1, b2, c2, rate, root, eps, keep := k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7], k[8]
 	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
 	for i := range w {
-		d := g[i] * k.scale
-		m[i] = k.b1*m[i] + k.c1*d
-		v[i] = k.b2*v[i] + k.c2*d*d
-		root := float32(math.Sqrt(float64(v[i])))*k.root + k.eps
-		w[i] = w[i]*k.keep - k.rate*m[i]/root
-	}
-	if k.clear {
-		clear(g)
+		d := g[i] * scale
+		m[i] = b1*m[i] + c1*d
+		v[i] = b2*v[i] + c2*d*d
+		w[i] = w[i]*keep - rate*m[i]/(float32(math.Sqrt(float64(v[i])))*root+eps)
 	}
 }

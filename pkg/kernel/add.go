@@ -11,7 +11,7 @@ type addArgs struct {
 
 var addLoop = newLoop(func(a *addArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	addRow(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi])
+	current.verbs.add(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi])
 })
 
 // Add computes y = a + b over len(y) elements; y may be a or b. It is its own
@@ -20,12 +20,4 @@ func Add(p *Pool, y, a, b []float32) {
 	needs(len(y), a, b)
 	n := p.pieces(len(y), elementGrain)
 	addLoop.run(p, n, addArgs{y, a, b, n})
-}
-
-// addRow is y = a + b for slices of one length.
-func addRow(y, a, b []float32) {
-	a, b = a[:len(y)], b[:len(y)]
-	for i := range y {
-		y[i] = a[i] + b[i]
-	}
 }

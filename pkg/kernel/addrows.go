@@ -10,7 +10,7 @@ var addRowsLoop = newLoop(func(a *addRowsArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		t := n % a.t
-		addRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[t*a.e:][:a.e])
+		current.verbs.add(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[t*a.e:][:a.e])
 	}
 })
 
@@ -28,7 +28,7 @@ var addRowsBackLoop = newLoop(func(a *addRowsArgs, worker, chunk int) {
 	for t := lo; t < hi; t++ {
 		d := a.y[t*a.e:][:a.e]
 		for n := t; n < a.n; n += a.t {
-			addRow(d, d, a.x[n*a.e:][:a.e])
+			current.verbs.add(d, d, a.x[n*a.e:][:a.e])
 		}
 	}
 })

@@ -82,17 +82,11 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	buf := a.p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
 	q, buf := cut(buf, rows*s.QK)
 	o, buf := cut(buf, rows*s.VO)
-	peak, buf := cut(buf, rows)
-	sum, buf := cut(buf, rows)
+	state, buf := cut(buf, 2*rows)
 
 	gather(q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R, s.QK, s.Width())
-	for i := range q {
-		q[i] *= s.Scale
-	}
-	for i := range peak {
-		peak[i] = float32(math.Inf(-1))
-	}
-	clear(sum)
+	current.verbs.affine(q, q, s.Scale, 0)
+	freshSoftmax(state)
 	keys := s.T
 	if s.Causal {
 		keys = t0 + n
@@ -102,56 +96,51 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 		sc := Mat(buf[:rows*nk], rows, nk)
 		matTile(a.p, worker, sc, Mat(q, rows, s.QK), s.view(a.qkv, b, k0, nk, s.kCol(g), s.QK), Product{TransB: true})
 		for i := range rows {
-			softmaxStep(sc.Data[i*nk:][:nk], s.seen(t0+i/s.R, k0, nk), o[i*s.VO:][:s.VO], &peak[i], &sum[i], k0 == 0)
+			row := sc.Data[i*nk:][:nk]
+			seen := s.seen(t0+i/s.R, k0, nk)
+			clear(row[seen:])
+			if seen > 0 {
+				current.verbs.step(row[:seen], o[i*s.VO:][:s.VO], softmaxState(state, i))
+			}
 		}
 		matTile(a.p, worker, Mat(o, rows, s.VO), sc, s.view(a.qkv, b, k0, nk, s.vCol(g), s.VO), Product{Accumulate: k0 > 0})
 	}
 	for i := range rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
 		dst := a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO]
-		inv := 1 / sum[i]
-		for j, v := range o[i*s.VO:][:s.VO] {
-			dst[j] = v * inv
-		}
-		a.lse[(b*s.G*s.R+h)*s.T+t] = peak[i] + float32(math.Log(float64(sum[i])))
+		peak, sum := state[2*i], state[2*i+1]
+		current.verbs.affine(dst, o[i*s.VO:], 1/sum, 0)
+		a.lse[(b*s.G*s.R+h)*s.T+t] = peak + float32(math.Log(float64(sum)))
 	}
 })
 
 func cut(buf []float32, n int) (head, rest []float32) { return buf[:n:n], buf[n:] }
 
-// softmaxStep takes a row of scores into the online softmax: the first seen
-// become exp(score - peak) under the new peak, the rest zero, and what was summed
-// under the old peak, in sum and in o, is scaled to the new one.
-func softmaxStep(row []float32, seen int, o []float32, peak, sum *float32, first bool) {
-	clear(row[seen:])
-	if seen == 0 {
-		return
+// freshSoftmax and softmaxState keep the online softmax's state of each row: the
+// peak so far and the sum of exp(score - peak).
+func freshSoftmax(state []float32) {
+	for i := 0; i < len(state); i += 2 {
+		state[i], state[i+1] = float32(math.Inf(-1)), 0
 	}
-	row = row[:seen]
-	top := *peak
-	for _, v := range row {
-		top = max(top, v)
-	}
-	if top > *peak && !first {
-		f := float32(math.Exp(float64(*peak - top)))
-		*sum *= f
+}
+
+func softmaxState(state []float32, i int) *[2]float32 { return (*[2]float32)(state[2*i:]) }
+
+// softmaxStep takes a row of scores into an online softmax: the scores become
+// exp(score - peak) under the new peak, and what was summed under the old one, in
+// the state and in o, is scaled to the new.
+func softmaxStep(row, o []float32, state *[2]float32) {
+	old := state[0]
+	top := max(old, maximumRow(row))
+	sum := expSumRow(row, row, top)
+	if top != old {
+		f := float32(math.Exp(float64(old - top)))
 		for i := range o {
 			o[i] *= f
 		}
+		state[0], state[1] = top, state[1]*f
 	}
-	*peak = top
-	*sum += expRow(row, row, top)
-}
-
-// expRow is y = exp(x - top); it returns the sum of y.
-func expRow(y, x []float32, top float32) float32 {
-	var sum float32
-	for i, v := range x {
-		e := float32(math.Exp(float64(v - top)))
-		y[i] = e
-		sum += e
-	}
-	return sum
+	state[1] += sum
 }
 
 // AttentionForward computes, for every query head, ctx = softmax(Scale·q·kᵀ)·v,

@@ -100,12 +100,12 @@ func (a *attnBackArgs) tile(worker, head, qt, kt int, wantKV, wantQ bool) {
 	for i := range rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
 		ctx := a.ctx[((b*s.T+t)*heads+h)*s.VO:][:s.VO]
-		var d float32
-		for j, x := range dc[i*s.VO:][:s.VO] {
-			d += x * ctx[j]
-		}
+		d := current.verbs.dot(dc[i*s.VO:][:s.VO], ctx)
 		lse := a.lse[(b*heads+h)*s.T+t]
-		softmaxBackRow(prob[i*nk:][:nk], ds[i*nk:][:nk], s.seen(t, k0, nk), s.Scale, lse, d)
+		seen := s.seen(t, k0, nk)
+		clear(prob[i*nk+seen:][:nk-seen])
+		clear(ds[i*nk+seen:][:nk-seen])
+		current.verbs.back(prob[i*nk:][:seen], ds[i*nk:][:seen], s.Scale, lse, d)
 	}
 	if wantKV {
 		add := Product{TransA: true, Accumulate: qt > s.firstTile(kt)}
@@ -119,19 +119,17 @@ func (a *attnBackArgs) tile(worker, head, qt, kt int, wantKV, wantQ bool) {
 			if src := dq[t*s.R*s.QK:][:len(dst)]; kt == 0 {
 				copy(dst, src)
 			} else {
-				addRow(dst, dst, src)
+				current.verbs.add(dst, dst, src)
 			}
 		}
 	}
 }
 
-// softmaxBackRow turns scores into probabilities, prob = exp(scale·prob - lse),
-// and ds, the gradient of the probabilities, into that of q·k,
-// ds = scale·prob·(ds - d); both are zero from seen on.
-func softmaxBackRow(prob, ds []float32, seen int, scale, lse, d float32) {
-	clear(prob[seen:])
-	clear(ds[seen:])
-	for i, v := range prob[:seen] {
+// softmaxBack turns scores into probabilities, prob = exp(scale·prob - lse), and
+// ds, the gradient of the probabilities, into that of q·k,
+// ds = scale·prob·(ds - d).
+func softmaxBack(prob, ds []float32, scale, lse, d float32) {
+	for i, v := range prob {
 		e := float32(math.Exp(float64(v*scale - lse)))
 		prob[i] = e
 		ds[i] = scale * e * (ds[i] - d)

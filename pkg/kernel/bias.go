@@ -10,7 +10,7 @@ var biasLoop = newLoop(func(a *biasArgs, worker, chunk int) {
 	lo, hi := span(a.m, a.chunks, chunk)
 	d := a.d[lo:hi]
 	for n := range a.n {
-		addRow(d, d, a.dy[n*a.m+lo:n*a.m+hi])
+		current.verbs.add(d, d, a.dy[n*a.m+lo:n*a.m+hi])
 	}
 })
 

@@ -1,7 +1,5 @@
 package kernel
 
-import "math"
-
 // A key/value cache of one layer is two slices, k [B, G, cap, QK] and
 // v [B, G, cap, VO]: the rows of one K/V head are adjacent, so that decoding reads
 // memory in one stream, in the pruned widths. cap is the number of tokens that a
@@ -81,15 +79,10 @@ var decodeLoop = newLoop(func(a *cacheArgs, worker, chunk int) {
 	buf := a.p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
 	q, buf := cut(buf, rows*s.QK)
 	o, buf := cut(buf, rows*s.VO)
-	peak, buf := cut(buf, rows)
-	sum, buf := cut(buf, rows)
+	state, buf := cut(buf, 2*rows)
 	gather(q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R, s.QK, s.Width())
-	for i := range q {
-		q[i] *= s.Scale
-	}
-	for i := range peak {
-		peak[i], sum[i] = float32(math.Inf(-1)), 0
-	}
+	current.verbs.affine(q, q, s.Scale, 0)
+	freshSoftmax(state)
 	at := (b*s.G + g) * a.capacity
 	for k0, keys := 0, past+t0+n; k0 < keys; k0 += attnKeys {
 		nk := min(attnKeys, keys-k0)
@@ -98,16 +91,18 @@ var decodeLoop = newLoop(func(a *cacheArgs, worker, chunk int) {
 		sc := Mat(buf[:rows*nk], rows, nk)
 		matTile(a.p, worker, sc, Mat(q, rows, s.QK), k, Product{TransB: true})
 		for i := range rows {
-			softmaxStep(sc.Data[i*nk:][:nk], s.seen(past+t0+i/s.R, k0, nk), o[i*s.VO:][:s.VO], &peak[i], &sum[i], k0 == 0)
+			row := sc.Data[i*nk:][:nk]
+			seen := s.seen(past+t0+i/s.R, k0, nk)
+			clear(row[seen:])
+			if seen > 0 {
+				current.verbs.step(row[:seen], o[i*s.VO:][:s.VO], softmaxState(state, i))
+			}
 		}
 		matTile(a.p, worker, Mat(o, rows, s.VO), sc, v, Product{Accumulate: k0 > 0})
 	}
 	for i := range rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
 		dst := a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO]
-		inv := 1 / sum[i]
-		for j, x := range o[i*s.VO:][:s.VO] {
-			dst[j] = x * inv
-		}
+		current.verbs.affine(dst, o[i*s.VO:], 1/state[2*i+1], 0)
 	}
 })

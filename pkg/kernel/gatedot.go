@@ -1,6 +1,7 @@
 package kernel
 
 type gateArgs struct {
+	p                     *Pool
 	r, x, dx              []float32
 	b, t, stride, col0, u int
 	width, chunks         int
@@ -11,10 +12,22 @@ var gateLoop = newLoop(func(a *gateArgs, worker, chunk int) {
 	lo, hi := span(a.u, a.chunks, chunk%a.chunks)
 	r := a.r[b*a.u+lo : b*a.u+hi]
 	clear(r)
+	acc := r // a sum for each column
+	if a.width > 1 {
+		acc = a.p.Scratch(worker, len(r)*a.width)
+		clear(acc)
+	}
 	for t := range a.t {
 		at := (b*a.t+t)*a.stride + a.col0 + lo*a.width
 		n := len(r) * a.width
-		gateRow(r, a.x[at:][:n], a.dx[at:][:n], a.width)
+		current.verbs.mulAdd(acc, a.x[at:][:n], a.dx[at:][:n])
+	}
+	if a.width > 1 {
+		for u := range r {
+			for _, v := range acc[u*a.width:][:a.width] {
+				r[u] += v
+			}
+		}
 	}
 })
 
@@ -31,21 +44,5 @@ func GateDot(p *Pool, r, x, dx []float32, B, T, stride, col0, U, width int) {
 	need(r, B*U)
 	needs(B*T*stride, x, dx)
 	c := p.columns(U * width)
-	gateLoop.run(p, B*c, gateArgs{r, x, dx, B, T, stride, col0, U, width, c})
-}
-
-func gateRow(r, x, dx []float32, width int) {
-	if width == 1 {
-		for i, v := range x {
-			r[i] += v * dx[i]
-		}
-		return
-	}
-	for u := range r {
-		var s float32
-		for w := u * width; w < (u+1)*width; w++ {
-			s += x[w] * dx[w]
-		}
-		r[u] += s
-	}
+	gateLoop.run(p, B*c, gateArgs{p, r, x, dx, B, T, stride, col0, U, width, c})
 }

@@ -11,9 +11,9 @@ type geluArgs struct {
 var geluLoop = newLoop(func(a *geluArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	if a.tanh {
-		geluTanhRow(a.y[lo:hi], a.x[lo:hi])
+		current.verbs.geluTanh(a.y[lo:hi], a.x[lo:hi])
 	} else {
-		geluErfRow(a.y[lo:hi], a.x[lo:hi])
+		current.verbs.geluErf(a.y[lo:hi], a.x[lo:hi])
 	}
 })
 
@@ -42,16 +42,16 @@ func geluTanhRow(y, x []float32) {
 
 func geluErfRow(y, x []float32) {
 	for i, v := range x {
-		y[i] = float32(0.5 * float64(v) * (1 + math.Erf(float64(v)/math.Sqrt2)))
+		y[i] = float32(0.5 * float64(v) * math.Erfc(-float64(v)/math.Sqrt2))
 	}
 }
 
 var geluBackLoop = newLoop(func(a *geluArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	if a.tanh {
-		geluTanhBackRow(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
+		current.verbs.geluTanhBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
 	} else {
-		geluErfBackRow(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
+		current.verbs.geluErfBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
 	}
 })
 
@@ -76,6 +76,6 @@ func geluErfBackRow(dx, dy, x []float32) {
 	for i, v := range x {
 		x := float64(v)
 		phi := math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
-		dx[i] = dy[i] * float32(0.5*(1+math.Erf(x/math.Sqrt2))+x*phi)
+		dx[i] = dy[i] * float32(0.5*math.Erfc(-x/math.Sqrt2)+x*phi)
 	}
 }

@@ -26,8 +26,8 @@ var headLoop = newLoop(func(a *headArgs, worker, chunk int) {
 	a.nll[chunk] = crossEntropyRow(z, int(a.targets[chunk]), &a.o, a.grad)
 })
 
-// crossEntropyRow returns a row's loss in nats and, if grad, turns the logits z
-// into Scale times their gradient.
+// crossEntropyRow returns a row's loss in nats. The logits z become Scale times
+// their gradient if grad, else they are lost.
 func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool) float32 {
 	if target < 0 {
 		if grad {
@@ -35,33 +35,22 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool) float32
 		}
 		return 0
 	}
-	top := z[0]
-	var total float64
-	for _, v := range z {
-		top = max(top, v)
-		total += float64(v)
-	}
-	zt := float64(z[target])
-	var sum float64
-	if grad {
-		for i, v := range z {
-			e := math.Exp(float64(v - top))
-			sum += e
-			z[i] = float32(e)
+	const block = 2048 // partial sums in float32, their sum in float64
+	v := current.verbs
+	top, zt, eps := v.maximum(z), float64(z[target]), float64(o.Smoothing)
+	var sum, total float64
+	for lo := 0; lo < len(z); lo += block {
+		part := z[lo:min(lo+block, len(z))]
+		if eps > 0 {
+			total += float64(v.sum(part))
 		}
-	} else {
-		for _, v := range z {
-			sum += math.Exp(float64(v - top))
-		}
+		sum += float64(v.expSum(part, part, top))
 	}
-	eps := float64(o.Smoothing)
 	loss := float64(top) + math.Log(sum) - (1-eps)*zt - eps*total/float64(len(z))
 	if grad {
 		k := float32(float64(o.Scale) / sum)
 		even := o.Scale * o.Smoothing / float32(len(z))
-		for i, e := range z {
-			z[i] = e*k - even
-		}
+		v.affine(z, z, k, -even)
 		z[target] -= o.Scale * (1 - o.Smoothing)
 	}
 	return float32(loss)

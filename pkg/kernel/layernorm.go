@@ -12,7 +12,7 @@ type layerNormArgs struct {
 var layerNormLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
-		a.mean[n], a.rstd[n] = layerNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.bias, a.eps)
+		a.mean[n], a.rstd[n] = layerNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain[:a.e], a.bias, a.eps)
 	}
 })
 
@@ -27,36 +27,38 @@ func LayerNormForward(p *Pool, y, mean, rstd, x, gain, bias []float32, N, E int,
 	need(gain, E)
 	if bias != nil {
 		need(bias, E)
+		bias = bias[:E]
 	}
 	c := p.pieces(N, elementGrain/max(1, E))
 	layerNormLoop.run(p, c, layerNormArgs{y: y, mean: mean, rstd: rstd, x: x, gain: gain, bias: bias, n: N, e: E, eps: eps, chunks: c})
 }
 
 func layerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) {
-	var sum float64
-	for _, v := range x {
-		sum += float64(v)
+	v := current.verbs
+	mean = v.sum(x) / float32(len(x))
+	rstd = rootOf(v.spread(x, mean), len(x), eps)
+	v.normalize(y, x, gain, mean, rstd)
+	if bias != nil {
+		v.add(y, y, bias)
 	}
-	mean = float32(sum / float64(len(x)))
-	var sq float64
-	for _, v := range x {
-		d := float64(v - mean)
-		sq += d * d
-	}
-	rstd = float32(1 / math.Sqrt(sq/float64(len(x))+float64(eps)))
+	return mean, rstd
+}
+
+// rootOf is 1/sqrt(squares/n + eps).
+func rootOf(squares float32, n int, eps float32) float32 {
+	return float32(1 / math.Sqrt(float64(squares)/float64(n)+float64(eps)))
+}
+
+func normalizeRow(y, x, gain []float32, mean, rstd float32) {
 	for i, v := range x {
 		y[i] = (v - mean) * rstd * gain[i]
 	}
-	if bias != nil {
-		addRow(y, y, bias[:len(y)])
-	}
-	return mean, rstd
 }
 
 var layerNormBackLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
-		layerNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.mean[n], a.rstd[n])
+		layerNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain[:a.e], a.mean[n], a.rstd[n])
 	}
 })
 
@@ -72,13 +74,22 @@ func LayerNormBackward(p *Pool, dx, dy, x, gain, mean, rstd []float32, N, E int)
 }
 
 func layerNormBackRow(dx, dy, x, gain []float32, mean, rstd float32) {
-	var sg, sgh float64
+	n := float32(len(x))
+	sg, sgh := current.verbs.normSums(dy, x, gain, mean, rstd)
+	current.verbs.normBack(dx, dy, x, gain, mean, rstd, sg/n, sgh/n)
+}
+
+func normSumsRow(dy, x, gain []float32, mean, rstd float32) (sg, sgh float32) {
+	var s, sh float64
 	for i, v := range dy {
 		g := v * gain[i]
-		sg += float64(g)
-		sgh += float64(g * ((x[i] - mean) * rstd))
+		s += float64(g)
+		sh += float64(g * ((x[i] - mean) * rstd))
 	}
-	ag, agh := float32(sg/float64(len(x))), float32(sgh/float64(len(x)))
+	return float32(s), float32(sh)
+}
+
+func normBackRow(dx, dy, x, gain []float32, mean, rstd, ag, agh float32) {
 	for i, v := range dy {
 		dx[i] = rstd * (v*gain[i] - ag - (x[i]-mean)*rstd*agh)
 	}
@@ -89,16 +100,19 @@ var layerNormGradLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	dgain := a.gain[lo:hi]
 	for n := range a.n {
 		dy, x := a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi]
-		mean, rstd := a.mean[n], a.rstd[n]
-		for i, v := range dy {
-			dgain[i] += v * ((x[i] - mean) * rstd)
-		}
+		current.verbs.normGrad(dgain, dy, x, a.mean[n], a.rstd[n])
 		if a.bias != nil {
 			d := a.bias[lo:hi]
-			addRow(d, d, dy)
+			current.verbs.add(d, d, dy)
 		}
 	}
 })
+
+func normGradRow(dgain, dy, x []float32, mean, rstd float32) {
+	for i, v := range dy {
+		dgain[i] += v * ((x[i] - mean) * rstd)
+	}
+}
 
 // LayerNormGrad accumulates the parameters' gradients: dgain += sum over rows of
 // dy·(x-mean)·rstd and dbias += sum of dy. dgain and dbias are [E]; dbias may be

@@ -15,6 +15,7 @@ type path struct {
 	tile   func(t *tile)
 	pack   func(dst []float32, s side, lo, n, w, k0, k int)
 	bf16   bool // has bfloat16 dot-product instructions
+	verbs  *verbs
 }
 
 // paths are those that this CPU can run, slowest first.

@@ -1,7 +1,5 @@
 package kernel
 
-import "math"
-
 type rmsNormArgs struct {
 	y, rstd, x, gain, dy []float32
 	n, e                 int
@@ -12,7 +10,7 @@ type rmsNormArgs struct {
 var rmsNormLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
-		a.rstd[n] = rmsNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.eps)
+		a.rstd[n] = rmsNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain[:a.e], a.eps)
 	}
 })
 
@@ -28,21 +26,15 @@ func RMSNormForward(p *Pool, y, rstd, x, gain []float32, N, E int, eps float32) 
 }
 
 func rmsNormRow(y, x, gain []float32, eps float32) (rstd float32) {
-	var sq float64
-	for _, v := range x {
-		sq += float64(v) * float64(v)
-	}
-	rstd = float32(1 / math.Sqrt(sq/float64(len(x))+float64(eps)))
-	for i, v := range x {
-		y[i] = v * rstd * gain[i]
-	}
+	rstd = rootOf(current.verbs.dot(x, x), len(x), eps)
+	current.verbs.normalize(y, x, gain, 0, rstd)
 	return rstd
 }
 
 var rmsNormBackLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
-		rmsNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain, a.rstd[n])
+		rmsNormBackRow(a.y[n*a.e:][:a.e], a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain[:a.e], a.rstd[n])
 	}
 })
 
@@ -58,21 +50,15 @@ func RMSNormBackward(p *Pool, dx, dy, x, gain, rstd []float32, N, E int) {
 }
 
 func rmsNormBackRow(dx, dy, x, gain []float32, rstd float32) {
-	var s float64
-	for i, v := range dy {
-		s += float64(v * gain[i] * x[i])
-	}
-	k := float32(s/float64(len(x))) * rstd * rstd
-	for i, v := range dy {
-		dx[i] = rstd * (v*gain[i] - x[i]*k)
-	}
+	_, sgh := current.verbs.normSums(dy, x, gain, 0, rstd)
+	current.verbs.normBack(dx, dy, x, gain, 0, rstd, 0, sgh/float32(len(x)))
 }
 
 var rmsNormGradLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.e, a.chunks, chunk)
 	dgain := a.gain[lo:hi]
 	for n := range a.n {
-		rmsNormGradRow(dgain, a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi], a.rstd[n])
+		current.verbs.normGrad(dgain, a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi], 0, a.rstd[n])
 	}
 })
 
@@ -84,10 +70,4 @@ func RMSNormGrad(p *Pool, dgain, dy, x, rstd []float32, N, E int) {
 	need(rstd, N)
 	c := p.columns(E)
 	rmsNormGradLoop.run(p, c, rmsNormArgs{gain: dgain, dy: dy, x: x, rstd: rstd, n: N, e: E, chunks: c})
-}
-
-func rmsNormGradRow(dgain, dy, x []float32, rstd float32) {
-	for i, v := range dy {
-		dgain[i] += v * x[i] * rstd
-	}
 }

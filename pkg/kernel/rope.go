@@ -22,7 +22,7 @@ type ropeArgs struct {
 	s              AttnShape
 	perHead        bool
 	pos0           int
-	sign           float32
+	back           bool
 	chunks         int
 }
 
@@ -32,6 +32,10 @@ var ropeLoop = newLoop(func(a *ropeArgs, worker, chunk int) {
 	tw := pairs // width of a table row
 	if a.perHead {
 		tw *= s.G
+	}
+	turn := current.verbs.rotate
+	if a.back {
+		turn = current.verbs.rotateBack
 	}
 	lo, hi := span(s.B*s.T, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
@@ -48,10 +52,10 @@ var ropeLoop = newLoop(func(a *ropeArgs, worker, chunk int) {
 			cos, sin := a.cos[at:][:pairs], a.sin[at:][:pairs]
 			for r := range s.R {
 				q := s.qCol(g, r)
-				ropeRow(y[q:][:s.QK], x[q:][:s.QK], cos, sin, a.sign)
+				turn(y[q:][:s.QK], x[q:][:s.QK], cos, sin)
 			}
 			k := s.kCol(g)
-			ropeRow(y[k:][:s.QK], x[k:][:s.QK], cos, sin, a.sign)
+			turn(y[k:][:s.QK], x[k:][:s.QK], cos, sin)
 		}
 		if v := s.vCol(0); &y[0] != &x[0] {
 			copy(y[v:], x[v:])
@@ -67,12 +71,12 @@ var ropeLoop = newLoop(func(a *ropeArgs, worker, chunk int) {
 // at table row pos0 + t. The rows of cos and sin are [QK/2], or with perHead
 // [G·QK/2]; they must reach position pos0+T-1. y may be x.
 func RoPEForward(p *Pool, y, x, cos, sin []float32, s AttnShape, perHead bool, pos0 int) {
-	rope(p, ropeArgs{y: y, x: x, cos: cos, sin: sin, s: s, perHead: perHead, pos0: pos0, sign: 1})
+	rope(p, ropeArgs{y: y, x: x, cos: cos, sin: sin, s: s, perHead: perHead, pos0: pos0})
 }
 
 // RoPEBackward is the inverse rotation, which is the gradient's: dx may be dy.
 func RoPEBackward(p *Pool, dx, dy, cos, sin []float32, s AttnShape, perHead bool, pos0 int) {
-	rope(p, ropeArgs{y: dx, x: dy, cos: cos, sin: sin, s: s, perHead: perHead, pos0: pos0, sign: -1})
+	rope(p, ropeArgs{y: dx, x: dy, cos: cos, sin: sin, s: s, perHead: perHead, pos0: pos0, back: true})
 }
 
 // RoPEAt is RoPEForward where sequence b starts at position pos[b], for decoding.
@@ -80,7 +84,7 @@ func RoPEAt(p *Pool, y, x, cos, sin []float32, s AttnShape, perHead bool, pos []
 	if len(pos) < s.B {
 		panic(badLength)
 	}
-	rope(p, ropeArgs{y: y, x: x, cos: cos, sin: sin, pos: pos, s: s, perHead: perHead, sign: 1})
+	rope(p, ropeArgs{y: y, x: x, cos: cos, sin: sin, pos: pos, s: s, perHead: perHead})
 }
 
 func rope(p *Pool, a ropeArgs) {
@@ -108,10 +112,16 @@ func rope(p *Pool, a ropeArgs) {
 	ropeLoop.run(p, a.chunks, a)
 }
 
-func ropeRow(y, x, cos, sin []float32, sign float32) {
+func rotateRow(y, x, cos, sin []float32) {
 	for j, c := range cos {
-		s := sin[j] * sign
-		x0, x1 := x[2*j], x[2*j+1]
+		x0, x1, s := x[2*j], x[2*j+1], sin[j]
 		y[2*j], y[2*j+1] = x0*c-x1*s, x1*c+x0*s
+	}
+}
+
+func rotateBackRow(y, x, cos, sin []float32) {
+	for j, c := range cos {
+		x0, x1, s := x[2*j], x[2*j+1], sin[j]
+		y[2*j], y[2*j+1] = x0*c+x1*s, x1*c-x0*s
 	}
 }

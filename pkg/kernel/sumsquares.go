@@ -17,7 +17,7 @@ var sumFree = sync.Pool{New: func() any { return new([sumBlocks]float64) }}
 
 var sumLoop = newLoop(func(a *sumArgs, worker, chunk int) {
 	lo := chunk * a.block
-	a.partial[chunk] = sumSquaresRow(a.x[lo:min(lo+a.block, len(a.x))])
+	a.partial[chunk] = current.verbs.square(a.x[lo:min(lo+a.block, len(a.x))])
 })
 
 // SumSquares is the sum of x², in float64 and in an order that depends on
@@ -36,12 +36,4 @@ func SumSquares(p *Pool, x []float32) float64 {
 	}
 	sumFree.Put(partial)
 	return sum
-}
-
-func sumSquaresRow(x []float32) float64 {
-	var s float64
-	for _, v := range x {
-		s += float64(v) * float64(v)
-	}
-	return s
 }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// expTail is q in exp(r) = 1 + r + r²·q(r) for |r| <= ln2/2.
+var expTail = fit(4, -math.Ln2/2, math.Ln2/2,
+	func(r float64) float64 {
+		if math.Abs(r) < 1e-3 {
+			return 0.5 + r/6 + r*r/24
+		}
+		return (math.Expm1(r) - r) / (r * r)
+	},
+	func(r float64) float64 { return max(r*r, 1e-6) / math.Exp(r) })
+
+const (
+	ln2Hi = 0x1.62e4p-1      // 15 bits: n·ln2Hi is exact for |n| < 512
+	ln2Lo = math.Ln2 - ln2Hi // the rest
+	// Below expLow exp rounds to 0, above expHigh it is not finite.
+	expLow  = -104.0
+	expHigh = 88.7
+)
+
+// exp is exp(x) for x <= expHigh: with n = round(x/ln2) and r = x - n·ln2,
+// exp(x) = 2ⁿ·exp(r). Results below the smallest normal number are rounded to
+// subnormal ones. A NaN stays one.
+func (k *kit) exp(x VecVirtual) VecVirtual {
+	low := k.constant(expLow)
+	x = k.max(low, x) // in this order a NaN in x is kept
+	n := k.mul(x, k.f(math.Log2E))
+	if k.wide {
+		VRNDSCALEPS(Imm(8), n, n)
+	} else {
+		VROUNDPS(Imm(8), n, n)
+	}
+	r := k.copy(x)
+	k.subMulInto(r, n, k.f(ln2Hi))
+	k.subMulInto(r, n, k.f(ln2Lo))
+	y := k.polynomial(append([]float64{1, 1}, expTail...), r)
+	if k.wide {
+		VSCALEFPS(n, y, y)
+		return y
+	}
+	// 2ⁿ in two factors, each of which is a normal number.
+	i, h := YMM(), YMM()
+	VCVTPS2DQ(n, i)
+	VPSRAD(Imm(1), i, h)
+	VPSUBD(h, i, i)
+	for _, v := range []VecVirtual{h, i} {
+		VPADDD(k.bits(127), v, v)
+		VPSLLD(Imm(23), v, v)
+		VMULPS(v, y, y)
+	}
+	return y
+}
+
+// sigmoid returns s = 1/(1+exp(-x)) and c = 1 - s, the latter not by a
+// subtraction, so that it is exact to rounding where s is near 1.
+func (k *kit) sigmoid(x VecVirtual) (s, c VecVirtual) {
+	high := k.constant(87)
+	e := k.exp(k.min(high, k.neg(x))) // beyond 87, 1+e would overflow
+	s = k.div(k.constant(1), k.add(e, k.f(1)))
+	return s, k.mul(e, s)
+}
+
+// tailScale is the p of t = 1/(1+p·a), which normalTail is a polynomial in.
+const tailScale = 0.4
+
+// normalTail is the polynomial in t with exp(-a²/2)·normalTail(t) = Φ(-a), the
+// normal distribution function, for a >= 0.
+var normalTail = fit(8, 1/(1+tailScale*13.0), 1,
+	func(t float64) float64 {
+		a := (1/t - 1) / tailScale
+		return math.Exp(a*a/2) * math.Erfc(a/math.Sqrt2) / 2
+	},
+	func(t float64) float64 {
+		a := (1/t - 1) / tailScale
+		return 1 / (math.Exp(a*a/2) * math.Erfc(a/math.Sqrt2) / 2)
+	})
+
+// normal returns Φ(x) and exp(-x²/2). Φ keeps its relative precision in the
+// lower tail.
+func (k *kit) normal(x VecVirtual) (phi, bell VecVirtual) {
+	a := k.abs(x)
+	d := k.copy(a)
+	k.mulAddInto(d, k.constant(tailScale), k.f(1))
+	t := k.div(k.constant(1), d)
+	sq := k.mul(a, a)
+	bell = k.exp(k.mul(sq, k.f(-0.5)))
+	lost := k.copy(a) // what rounding took from a²
+	VFMSUB213PS(sq, a, lost)
+	k.subMulInto(bell, k.mul(bell, k.f(0.5)), lost)
+	q := k.mul(bell, k.polynomial(normalTail, t)) // Φ(-|x|)
+	// Φ(x) = q for x < 0, else 1 - q
+	up := k.sub(k.constant(1), q)
+	phi = k.vec()
+	if k.wide {
+		m := K()
+		VPMOVD2M(x, m)
+		VMOVAPS(up, phi)
+		VMOVAPS(q, m, phi)
+	} else {
+		VBLENDVPS(x, q, up, phi)
+	}
+	return phi, bell
+}

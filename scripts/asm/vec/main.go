@@ -1,0 +1,31 @@
+// Command vec writes the vector assembly of pkg/kernel with avo: everything
+// that works along rows, for AVX-512 or for AVX2.
+//
+//	go run ./vec -isa 512 -out FILE.s -stubs FILE.go -pkg kernel
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	isa := flag.Int("isa", 512, "vector bits: 512 or 256")
+	flag.Parse()
+	if *isa != 512 && *isa != 256 {
+		fmt.Fprintf(os.Stderr, "vec: no instruction set of %d bits, want 512 or 256\n", *isa)
+		os.Exit(2)
+	}
+	build.ConstraintExpr("amd64")
+	k := newKit(*isa == 512)
+	rows(k)
+	norms(k)
+	activations(k)
+	softmax(k)
+	rotary(k)
+	optimizer(k)
+	build.Generate()
+}
