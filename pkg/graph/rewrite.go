@@ -5,7 +5,7 @@ import "github.com/ecospa/ecospa/pkg/param"
 // Parallel is something that has an entry for every unit and shrinks with the
 // parameters: evidence, for one.
 type Parallel interface {
-	Shrink(set *param.Set, c param.Cut) error
+	Shrink(c param.Cut) error
 }
 
 // Rewrite carries out a cut on the parameters and on everything parallel to
@@ -18,7 +18,7 @@ func Rewrite(set *param.Set, c param.Cut, slabs []*param.Slab, parallel ...Paral
 		return err
 	}
 	for _, p := range parallel {
-		if err := p.Shrink(set, c); err != nil {
+		if err := p.Shrink(c); err != nil {
 			return err
 		}
 	}

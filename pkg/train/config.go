@@ -1,0 +1,59 @@
+package train
+
+import "fmt"
+
+// Config is the train section of a run file.
+type Config struct {
+	Steps      int    `yaml:"steps"`       // optimizer steps; required
+	Batch      int    `yaml:"batch"`       // sequences a step; default 16
+	MicroBatch int    `yaml:"micro_batch"` // sequences computed at a time, must divide batch; default (0) the whole batch
+	Context    int    `yaml:"context"`     // tokens a sequence; default (0) the model's context
+	Seed       uint64 `yaml:"seed"`        // of the initial weights and the order of the data; default 1
+	Threads    int    `yaml:"threads"`     // worker threads; default (0) one a core
+	Precision  string `yaml:"precision"`   // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
+	EvalEvery  int    `yaml:"eval_every"`  // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
+	EvalTokens int    `yaml:"eval_tokens"` // validation tokens an evaluation reads, from the front; default (0) all
+	Sample     int    `yaml:"sample"`      // tokens generated at the end of the run as a sample; default 60, 0 for none
+}
+
+// Default is the configuration of a run file without a train section.
+func Default() Config {
+	return Config{Batch: 16, Seed: 1, Precision: "f32", Sample: 60}
+}
+
+// Resolve fills in the defaults that depend on other values; context is the model's.
+func (c Config) Resolve(context int) Config {
+	if c.MicroBatch == 0 {
+		c.MicroBatch = c.Batch
+	}
+	if c.Context == 0 {
+		c.Context = context
+	}
+	if c.EvalEvery == 0 {
+		c.EvalEvery = max(1, c.Steps/10)
+	}
+	return c
+}
+
+// Validate reports the first value that makes no sense, by key.
+func (c Config) Validate() error {
+	for _, v := range []struct {
+		key       string
+		x, lo, hi int
+	}{
+		{"steps", c.Steps, 1, 1 << 40}, {"batch", c.Batch, 1, 1 << 20}, {"micro_batch", c.MicroBatch, 0, c.Batch},
+		{"context", c.Context, 0, 1 << 20}, {"threads", c.Threads, 0, 1024}, {"eval_every", c.EvalEvery, 0, 1 << 40},
+		{"eval_tokens", c.EvalTokens, 0, 1 << 40}, {"sample", c.Sample, 0, 1 << 16},
+	} {
+		if v.x < v.lo || v.x > v.hi {
+			return fmt.Errorf("train.%s is %d, expected %d to %d", v.key, v.x, v.lo, v.hi)
+		}
+	}
+	if c.MicroBatch > 0 && c.Batch%c.MicroBatch != 0 {
+		return fmt.Errorf("train.micro_batch is %d, which does not divide train.batch, %d", c.MicroBatch, c.Batch)
+	}
+	if c.Precision != "f32" && c.Precision != "bf16" {
+		return fmt.Errorf("train.precision is %q, expected f32 or bf16", c.Precision)
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// ErrInterrupted is returned by Loop.Run when its context was cancelled: the
+// step under way was finished and the End hooks have run.
+var ErrInterrupted = errors.New("train: interrupted")
+
+// NonFiniteError is returned when a loss or a gradient is not a finite number.
+type NonFiniteError struct {
+	Step  int
+	What  string // "loss", or the parameter whose gradient is not finite
+	Value float64
+}
+
+func (e *NonFiniteError) Error() string {
+	return fmt.Sprintf("step %d: %s is %g", e.Step, e.What, e.Value)
+}
+
+// Loop trains one model. Its exported fields are what hooks may read; the
+// parameters change shape only through Rewrite.
+type Loop struct {
+	Config
+	Optim    optim.Config // resolved
+	Model    model.Model
+	Set      *param.Set
+	Grads    *param.Slab
+	Opt      *optim.AdamW
+	Evidence *coupled.Evidence // gathered in every step; nil when nobody asks for it
+	// EvidenceDecay multiplies the evidence after every step, since the weights
+	// it was gathered at have moved. 1 forgets nothing.
+	EvidenceDecay float64
+	Pool          *kernel.Pool
+	Batches       Batches
+
+	Step   int    // optimizer steps made
+	Tokens int64  // predicted tokens seen
+	Last   Record // of the newest step; hooks may add to it before it is written
+
+	hooks   []Hook
+	machine *graph.Machine
+}
+
+// Batches is where a loop's sequences come from.
+type Batches interface {
+	// Next is the next batch: ids and targets [Batch·Context], a negative target
+	// being one that is not predicted. The slices are good until the next call.
+	Next() (ids, targets []int32, err error)
+}
+
+// NewLoop prepares training from the parameters' present values. The
+// configurations must be resolved and valid.
+func NewLoop(c Config, o optim.Config, m model.Model, set *param.Set, pool *kernel.Pool, batches Batches) *Loop {
+	return &Loop{
+		Config: c, Optim: o, Model: m, Set: set, Pool: pool, Batches: batches,
+		Grads: set.NewSlab(), Opt: optim.NewAdamW(set, o), EvidenceDecay: 1,
+	}
+}
+
+// Attach adds a hook behind those attached before.
+func (l *Loop) Attach(h Hook) { l.hooks = append(l.hooks, h) }
+
+// Close releases everything the loop owns but the parameters.
+func (l *Loop) Close() {
+	if l.machine != nil {
+		l.machine.Close()
+	}
+	l.Grads.Close()
+	l.Opt.Close()
+}
+
+// Lower builds the training machine for the parameters' present shapes.
+func (l *Loop) Lower() error {
+	m, err := lower(l.Model, l.Set, l.Pool, shape{
+		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16",
+		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine,
+	})
+	if err != nil {
+		return err
+	}
+	l.machine = m
+	return nil
+}
+
+// Machine is the machine that runs the steps, nil before the first Lower.
+func (l *Loop) Machine() *graph.Machine { return l.machine }
+
+// Run makes the steps that are left, then calls the End hooks.
+func (l *Loop) Run(ctx context.Context) error {
+	if l.machine == nil {
+		if err := l.Lower(); err != nil {
+			return err
+		}
+	}
+	err := l.each(func(h Hook) func(*Loop) error { return h.Start })
+	for err == nil && l.Step < l.Steps {
+		if ctx.Err() != nil {
+			err = ErrInterrupted
+			break
+		}
+		if err = l.step(); err == nil {
+			err = l.each(func(h Hook) func(*Loop) error { return h.Step })
+		}
+	}
+	if err != nil && !errors.Is(err, ErrInterrupted) {
+		return err
+	}
+	return errors.Join(err, l.each(func(h Hook) func(*Loop) error { return h.End }))
+}
+
+func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
+	for _, h := range l.hooks {
+		if f := pick(h); f != nil {
+			if err := f(l); err != nil {
+				return fmt.Errorf("%s: %w", h.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// step is one optimizer step: micro-batches accumulate their gradients in
+// Grads, then the optimizer updates the weights and clears them.
+func (l *Loop) step() error {
+	start := time.Now()
+	ids, targets, err := l.Batches.Next()
+	if err != nil {
+		return err
+	}
+	predicted := 0
+	for _, t := range targets {
+		if t >= 0 {
+			predicted++
+		}
+	}
+	loss := 0.0
+	rows := l.MicroBatch * l.Context
+	for lo := 0; lo < len(ids); lo += rows {
+		if err := feed(l.machine, ids[lo:lo+rows], targets[lo:lo+rows], 1/float32(max(1, predicted))); err != nil {
+			return err
+		}
+		if err := l.machine.RunAll(); err != nil {
+			return fmt.Errorf("step %d: %w", l.Step+1, err)
+		}
+		loss += float64(l.machine.Output("loss")[0])
+		if err := l.gather(); err != nil {
+			return err
+		}
+	}
+	norm := optim.GradNorm(l.Pool, l.Grads)
+	if err := l.finite(loss, norm); err != nil {
+		return err
+	}
+	l.Step++
+	lr := l.Optim.Rate(l.Step, l.Steps)
+	l.Opt.Update(l.Pool, l.Set, l.Grads, lr, norm)
+	l.Tokens += int64(predicted)
+	if l.Evidence != nil {
+		l.Evidence.Decay(l.EvidenceDecay)
+	}
+	took := time.Since(start)
+	rss, _ := Resident()
+	l.Last = Record{
+		Step: l.Step, Loss: loss, LR: lr, GradNorm: norm, Ms: took.Seconds() * 1e3,
+		TokensPerS: float64(predicted) / took.Seconds(), RSS: rss, Params: l.Set.Count(), Tokens: l.Tokens,
+	}
+	return nil
+}
+
+// finite names what went wrong in a step whose loss or gradient norm is not finite.
+func (l *Loop) finite(loss, norm float64) error {
+	bad := func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
+	if bad(loss) {
+		return &NonFiniteError{l.Step + 1, "the loss", loss}
+	}
+	if !bad(norm) {
+		return nil
+	}
+	for _, p := range l.Set.Params {
+		for _, g := range p.In(l.Grads) {
+			if bad(float64(g)) {
+				return &NonFiniteError{l.Step + 1, "the gradient of " + p.Name, float64(g)}
+			}
+		}
+	}
+	return &NonFiniteError{l.Step + 1, "the gradient norm", norm}
+}
+
+// gather adds the micro-batch's gate gradients to the evidence. The loss is a
+// mean over the whole batch, so a sequence's own gradient, that of its mean
+// loss, is Batch times larger.
+func (l *Loop) gather() error {
+	if l.Evidence == nil {
+		return nil
+	}
+	for _, dim := range l.Evidence.Gates() {
+		if err := l.Evidence.Add(dim, l.machine.Output("gate:"+dim), float32(l.Batch)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+package train
+
+import (
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// shape says which machine of a model is wanted.
+type shape struct {
+	batch, context int
+	bf16           bool
+	grads          *param.Slab    // nil for evaluation
+	taps           bool           // gate gradients as outputs
+	reuse          *graph.Machine // replaced by the new one
+}
+
+// lower builds a model's loss graph and makes its machine.
+func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
+	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16})
+	m.Loss(b, s.batch, s.context)
+	return b.Lower(graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse})
+}
+
+// feed gives a machine one batch; scale multiplies the summed loss.
+func feed(m *graph.Machine, ids, targets []int32, scale float32) error {
+	if err := m.SetInts("ids", ids); err != nil {
+		return err
+	}
+	if err := m.SetInts("targets", targets); err != nil {
+		return err
+	}
+	return m.SetFloats("scale", scale)
+}

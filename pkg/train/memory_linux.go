@@ -1,0 +1,30 @@
+package train
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+)
+
+// Resident is the process's resident set and its highest value so far, in bytes.
+func Resident() (now, peak int64) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, 0
+	}
+	return statusField(status, "VmRSS:"), statusField(status, "VmHWM:")
+}
+
+// statusField reads a "Name:   123 kB" line.
+func statusField(status []byte, name string) int64 {
+	_, rest, ok := bytes.Cut(status, []byte(name))
+	if !ok {
+		return 0
+	}
+	f := bytes.Fields(rest)
+	if len(f) == 0 {
+		return 0
+	}
+	kb, _ := strconv.ParseInt(string(f[0]), 10, 64)
+	return kb << 10
+}

@@ -1,0 +1,122 @@
+package train
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+)
+
+// Event is one pruning event of a run, before and after.
+type Event struct {
+	Step         int           `json:"step"`
+	ParamsBefore int           `json:"params_before"`
+	ParamsAfter  int           `json:"params_after"`
+	RSSBefore    int64         `json:"rss_before"` // bytes
+	RSSAfter     int64         `json:"rss_after"`
+	PlannedFrom  int64         `json:"planned_before"` // training bytes by plan
+	PlannedTo    int64         `json:"planned_after"`
+	Took         time.Duration `json:"took_ns"` // scoring, rewriting and lowering
+	Plan         string        `json:"plan"`    // file name under plans/
+}
+
+// Pruner is the hook that makes a run's pruning events: evidence becomes
+// scores, scores a plan, the plan a rewrite in place.
+type Pruner struct {
+	Config coupled.Config
+	Goal   coupled.Goal // resolved when the run began
+	Dir    string       // where plans are written
+	Report func(Event)  // told of each event; may be nil
+	Events []Event      // so far, those of an interrupted run included
+}
+
+// Hook attaches the pruner to a loop.
+func (p *Pruner) Hook() Hook {
+	return Hook{Name: "prune", Start: p.start, Step: p.step}
+}
+
+func (p *Pruner) start(l *Loop) error {
+	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+		return err
+	}
+	l.EvidenceDecay = coupled.DecayFactor(p.Config.HalfLife)
+	return p.watch(l)
+}
+
+// watch gathers evidence exactly while a later event needs it.
+func (p *Pruner) watch(l *Loop) error {
+	need := p.Config.Schedule().Remaining(l.Step, l.Steps) > 0
+	if need == (l.Evidence != nil) {
+		return nil
+	}
+	if need {
+		l.Evidence = coupled.NewEvidence(l.Set, coupled.Options{})
+	} else {
+		l.Evidence.Close()
+		l.Evidence = nil
+	}
+	return l.Lower()
+}
+
+func (p *Pruner) step(l *Loop) error {
+	share, due := p.Config.Schedule().At(l.Step, l.Steps)
+	if !due {
+		return nil
+	}
+	start := time.Now()
+	ev := Event{Step: l.Step, ParamsBefore: l.Set.Count(), PlannedFrom: l.Memory().Total()}
+	ev.RSSBefore, _ = Resident()
+	plan, err := coupled.MakePlan(coupled.Request{
+		Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: p.Goal.At(share), Evidence: l.Evidence,
+	})
+	if err != nil {
+		return fmt.Errorf("event at step %d: %w", l.Step, err)
+	}
+	ev.Plan = fmt.Sprintf("step-%06d.json", l.Step)
+	if err := writePlan(filepath.Join(p.Dir, ev.Plan), plan); err != nil {
+		return err
+	}
+	if err := l.Rewrite(plan); err != nil {
+		return err
+	}
+	if err := p.watch(l); err != nil {
+		return err
+	}
+	ev.ParamsAfter, ev.PlannedTo, ev.Took = l.Set.Count(), l.Memory().Total(), time.Since(start)
+	ev.RSSAfter, _ = Resident()
+	l.Last.Pruned, l.Last.Params, l.Last.RSS = true, ev.ParamsAfter, ev.RSSAfter
+	p.Events = append(p.Events, ev)
+	if p.Report != nil {
+		p.Report(ev)
+	}
+	return nil
+}
+
+// Rewrite carries out a plan on everything the loop owns and lowers the graph again.
+func (l *Loop) Rewrite(plan *coupled.Plan) error {
+	if err := plan.Validate(l.Model.Family(), l.Set); err != nil {
+		return err
+	}
+	slabs := append(l.Opt.Slabs(), l.Grads)
+	var parallel []graph.Parallel
+	if l.Evidence != nil {
+		slabs = append(slabs, l.Evidence.Slabs()...)
+		parallel = append(parallel, l.Evidence)
+	}
+	if err := graph.Rewrite(l.Set, plan.Cut(), slabs, parallel...); err != nil {
+		return err
+	}
+	return l.Lower()
+}
+
+func writePlan(path string, plan *coupled.Plan) error {
+	var text bytes.Buffer
+	if err := coupled.WritePlan(&text, plan); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text.Bytes(), 0o644)
+}
