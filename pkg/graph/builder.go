@@ -225,9 +225,6 @@ func (b *Builder) SwiGLU(gateUp *Node) *Node { return b.apply(swiGLU{}, gateUp) 
 // Add is x + y.
 func (b *Builder) Add(x, y *Node) *Node { return b.apply(add{}, x, y) }
 
-// Rows selects row `row` of every `of` rows of x [N, E]: (N/of, E).
-func (b *Builder) Rows(x *Node, of, row int) *Node { return b.apply(pick{of, row}, x) }
-
 // HeadLoss is scale times the summed cross-entropy of logits x·wᵀ + bias against
 // targets: a scalar. It adds the outputs "loss" and "nll" (each row's loss [N]).
 func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, smoothing float32) *Node {
