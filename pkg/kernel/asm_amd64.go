@@ -11,3 +11,26 @@ func tile512(t *tile)
 //
 //go:noescape
 func tile256(t *tile)
+
+// packCols512 packs n <= 16 rows of k values, stride bytes apart, in k groups
+// that are w values apart, writing min(w, 16) values of each. Beyond n values a
+// group holds nothing of meaning.
+//
+//go:noescape
+func packCols512(dst, src *float32, stride, n, w, k int)
+
+// packRows512 packs k rows of n values, stride bytes apart, in k groups of w
+// values, n <= w <= 32. Beyond n values a group holds nothing of meaning.
+//
+//go:noescape
+func packRows512(dst, src *float32, stride, n, w, k int)
+
+// packCols256 is packCols512 for n <= 8, writing min(w, 8) values of a group.
+//
+//go:noescape
+func packCols256(dst, src *float32, stride, n, w, k int)
+
+// packRows256 is packRows512 for w <= 16.
+//
+//go:noescape
+func packRows256(dst, src *float32, stride, n, w, k int)

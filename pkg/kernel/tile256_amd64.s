@@ -107,6 +107,8 @@ r1v2edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R8, X14
+	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r1v2edgebias
@@ -239,6 +241,8 @@ r2v2edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R8, X14
+	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r2v2edgebias
@@ -409,6 +413,8 @@ r3v2edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R8, X14
+	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r3v2edgebias
@@ -617,6 +623,8 @@ r4v2edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R8, X14
+	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r4v2edgebias
@@ -863,6 +871,8 @@ r5v2edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R8, X14
+	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r5v2edgebias
@@ -1147,6 +1157,8 @@ r6v2edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R8, X14
+	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r6v2edgebias
@@ -1296,7 +1308,6 @@ r1v1edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r1v1edgebias
 	MOVQ         136(AX), AX
@@ -1399,7 +1410,6 @@ r2v1edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r2v1edgebias
 	MOVQ         136(AX), AX
@@ -1527,7 +1537,6 @@ r3v1edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r3v1edgebias
 	MOVQ         136(AX), AX
@@ -1680,7 +1689,6 @@ r4v1edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r4v1edgebias
 	MOVQ         136(AX), AX
@@ -1858,7 +1866,6 @@ r5v1edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r5v1edgebias
 	MOVQ         136(AX), AX
@@ -2061,7 +2068,6 @@ r6v1edge:
 	VMOVD        R8, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
 	TESTQ        CX, CX
 	JZ           r6v1edgebias
 	MOVQ         136(AX), AX

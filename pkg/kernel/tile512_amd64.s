@@ -120,13 +120,14 @@ r1v2fullstore:
 	RET
 
 r1v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r1v2edgebias
 	MOVQ      136(AX), AX
@@ -255,13 +256,14 @@ r2v2fullstore:
 	RET
 
 r2v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r2v2edgebias
 	MOVQ      136(AX), AX
@@ -428,13 +430,14 @@ r3v2fullstore:
 	RET
 
 r3v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r3v2edgebias
 	MOVQ      136(AX), AX
@@ -639,13 +642,14 @@ r4v2fullstore:
 	RET
 
 r4v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r4v2edgebias
 	MOVQ      136(AX), AX
@@ -888,13 +892,14 @@ r5v2fullstore:
 	RET
 
 r5v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r5v2edgebias
 	MOVQ      136(AX), AX
@@ -1175,13 +1180,14 @@ r6v2fullstore:
 	RET
 
 r6v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r6v2edgebias
 	MOVQ      136(AX), AX
@@ -1500,13 +1506,14 @@ r7v2fullstore:
 	RET
 
 r7v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r7v2edgebias
 	MOVQ      136(AX), AX
@@ -1863,13 +1870,14 @@ r8v2fullstore:
 	RET
 
 r8v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r8v2edgebias
 	MOVQ      136(AX), AX
@@ -2264,13 +2272,14 @@ r9v2fullstore:
 	RET
 
 r9v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r9v2edgebias
 	MOVQ      136(AX), AX
@@ -2703,13 +2712,14 @@ r10v2fullstore:
 	RET
 
 r10v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r10v2edgebias
 	MOVQ      136(AX), AX
@@ -3180,13 +3190,14 @@ r11v2fullstore:
 	RET
 
 r11v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r11v2edgebias
 	MOVQ      136(AX), AX
@@ -3695,13 +3706,14 @@ r12v2fullstore:
 	RET
 
 r12v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r12v2edgebias
 	MOVQ      136(AX), AX
@@ -4248,13 +4260,14 @@ r13v2fullstore:
 	RET
 
 r13v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r13v2edgebias
 	MOVQ      136(AX), AX
@@ -4839,13 +4852,14 @@ r14v2fullstore:
 	RET
 
 r14v2edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
+	LEAQ      -16(R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r14v2edgebias
 	MOVQ      136(AX), AX
@@ -5087,13 +5101,10 @@ r1v1fullstore:
 	RET
 
 r1v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r1v1edgebias
 	MOVQ      136(AX), AX
@@ -5193,13 +5204,10 @@ r2v1fullstore:
 	RET
 
 r2v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r2v1edgebias
 	MOVQ      136(AX), AX
@@ -5324,13 +5332,10 @@ r3v1fullstore:
 	RET
 
 r3v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r3v1edgebias
 	MOVQ      136(AX), AX
@@ -5480,13 +5485,10 @@ r4v1fullstore:
 	RET
 
 r4v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r4v1edgebias
 	MOVQ      136(AX), AX
@@ -5661,13 +5663,10 @@ r5v1fullstore:
 	RET
 
 r5v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r5v1edgebias
 	MOVQ      136(AX), AX
@@ -5867,13 +5866,10 @@ r6v1fullstore:
 	RET
 
 r6v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r6v1edgebias
 	MOVQ      136(AX), AX
@@ -6098,13 +6094,10 @@ r7v1fullstore:
 	RET
 
 r7v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r7v1edgebias
 	MOVQ      136(AX), AX
@@ -6354,13 +6347,10 @@ r8v1fullstore:
 	RET
 
 r8v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r8v1edgebias
 	MOVQ      136(AX), AX
@@ -6635,13 +6625,10 @@ r9v1fullstore:
 	RET
 
 r9v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r9v1edgebias
 	MOVQ      136(AX), AX
@@ -6941,13 +6928,10 @@ r10v1fullstore:
 	RET
 
 r10v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r10v1edgebias
 	MOVQ      136(AX), AX
@@ -7272,13 +7256,10 @@ r11v1fullstore:
 	RET
 
 r11v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r11v1edgebias
 	MOVQ      136(AX), AX
@@ -7628,13 +7609,10 @@ r12v1fullstore:
 	RET
 
 r12v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r12v1edgebias
 	MOVQ      136(AX), AX
@@ -8009,13 +7987,10 @@ r13v1fullstore:
 	RET
 
 r13v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r13v1edgebias
 	MOVQ      136(AX), AX
@@ -8415,13 +8390,10 @@ r14v1fullstore:
 	RET
 
 r14v1edge:
-	MOVQ      $0x00000020, SI
-	SUBQ      R8, SI
-	MOVL      $0xffffffff, DI
-	SHRXL     SI, DI, DI
-	KMOVW     DI, K1
-	SHRL      $0x10, DI
-	KMOVW     DI, K2
+	LEAQ      (R8), DI
+	MOVL      $0x0000ffff, SI
+	BZHIL     DI, SI, SI
+	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r14v1edgebias
 	MOVQ      136(AX), AX

@@ -10,63 +10,66 @@ import (
 type isa struct {
 	lanes int // float32 values in a register
 	mr    int // rows of the largest register tile
-	reg   func(i int) VecPhysical
-	// The last registers hold B (two) and broadcast values of A (temps).
-	b     [2]VecPhysical
-	temps []VecPhysical
-	zero  func(r VecPhysical)
-	// masks prepares masks of the first n columns, n in (0, 2·lanes].
-	masks func(n GPVirtual)
-	// load and store move the columns that masks left, of vector v; load
-	// fills the others with zeros. store may clobber the B registers.
+	regs  []VecPhysical
+	// The last registers of a tile hold B (two) and broadcast values of A.
+	// They are free for masks once the sums are done.
+	b, temps []VecPhysical
+	// mask number v (0 or 1) selects the lanes i with from+i < n, where from
+	// is 0 or lanes.
+	mask func(v int, n Register, from int)
+	// load and store move the lanes that a mask selects; load fills the
+	// others with zeros.
 	load  func(v int, from Mem, to VecPhysical)
 	store func(v int, from VecPhysical, to Mem)
 }
 
-var avx512 = isa{
-	lanes: 16, mr: 14,
-	reg:   func(i int) VecPhysical { return zmm[i] },
-	b:     [2]VecPhysical{Z28, Z29},
-	temps: []VecPhysical{Z30, Z31},
-	zero:  func(r VecPhysical) { VPXORD(r, r, r) },
-	masks: func(n GPVirtual) {
-		ones, shift := GP64(), GP64()
-		MOVQ(U32(32), shift)
-		SUBQ(n, shift)
-		MOVL(U32(0xffffffff), ones.As32())
-		SHRXL(shift.As32(), ones.As32(), ones.As32())
-		KMOVW(ones.As32(), K1)
-		SHRL(Imm(16), ones.As32())
-		KMOVW(ones.As32(), K2)
-	},
-	load:  func(v int, from Mem, to VecPhysical) { VMOVUPS_Z(from, mask(v), to) },
-	store: func(v int, from VecPhysical, to Mem) { VMOVUPS(from, mask(v), to) },
+func (s isa) zero(r VecPhysical) {
+	if s.lanes == 16 {
+		VPXORD(r, r, r)
+	} else {
+		VXORPS(r, r, r)
+	}
 }
 
-// mask is the mask of vector v of a tile's columns.
-func mask(v int) Register { return [...]Register{K1, K2}[v] }
+var avx512 = isa{
+	lanes: 16, mr: 14,
+	regs: []VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15,
+		Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31},
+	b:     []VecPhysical{Z28, Z29},
+	temps: []VecPhysical{Z30, Z31},
+	mask: func(v int, n Register, from int) {
+		ones, left := GP32(), GP64()
+		LEAQ(Mem{Base: n, Disp: -from}, left)
+		MOVL(U32(0xffff), ones)
+		BZHIL(left.As32(), ones, ones)
+		KMOVW(ones, kmask[v])
+	},
+	load:  func(v int, from Mem, to VecPhysical) { VMOVUPS_Z(from, kmask[v], to) },
+	store: func(v int, from VecPhysical, to Mem) { VMOVUPS(from, kmask[v], to) },
+}
+
+var kmask = []Register{K1, K2}
 
 var avx2 = isa{
 	lanes: 8, mr: 6,
-	reg:   func(i int) VecPhysical { return ymm[i] },
-	b:     [2]VecPhysical{Y12, Y13},
+	regs:  []VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15},
+	b:     []VecPhysical{Y12, Y13},
 	temps: []VecPhysical{Y14, Y15},
-	zero:  func(r VecPhysical) { VXORPS(r, r, r) },
-	masks: func(n GPVirtual) {
-		// The masks stay in the registers of B: lane i is on when i < n.
-		VMOVD(n.As32(), X14)
+	mask: func(v int, n Register, from int) {
+		VMOVD(n.(GP).As32(), X14)
 		VPBROADCASTD(X14, Y14)
-		VPCMPGTD(iota8(0), Y14, Y12)
-		VPCMPGTD(iota8(8), Y14, Y13)
+		VPCMPGTD(iota16(from), Y14, ymask[v])
 	},
-	load:  func(v int, from Mem, to VecPhysical) { VMASKMOVPS(from, ymm[12+v], to) },
-	store: func(v int, from VecPhysical, to Mem) { VMASKMOVPS(from, ymm[12+v], to) },
+	load:  func(v int, from Mem, to VecPhysical) { VMASKMOVPS(from, ymask[v], to) },
+	store: func(v int, from VecPhysical, to Mem) { VMASKMOVPS(from, ymask[v], to) },
 }
+
+var ymask = []VecPhysical{Y12, Y13}
 
 var iotas *Mem
 
-// iota8 is a constant vector that counts up from first (0 or 8).
-func iota8(first int) Mem {
+// iota16 is a constant that counts up from first (0 or 8).
+func iota16(first int) Mem {
 	if iotas == nil {
 		m := GLOBL("lanes", RODATA|NOPTR)
 		for i := range 16 {

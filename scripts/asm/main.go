@@ -19,6 +19,12 @@ import (
 var units = map[string]func(){
 	"peak":    peak,
 	"tile512": func() { tile("tile512", avx512) },
+	"pack": func() {
+		packCols("packCols512", avx512)
+		packRows("packRows512", avx512)
+		packCols("packCols256", avx2)
+		packRows("packRows256", avx2)
+	},
 	"tile256": func() { tile("tile256", avx2) },
 }
 

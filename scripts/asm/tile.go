@@ -51,7 +51,7 @@ func tile(name string, s isa) {
 
 func tileRowsLoop(s isa, t Register, rows, vecs int, a, b, c, k, cs, cols GPVirtual) {
 	label := func(what string) string { return fmt.Sprintf("r%dv%d%s", rows, vecs, what) }
-	acc := func(i, v int) VecPhysical { return s.reg(i*vecs + v) }
+	acc := func(i, v int) VecPhysical { return s.regs[i*vecs+v] }
 	each := func(f func(i, v int)) {
 		for i := range rows {
 			for v := range vecs {
@@ -122,7 +122,9 @@ func tileRowsLoop(s isa, t Register, rows, vecs int, a, b, c, k, cs, cols GPVirt
 		Label(label(""))
 		at := func(p Register, v int) Mem { return Mem{Base: p, Disp: 4 * s.lanes * v} }
 		if !full {
-			s.masks(cols)
+			for v := range vecs {
+				s.mask(v, cols, v*s.lanes)
+			}
 		}
 		TESTQ(init, init)
 		JZ(LabelRef(label("bias")))
