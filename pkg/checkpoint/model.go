@@ -1,0 +1,51 @@
+package checkpoint
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+const (
+	configFile    = "config.json"
+	tokenizerFile = "tokenizer.json"
+	// maxConfig bounds config.json and tokenizer.json in bytes.
+	maxConfig    = 64 << 20
+	maxTokenizer = 256 << 20
+)
+
+// Model is what a model directory holds besides its weights.
+type Model struct {
+	Config    []byte // config.json
+	Tokenizer []byte // tokenizer.json; nil when there is none
+}
+
+// ReadModel reads the small files of a model directory. Nothing outside of the
+// directory is read, not through symbolic links either.
+func ReadModel(root *os.Root) (Model, error) {
+	var m Model
+	var err error
+	if m.Config, err = readSmall(root, configFile, maxConfig); err != nil {
+		return m, fmt.Errorf("read model: %w", err)
+	}
+	m.Tokenizer, err = readSmall(root, tokenizerFile, maxTokenizer)
+	if os.IsNotExist(err) {
+		err = nil
+	}
+	return m, err
+}
+
+// Files lists what a model directory is written from, for WriteDir: weights of
+// the type F32, F16 or BF16.
+func (m Model) Files(set *param.Set, tensors []Tensor, dtype string) []File {
+	fs := []File{
+		bytesFile(configFile, m.Config),
+		{weightsFile, func(w io.Writer) error { return WriteWeights(w, set, tensors, dtype) }},
+	}
+	if m.Tokenizer != nil {
+		fs = append(fs, bytesFile(tokenizerFile, m.Tokenizer))
+	}
+	return fs
+}
