@@ -34,3 +34,23 @@ func packCols256(dst, src *float32, stride, n, w, k int)
 //
 //go:noescape
 func packRows256(dst, src *float32, stride, n, w, k int)
+
+// pause tells the processor that the thread waits for another one.
+//
+//go:noescape
+func pause()
+
+// peak512 does n times 24 multiply-and-adds of 16 values.
+//
+//go:noescape
+func peak512(n int)
+
+// peak256 does n times 12 multiply-and-adds of 8 values.
+//
+//go:noescape
+func peak256(n int)
+
+// peakBF16 does n times 24 dot products of 16 pairs of bfloat16.
+//
+//go:noescape
+func peakBF16(n int)

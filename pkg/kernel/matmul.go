@@ -7,9 +7,10 @@ package kernel
 // threads gives the same bits. It panics on shapes that do not fit.
 //
 // The scheme is that of K. Goto and R. van de Geijn, "Anatomy of
-// High-Performance Matrix Multiplication", 2008: slices of the inner length are
-// packed in panels, B's as wide and A's as high as a register tile, and the
-// grid of tiles is shared out between the workers.
+// High-Performance Matrix Multiplication", 2008. The inner length is cut in
+// slices. Of each slice the workers together pack B in panels as wide as a
+// register tile; then they share out bands of rows, and for each band one worker
+// packs A in panels as high as a tile and runs the tiles.
 func MatMul(p *Pool, c, a, b Matrix, o Product) {
 	m, n, k := o.dims(c, a, b)
 	if m == 0 || n == 0 {
@@ -17,10 +18,10 @@ func MatMul(p *Pool, c, a, b Matrix, o Product) {
 	}
 	g := newGemm(p, c, leftSide(a, o.TransA), rightSide(b, o.TransB), &o)
 	if m*n*k <= smallProduct || p.threads == 1 {
-		g.single(&p.lanes[0], m, n, k)
+		g.alone(0, k)
 		return
 	}
-	g.parallel(m, n, k)
+	g.shared(k)
 }
 
 // matTile is MatMul on the calling worker alone, for kernels that multiply
@@ -31,13 +32,14 @@ func matTile(p *Pool, worker int, c, a, b Matrix, o Product) {
 		return
 	}
 	g := newGemm(p, c, leftSide(a, o.TransA), rightSide(b, o.TransB), &o)
-	g.single(&p.lanes[worker], m, n, k)
+	g.alone(worker, k)
 }
 
 const (
 	smallProduct = 32 * 32 * 32 // below this, waking workers costs more than it gains
-	rowsBlock    = 2048         // rows of A packed at a time
-	colsBlock    = 2048         // columns of B packed at a time
+	colsShared   = 4096         // columns of B packed at a time, by all workers
+	colsAlone    = 512          // the same by one worker for itself
+	depth        = 32           // inner values that are packed side by side
 )
 
 // gemm is a product in progress.
@@ -49,13 +51,11 @@ type gemm struct {
 	init []float32 // what the first slice starts from: nil, C or Residual
 	bias []float32 // what the first slice adds
 
-	i0, rows int // rows of C at hand
-	j0, cols int // columns of C at hand
-	k0, k    int // slice of the inner length at hand
-	pa, pb   []float32
-	bandA    int // panels of A in a chunk
-	bandB    int // panels of B in a chunk
-	gridB    int // chunks along B
+	k0, k    int       // slice of the inner length at hand
+	j0, cols int       // columns at hand
+	pb       []float32 // their panels of B
+	bandB    int       // panels of B in a chunk
+	gridB    int       // chunks along B
 }
 
 func newGemm(p *Pool, c Matrix, a, b side, o *Product) gemm {
@@ -83,129 +83,144 @@ func (q *path) slice(k int) int {
 	if k == 0 {
 		return 1
 	}
-	n := (k + q.kc - 1) / q.kc
-	return (k + n - 1) / n
+	n := ceil(k, q.kc)
+	return ceil(k, n)
 }
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
-// single does the whole product on one worker.
-func (g *gemm) single(l *lane, m, n, k int) {
+// alone does the whole product on one worker.
+func (g *gemm) alone(worker, k int) {
+	l, q, kc := &g.p.lanes[worker], g.q, g.q.slice(k)
+	na := ceil(g.c.Rows, q.mr)
+	for g.j0 = 0; g.j0 < g.c.Cols; g.j0 += colsAlone {
+		g.cols = min(colsAlone, g.c.Cols-g.j0)
+		nb := ceil(g.cols, q.nr)
+		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
+			g.k = min(kc, k-g.k0)
+			band := min(na, g.maxBand())
+			buf := grow(&l.pack, g.k*(nb*q.nr+band*q.mr))
+			g.pb = buf[:g.k*nb*q.nr]
+			q.panels(g.pb, g.b, g.j0, g.cols, q.nr, g.k0, 0, g.k, g.k)
+			for i := 0; i < na; i += band {
+				g.tiles(l, buf[len(g.pb):], i, min(i+band, na), 0, nb)
+			}
+		}
+	}
+}
+
+// shared does the product on all workers.
+func (g *gemm) shared(k int) {
 	q, kc := g.q, g.q.slice(k)
-	const block = 256
-	for g.j0 = 0; g.j0 < n; g.j0 += block {
-		g.cols = min(block, n-g.j0)
+	na := ceil(g.c.Rows, q.mr)
+	for g.j0 = 0; g.j0 < g.c.Cols; g.j0 += colsShared {
+		g.cols = min(colsShared, g.c.Cols-g.j0)
+		nb := ceil(g.cols, q.nr)
+		g.gridB = min(ceil(bandsPerWorker*g.p.threads, na), ceil(nb, 4))
+		g.bandB = ceil(nb, g.gridB)
+		g.gridB = ceil(nb, g.bandB)
 		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
 			g.k = min(kc, k-g.k0)
-			nb := ceil(g.cols, q.nr)
-			buf := grow(&l.pack, kc*(nb*q.nr+q.mr))
-			g.pb, g.pa = buf[:kc*nb*q.nr], buf[kc*nb*q.nr:]
-			for j := range nb {
-				g.packB(j)
+			g.pb = grow(&g.p.packB, g.k*nb*q.nr)
+			chunks := nb
+			if g.b.free == 1 {
+				chunks = ceil(g.k, depth)
 			}
-			for g.i0 = 0; g.i0 < m; g.i0 += q.mr {
-				g.rows = min(q.mr, m-g.i0)
-				g.packA(0)
-				for j := range nb {
-					g.tile(l, 0, j)
-				}
+			packLoop.run(g.p, chunks, *g)
+			bands := 0
+			for lo := 0; lo < na; bands++ {
+				_, lo = g.band(bands)
 			}
+			tileLoop.run(g.p, bands*g.gridB, *g)
 		}
 	}
 }
 
-// parallel shares the product between the pool's workers.
-func (g *gemm) parallel(m, n, k int) {
-	p, q, kc := g.p, g.q, g.q.slice(k)
-	nc, mc := min(n, colsBlock), min(m, rowsBlock)
-	g.pb = grow(&p.packB, kc*ceil(nc, q.nr)*q.nr)
-	g.pa = grow(&p.packA, kc*ceil(mc, q.mr)*q.mr)
-	for g.j0 = 0; g.j0 < n; g.j0 += nc {
-		g.cols = min(nc, n-g.j0)
-		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
-			g.k = min(kc, k-g.k0)
-			for g.i0 = 0; g.i0 < m; g.i0 += mc {
-				g.rows = min(mc, m-g.i0)
-				g.share()
-			}
-		}
-	}
-}
-
-// share packs the panels at hand and multiplies them, on all workers.
-func (g *gemm) share() {
-	p := g.p
-	na, nb := ceil(g.rows, g.q.mr), ceil(g.cols, g.q.nr)
-	packs := na
-	if g.i0 == 0 {
-		packs += nb
-	}
-	packLoop.run(p, packs, *g)
-	g.bandA, g.bandB = na, nb
-	for want := 4 * p.threads; ceil(na, g.bandA)*ceil(nb, g.bandB) < want && (g.bandA > 1 || g.bandB > 1); {
-		if g.bandB == 1 || g.bandA > 1 && g.bandA*g.q.mr >= g.bandB*g.q.nr {
-			g.bandA = ceil(g.bandA, 2)
-		} else {
-			g.bandB = ceil(g.bandB, 2)
-		}
-	}
-	g.gridB = ceil(nb, g.bandB)
-	tileLoop.run(p, ceil(na, g.bandA)*g.gridB, *g)
-}
-
+// packLoop packs B: whole panels where its rows become columns, else a number
+// of rows of all panels, as they lie in memory.
 var packLoop = newLoop(func(g *gemm, worker, chunk int) {
-	if na := ceil(g.rows, g.q.mr); chunk >= na {
-		g.packB(chunk - na)
-	} else {
-		g.packA(chunk)
+	w := g.q.nr
+	if g.b.free == 1 {
+		k := chunk * depth
+		g.q.panels(g.pb, g.b, g.j0, g.cols, w, g.k0, k, min(k+depth, g.k), g.k)
+		return
 	}
+	j := chunk * w
+	g.q.panels(g.pb[j*g.k:], g.b, g.j0+j, min(w, g.cols-j), w, g.k0, 0, g.k, g.k)
 })
 
 var tileLoop = newLoop(func(g *gemm, worker, chunk int) {
 	l := &g.p.lanes[worker]
-	a, b := chunk/g.gridB*g.bandA, chunk%g.gridB*g.bandB
-	for j := b; j < min(b+g.bandB, ceil(g.cols, g.q.nr)); j++ {
-		for i := a; i < min(a+g.bandA, ceil(g.rows, g.q.mr)); i++ {
-			g.tile(l, i, j)
-		}
-	}
+	lo, hi := g.band(chunk / g.gridB)
+	j := chunk % g.gridB * g.bandB
+	buf := grow(&l.pack, g.maxBand()*g.q.mr*g.k)
+	g.tiles(l, buf, lo, hi, j, min(j+g.bandB, ceil(g.cols, g.q.nr)))
 })
 
-func (g *gemm) packA(i int) {
-	w := g.q.mr
-	if g.k == 0 {
-		return
+// bandsPerWorker is how many pieces of work each worker should find.
+const bandsPerWorker = 8
+
+// maxBand is how many panels of A fit the cache that tiles read them from.
+func (g *gemm) maxBand() int { return max(1, g.q.cache/(4*g.q.mr*max(1, g.k))) }
+
+// band is the range of panels of A in band number i: each takes a part of what
+// is left, so that the last ones are short and the workers end together.
+func (g *gemm) band(i int) (lo, hi int) {
+	na, top := ceil(g.c.Rows, g.q.mr), g.maxBand()
+	for ; ; i-- {
+		left := na - lo
+		hi = lo + min(left, top, max(ceil(left*g.gridB, 2*g.p.threads), 1))
+		if i == 0 || hi == na {
+			return lo, hi
+		}
+		lo = hi
 	}
-	g.q.pack(g.pa[i*w*g.k:], g.a, g.i0+i*w, min(w, g.rows-i*w), w, g.k0, g.k)
 }
 
-func (g *gemm) packB(j int) {
-	w := g.q.nr
-	if g.k == 0 {
+// panels packs n values of the free index from lo and inner values from k0+kLo
+// to k0+kHi as panels of width w and length k, of which it writes the groups
+// kLo to kHi.
+func (q *path) panels(dst []float32, s side, lo, n, w, k0, kLo, kHi, k int) {
+	if kLo >= kHi {
 		return
 	}
-	g.q.pack(g.pb[j*w*g.k:], g.b, g.j0+j*w, min(w, g.cols-j*w), w, g.k0, g.k)
+	step := kHi - kLo
+	if s.free == 1 {
+		step = depth
+	}
+	for kk := kLo; kk < kHi; kk += step {
+		for i := 0; i < n; i += w {
+			q.pack(dst[i*k+kk*w:], s, lo+i, min(w, n-i), w, k0+kk, min(step, kHi-kk))
+		}
+	}
 }
 
-// tile multiplies A's panel i by B's panel j.
-func (g *gemm) tile(l *lane, i, j int) {
-	mr, nr := g.q.mr, g.q.nr
-	at := (g.i0+i*mr)*g.c.Stride + g.j0 + j*nr
+// tiles packs panels iLo to iHi of A in buf and multiplies them by panels jLo
+// to jHi of B.
+func (g *gemm) tiles(l *lane, buf []float32, iLo, iHi, jLo, jHi int) {
+	mr, nr, k := g.q.mr, g.q.nr, g.k
+	g.q.panels(buf, g.a, iLo*mr, min(iHi*mr, g.c.Rows)-iLo*mr, mr, g.k0, 0, k, k)
 	t := &l.tile
-	t.a, t.b, t.k = g.pa[i*mr*g.k:], g.pb[j*nr*g.k:], g.k
-	t.rows, t.cols = min(mr, g.rows-i*mr), min(nr, g.cols-j*nr)
-	t.c, t.cs, t.is = g.c.Data[at:], g.c.Stride, g.c.Stride
-	t.init, t.bias = nil, nil
-	if g.k0 > 0 {
-		t.init = t.c
-		g.q.tile(t)
-		return
+	t.k, t.cs, t.is = k, g.c.Stride, g.c.Stride
+	for j := jLo; j < jHi; j++ {
+		t.b, t.bias = g.pb[j*nr*k:], nil
+		t.cols = min(nr, g.cols-j*nr)
+		if g.k0 == 0 && g.bias != nil {
+			t.bias = g.bias[g.j0+j*nr:]
+		}
+		for i := iLo; i < iHi; i++ {
+			at := i*mr*g.c.Stride + g.j0 + j*nr
+			t.a, t.c = buf[(i-iLo)*mr*k:], g.c.Data[at:]
+			t.rows = min(mr, g.c.Rows-i*mr)
+			switch {
+			case g.k0 > 0:
+				t.init = t.c
+			case g.init != nil:
+				t.init = g.init[at:]
+			default:
+				t.init = nil
+			}
+			g.q.tile(t)
+		}
 	}
-	if g.init != nil {
-		t.init = g.init[at:]
-	}
-	if g.bias != nil {
-		t.bias = g.bias[g.j0+j*nr:]
-	}
-	g.q.tile(t)
 }

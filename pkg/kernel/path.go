@@ -12,6 +12,7 @@ type path struct {
 	name   string
 	mr, nr int // rows and columns of a register tile
 	kc     int // inner length of packed panels
+	cache  int // bytes of A that a worker keeps packed
 	tile   func(t *tile)
 	pack   func(dst []float32, s side, lo, n, w, k0, k int)
 	bf16   bool // has bfloat16 dot-product instructions

@@ -4,36 +4,68 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Pool is a small set of persistent workers that share the chunks of one
 // operation at a time. The calling goroutine is worker 0. A Pool is used by
 // one goroutine at a time; it must be closed to end its workers.
+//
+// Between operations a worker watches for the next one for a short time before
+// it sleeps, so that operations that follow each other start in about a
+// microsecond. Workers that have not noticed an operation by the time its chunks
+// are done are not waited for.
 type Pool struct {
 	threads int
-	wake    []chan struct{} // one for each further worker
-	done    sync.WaitGroup
+	spin    time.Duration // how long to watch before sleeping
+	helpers []helper      // one for each further worker
 
 	job    job
 	chunks int64
 	next   atomic.Int64
+	busy   atomic.Int32  // helpers that were offered the job and have not left it
+	asleep atomic.Bool   // the caller sleeps until busy falls to 0
+	done   chan struct{} // wakes it
 
-	lanes        []lane // one for each worker
-	packA, packB []float32
+	lanes []lane    // one for each worker
+	packB []float32 // packed panels that the workers share
 }
 
 // job is a kernel's inner part with its arguments bound.
 type job interface{ do(worker, chunk int) }
+
+// helper is the state that the caller shares with one further worker.
+type helper struct {
+	state  atomic.Int32
+	asleep atomic.Bool
+	wake   chan struct{}
+	_      [96]byte // keeps neighbours off one cache line
+}
+
+const (
+	idle    = iota // nothing to do
+	offered        // the caller offers a job
+	taken          // the worker is at it
+	closed
+)
+
+// watchTime is what a worker waits awake. Longer than the serial pieces between
+// the operations of a training step, short beside anything a person notices.
+const watchTime = 100 * time.Microsecond
 
 // NewPool starts a pool of n threads; n <= 0 means GOMAXPROCS.
 func NewPool(n int) *Pool {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{threads: n, wake: make([]chan struct{}, n-1), lanes: make([]lane, n)}
-	for i := range p.wake {
-		p.wake[i] = make(chan struct{}, 1)
-		go p.work(i+1, p.wake[i])
+	p := &Pool{threads: n, helpers: make([]helper, n-1), done: make(chan struct{}, 1), lanes: make([]lane, n)}
+	if n <= min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) {
+		p.spin = watchTime // else watching would keep others from working
+	}
+	for i := range p.helpers {
+		h := &p.helpers[i]
+		h.wake = make(chan struct{}, 1)
+		go p.work(i+1, h)
 	}
 	return p
 }
@@ -41,20 +73,73 @@ func NewPool(n int) *Pool {
 // Threads is the number of workers, the caller included.
 func (p *Pool) Threads() int { return p.threads }
 
-// Close ends the workers.
+// Close ends the workers and frees the pool's memory. The pool can still be
+// used, with one thread.
 func (p *Pool) Close() {
-	for _, w := range p.wake {
-		close(w)
+	for i := range p.helpers {
+		h := &p.helpers[i]
+		h.state.Store(closed)
+		h.rouse()
 	}
-	p.wake = nil
+	p.helpers = nil
 	p.threads = 1
+	for i := range p.lanes {
+		release(&p.lanes[i].user)
+		release(&p.lanes[i].pack)
+	}
+	release(&p.packB)
 }
 
-func (p *Pool) work(id int, wake <-chan struct{}) {
-	for range wake {
-		p.drain(id)
-		p.done.Done()
+// rouse wakes the worker if it sleeps.
+func (h *helper) rouse() {
+	if h.asleep.CompareAndSwap(true, false) {
+		h.wake <- struct{}{}
 	}
+}
+
+func (p *Pool) work(id int, h *helper) {
+	for {
+		if !p.watch(func() bool { return h.state.Load() != idle }) {
+			h.asleep.Store(true)
+			if h.state.Load() == idle || !h.asleep.CompareAndSwap(true, false) {
+				<-h.wake
+			}
+		}
+		switch {
+		case h.state.CompareAndSwap(offered, taken):
+			p.drain(id)
+			h.state.Store(idle)
+			p.leave()
+		case h.state.Load() == closed:
+			return
+		}
+	}
+}
+
+// leave tells the caller that one helper fewer is at its job.
+func (p *Pool) leave() {
+	if p.busy.Add(-1) == 0 && p.asleep.CompareAndSwap(true, false) {
+		p.done <- struct{}{}
+	}
+}
+
+// watch waits, awake, until ready or the pool's watch time has passed.
+func (p *Pool) watch(ready func() bool) bool {
+	if ready() {
+		return true
+	}
+	if p.spin == 0 {
+		return false
+	}
+	for start := time.Now(); time.Since(start) < p.spin; {
+		for range 32 {
+			pause()
+			if ready() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // drain takes chunks until none is left. Which worker does a chunk varies from
@@ -82,13 +167,24 @@ func (p *Pool) run(n int, j job) {
 	}
 	p.job, p.chunks = j, int64(n)
 	p.next.Store(0)
-	helpers := min(n, p.threads) - 1
-	p.done.Add(helpers)
-	for _, w := range p.wake[:helpers] {
-		w <- struct{}{}
+	helpers := p.helpers[:min(n, p.threads)-1]
+	p.busy.Store(int32(len(helpers)))
+	for i := range helpers {
+		helpers[i].state.Store(offered)
+		helpers[i].rouse()
 	}
 	p.drain(0)
-	p.done.Wait()
+	for i := range helpers {
+		if helpers[i].state.CompareAndSwap(offered, idle) { // has not even begun
+			p.busy.Add(-1)
+		}
+	}
+	for !p.watch(func() bool { return p.busy.Load() == 0 }) {
+		p.asleep.Store(true)
+		if p.busy.Load() != 0 || !p.asleep.CompareAndSwap(true, false) {
+			<-p.done
+		}
+	}
 	p.job = nil
 }
 

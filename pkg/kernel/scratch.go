@@ -5,7 +5,7 @@ import "unsafe"
 // lane is what one worker keeps between operations.
 type lane struct {
 	user []float32 // handed out by Scratch
-	pack []float32 // packed panels of a tile product
+	pack []float32 // packed panels of its own
 	tile tile
 	_    [64]byte // keeps neighbours off one cache line
 }
@@ -17,13 +17,31 @@ func (p *Pool) Scratch(worker, n int) []float32 {
 	return grow(&p.lanes[worker].user, n)
 }
 
+// hugePage is the size, in values, from which buffers are made of huge pages
+// where the system has them (see mapHuge).
+const hugePage = 2 << 20 / 4
+
 // grow returns buf's first n values, replacing it by a larger aligned buffer
 // when it is too short.
 func grow(buf *[]float32, n int) []float32 {
 	if len(*buf) < n {
-		*buf = aligned(n + n/4)
+		release(buf)
+		size := n + n/4
+		if size >= hugePage {
+			*buf = mapHuge((size + hugePage - 1) / hugePage * hugePage)
+		} else {
+			*buf = aligned(size)
+		}
 	}
 	return (*buf)[:n]
+}
+
+// release frees what grow allocated.
+func release(buf *[]float32) {
+	if len(*buf) >= hugePage {
+		unmapHuge(*buf)
+	}
+	*buf = nil
 }
 
 // aligned allocates n values that start on a cache line.

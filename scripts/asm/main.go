@@ -17,6 +17,7 @@ import (
 
 // units are the files that can be written.
 var units = map[string]func(){
+	"pause":   pause,
 	"peak":    peak,
 	"tile512": func() { tile("tile512", avx512) },
 	"pack": func() {
