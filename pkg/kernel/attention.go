@@ -30,17 +30,163 @@ func (s *AttnShape) check() {
 }
 
 const (
-	attnRows = 64 // query rows of a tile, all R heads of a K/V head together
-	attnKeys = 64 // keys of a tile
+	attnRows = 128 // query rows of a tile at most, the R heads of a K/V head together
+	attnKeys = 64  // keys of a tile
 )
 
-// tokens is the number of query tokens of a tile.
-func (s *AttnShape) tokens() int { return min(s.T, max(1, attnRows/s.R)) }
+// tiles is how many query tiles a sequence is cut in, and tokens how many tokens
+// each has (the last one fewer).
+func (s *AttnShape) tiles() int {
+	n := max(1, attnRows/s.R)
+	return (s.T + n - 1) / n
+}
 
-// tiles is the number of query tiles of a sequence.
-func (s *AttnShape) tiles() int { return (s.T + s.tokens() - 1) / s.tokens() }
+func (s *AttnShape) tokens() int {
+	n := s.tiles()
+	return (s.T + n - 1) / n
+}
 
-// seen is how many of n keys from k0 token t sees.
+// AttentionForward computes, for every query head, ctx = softmax(Scale·q·kᵀ)·v,
+// causal if the shape says so, and keeps lse, the logarithm of each softmax's
+// denominator, for the backward pass. qkv is [B·T, Width] (see AttnShape), ctx is
+// [B·T, G·R·VO] (head-major), lse is [B, G·R, T], or nil where no backward pass
+// follows.
+//
+// Scores exist a tile at a time, with the softmax taken online; tiles above the
+// diagonal are skipped; the R query heads of a K/V head go through together.
+// Source: Dao et al., FlashAttention, https://arxiv.org/abs/2205.14135.
+func AttentionForward(p *Pool, ctx, lse, qkv []float32, s AttnShape) {
+	s.check()
+	need(ctx, s.B*s.T*s.G*s.R*s.VO)
+	if lse != nil {
+		need(lse, s.B*s.G*s.R*s.T)
+	}
+	need(qkv, s.B*s.T*s.Width())
+	w := s.Width()
+	attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{
+		p: p, ctx: ctx, lse: lse, qkv: qkv, s: s,
+		k: headRows{qkv, s.kCol(0), s.T * w, s.QK, w},
+		v: headRows{qkv, s.vCol(0), s.T * w, s.VO, w},
+	})
+}
+
+// headRows finds the rows of a K/V head: row t of head g of sequence b starts at
+// first + b·batch + g·head + t·stride.
+type headRows struct {
+	data                       []float32
+	first, batch, head, stride int
+}
+
+func (h *headRows) from(b, g, t int) []float32 {
+	return h.data[h.first+b*h.batch+g*h.head+t*h.stride:]
+}
+
+type attnArgs struct {
+	p             *Pool
+	ctx, lse, qkv []float32
+	k, v          headRows
+	pos           []int32 // nil, or how many keys come before the first query of each sequence
+	s             AttnShape
+}
+
+// Each chunk is one query tile of one K/V head, the later tiles first: under a
+// causal mask they are the longer ones.
+var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
+	s := &a.s
+	tokens, heads := s.tokens(), s.B*s.G
+	b, g := chunk%heads/s.G, chunk%heads%s.G
+	t0 := (s.tiles() - 1 - chunk/heads) * tokens
+	n := min(tokens, s.T-t0)
+	if n <= 0 {
+		return
+	}
+	past := 0
+	if a.pos != nil {
+		past = int(a.pos[b])
+	}
+	f := flashTile{s: s, t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
+	buf := f.cut(a.p.Scratch(worker, f.size()))
+	gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.Width())
+	current.verbs.affine(f.q, f.q, s.Scale, 0)
+	freshSoftmax(f.state)
+	keys := past + s.T
+	if s.Causal {
+		keys = past + t0 + n
+	}
+	for k0 := 0; k0 < keys; k0 += attnKeys {
+		f.keys(&a.k, &a.v, b, g, k0, min(attnKeys, keys-k0), buf)
+	}
+	for i := range f.rows {
+		t, h := t0+i/s.R, g*s.R+i%s.R
+		peak, sum := f.state[2*i], f.state[2*i+1]
+		current.verbs.affine(a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO], f.o[i*s.VO:], 1/sum, 0)
+		if a.lse != nil {
+			a.lse[(b*s.G*s.R+h)*s.T+t] = peak + float32(math.Log(float64(sum)))
+		}
+	}
+})
+
+// gather packs n rows of w values, stride apart.
+func gather(dst, src []float32, n, w, stride int) {
+	for t := range n {
+		copy(dst[t*w:][:w], src[t*stride:])
+	}
+}
+
+// flashTile is one tile of queries on its way through the keys. Its rows are
+// (token, head of the group), head fastest.
+type flashTile struct {
+	s           *AttnShape
+	t           *block
+	rows        int
+	t0          int // position of the first token
+	q, o, state []float32
+}
+
+func (f *flashTile) size() int {
+	s := f.s
+	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO) + maxPanel*attnKeys
+}
+
+func (f *flashTile) cut(buf []float32) (rest []float32) {
+	f.q, buf = cut(buf, f.rows*f.s.QK)
+	f.o, buf = cut(buf, f.rows*f.s.VO)
+	f.state, buf = cut(buf, 2*f.rows)
+	return buf
+}
+
+func cut(buf []float32, n int) (head, rest []float32) { return buf[:n:n], buf[n:] }
+
+// keys takes n keys from k0 into the tile: for a few rows at a time, that their
+// scores stay in the first cache, scores, softmax and context follow each other.
+func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
+	s := f.s
+	kt, buf := cut(buf, s.QK*attnKeys) // (QK, n)
+	vc, buf := cut(buf, n*s.VO)        // (n, VO)
+	transposeInto(kt, attnKeys, k.from(b, g, k0), k.stride, n, s.QK)
+	gather(vc, v.from(b, g, k0), n, s.VO, v.stride)
+	panels := (f.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
+	for p := range panels {
+		lo, hi := span(f.rows, panels, p)
+		most := s.seen(f.t0+(hi-1)/s.R, k0, n)
+		if most == 0 {
+			continue
+		}
+		sc := buf[:(hi-lo)*attnKeys]
+		mulBlock(f.t, sc, attnKeys, f.q[lo*s.QK:], s.QK, 1, kt, attnKeys, hi-lo, s.QK, most, false) // (hi-lo, most)
+		for i := lo; i < hi; i++ {
+			row := sc[(i-lo)*attnKeys:][:most]
+			seen := s.seen(f.t0+i/s.R, k0, n)
+			clear(row[seen:])
+			if seen > 0 {
+				current.verbs.step(row[:seen], f.o[i*s.VO:][:s.VO], (*[2]float32)(f.state[2*i:]))
+			}
+		}
+		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc, s.VO, hi-lo, most, s.VO, k0 > 0) // (hi-lo, VO)
+	}
+}
+
+// seen is how many of n keys from k0 the token at position t sees.
 func (s *AttnShape) seen(t, k0, n int) int {
 	if !s.Causal {
 		return n
@@ -48,83 +194,13 @@ func (s *AttnShape) seen(t, k0, n int) int {
 	return max(0, min(n, t+1-k0))
 }
 
-type attnArgs struct {
-	p             *Pool
-	ctx, lse, qkv []float32
-	s             AttnShape
-}
-
-// gather packs the rows (t, r) of n tokens from t0 and the R heads of g, each w
-// wide and starting at column col of rows stride apart, to dst [n·R, w].
-func gather(dst, src []float32, n, R, w, stride int) {
-	for t := range n {
-		copy(dst[t*R*w:][:R*w], src[t*stride:])
-	}
-}
-
-// view is w columns from col of the rows of tokens t0..t0+n-1 of sequence b.
-func (s *AttnShape) view(qkv []float32, b, t0, n, col, w int) Matrix {
-	stride := s.Width()
-	return Matrix{Data: qkv[(b*s.T+t0)*stride+col:], Rows: n, Cols: w, Stride: stride}
-}
-
-// Each chunk is one query tile of one K/V head, the later tiles first: under a
-// causal mask they are the longer ones.
-var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
-	s := &a.s
-	tiles, tq := s.tiles(), s.tokens()
-	heads := s.B * s.G
-	b, g := chunk%heads/s.G, chunk%heads%s.G
-	t0 := (tiles - 1 - chunk/heads) * tq
-	n := min(tq, s.T-t0)
-	rows := n * s.R
-
-	buf := a.p.Scratch(worker, rows*(s.QK+s.VO+attnKeys+2))
-	q, buf := cut(buf, rows*s.QK)
-	o, buf := cut(buf, rows*s.VO)
-	state, buf := cut(buf, 2*rows)
-
-	gather(q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R, s.QK, s.Width())
-	current.verbs.affine(q, q, s.Scale, 0)
-	freshSoftmax(state)
-	keys := s.T
-	if s.Causal {
-		keys = t0 + n
-	}
-	for k0 := 0; k0 < keys; k0 += attnKeys {
-		nk := min(attnKeys, keys-k0)
-		sc := Mat(buf[:rows*nk], rows, nk)
-		matTile(a.p, worker, sc, Mat(q, rows, s.QK), s.view(a.qkv, b, k0, nk, s.kCol(g), s.QK), Product{TransB: true})
-		for i := range rows {
-			row := sc.Data[i*nk:][:nk]
-			seen := s.seen(t0+i/s.R, k0, nk)
-			clear(row[seen:])
-			if seen > 0 {
-				current.verbs.step(row[:seen], o[i*s.VO:][:s.VO], softmaxState(state, i))
-			}
-		}
-		matTile(a.p, worker, Mat(o, rows, s.VO), sc, s.view(a.qkv, b, k0, nk, s.vCol(g), s.VO), Product{Accumulate: k0 > 0})
-	}
-	for i := range rows {
-		t, h := t0+i/s.R, g*s.R+i%s.R
-		dst := a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO]
-		peak, sum := state[2*i], state[2*i+1]
-		current.verbs.affine(dst, o[i*s.VO:], 1/sum, 0)
-		a.lse[(b*s.G*s.R+h)*s.T+t] = peak + float32(math.Log(float64(sum)))
-	}
-})
-
-func cut(buf []float32, n int) (head, rest []float32) { return buf[:n:n], buf[n:] }
-
-// freshSoftmax and softmaxState keep the online softmax's state of each row: the
-// peak so far and the sum of exp(score - peak).
+// freshSoftmax sets the state of each row's online softmax: the peak so far and
+// the sum of exp(score - peak).
 func freshSoftmax(state []float32) {
 	for i := 0; i < len(state); i += 2 {
 		state[i], state[i+1] = float32(math.Inf(-1)), 0
 	}
 }
-
-func softmaxState(state []float32, i int) *[2]float32 { return (*[2]float32)(state[2*i:]) }
 
 // softmaxStep takes a row of scores into an online softmax: the scores become
 // exp(score - peak) under the new peak, and what was summed under the old one, in
@@ -141,22 +217,4 @@ func softmaxStep(row, o []float32, state *[2]float32) {
 		state[0], state[1] = top, state[1]*f
 	}
 	state[1] += sum
-}
-
-// AttentionForward computes, for every query head, ctx = softmax(Scale·q·kᵀ)·v,
-// causal if the shape says so, and keeps lse, the logarithm of each softmax's
-// denominator, for the backward pass. qkv is [B·T, Width] (see AttnShape), ctx is
-// [B·T, G·R·VO] (head-major), lse is [B, G·R, T].
-//
-// Scores exist a tile at a time, with the softmax taken online; tiles above the
-// diagonal are skipped; the R query heads of a K/V head go through together.
-// Source: Dao et al., FlashAttention, https://arxiv.org/abs/2205.14135.
-func AttentionForward(p *Pool, ctx, lse, qkv []float32, s AttnShape) {
-	s.check()
-	need(ctx, s.B*s.T*s.G*s.R*s.VO)
-	need(lse, s.B*s.G*s.R*s.T)
-	need(qkv, s.B*s.T*s.Width())
-	if s.T > 0 {
-		attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{p, ctx, lse, qkv, s})
-	}
 }

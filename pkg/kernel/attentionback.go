@@ -2,13 +2,6 @@ package kernel
 
 import "math"
 
-type attnBackArgs struct {
-	p                         *Pool
-	dqkv, dctx, ctx, lse, qkv []float32
-	s                         AttnShape
-	keys                      int // key tiles of a sequence
-}
-
 // AttentionBackward overwrites dqkv [B·T, Width] with the gradient of qkv, from
 // dctx, the gradient of ctx, and AttentionForward's ctx, lse and qkv. dqkv must
 // not be qkv.
@@ -27,9 +20,6 @@ func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, s AttnShape
 	needs(s.B*s.T*s.G*s.R*s.VO, dctx, ctx)
 	need(lse, s.B*s.G*s.R*s.T)
 	needs(s.B*s.T*s.Width(), dqkv, qkv)
-	if s.T == 0 || s.B == 0 {
-		return
-	}
 	heads := s.B * s.G
 	a := attnBackArgs{p, dqkv, dctx, ctx, lse, qkv, s, (s.T + attnKeys - 1) / attnKeys}
 	whole := 5 * ((heads + p.threads - 1) / p.threads) * p.threads
@@ -37,32 +27,40 @@ func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, s AttnShape
 		attnBackHeads.run(p, heads, a)
 		return
 	}
-	attnBackKeys.run(p, heads*a.keys, a)
+	attnBackKeys.run(p, heads*a.keyTiles, a)
 	attnBackQueries.run(p, heads*s.tiles(), a)
 }
 
-var attnBackHeads = newLoop(func(a *attnBackArgs, worker, chunk int) {
-	for k := range a.keys {
-		for q := a.s.firstTile(k); q < a.s.tiles(); q++ {
-			a.tile(worker, chunk, q, k, true, true)
-		}
+type attnBackArgs struct {
+	p                         *Pool
+	dqkv, dctx, ctx, lse, qkv []float32
+	s                         AttnShape
+	keyTiles                  int // of a sequence
+}
+
+var attnBackHeads = newLoop(func(a *attnBackArgs, worker, head int) {
+	h := a.head(worker, head)
+	for k := range a.keyTiles {
+		h.keyTile(k, true)
 	}
 })
 
 // Earlier key tiles are seen by more queries: they go first.
 var attnBackKeys = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
-	k := chunk / heads
-	for q := a.s.firstTile(k); q < a.s.tiles(); q++ {
-		a.tile(worker, chunk%heads, q, k, true, false)
-	}
+	h := a.head(worker, chunk%heads)
+	h.keyTile(chunk/heads, false)
 })
 
 var attnBackQueries = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
+	h := a.head(worker, chunk%heads)
 	q := a.s.tiles() - 1 - chunk/heads
-	for k := 0; k < a.keys && a.s.firstTile(k) <= q; k++ {
-		a.tile(worker, chunk%heads, q, k, false, true)
+	h.openRows(q)
+	for k := 0; k < a.keyTiles && a.s.firstTile(k) <= q; k++ {
+		h.openKeys(k)
+		h.scores()
+		h.queries()
 	}
 })
 
@@ -74,53 +72,155 @@ func (s *AttnShape) firstTile(k int) int {
 	return k * attnKeys / s.tokens()
 }
 
-// tile adds what query tile qt and key tile kt of one K/V head contribute: to dk
-// and dv if wantKV, to dq if wantQ. The first contribution overwrites.
-func (a *attnBackArgs) tile(worker, head, qt, kt int, wantKV, wantQ bool) {
+// headBack is the backward pass of one K/V head: the tile of queries and the tile
+// of keys at hand, side by side in scratch.
+type headBack struct {
+	a    *attnBackArgs
+	s    *AttnShape
+	t    *block
+	b, g int
+
+	k0, nk       int       // keys at hand
+	kt, vt       []float32 // k and v transposed, (QK, nk) and (VO, nk), attnKeys apart
+	k            []float32 // (nk, QK)
+	dk, dv       []float32 // (nk, QK), (nk, VO)
+	t0, n, rows  int       // tokens and rows at hand
+	q, dctx      []float32 // (rows, QK), (rows, VO)
+	delta        []float32 // (rows), D
+	prob, ds, dq []float32 // (rows, nk) attnKeys apart; (rows, QK)
+}
+
+func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
-	b, g := head/s.G, head%s.G
-	t0, k0 := qt*s.tokens(), kt*attnKeys
-	n, nk := min(s.tokens(), s.T-t0), min(attnKeys, s.T-k0)
-	rows, heads := n*s.R, s.G*s.R
+	h := headBack{a: a, s: s, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
+	rows := s.tokens() * s.R
+	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO)+rows*(2*s.QK+s.VO+2*attnKeys+1))
+	h.kt, buf = cut(buf, attnKeys*s.QK)
+	h.vt, buf = cut(buf, attnKeys*s.VO)
+	h.k, buf = cut(buf, attnKeys*s.QK)
+	h.dk, buf = cut(buf, attnKeys*s.QK)
+	h.dv, buf = cut(buf, attnKeys*s.VO)
+	h.q, buf = cut(buf, rows*s.QK)
+	h.dctx, buf = cut(buf, rows*s.VO)
+	h.prob, buf = cut(buf, rows*attnKeys)
+	h.ds, buf = cut(buf, rows*attnKeys)
+	h.dq, buf = cut(buf, rows*s.QK)
+	h.delta, _ = cut(buf, rows)
+	return h
+}
 
-	buf := a.p.Scratch(worker, rows*(2*s.QK+s.VO+2*nk+1))
-	q, buf := cut(buf, rows*s.QK)
-	dq, buf := cut(buf, rows*s.QK)
-	dc, buf := cut(buf, rows*s.VO)
-	prob, buf := cut(buf, rows*nk)
-	ds, _ := cut(buf, rows*nk)
+// keyTile makes dk and dv of key tile k, and with wantQ its part of dq.
+func (h *headBack) keyTile(k int, wantQ bool) {
+	h.openKeys(k)
+	clear(h.dk)
+	clear(h.dv)
+	for q := h.s.firstTile(k); q < h.s.tiles(); q++ {
+		h.openRows(q)
+		h.scores()
+		h.keys()
+		if wantQ {
+			h.queries()
+		}
+	}
+	s, w := h.s, h.s.Width()
+	for j := range h.nk {
+		row := h.a.dqkv[(h.b*s.T+h.k0+j)*w:]
+		copy(row[s.kCol(h.g):][:s.QK], h.dk[j*s.QK:])
+		copy(row[s.vCol(h.g):][:s.VO], h.dv[j*s.VO:])
+	}
+}
 
-	gather(q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R, s.QK, s.Width())
-	at := ((b*s.T+t0)*heads + g*s.R) * s.VO
-	gather(dc, a.dctx[at:], n, s.R, s.VO, heads*s.VO)
-	k := s.view(a.qkv, b, k0, nk, s.kCol(g), s.QK)
-	v := s.view(a.qkv, b, k0, nk, s.vCol(g), s.VO)
-	matTile(a.p, worker, Mat(prob, rows, nk), Mat(q, rows, s.QK), k, Product{TransB: true}) // (rows, nk)
-	matTile(a.p, worker, Mat(ds, rows, nk), Mat(dc, rows, s.VO), v, Product{TransB: true})  // (rows, nk)
-	for i := range rows {
-		t, h := t0+i/s.R, g*s.R+i%s.R
-		ctx := a.ctx[((b*s.T+t)*heads+h)*s.VO:][:s.VO]
-		d := current.verbs.dot(dc[i*s.VO:][:s.VO], ctx)
-		lse := a.lse[(b*heads+h)*s.T+t]
-		seen := s.seen(t, k0, nk)
-		clear(prob[i*nk+seen:][:nk-seen])
-		clear(ds[i*nk+seen:][:nk-seen])
-		current.verbs.back(prob[i*nk:][:seen], ds[i*nk:][:seen], s.Scale, lse, d)
+func (h *headBack) openKeys(k int) {
+	s, w := h.s, h.s.Width()
+	h.k0 = k * attnKeys
+	h.nk = min(attnKeys, s.T-h.k0)
+	at := (h.b*s.T + h.k0) * w
+	transposeInto(h.kt, attnKeys, h.a.qkv[at+s.kCol(h.g):], w, h.nk, s.QK)
+	transposeInto(h.vt, attnKeys, h.a.qkv[at+s.vCol(h.g):], w, h.nk, s.VO)
+	gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, w)
+}
+
+func (h *headBack) openRows(q int) {
+	s := h.s
+	h.t0 = q * s.tokens()
+	h.n = max(0, min(s.tokens(), s.T-h.t0))
+	h.rows = h.n * s.R
+	if h.n == 0 {
+		return
 	}
-	if wantKV {
-		add := Product{TransA: true, Accumulate: qt > s.firstTile(kt)}
-		matTile(a.p, worker, s.view(a.dqkv, b, k0, nk, s.vCol(g), s.VO), Mat(prob, rows, nk), Mat(dc, rows, s.VO), add)
-		matTile(a.p, worker, s.view(a.dqkv, b, k0, nk, s.kCol(g), s.QK), Mat(ds, rows, nk), Mat(q, rows, s.QK), add)
+	at, cw := h.b*s.T+h.t0, s.G*s.R*s.VO
+	gather(h.q, h.a.qkv[at*s.Width()+s.qCol(h.g, 0):], h.n, s.R*s.QK, s.Width())
+	gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, cw)
+	for i := range h.rows {
+		ctx := h.a.ctx[(at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO:][:s.VO]
+		h.delta[i] = current.verbs.dot(h.dctx[i*s.VO:][:s.VO], ctx)
 	}
-	if wantQ {
-		matTile(a.p, worker, Mat(dq, rows, s.QK), Mat(ds, rows, nk), k, Product{})
-		for t := range n {
-			dst := a.dqkv[(b*s.T+t0+t)*s.Width()+s.qCol(g, 0):][:s.R*s.QK]
-			if src := dq[t*s.R*s.QK:][:len(dst)]; kt == 0 {
-				copy(dst, src)
-			} else {
-				current.verbs.add(dst, dst, src)
-			}
+}
+
+// panels is how many runs of rows the tile is multiplied in.
+func (h *headBack) panels() int {
+	return (h.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
+}
+
+// scores makes P and dS of the tiles at hand, zero where a row sees no key.
+func (h *headBack) scores() {
+	s, panels := h.s, h.panels()
+	for p := range panels {
+		lo, hi := span(h.rows, panels, p)
+		prob, ds := h.prob[lo*attnKeys:hi*attnKeys], h.ds[lo*attnKeys:hi*attnKeys]
+		if most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk); most > 0 {
+			mulBlock(h.t, prob, attnKeys, h.q[lo*s.QK:], s.QK, 1, h.kt, attnKeys, hi-lo, s.QK, most, false)  // (hi-lo, most)
+			mulBlock(h.t, ds, attnKeys, h.dctx[lo*s.VO:], s.VO, 1, h.vt, attnKeys, hi-lo, s.VO, most, false) // (hi-lo, most)
+		}
+		for i := lo; i < hi; i++ {
+			prob, ds := prob[(i-lo)*attnKeys:][:h.nk], ds[(i-lo)*attnKeys:][:h.nk]
+			t := h.t0 + i/s.R
+			seen := s.seen(t, h.k0, h.nk)
+			clear(prob[seen:])
+			clear(ds[seen:])
+			lse := h.a.lse[(h.b*s.G*s.R+h.g*s.R+i%s.R)*s.T+t]
+			current.verbs.back(prob[:seen], ds[:seen], s.Scale, lse, h.delta[i])
+		}
+	}
+}
+
+// keys adds to dk and dv. The rows before the first that sees a panel's first key
+// are left out.
+func (h *headBack) keys() {
+	s, most := h.s, current.verbs.block.rows
+	panels := (h.nk + most - 1) / most
+	for p := range panels {
+		lo, hi := span(h.nk, panels, p)
+		first := 0
+		if s.Causal {
+			first = min(h.rows, max(0, h.k0+lo-h.t0)*s.R)
+		}
+		if n := h.rows - first; n > 0 {
+			at := first*attnKeys + lo
+			mulBlock(h.t, h.dv[lo*s.VO:], s.VO, h.prob[at:], 1, attnKeys, h.dctx[first*s.VO:], s.VO, hi-lo, n, s.VO, true) // (hi-lo, VO)
+			mulBlock(h.t, h.dk[lo*s.QK:], s.QK, h.ds[at:], 1, attnKeys, h.q[first*s.QK:], s.QK, hi-lo, n, s.QK, true)      // (hi-lo, QK)
+		}
+	}
+}
+
+// queries adds to dq, which the first key tile overwrites.
+func (h *headBack) queries() {
+	s, panels := h.s, h.panels()
+	for p := range panels {
+		lo, hi := span(h.rows, panels, p)
+		if most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk); most > 0 {
+			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[lo*attnKeys:], attnKeys, 1, h.k, s.QK, hi-lo, most, s.QK, false) // (hi-lo, QK)
+		} else {
+			clear(h.dq[lo*s.QK : hi*s.QK])
+		}
+	}
+	w := s.R * s.QK
+	for t := range h.n {
+		dst := h.a.dqkv[(h.b*s.T+h.t0+t)*s.Width()+s.qCol(h.g, 0):][:w]
+		if h.k0 == 0 {
+			copy(dst, h.dq[t*w:])
+		} else {
+			current.verbs.add(dst, dst, h.dq[t*w:])
 		}
 	}
 }

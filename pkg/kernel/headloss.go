@@ -10,8 +10,8 @@ type HeadOptions struct {
 	BF16      bool    // the products' inputs are rounded to bfloat16
 }
 
-// headRows is the number of rows whose logits exist at one time.
-const headRows = 256
+// logitRows is the number of rows whose logits exist at one time.
+const logitRows = 256
 
 type headArgs struct {
 	z, nll  []float32
@@ -95,9 +95,9 @@ func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o Hea
 		}
 	}
 	grad := dx != nil || dw != nil || dbias != nil
-	buf := p.Scratch(0, min(N, headRows)*V) // this loop's own: the chunks below use none
-	for lo := 0; lo < N; lo += headRows {
-		n := min(headRows, N-lo)
+	buf := p.Scratch(0, min(N, logitRows)*V) // this loop's own: the chunks below use none
+	for lo := 0; lo < N; lo += logitRows {
+		n := min(logitRows, N-lo)
 		z, xs := Mat(buf[:n*V], n, V), Mat(x[lo*E:][:n*E], n, E)
 		MatMul(p, z, xs, Mat(w, V, E), Product{TransB: true, Bias: bias, BF16: o.BF16}) // (n, V)
 		headLoop.run(p, n, headArgs{z.Data, nll[lo:], targets[lo:], V, o, grad})

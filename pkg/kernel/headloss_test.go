@@ -32,7 +32,7 @@ func TestHeadLoss(t *testing.T) {
 		N, E, V int
 		smooth  float32
 	}{
-		{1, 1, 1, 0}, {5, 7, 13, 0}, {9, 16, 50, 0.1}, {headRows + 3, 5, 37, 0}, {2*headRows + 1, 3, 10, 0.2}, {headRows, 8, 17, 0},
+		{1, 1, 1, 0}, {5, 7, 13, 0}, {9, 16, 50, 0.1}, {logitRows + 3, 5, 37, 0}, {2*logitRows + 1, 3, 10, 0.2}, {logitRows, 8, 17, 0},
 	} {
 		N, E, V := c.N, c.E, c.V
 		targets := make([]int32, N)

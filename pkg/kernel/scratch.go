@@ -4,10 +4,11 @@ import "unsafe"
 
 // lane is what one worker keeps between operations.
 type lane struct {
-	user []float32 // handed out by Scratch
-	pack []float32 // packed panels of its own
-	tile tile
-	_    [64]byte // keeps neighbours off one cache line
+	user  []float32 // handed out by Scratch
+	pack  []float32 // packed panels of its own
+	tile  tile
+	block block
+	_     [64]byte // keeps neighbours off one cache line
 }
 
 // Scratch returns n values that only this worker uses until its chunk ends; it

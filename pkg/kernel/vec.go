@@ -41,6 +41,10 @@ type verbs struct {
 	back    func(prob, ds []float32, scale, lse, d float32) // see softmaxBack
 
 	adamw func(w, g, m, v []float32, c *[9]float32) // see adamwRow
+
+	transpose8 func(dst, src []float32, blocks, ds, ss int) // dst[c·ds+r] = src[r·ss+c], r < 8, c < 8·blocks
+	dots       func(s, q, keys []float32)                   // s[j] = q·keys[j], keys of len(q) values side by side
+	block      blockForm
 }
 
 var portableVerbs = verbs{
@@ -49,6 +53,7 @@ var portableVerbs = verbs{
 	geluTanh: geluTanhRow, geluTanhBack: geluTanhBackRow, geluErf: geluErfRow, geluErfBack: geluErfBackRow,
 	swiglu: swigluRow, swigluBack: swigluBackRow, rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, step: softmaxStep, back: softmaxBack, adamw: adamwRow,
+	transpose8: transpose8Portable, dots: dotsPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
 }
 
 func addRow(y, a, b []float32) {

@@ -3343,3 +3343,201 @@ ones:
 end:
 	VZEROUPPER
 	RET
+
+// func transpose8256(dst []float32, src []float32, blocks int, ds int, ss int)
+// Requires: AVX
+TEXT ·transpose8256(SB), NOSPLIT, $0-72
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  blocks+48(FP), DX
+	MOVQ  ds+56(FP), BX
+	MOVQ  ss+64(FP), SI
+	SHLQ  $0x02, BX
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	LEAQ  (DI)(SI*2), R8
+	LEAQ  (R8)(SI*2), R9
+	LEAQ  (BX)(BX*2), R10
+	LEAQ  (R10)(BX*2), R11
+	LEAQ  (R11)(BX*2), R12
+	TESTQ DX, DX
+	JZ    end
+
+loop:
+	VMOVUPS     (CX), X0
+	VINSERTF128 $0x01, (CX)(SI*4), Y0, Y0
+	VMOVUPS     (CX)(SI*1), X1
+	VINSERTF128 $0x01, (CX)(R8*1), Y1, Y1
+	VMOVUPS     (CX)(SI*2), X2
+	VINSERTF128 $0x01, (CX)(DI*2), Y2, Y2
+	VMOVUPS     (CX)(DI*1), X3
+	VINSERTF128 $0x01, (CX)(R9*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y7
+	VUNPCKLPD   Y6, Y4, Y8
+	VUNPCKHPD   Y6, Y4, Y4
+	VUNPCKLPD   Y7, Y5, Y6
+	VUNPCKHPD   Y7, Y5, Y5
+	VMOVUPS     16(CX), X9
+	VINSERTF128 $0x01, 16(CX)(SI*4), Y9, Y9
+	VMOVUPS     16(CX)(SI*1), X10
+	VINSERTF128 $0x01, 16(CX)(R8*1), Y10, Y10
+	VMOVUPS     16(CX)(SI*2), X11
+	VINSERTF128 $0x01, 16(CX)(DI*2), Y11, Y11
+	VMOVUPS     16(CX)(DI*1), X12
+	VINSERTF128 $0x01, 16(CX)(R9*1), Y12, Y12
+	VUNPCKLPS   Y10, Y9, Y7
+	VUNPCKHPS   Y10, Y9, Y13
+	VUNPCKLPS   Y12, Y11, Y14
+	VUNPCKHPS   Y12, Y11, Y15
+	VUNPCKLPD   Y14, Y7, Y16
+	VUNPCKHPD   Y14, Y7, Y7
+	VUNPCKLPD   Y15, Y13, Y14
+	VUNPCKHPD   Y15, Y13, Y13
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y4, (AX)(BX*1)
+	VMOVUPS     Y6, (AX)(BX*2)
+	VMOVUPS     Y5, (AX)(R10*1)
+	VMOVUPS     Y16, (AX)(BX*4)
+	VMOVUPS     Y7, (AX)(R11*1)
+	VMOVUPS     Y14, (AX)(R10*2)
+	VMOVUPS     Y13, (AX)(R12*1)
+	ADDQ        $0x20, CX
+	MOVQ        BX, R13
+	SHLQ        $0x03, R13
+	ADDQ        R13, AX
+	DECQ        DX
+	JNZ         loop
+
+end:
+	VZEROUPPER
+	RET
+
+// func dots256(s []float32, q []float32, keys []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dots256(SB), NOSPLIT, $0-72
+	MOVQ s_base+0(FP), AX
+	MOVQ q_base+24(FP), CX
+	MOVQ keys_base+48(FP), DX
+	MOVQ s_len+8(FP), BX
+	MOVQ q_len+32(FP), SI
+	MOVQ SI, DI
+	SHLQ $0x02, DI
+
+keys4:
+	CMPQ   BX, $0x04
+	JL     keys4none
+	MOVQ   DX, R8
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R9
+	MOVQ   R8, R9
+	ADDQ   DI, R9
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, R10
+	MOVQ   R9, R10
+	ADDQ   DI, R10
+	VXORPS Y2, Y2, Y2
+	MOVQ   DX, R11
+	MOVQ   R10, R11
+	ADDQ   DI, R11
+	VXORPS Y3, Y3, Y3
+	XORQ   R12, R12
+	MOVQ   SI, R13
+	SUBQ   $0x08, R13
+	JL     keys4ones
+
+keys4group:
+	VMOVUPS     (CX)(R12*4), Y4
+	VFMADD231PS (R8)(R12*4), Y4, Y0
+	VFMADD231PS (R9)(R12*4), Y4, Y1
+	VFMADD231PS (R10)(R12*4), Y4, Y2
+	VFMADD231PS (R11)(R12*4), Y4, Y3
+	ADDQ        $0x08, R12
+	CMPQ        R12, R13
+	JLE         keys4group
+
+keys4ones:
+	MOVQ         SI, R13
+	SUBQ         R12, R13
+	JZ           keys4end
+	VMOVD        R13, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     iota256<>+0(SB), Y4, Y4
+	VMASKMOVPS   (CX)(R12*4), Y4, Y5
+	VMASKMOVPS   (R8)(R12*4), Y4, Y6
+	VFMADD231PS  Y6, Y5, Y0
+	VMASKMOVPS   (R9)(R12*4), Y4, Y6
+	VFMADD231PS  Y6, Y5, Y1
+	VMASKMOVPS   (R10)(R12*4), Y4, Y6
+	VFMADD231PS  Y6, Y5, Y2
+	VMASKMOVPS   (R11)(R12*4), Y4, Y4
+	VFMADD231PS  Y4, Y5, Y3
+
+keys4end:
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X0
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X1
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VHADDPS      X1, X0, X0
+	VHADDPS      X3, X2, X2
+	VHADDPS      X2, X0, X0
+	VMOVUPS      X0, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         DI, DX
+	ADDQ         DI, DX
+	ADDQ         DI, DX
+	ADDQ         DI, DX
+	SUBQ         $0x04, BX
+	JMP          keys4
+
+keys4none:
+keys1:
+	CMPQ   BX, $0x01
+	JL     keys1none
+	MOVQ   DX, R8
+	VXORPS Y0, Y0, Y0
+	XORQ   R9, R9
+	MOVQ   SI, R10
+	SUBQ   $0x08, R10
+	JL     keys1ones
+
+keys1group:
+	VMOVUPS     (CX)(R9*4), Y1
+	VFMADD231PS (R8)(R9*4), Y1, Y0
+	ADDQ        $0x08, R9
+	CMPQ        R9, R10
+	JLE         keys1group
+
+keys1ones:
+	MOVQ         SI, R10
+	SUBQ         R9, R10
+	JZ           keys1end
+	VMOVD        R10, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota256<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX)(R9*4), Y1, Y2
+	VMASKMOVPS   (R8)(R9*4), Y1, Y1
+	VFMADD231PS  Y1, Y2, Y0
+
+keys1end:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         DI, DX
+	SUBQ         $0x01, BX
+	JMP          keys1
+
+keys1none:
+	VZEROUPPER
+	RET

@@ -123,3 +123,13 @@ func rotateBack512(y []float32, x []float32, cos []float32, sin []float32)
 //
 //go:noescape
 func adamw512(w []float32, g []float32, m []float32, v []float32, c *[9]float32)
+
+// transpose8512 is dst[c·ds+r] = src[r·ss+c] for 8 rows r and 8·blocks columns c.
+//
+//go:noescape
+func transpose8512(dst []float32, src []float32, blocks int, ds int, ss int)
+
+// dots512 is s[j] = sum of q·keys[j], len(q) values a key.
+//
+//go:noescape
+func dots512(s []float32, q []float32, keys []float32)

@@ -1,55 +1,35 @@
 package kernel
 
+// Assembly written by scripts/asm/vec; see the comments there and in vec.go.
+
+//go:noescape
+func block512(t *block)
+
+//go:noescape
+func block256(t *block)
+
 var verbs512 = verbs{
-	add:          add512,
-	mulAdd:       mulAdd512,
-	affine:       affine512,
-	sum:          sum512,
-	dot:          dot512,
-	square:       sumSquares512,
-	spread:       deviation512,
-	normalize:    normalize512,
-	normSums:     normSums512,
-	normBack:     normBack512,
-	normGrad:     normGrad512,
-	geluTanh:     geluTanh512,
-	geluTanhBack: geluTanhBack512,
-	geluErf:      geluErf512,
-	geluErfBack:  geluErfBack512,
-	swiglu:       swiglu512,
-	swigluBack:   swigluBack512,
-	rotate:       rotate512,
-	rotateBack:   rotateBack512,
-	maximum:      maximum512,
-	expSum:       expSum512,
-	step:         softmaxStep512,
-	back:         softmaxBack512,
-	adamw:        adamw512,
+	add: add512, mulAdd: mulAdd512, affine: affine512,
+	sum: sum512, dot: dot512, square: sumSquares512,
+	spread: deviation512, normalize: normalize512, normSums: normSums512,
+	normBack: normBack512, normGrad: normGrad512, geluTanh: geluTanh512,
+	geluTanhBack: geluTanhBack512, geluErf: geluErf512, geluErfBack: geluErfBack512,
+	swiglu: swiglu512, swigluBack: swigluBack512, rotate: rotate512,
+	rotateBack: rotateBack512, maximum: maximum512, expSum: expSum512,
+	step: softmaxStep512, back: softmaxBack512, adamw: adamw512,
+	transpose8: transpose8512, dots: dots512,
+	block: blockForm{run: block512, rows: 14, lanes: 16, part: 32},
 }
 
 var verbs256 = verbs{
-	add:          add256,
-	mulAdd:       mulAdd256,
-	affine:       affine256,
-	sum:          sum256,
-	dot:          dot256,
-	square:       sumSquares256,
-	spread:       deviation256,
-	normalize:    normalize256,
-	normSums:     normSums256,
-	normBack:     normBack256,
-	normGrad:     normGrad256,
-	geluTanh:     geluTanh256,
-	geluTanhBack: geluTanhBack256,
-	geluErf:      geluErf256,
-	geluErfBack:  geluErfBack256,
-	swiglu:       swiglu256,
-	swigluBack:   swigluBack256,
-	rotate:       rotate256,
-	rotateBack:   rotateBack256,
-	maximum:      maximum256,
-	expSum:       expSum256,
-	step:         softmaxStep256,
-	back:         softmaxBack256,
-	adamw:        adamw256,
+	add: add256, mulAdd: mulAdd256, affine: affine256,
+	sum: sum256, dot: dot256, square: sumSquares256,
+	spread: deviation256, normalize: normalize256, normSums: normSums256,
+	normBack: normBack256, normGrad: normGrad256, geluTanh: geluTanh256,
+	geluTanhBack: geluTanhBack256, geluErf: geluErf256, geluErfBack: geluErfBack256,
+	swiglu: swiglu256, swigluBack: swigluBack256, rotate: rotate256,
+	rotateBack: rotateBack256, maximum: maximum256, expSum: expSum256,
+	step: softmaxStep256, back: softmaxBack256, adamw: adamw256,
+	transpose8: transpose8256, dots: dots256,
+	block: blockForm{run: block256, rows: 6, lanes: 8, part: 8},
 }

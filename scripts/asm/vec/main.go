@@ -2,6 +2,7 @@
 // that works along rows, for AVX-512 or for AVX2.
 //
 //	go run ./vec -isa 512 -out FILE.s -stubs FILE.go -pkg kernel
+//	go run ./vec -isa 512 -block -out FILE.s -pkg kernel
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 
 func main() {
 	isa := flag.Int("isa", 512, "vector bits: 512 or 256")
+	block := flag.Bool("block", false, "write the block product instead")
 	flag.Parse()
 	if *isa != 512 && *isa != 256 {
 		fmt.Fprintf(os.Stderr, "vec: no instruction set of %d bits, want 512 or 256\n", *isa)
@@ -21,11 +23,18 @@ func main() {
 	}
 	build.ConstraintExpr("amd64")
 	k := newKit(*isa == 512)
+	if *block {
+		k.block()
+		build.Generate()
+		return
+	}
 	rows(k)
 	norms(k)
 	activations(k)
 	softmax(k)
 	rotary(k)
 	optimizer(k)
+	k.transpose()
+	k.dots()
 	build.Generate()
 }

@@ -1,0 +1,158 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// noise is n values around 0.
+func noise(n int) []float32 {
+	r := rand.New(rand.NewPCG(1, 1))
+	s := make([]float32, n)
+	for i := range s {
+		s[i] = float32(r.NormFloat64())
+	}
+	return s
+}
+
+// BenchmarkRows reports the memory traffic (each value read or written counts
+// once) of the operations that work along rows, far beyond the caches.
+func BenchmarkRows(b *testing.B) {
+	const N, E = 4096, 1024
+	const n = N * E
+	x, y, z, w := noise(n), noise(n), noise(n), noise(2*n)
+	row, gain, mean, rstd := make([]float32, E), noise(E), make([]float32, N), make([]float32, N)
+	ids := make([]int32, N)
+	for i := range ids {
+		ids[i] = int32(i * 7 % N)
+	}
+	rope := AttnShape{B: 8, T: N / 8, G: 4, R: 2, QK: 64, VO: 64} // width 1024
+	cos, sin := noise(N/8*32), noise(N/8*32)
+	adam := AdamWArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, GradScale: 1, Step: 10}
+	for _, c := range []struct {
+		name   string
+		values int
+		run    func(p *Pool)
+	}{
+		{"add", 3 * n, func(p *Pool) { Add(p, y, x, z) }},
+		{"embed", 2 * n, func(p *Pool) { EmbedForward(p, y, x, ids, E) }},
+		{"embed-back", 3 * n, func(p *Pool) { EmbedBackward(p, y, x, ids, E) }},
+		{"bias-grad", n, func(p *Pool) { BiasGrad(p, row, x, N, E) }},
+		{"layernorm", 2 * n, func(p *Pool) { LayerNormForward(p, y, mean, rstd, x, gain, gain, N, E, 1e-5) }},
+		{"layernorm-back", 3 * n, func(p *Pool) { LayerNormBackward(p, y, z, x, gain, mean, rstd, N, E) }},
+		{"layernorm-grad", 2 * n, func(p *Pool) { LayerNormGrad(p, row, row, z, x, mean, rstd, N, E) }},
+		{"rmsnorm", 2 * n, func(p *Pool) { RMSNormForward(p, y, rstd, x, gain, N, E, 1e-5) }},
+		{"rmsnorm-back", 3 * n, func(p *Pool) { RMSNormBackward(p, y, z, x, gain, rstd, N, E) }},
+		{"rmsnorm-grad", 2 * n, func(p *Pool) { RMSNormGrad(p, row, z, x, rstd, N, E) }},
+		{"gelu-tanh", 2 * n, func(p *Pool) { GELUForward(p, y, x, true) }},
+		{"gelu-tanh-back", 3 * n, func(p *Pool) { GELUBackward(p, y, z, x, true) }},
+		{"gelu-erf", 2 * n, func(p *Pool) { GELUForward(p, y, x, false) }},
+		{"gelu-erf-back", 3 * n, func(p *Pool) { GELUBackward(p, y, z, x, false) }},
+		{"swiglu", 3 * n, func(p *Pool) { SwiGLUForward(p, y, w, N, E) }},
+		{"swiglu-back", 5 * n, func(p *Pool) { SwiGLUBackward(p, w, z, w, N, E) }},
+		{"rope", 2 * n, func(p *Pool) { RoPEForward(p, y, x, cos, sin, rope, false, 0) }},
+		{"rope-in-place", 2 * n, func(p *Pool) { RoPEForward(p, y, y, cos, sin, rope, false, 0) }},
+		{"gatedot", 2 * n, func(p *Pool) { GateDot(p, mean, x, z, 4, N/4, E, 0, E, 1) }},
+		{"sumsquares", n, func(p *Pool) { SumSquares(p, x) }},
+		{"adamw", 7 * n, func(p *Pool) { AdamWStep(p, y, x, z, w, adam) }},
+	} {
+		for _, path := range Paths()[max(0, len(Paths())-2):] {
+			b.Run(fmt.Sprintf("%s/%s", c.name, path), func(b *testing.B) {
+				was := CurrentPath()
+				defer UsePath(was)
+				UsePath(path)
+				p := NewPool(0)
+				defer p.Close()
+				b.SetBytes(int64(4 * c.values))
+				for b.Loop() {
+					c.run(p)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkAttention reports GFLOP/s of what a causal mask leaves to do: two
+// products forward, five backward, over half of the scores.
+func BenchmarkAttention(b *testing.B) {
+	for _, s := range []AttnShape{
+		{B: 4, T: 256, G: 8, R: 1, QK: 64, VO: 64},
+		{B: 1, T: 512, G: 12, R: 1, QK: 64, VO: 64},
+		{B: 1, T: 1024, G: 8, R: 1, QK: 64, VO: 64},
+		{B: 1, T: 1024, G: 2, R: 4, QK: 64, VO: 64},
+		{B: 4, T: 256, G: 8, R: 1, QK: 61, VO: 61},
+		{B: 4, T: 256, G: 8, R: 1, QK: 37, VO: 37},
+		{B: 4, T: 256, G: 8, R: 1, QK: 32, VO: 48},
+	} {
+		s.Causal, s.Scale = true, 0.125
+		qkv := noise(s.B * s.T * s.Width())
+		dqkv := make([]float32, len(qkv))
+		ctx, lse := make([]float32, s.B*s.T*s.G*s.R*s.VO), make([]float32, s.B*s.T*s.G*s.R)
+		pairs := float64(s.B*s.G*s.R) * float64(s.T) * float64(s.T+1) / 2
+		for _, back := range []bool{false, true} {
+			flops, name := 2*pairs*float64(s.QK+s.VO), "forward"
+			if back {
+				flops, name = 2*pairs*float64(3*s.QK+2*s.VO), "backward"
+			}
+			b.Run(fmt.Sprintf("B=%d,T=%d,G=%d,R=%d,QK=%d,VO=%d/%s", s.B, s.T, s.G, s.R, s.QK, s.VO, name), func(b *testing.B) {
+				p := NewPool(0)
+				defer p.Close()
+				AttentionForward(p, ctx, lse, qkv, s)
+				for b.Loop() {
+					if back {
+						AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, s)
+					} else {
+						AttentionForward(p, ctx, lse, qkv, s)
+					}
+				}
+				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
+
+// BenchmarkDecode reports how fast one new token reads the cache.
+func BenchmarkDecode(b *testing.B) {
+	for _, s := range []AttnShape{
+		{B: 1, T: 1, G: 8, R: 1, QK: 64, VO: 64},
+		{B: 8, T: 1, G: 8, R: 1, QK: 64, VO: 64},
+		{B: 1, T: 1, G: 8, R: 4, QK: 64, VO: 64},
+		{B: 8, T: 1, G: 8, R: 1, QK: 37, VO: 61},
+		{B: 1, T: 1, G: 1, R: 8, QK: 64, VO: 64},
+	} {
+		s.Causal, s.Scale = true, 0.125
+		const capacity = 4096
+		k, v := noise(s.B*s.G*capacity*s.QK), noise(s.B*s.G*capacity*s.VO)
+		qkv, ctx := noise(s.B*s.Width()), make([]float32, s.B*s.G*s.R*s.VO)
+		pos := make([]int32, s.B)
+		for i := range pos {
+			pos[i] = capacity - 1
+		}
+		b.Run(fmt.Sprintf("B=%d,G=%d,R=%d,QK=%d,VO=%d", s.B, s.G, s.R, s.QK, s.VO), func(b *testing.B) {
+			p := NewPool(0)
+			defer p.Close()
+			b.SetBytes(int64(4 * (len(k) + len(v))))
+			for b.Loop() {
+				AttentionDecode(p, ctx, qkv, k, v, s, capacity, pos)
+			}
+		})
+	}
+}
+
+// BenchmarkHeadLoss reports GFLOP/s of the three products of the head.
+func BenchmarkHeadLoss(b *testing.B) {
+	const N, E, V = 1024, 512, 32000
+	x, w := noise(N*E), noise(V*E)
+	dx, dw, nll := make([]float32, N*E), make([]float32, V*E), make([]float32, N)
+	targets := make([]int32, N)
+	for i := range targets {
+		targets[i] = int32(i * 31 % V)
+	}
+	p := NewPool(0)
+	defer p.Close()
+	for b.Loop() {
+		HeadLoss(p, x, w, nil, targets, N, E, V, HeadOptions{Scale: 1}, nll, dx, dw, nil)
+	}
+	b.ReportMetric(6*N*E*V*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}

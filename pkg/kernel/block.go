@@ -1,0 +1,99 @@
+package kernel
+
+// block is a product of small strided matrices that nothing packs:
+//
+//	C (rows, cols) = [C +] A (rows, k) · B (k, cols)
+//
+// with A[i,k] = a[i·as+k·ak], B[k,j] = b[k·bs+j] and C[i,j] = c[i·cs+j]. Attention
+// is made of these: its operands are a tile that lies in the cache already.
+type block struct {
+	a, b, c        []float32
+	as, ak, bs, cs int
+	k, rows, cols  int
+	add            int // 1: add to C
+}
+
+// blockForm is how one CPU path multiplies blocks.
+type blockForm struct {
+	run   func(t *block)
+	rows  int // most rows of a call
+	lanes int // of a vector: a call takes 2·lanes columns, or what part says
+	part  int // most columns of a call with fewer than 2·lanes
+}
+
+// maxPanel is the most rows of any path.
+const maxPanel = 16
+
+// mulBlock multiplies blocks of any size; t is scratch.
+func mulBlock(t *block, c []float32, cs int, a []float32, as, ak int, b []float32, bs int, rows, k, cols int, add bool) {
+	f := current.verbs.block
+	t.as, t.ak, t.bs, t.cs, t.k, t.add = as, ak, bs, cs, k, 0
+	if add {
+		t.add = 1
+	}
+	panels := (rows + f.rows - 1) / f.rows
+	for i := range panels {
+		lo, hi := span(rows, panels, i)
+		t.rows = hi - lo
+		t.a = a[lo*as:]
+		for j := 0; j < cols; j += t.cols {
+			if t.cols = 2 * f.lanes; cols-j < t.cols {
+				t.cols = min(cols-j, f.part)
+			}
+			t.b, t.c = b[j:], c[lo*cs+j:]
+			f.run(t)
+		}
+	}
+}
+
+func blockPortable(t *block) {
+	for i := range t.rows {
+		c := t.c[i*t.cs:][:t.cols]
+		if t.add == 0 {
+			clear(c)
+		}
+		for k := range t.k {
+			x := t.a[i*t.as+k*t.ak]
+			for j, v := range t.b[k*t.bs:][:t.cols] {
+				c[j] += x * v
+			}
+		}
+	}
+}
+
+// transposeInto is dst[c·ds+r] = src[r·ss+c] for rows r and columns c.
+func transposeInto(dst []float32, ds int, src []float32, ss, rows, cols int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	r, whole := 0, cols/8
+	for ; r+8 <= rows; r += 8 {
+		if whole > 0 {
+			current.verbs.transpose8(dst[r:], src[r*ss:], whole, ds, ss)
+		}
+		for c := 8 * whole; c < cols; c++ {
+			for i := r; i < r+8; i++ {
+				dst[c*ds+i] = src[i*ss+c]
+			}
+		}
+	}
+	for ; r < rows; r++ {
+		for c, v := range src[r*ss:][:cols] {
+			dst[c*ds+r] = v
+		}
+	}
+}
+
+func transpose8Portable(dst, src []float32, blocks, ds, ss int) {
+	for r := range 8 {
+		for c, v := range src[r*ss:][:8*blocks] {
+			dst[c*ds+r] = v
+		}
+	}
+}
+
+func dotsPortable(s, q, keys []float32) {
+	for j := range s {
+		s[j] = dotRow(q, keys[j*len(q):])
+	}
+}
