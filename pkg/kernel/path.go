@@ -16,7 +16,11 @@ type path struct {
 	tile   func(t *tile)
 	pack   func(dst []float32, s side, lo, n, w, k0, k int)
 	bf16   bool // has bfloat16 dot-product instructions
-	verbs  *verbs
+
+	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
+	peakOps        int
+
+	verbs *verbs
 }
 
 // paths are those that this CPU can run, slowest first.
