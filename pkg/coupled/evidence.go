@@ -31,7 +31,7 @@ type Options struct {
 	// and of its hidden channels: (G*R*D)^2 + F^2 float32 a layer.
 	Compensation bool
 	// Gains gathers, under RoPE, the features of attention scores of every query
-	// head: (2*pairs)^2 float64 a head.
+	// head: (2*pairs)^2 float32 a head.
 	Gains bool
 	// Scale multiplies q.k before the softmax: 1/sqrt of the original head width.
 	// Needed for Gains.
@@ -56,13 +56,13 @@ type Evidence struct {
 	options   Options
 	gates     map[string]*gateStat // by dimension
 	heads     map[string]string    // "layer.N.vo" -> "layer.N.kv"
-	sites     map[string]*site     // by name
+	sites     map[int]*site        // by layer
 	gradients float64              // weight of the sequences in Squares
 }
 
 // NewEvidence makes empty evidence for the set's present shapes.
 func NewEvidence(set *param.Set, o Options) *Evidence {
-	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[string]*site{}}
+	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[int]*site{}}
 	for _, g := range Groups(set) {
 		e.gates[g.Dim] = newGateStat(g.Lists, g.Units, hasKind(o.Interactions, g.Kind))
 		if g.Kind == VO {
@@ -203,8 +203,8 @@ func (e *Evidence) Shrink(cut param.Cut) error {
 			return err
 		}
 	}
-	for _, s := range e.sites {
-		s.shrink(cut, e.gates)
+	for n, s := range e.sites {
+		s.shrink(n, cut)
 	}
 	for dim, s := range e.gates {
 		s.shrink(dim, cut)

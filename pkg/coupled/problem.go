@@ -19,6 +19,9 @@ type Request struct {
 	// with a cut applied (weights must come back unchanged). The allocations
 	// sensitivity and auto need it; others leave it alone.
 	Loss func(param.Cut) (float64, error)
+	// Held is Loss on a part of the calibration data that Loss does not see.
+	// The allocation auto chooses by it.
+	Held func(param.Cut) (float64, error)
 }
 
 // cluster is groups that shrink together: one group, or under the uniform layout

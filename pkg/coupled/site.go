@@ -2,17 +2,231 @@ package coupled
 
 import (
 	"fmt"
+	"math"
 	"sort"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// site is the second moments of one place of the graph. See Observe.
-type site struct{}
+// Site is an activation that a calibration pass has to deliver to Observe.
+type Site struct {
+	// Name says which. Rows are tokens, sequence after sequence.
+	//
+	//	layer.N.qkv     q (G*R*D, head-major g, r) | k (G*D) | v, rotated where there is RoPE, biases included
+	//	layer.N.ctx     contexts, the input of the output projection: G*R*D, head-major g, r
+	//	layer.N.hidden  hidden channels, the input of the last feed-forward matrix: F
+	Name string
+	Cols int // columns of a row
+}
 
-func (s *site) decay(f float64)                                  {}
-func (s *site) shrink(cut param.Cut, gates map[string]*gateStat) {}
-func (e *Evidence) addSites(set *param.Set)                      {}
+// site is what is gathered about one layer's activations.
+type site struct {
+	heads, group   int // G, R
+	qk, pair, vo   int // units of a head; columns of a qk unit
+	rope           bool
+	q, k, ctx, ffn *moment    // nil where nobody asked
+	scores         *scoreStat // features of attention scores; nil where nobody asked
+}
 
-var _ = fmt.Sprint
-var _ = sort.Ints
+func layerDim(layer int, suffix string) string { return fmt.Sprintf("layer.%d.%s", layer, suffix) }
+
+// newSite makes the statistics that the options ask for in a layer.
+func newSite(set *param.Set, layer int, o Options) *site {
+	s := &site{heads: set.Dim(layerDim(layer, "kv")).Size, group: 1, pair: 1}
+	qk, ffn := set.Dim(layerDim(layer, "qk")), set.Dim(layerDim(layer, "ffn")).Size
+	s.qk, s.vo, s.rope = qk.Size, set.Dim(layerDim(layer, "vo")).Size, qk.Track
+	for _, g := range Groups(set) {
+		if g.Layer != layer {
+			continue
+		}
+		for _, p := range g.params {
+			if at := dimAt(p, g.Dim); g.Kind == QK && len(p.Dims) == at+3 {
+				s.pair = p.Dims[at+1].Size
+			}
+			if g.Kind == VO && g.role(p) == sideB {
+				s.group = p.Dims[dimAt(p, g.Dim)-1].Size
+			}
+		}
+	}
+	d, h := s.qk*s.pair, s.heads*s.group
+	basis := o.Basis && !s.rope
+	if (o.Activations || basis) && d > 0 {
+		s.q = newMoment(h*d, when(basis, h))
+	}
+	if basis && d > 0 {
+		s.k = newMoment(s.heads*d, s.heads)
+	}
+	if blocks := max(when(o.Basis, h), when(o.Compensation, 1)); (blocks > 0 || o.Activations) && s.vo > 0 {
+		if o.Compensation {
+			blocks = 1 // the whole matrix holds those of the heads
+		}
+		s.ctx = newMoment(h*s.vo, blocks)
+	}
+	if (o.Activations || o.Compensation) && ffn > 0 {
+		s.ffn = newMoment(ffn, when(o.Compensation, 1))
+	}
+	if o.Gains && s.rope && d > 0 {
+		s.scores = newScoreStat(h, s.qk)
+	}
+	return s
+}
+
+func when(b bool, n int) int {
+	if b {
+		return n
+	}
+	return 0
+}
+
+func (e *Evidence) addSites(set *param.Set) {
+	for _, g := range Groups(set) {
+		if e.sites[g.Layer] == nil {
+			e.sites[g.Layer] = newSite(set, g.Layer, e.options)
+		}
+	}
+}
+
+// Sites lists the activations that Observe expects, by layer; empty when the
+// options ask for none.
+func (e *Evidence) Sites() []Site {
+	var out []Site
+	for _, n := range e.layers() {
+		s := e.sites[n]
+		if s.q != nil || s.k != nil || s.scores != nil {
+			out = append(out, Site{layerDim(n, "qkv"), (s.heads*s.group+s.heads)*s.qk*s.pair + s.heads*s.vo})
+		}
+		if s.ctx != nil {
+			out = append(out, Site{layerDim(n, "ctx"), len(s.ctx.sum)})
+		}
+		if s.ffn != nil {
+			out = append(out, Site{layerDim(n, "hidden"), len(s.ffn.sum)})
+		}
+	}
+	return out
+}
+
+func (e *Evidence) layers() []int {
+	var l []int
+	for n := range e.sites {
+		l = append(l, n)
+	}
+	sort.Ints(l)
+	return l
+}
+
+// Observe takes one site's activations of B sequences of T tokens: x is
+// [B*T, cols]. Nothing is added when it returns an error; a value that is not finite is one.
+func (e *Evidence) Observe(name string, x []float32, b, t int) error {
+	var at Site
+	for _, s := range e.Sites() {
+		if s.Name == name {
+			at = s
+		}
+	}
+	if at.Cols == 0 {
+		return fmt.Errorf("%w: no activation is expected at %q", ErrEvidence, name)
+	}
+	if b < 1 || t < 1 || len(x) != b*t*at.Cols {
+		return fmt.Errorf("%w: activation %q has %d values, expected %d sequences of %d tokens of %d", ErrEvidence, name, len(x), b, t, at.Cols)
+	}
+	for i, v := range x {
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("%w: activation %q, row %d, column %d is %g", ErrEvidence, name, i/at.Cols, i%at.Cols, f)
+		}
+	}
+	product := e.options.Product
+	if product == nil {
+		product = addProduct
+	}
+	var layer int
+	var what string
+	fmt.Sscanf(name, "layer.%d.%s", &layer, &what)
+	s, rows := e.sites[layer], b*t
+	switch what {
+	case "qkv":
+		queries := s.heads * s.group * s.qk * s.pair
+		if s.q != nil {
+			s.q.add(x, rows, at.Cols, product)
+		}
+		if s.k != nil {
+			s.k.add(x[queries:], rows, at.Cols, product)
+		}
+		if s.scores != nil {
+			for i := range b {
+				s.scores.add(x[i*t*at.Cols:(i+1)*t*at.Cols], t, at.Cols, s, e.options, product)
+			}
+		}
+	case "ctx":
+		s.ctx.add(x, rows, at.Cols, product)
+	case "hidden":
+		s.ffn.add(x, rows, at.Cols, product)
+	}
+	return nil
+}
+
+// moments are those that are gathered, in a fixed order.
+func (s *site) moments() []*moment {
+	var out []*moment
+	for _, m := range []*moment{s.q, s.k, s.ctx, s.ffn} {
+		if m != nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func (s *site) decay(f float64) {
+	for _, m := range s.moments() {
+		m.decay(f)
+	}
+	if s.scores != nil {
+		s.scores.decay(f)
+	}
+}
+
+// shrink keeps what a checked cut leaves of the layer.
+func (s *site) shrink(layer int, cut param.Cut) {
+	heads := upTo(s.heads)
+	if keep, ok := cut[layerDim(layer, "kv")]; ok {
+		heads = keep[0]
+	}
+	units := func(suffix string, head, all int) []int {
+		if keep, ok := cut[layerDim(layer, suffix)]; ok {
+			return keep[head]
+		}
+		return upTo(all)
+	}
+	// columns of the kept units, of `group` query heads each, pair columns a unit
+	columns := func(suffix string, all, group, pair int) []int {
+		var out []int
+		for _, g := range heads {
+			for r := range group {
+				for _, u := range units(suffix, g, all) {
+					for j := range pair {
+						out = append(out, ((g*group+r)*all+u)*pair+j)
+					}
+				}
+			}
+		}
+		return out
+	}
+	if s.scores != nil {
+		s.scores.shrink(heads, s.group, func(head int) []int { return units("qk", head, s.qk) })
+	}
+	if s.q != nil {
+		s.q.keep(columns("qk", s.qk, s.group, s.pair))
+	}
+	if s.k != nil {
+		s.k.keep(columns("qk", s.qk, 1, s.pair))
+	}
+	if s.ctx != nil {
+		s.ctx.keep(columns("vo", s.vo, s.group, 1))
+	}
+	if keep, ok := cut[layerDim(layer, "ffn")]; ok && s.ffn != nil {
+		s.ffn.keep(keep[0])
+	}
+	if len(heads) > 0 {
+		s.qk, s.vo = len(units("qk", heads[0], s.qk)), len(units("vo", heads[0], s.vo))
+	}
+	s.heads = len(heads)
+}

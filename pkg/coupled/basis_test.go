@@ -1,0 +1,278 @@
+package coupled
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/param"
+	"gonum.org/v1/gonum/mat"
+)
+
+// row returns row `at` of a matrix parameter and, appended, its bias (0 without).
+func row(s *param.Set, name string, at int) []float64 {
+	p := s.Param(name)
+	w := p.Dims[len(p.Dims)-1].Size
+	var out []float64
+	for _, x := range p.Data()[at*w : (at+1)*w] {
+		out = append(out, float64(x))
+	}
+	b := 0.0
+	if q := s.Param(name + "_bias"); q != nil && q.Size()*w == p.Size() {
+		b = float64(q.Data()[at])
+	}
+	return append(out, b)
+}
+
+// product is A^T B of one query head, biases as one more column.
+func product(s *param.Set, z sizes, kind Kind, layer, g, r int) *mat.Dense {
+	n := z.embed + 1
+	out := mat.NewDense(n, n, nil)
+	units, a, b := z.qk, "q", "k"
+	if kind == VO {
+		units, a, b = z.vo, "o", "v"
+	}
+	for u := range units {
+		x := row(s, fmt.Sprintf("layer.%d.%s", layer, a), (g*z.r+r)*units+u)
+		y := row(s, fmt.Sprintf("layer.%d.%s", layer, b), g*units+u)
+		out.RankOne(out, 1, mat.NewVecDense(n, x), mat.NewVecDense(n, y))
+	}
+	return out
+}
+
+// project computes q | k | v rows of random inputs, and contexts that mix v rows.
+func project(s *param.Set, z sizes, layer int, x [][]float64) (qkv, ctx [][]float64) {
+	dot := func(name string, at int, in []float64) float64 {
+		w := row(s, fmt.Sprintf("layer.%d.%s", layer, name), at)
+		sum := w[len(w)-1]
+		for i, v := range in {
+			sum += v * w[i]
+		}
+		return sum
+	}
+	for t, in := range x {
+		var rows, c []float64
+		for i := range z.kv * z.r * z.qk {
+			rows = append(rows, dot("q", i, in))
+		}
+		for i := range z.kv * z.qk {
+			rows = append(rows, dot("k", i, in))
+		}
+		for i := range z.kv * z.vo {
+			rows = append(rows, dot("v", i, in))
+		}
+		for g := range z.kv { // query head r attends with weights of its own to this token and the first
+			for r := range z.r {
+				p := 1 / float64(2+r+t%3)
+				for u := range z.vo {
+					c = append(c, (1-p)*dot("v", g*z.vo+u, in)+p*dot("v", g*z.vo+u, x[0]))
+				}
+			}
+		}
+		qkv, ctx = append(qkv, rows), append(ctx, c)
+	}
+	return qkv, ctx
+}
+
+func inputs(n, width int, seed uint64) [][]float64 {
+	rng := rand.New(rand.NewPCG(seed, 9))
+	x := make([][]float64, n)
+	for i := range x {
+		x[i] = make([]float64, width)
+		for j := range x[i] {
+			x[i][j] = rng.NormFloat64() * float64(1+j%3)
+		}
+	}
+	return x
+}
+
+func flat(x [][]float64) []float32 {
+	var out []float32
+	for _, r := range x {
+		for _, v := range r {
+			out = append(out, float32(v))
+		}
+	}
+	return out
+}
+
+var grouped = sizes{layers: 2, kv: 2, r: 3, qk: 4, vo: 5, ffn: 3, embed: 9, bias: true}
+
+// look gathers the activations of the set's present weights.
+func look(t *testing.T, s *param.Set, z sizes, o Options) *Evidence {
+	t.Helper()
+	e := NewEvidence(s, o)
+	x := inputs(64, z.embed, 3)
+	for n := range z.layers {
+		qkv, ctx := project(s, z, n, x)
+		for site, rows := range map[string][][]float64{"qkv": qkv, "ctx": ctx} {
+			want := false
+			for _, has := range e.Sites() {
+				want = want || has.Name == layerDim(n, site)
+			}
+			if !want {
+				continue
+			}
+			if err := e.Observe(layerDim(n, site), flat(rows), 1, len(x)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return e
+}
+
+// TestBasisLeavesProducts: the rotated model has the same products, so it
+// computes the same function; and the two sides' moments are equal and diagonal.
+func TestBasisLeavesProducts(t *testing.T) {
+	for _, z := range []sizes{gpt, grouped, small} {
+		for _, method := range []string{BasisSVD, BasisDataSVD} {
+			s := z.set(t)
+			e := NewEvidence(s, Options{Basis: true})
+			if !z.rope {
+				e = look(t, s, z, Options{Basis: true})
+			} else {
+				watch(t, e, 2, 32, 1)
+			}
+			was := z.set(t)
+			spectrum, err := ChangeBasis(s, e, method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, kind := range []Kind{QK, VO} {
+				if kind == QK && z.rope {
+					if _, ok := spectrum["layer.0.qk"]; ok {
+						t.Error("rotation pairs were mixed")
+					}
+					continue
+				}
+				for h := range z.kv * z.r {
+					a, b := product(was, z, kind, 0, h/z.r, h%z.r), product(s, z, kind, 0, h/z.r, h%z.r)
+					var diff mat.Dense
+					diff.Sub(a, b)
+					// float32 weights, mixed with a condition of about 1e2
+					if d := mat.Norm(&diff, 2) / mat.Norm(a, 2); d > 2e-5 {
+						t.Errorf("%s: product of %s head %d moved by %g", method, kind, h, d)
+					}
+				}
+				values := spectrum[layerDim(0, string(kind))]
+				for l, sv := range values {
+					g := Groups(s)[map[Kind]int{QK: 0, VO: 1}[kind]]
+					ga, gb, err := moments(s, e, &g, l, method)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i := range sv {
+						if i > 0 && sv[i] > sv[i-1] {
+							t.Errorf("%s: singular values rise: %v", method, sv)
+						}
+						for j := range sv {
+							want := 0.0
+							if i == j {
+								want = sv[i]
+							}
+							// the ridge of 1e-6 of the mean moment is in the weakest directions
+							if d := max(math.Abs(ga.At(i, j)-want), math.Abs(gb.At(i, j)-want)); d > 2e-3*sv[0] {
+								t.Errorf("%s %s head %d: moments %g and %g at %d, %d, expected %g", method, kind, l, ga.At(i, j), gb.At(i, j), i, j, want)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestBasisSVDIsTheSVD: with one query head, cutting the last units after svd
+// leaves the best approximation of the product (Eckart and Young).
+func TestBasisSVDIsTheSVD(t *testing.T) {
+	z := gpt
+	s := z.set(t)
+	if _, err := ChangeBasis(s, nil, BasisSVD); err != nil {
+		t.Fatal(err)
+	}
+	full := product(z.set(t), z, VO, 0, 1, 0)
+	var svd mat.SVD
+	svd.Factorize(full, mat.SVDNone)
+	tail := 0.0
+	for _, v := range svd.Values(nil)[3:] {
+		tail += v * v
+	}
+	cut := z // keep the first three units of head 1
+	part := mat.NewDense(z.embed+1, z.embed+1, nil)
+	for u := range 3 {
+		x, y := row(s, "layer.0.o", z.vo+u), row(s, "layer.0.v", cut.vo+u)
+		part.RankOne(part, 1, mat.NewVecDense(len(x), x), mat.NewVecDense(len(y), y))
+	}
+	part.Sub(full, part)
+	if got := mat.Norm(part, 2); math.Abs(got-math.Sqrt(tail)) > 1e-4*math.Sqrt(tail) {
+		t.Errorf("cutting three units leaves an error of %g, the best possible is %g", got, math.Sqrt(tail))
+	}
+}
+
+// TestBasisCarriesMomentsOver: the evidence after the change is the evidence of
+// the changed model's activations.
+func TestBasisCarriesMomentsOver(t *testing.T) {
+	o := Options{Basis: true, Compensation: true, Activations: true}
+	for name, z := range map[string]sizes{"gpt": gpt, "grouped": grouped} {
+		s := z.set(t)
+		e := look(t, s, z, o)
+		if err := e.Add("layer.0.vo", make([]float32, z.kv*z.vo), 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ChangeBasis(s, e, BasisDataSVD); err != nil {
+			t.Fatal(err)
+		}
+		if e.Sequences("layer.0.vo") != 0 {
+			t.Error("gates of the old basis are still there")
+		}
+		fresh := look(t, s, z, o)
+		for n := range e.sites {
+			for i, m := range e.sites[n].moments() {
+				f := fresh.sites[n].moments()[i]
+				if len(f.gram) == 0 || len(m.gram) != len(f.gram) {
+					continue
+				}
+				for c := range m.sum {
+					// float32 Gram matrices, mixed
+					if scale := math.Sqrt(f.square[c] * f.weight); math.Abs(m.sum[c]-f.sum[c]) > 1e-4*scale || math.Abs(m.square[c]-f.square[c]) > 1e-4*f.square[c] {
+						t.Errorf("%s layer %d moment %d column %d: %g and %g, expected %g and %g", name, n, i, c, m.sum[c], m.square[c], f.sum[c], f.square[c])
+					}
+				}
+				for b, g := range m.gram {
+					w := m.at[b+1] - m.at[b]
+					for j, x := range g {
+						scale := math.Sqrt(f.square[m.at[b]+j/w] * f.square[m.at[b]+j%w])
+						if d := math.Abs(float64(x - f.gram[b][j])); d > 1e-4*scale {
+							t.Fatalf("%s layer %d moment %d Gram element %d is %g, expected %g", name, n, i, j, x, f.gram[b][j])
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestBasisRefuses(t *testing.T) {
+	s := gpt.set(t)
+	for name, err := range map[string]error{
+		"unknown": func() error { _, err := ChangeBasis(s, nil, "pca"); return err }(),
+		"no data": func() error { _, err := ChangeBasis(s, NewEvidence(s, Options{}), BasisDataSVD); return err }(),
+		"nothing seen": func() error {
+			_, err := ChangeBasis(s, NewEvidence(s, Options{Basis: true}), BasisDataSVD)
+			return err
+		}(),
+	} {
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for i, p := range s.Params {
+		want := gpt.set(t).Params[i].Data()
+		for j, x := range p.Data() {
+			if x != want[j] {
+				t.Fatalf("%s changed although everything was refused", p)
+			}
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package coupled
+
+import "math"
+
+// scoreStat is what FitGains needs to know about the attention scores of a layer
+// under RoPE, for each query head a matrix over 2*pairs features.
+//
+// The score of query t and key s is the sum over rotation pairs j of
+// f_{2j} = scale (q0 k0 + q1 k1), with q and k rotated; a complex gain (a, b) on pair j
+// makes its term a f_{2j} + b f_{2j+1} with f_{2j+1} = scale (q0 k1 - q1 k0). A shift of
+// all scores of one query changes nothing, and keys without attention do not
+// matter, so features are centred over s under the attention probabilities p of the
+// uncut model and weighted by them:
+//
+//	gram = sum_t sum_s p_ts (f_ts - mean_t)(f_ts - mean_t)^T
+type scoreStat struct {
+	pairs  int
+	weight float64     // query positions seen
+	gram   [][]float32 // of each query head, [2*pairs * 2*pairs]
+}
+
+func newScoreStat(heads, pairs int) *scoreStat {
+	s := &scoreStat{pairs: pairs}
+	for range heads {
+		s.gram = append(s.gram, make([]float32, 4*pairs*pairs))
+	}
+	return s
+}
+
+// defaultQueries is the query positions of a sequence that are looked at.
+const defaultQueries = 32
+
+// leastProbability is what a key must have to be looked at.
+const leastProbability = 1e-7
+
+// add takes one sequence of T rows of rotated q | k | v, causal.
+func (s *scoreStat) add(x []float32, t, stride int, at *site, o Options, product func(c []float32, n int, x []float32, rows, stride int)) {
+	n := 2 * s.pairs // features of a head, and its columns
+	keys := at.heads * at.group * n
+	queries := o.Queries
+	if queries == 0 {
+		queries = defaultQueries
+	}
+	queries = min(queries, t)
+	f := make([]float32, t*n)
+	p := make([]float64, t)
+	mean := make([]float64, n)
+	for h, gram := range s.gram {
+		for i := range queries {
+			pos := (2*i + 1) * t / (2 * queries) // evenly spread
+			q := x[pos*stride+h*n:][:n]
+			k0 := keys + h/at.group*n
+			scoreFeatures(f, p, q, x[k0:], pos+1, n, stride, o.Scale)
+			rows := centre(f, p, mean, pos+1, n)
+			product(gram, n, f, rows, n)
+		}
+	}
+	s.weight += float64(queries)
+}
+
+// scoreFeatures fills f [keys, n] and the attention probabilities p [keys] of one query.
+func scoreFeatures(f []float32, p []float64, q, k []float32, keys, n, stride int, scale float64) {
+	top := math.Inf(-1)
+	for s := range keys {
+		key, row := k[s*stride:][:n], f[s*n:][:n]
+		score := 0.0
+		for j := 0; j < n; j += 2 {
+			re := scale * (float64(q[j])*float64(key[j]) + float64(q[j+1])*float64(key[j+1]))
+			im := scale * (float64(q[j])*float64(key[j+1]) - float64(q[j+1])*float64(key[j]))
+			row[j], row[j+1] = float32(re), float32(im)
+			score += re
+		}
+		p[s] = score
+		top = max(top, score)
+	}
+	sum := 0.0
+	for s := range keys {
+		p[s] = math.Exp(p[s] - top)
+		sum += p[s]
+	}
+	for s := range keys {
+		p[s] /= sum
+	}
+}
+
+// centre makes the rows of f sqrt(p)(f - mean under p), leaves out keys of no
+// probability, and returns the rows left.
+func centre(f []float32, p, mean []float64, keys, n int) int {
+	clear(mean)
+	for s := range keys {
+		for j := range n {
+			mean[j] += p[s] * float64(f[s*n+j])
+		}
+	}
+	rows := 0
+	for s := range keys {
+		if p[s] < leastProbability {
+			continue
+		}
+		root := math.Sqrt(p[s])
+		for j := range n {
+			f[rows*n+j] = float32(root * (float64(f[s*n+j]) - mean[j]))
+		}
+		rows++
+	}
+	return rows
+}
+
+func (s *scoreStat) decay(f float64) {
+	s.weight *= f
+	for _, g := range s.gram {
+		for i := range g {
+			g[i] *= float32(f)
+		}
+	}
+}
+
+// shrink keeps the query heads of the K/V heads given and the pairs that units lists.
+func (s *scoreStat) shrink(heads []int, group int, units func(head int) []int) {
+	var gram [][]float32
+	n := 2 * s.pairs
+	pairs := s.pairs
+	for _, g := range heads {
+		kept := units(g)
+		pairs = len(kept)
+		for r := range group {
+			old := s.gram[g*group+r]
+			m := make([]float32, 0, 4*pairs*pairs)
+			for _, i := range features(kept) {
+				for _, j := range features(kept) {
+					m = append(m, old[i*n+j])
+				}
+			}
+			gram = append(gram, m)
+		}
+	}
+	s.gram, s.pairs = gram, pairs
+}
+
+// features lists both features of every pair.
+func features(pairs []int) []int {
+	out := make([]int, 0, 2*len(pairs))
+	for _, p := range pairs {
+		out = append(out, 2*p, 2*p+1)
+	}
+	return out
+}
