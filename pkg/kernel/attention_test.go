@@ -236,3 +236,41 @@ func TestAttentionDecodeRagged(t *testing.T) {
 		}
 	}
 }
+
+// Caches longer than a chunk's keys are read in parts that are joined; sequences
+// of a batch need different numbers of them.
+func TestAttentionDecodeLong(t *testing.T) {
+	s := AttnShape{B: 1, T: 2*splitKeys + 70, G: 2, R: 2, QK: 6, VO: 5, Scale: 0.8, Causal: true}
+	r := rand.New(rand.NewPCG(11, 11))
+	qkv := make([]float32, s.T*s.Width())
+	for i := range qkv {
+		qkv[i] = float32(r.NormFloat64())
+	}
+	want, _ := attentionSlow(doubles([][]float32{qkv})[0], s)
+	w, cw := s.Width(), s.G*s.R*s.VO
+	eachPath(t, func(t *testing.T) {
+		p := NewPool(3)
+		defer p.Close()
+		for _, tokens := range []int{1, 3} {
+			one := s
+			one.B, one.T = 2, tokens
+			pos := []int32{int32(s.T - tokens), splitKeys - 1}
+			k, v := make([]float32, 2*s.G*s.T*s.QK), make([]float32, 2*s.G*s.T*s.VO)
+			whole := s
+			for b := range pos { // both sequences hold the whole text; the second reads less of it
+				CacheAppend(p, k[b*len(k)/2:], v[b*len(v)/2:], qkv, whole, s.T, []int32{0})
+			}
+			rows, ctx := make([]float32, 2*tokens*w), make([]float32, 2*tokens*cw)
+			for b, at := range pos {
+				copy(rows[b*tokens*w:][:tokens*w], qkv[int(at)*w:])
+			}
+			AttentionDecode(p, ctx, rows, k, v, one, s.T, pos)
+			for i, got := range ctx {
+				b, rest := i/(tokens*cw), i%(tokens*cw)
+				if v := want[int(pos[b])*cw+rest]; !(math.Abs(float64(got)-v) <= 1e-5*max(1, math.Abs(v))) {
+					t.Fatalf("%d tokens: sequence %d: ctx[%d] = %g, want %g", tokens, b, rest, got, v)
+				}
+			}
+		}
+	})
+}

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // A key/value cache of one layer is two slices, k [B, G, cap, QK] and
 // v [B, G, cap, VO]: the rows of one K/V head are adjacent, so that decoding reads
 // memory in one stream, in the pruned widths. cap is the number of tokens that a
@@ -60,9 +62,98 @@ func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, c
 	a := cacheArgs{k: kcache, v: vcache, qkv: qkv, pos: pos, s: s, capacity: capacity}
 	a.check()
 	need(ctx, s.B*s.T*s.G*s.R*s.VO)
-	attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{
+	d := attnArgs{
 		p: p, ctx: ctx, qkv: qkv, s: s, pos: pos,
 		k: headRows{kcache, 0, s.G * capacity * s.QK, capacity * s.QK, s.QK},
 		v: headRows{vcache, 0, s.G * capacity * s.VO, capacity * s.VO, s.VO},
-	})
+	}
+	if s.T*s.R > maxPanel {
+		attnLoop.run(p, s.B*s.G*s.tiles(), d)
+		return
+	}
+	longest := 0
+	for _, n := range pos[:s.B] {
+		longest = max(longest, int(n)+s.T)
+	}
+	splits := (longest + splitKeys - 1) / splitKeys
+	parts := s.B * s.G * splits * s.T * s.R * (s.VO + 2)
+	f := fewArgs{attnArgs: d, splits: splits, parts: p.Scratch(0, parts+fewScratch(&s))}
+	f.own, f.parts = f.parts[parts:], f.parts[:parts]
+	fewLoop.run(p, s.B*s.G*splits, f)
+	joinLoop.run(p, s.B*s.G, f)
 }
+
+// splitKeys is the number of keys of a chunk when there are few queries: reading
+// the cache is all the work then, and it is shared out by keys.
+const splitKeys = 512
+
+type fewArgs struct {
+	attnArgs
+	splits int
+	parts  []float32 // [B, G, splits, rows, VO+2]: peak, sum, and the sum's context
+	own    []float32 // worker 0's scratch: the rest of its is parts
+}
+
+func fewScratch(s *AttnShape) int { return s.T * s.R * (s.QK + attnKeys) }
+
+// Each chunk is all queries of one K/V head against splitKeys keys.
+var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
+	s, rows := &a.s, a.s.T*a.s.R
+	buf := a.own
+	if worker > 0 {
+		buf = a.p.Scratch(worker, fewScratch(s))
+	}
+	t := &a.p.lanes[worker].block
+	part := a.parts[chunk*rows*(s.VO+2):][:rows*(s.VO+2)]
+	state, o := cut(part, 2*rows)
+	freshSoftmax(state)
+	q, buf := cut(buf, rows*s.QK)
+	b, g := chunk/a.splits/s.G, chunk/a.splits%s.G
+	past, first := int(a.pos[b]), chunk%a.splits*splitKeys
+	last := min(first+splitKeys, past+s.T)
+	gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.Width())
+	current.verbs.affine(q, q, s.Scale, 0)
+	for k0 := first; k0 < last; k0 += attnKeys {
+		n := min(attnKeys, last-k0)
+		keys := a.k.from(b, g, k0)
+		for i := range rows {
+			row := buf[i*attnKeys:][:n]
+			seen := s.seen(past+i/s.R, k0, n)
+			clear(row[seen:])
+			if seen > 0 {
+				current.verbs.dots(row[:seen], q[i*s.QK:][:s.QK], keys)
+				current.verbs.step(row[:seen], o[i*s.VO:][:s.VO], (*[2]float32)(state[2*i:]))
+			}
+		}
+		mulBlock(t, o, s.VO, buf, attnKeys, 1, a.v.from(b, g, k0), s.VO, rows, n, s.VO, k0 > first) // (rows, VO)
+	}
+})
+
+// joinLoop adds up the parts of one K/V head under their common peak.
+var joinLoop = newLoop(func(a *fewArgs, worker, head int) {
+	s, rows := &a.s, a.s.T*a.s.R
+	size := rows * (s.VO + 2)
+	parts := a.parts[head*a.splits*size:][:a.splits*size]
+	for i := range rows {
+		peak := float32(math.Inf(-1))
+		for p := 0; p < len(parts); p += size {
+			peak = max(peak, parts[p+2*i])
+		}
+		b, g := head/s.G, head%s.G
+		ctx := a.ctx[((b*s.T+i/s.R)*s.G*s.R+g*s.R+i%s.R)*s.VO:][:s.VO]
+		clear(ctx)
+		var sum float32
+		for p := 0; p < len(parts); p += size {
+			state, o := parts[p+2*i:][:2], parts[p+2*rows+i*s.VO:][:s.VO]
+			if state[1] == 0 {
+				continue // no key of this part is seen
+			}
+			f := float32(math.Exp(float64(state[0] - peak)))
+			sum += f * state[1]
+			for j, v := range o {
+				ctx[j] += f * v
+			}
+		}
+		current.verbs.affine(ctx, ctx, 1/sum, 0)
+	}
+})

@@ -3450,10 +3450,14 @@ keys4:
 
 keys4group:
 	VMOVUPS     (CX)(R12*4), Y4
-	VFMADD231PS (R8)(R12*4), Y4, Y0
-	VFMADD231PS (R9)(R12*4), Y4, Y1
-	VFMADD231PS (R10)(R12*4), Y4, Y2
-	VFMADD231PS (R11)(R12*4), Y4, Y3
+	VMOVUPS     (R8)(R12*4), Y5
+	VFMADD231PS Y5, Y4, Y0
+	VMOVUPS     (R9)(R12*4), Y5
+	VFMADD231PS Y5, Y4, Y1
+	VMOVUPS     (R10)(R12*4), Y5
+	VFMADD231PS Y5, Y4, Y2
+	VMOVUPS     (R11)(R12*4), Y5
+	VFMADD231PS Y5, Y4, Y3
 	ADDQ        $0x08, R12
 	CMPQ        R12, R13
 	JLE         keys4group
@@ -3509,7 +3513,8 @@ keys1:
 
 keys1group:
 	VMOVUPS     (CX)(R9*4), Y1
-	VFMADD231PS (R8)(R9*4), Y1, Y0
+	VMOVUPS     (R8)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
 	ADDQ        $0x08, R9
 	CMPQ        R9, R10
 	JLE         keys1group

@@ -2981,14 +2981,18 @@ keys4:
 	JL     keys4ones
 
 keys4group:
-	VMOVUPS          (CX)(R12*4), Z4
-	VFMADD231PS.BCST (R8)(R12*4), Z4, Z0
-	VFMADD231PS.BCST (R9)(R12*4), Z4, Z1
-	VFMADD231PS.BCST (R10)(R12*4), Z4, Z2
-	VFMADD231PS.BCST (R11)(R12*4), Z4, Z3
-	ADDQ             $0x10, R12
-	CMPQ             R12, R13
-	JLE              keys4group
+	VMOVUPS     (CX)(R12*4), Z4
+	VMOVUPS     (R8)(R12*4), Z5
+	VFMADD231PS Z5, Z4, Z0
+	VMOVUPS     (R9)(R12*4), Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS     (R10)(R12*4), Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS     (R11)(R12*4), Z5
+	VFMADD231PS Z5, Z4, Z3
+	ADDQ        $0x10, R12
+	CMPQ        R12, R13
+	JLE         keys4group
 
 keys4ones:
 	MOVQ        SI, R13
@@ -2998,14 +3002,14 @@ keys4ones:
 	BZHIL       R13, R14, R14
 	KMOVW       R14, K1
 	VMOVUPS.Z   (CX)(R12*4), K1, Z4
-	VMOVUPS.Z   (R8)(R12*4), K1, Z6
-	VFMADD231PS Z6, Z4, Z0
-	VMOVUPS.Z   (R9)(R12*4), K1, Z6
-	VFMADD231PS Z6, Z4, Z1
-	VMOVUPS.Z   (R10)(R12*4), K1, Z6
-	VFMADD231PS Z6, Z4, Z2
-	VMOVUPS.Z   (R11)(R12*4), K1, Z6
-	VFMADD231PS Z6, Z4, Z3
+	VMOVUPS.Z   (R8)(R12*4), K1, Z5
+	VFMADD231PS Z5, Z4, Z0
+	VMOVUPS.Z   (R9)(R12*4), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS.Z   (R10)(R12*4), K1, Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   (R11)(R12*4), K1, Z5
+	VFMADD231PS Z5, Z4, Z3
 
 keys4end:
 	VEXTRACTF64X4 $0x01, Z0, Y4
@@ -3041,18 +3045,19 @@ keys1:
 	CMPQ   BX, $0x01
 	JL     keys1none
 	MOVQ   DX, R8
-	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
 	XORQ   R9, R9
 	MOVQ   SI, R10
 	SUBQ   $0x10, R10
 	JL     keys1ones
 
 keys1group:
-	VMOVUPS          (CX)(R9*4), Z0
-	VFMADD231PS.BCST (R8)(R9*4), Z0, Z5
-	ADDQ             $0x10, R9
-	CMPQ             R9, R10
-	JLE              keys1group
+	VMOVUPS     (CX)(R9*4), Z0
+	VMOVUPS     (R8)(R9*4), Z1
+	VFMADD231PS Z1, Z0, Z6
+	ADDQ        $0x10, R9
+	CMPQ        R9, R10
+	JLE         keys1group
 
 keys1ones:
 	MOVQ        SI, R10
@@ -3063,18 +3068,18 @@ keys1ones:
 	KMOVW       R11, K1
 	VMOVUPS.Z   (CX)(R9*4), K1, Z0
 	VMOVUPS.Z   (R8)(R9*4), K1, Z1
-	VFMADD231PS Z1, Z0, Z5
+	VFMADD231PS Z1, Z0, Z6
 
 keys1end:
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y5
-	VEXTRACTF128  $0x01, Y5, X0
-	VADDPS        X0, X5, X5
-	VPERMILPS     $0x4e, X5, X0
-	VADDPS        X0, X5, X5
-	VPERMILPS     $0xb1, X5, X0
-	VADDPS        X0, X5, X5
-	VMOVSS        X5, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x4e, X6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0xb1, X6, X0
+	VADDPS        X0, X6, X6
+	VMOVSS        X6, (AX)
 	ADDQ          $0x04, AX
 	ADDQ          DI, DX
 	SUBQ          $0x01, BX

@@ -274,11 +274,7 @@ func (k *kit) dots() {
 		k.loop(tag, d, 1, func(p *at) {
 			v := p.load(q)
 			for j := range ptr {
-				if p.tail {
-					k.addMulInto(acc[j], v, p.load(ptr[j]))
-				} else {
-					k.addMulInto(acc[j], v, p.mem(ptr[j]))
-				}
+				k.addMulInto(acc[j], v, p.load(ptr[j]))
 			}
 		})
 		if group == 4 {
