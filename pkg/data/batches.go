@@ -1,0 +1,102 @@
+package data
+
+import (
+	"fmt"
+	"iter"
+	"math/rand/v2"
+)
+
+// Cursor is a position in a sequence of batches: all that a resumed run needs.
+type Cursor struct {
+	Seed  uint64 `json:"seed"`
+	Epoch int    `json:"epoch"` // passes over the tokens that are complete
+	Index int    `json:"index"` // windows of this pass that have been used
+}
+
+// Batches yields batches of windows of context+1 tokens without end. Each pass
+// over the tokens takes every window once, in an order and from an offset
+// (below context) that the seed and the pass decide.
+type Batches struct {
+	tokens         Tokens
+	batch, context int
+	at             Cursor
+	offset         int
+	order          []int32
+	ids, targets   []int32
+}
+
+// NewBatches yields batches of `batch` windows of `context` predicted tokens, from
+// the cursor on. It fails when the tokens do not fill one window.
+func NewBatches(tokens Tokens, batch, context int, at Cursor) (*Batches, error) {
+	if len(tokens) < 2*context+1 {
+		return nil, fmt.Errorf("data: the training text has %d tokens, expected at least %d for a context of %d", len(tokens), 2*context+1, context)
+	}
+	b := &Batches{
+		tokens: tokens, batch: batch, context: context, at: at,
+		ids: make([]int32, batch*context), targets: make([]int32, batch*context),
+	}
+	b.shuffle()
+	if at.Index < 0 || at.Index > len(b.order) || at.Epoch < 0 {
+		return nil, fmt.Errorf("data: cursor at window %d of pass %d, which has %d", at.Index, at.Epoch, len(b.order))
+	}
+	return b, nil
+}
+
+// shuffle makes the order of the present pass.
+func (b *Batches) shuffle() {
+	rng := rand.New(rand.NewPCG(b.at.Seed, uint64(b.at.Epoch)))
+	b.offset = rng.IntN(b.context)
+	n := (len(b.tokens) - 1 - b.offset) / b.context
+	if cap(b.order) < n {
+		b.order = make([]int32, n)
+	}
+	b.order = b.order[:n]
+	for i := range b.order {
+		b.order[i] = int32(i)
+	}
+	rng.Shuffle(n, func(i, j int) { b.order[i], b.order[j] = b.order[j], b.order[i] })
+}
+
+// Next is the next batch: ids and targets [batch·context]. The slices are
+// overwritten by the next call.
+func (b *Batches) Next() (ids, targets []int32, err error) {
+	for i := range b.batch {
+		if b.at.Index == len(b.order) {
+			b.at.Epoch, b.at.Index = b.at.Epoch+1, 0
+			b.shuffle()
+		}
+		lo := b.offset + int(b.order[b.at.Index])*b.context
+		b.at.Index++
+		copy(b.ids[i*b.context:], b.tokens[lo:lo+b.context])
+		copy(b.targets[i*b.context:], b.tokens[lo+1:lo+1+b.context])
+	}
+	return b.ids, b.targets, nil
+}
+
+// Cursor is the position behind the newest batch.
+func (b *Batches) Cursor() Cursor { return b.at }
+
+// Windows yields ids and targets [batch·context] of windows of context+1 tokens
+// with stride context, in order: every token but the first is predicted exactly
+// once. What is left over at the end is filled up with ignored targets (-1). At
+// most limit tokens are predicted; 0 is all.
+func Windows(tokens Tokens, batch, context, limit int) iter.Seq2[[]int32, []int32] {
+	return func(yield func(ids, targets []int32) bool) {
+		end := len(tokens) - 1
+		if limit > 0 {
+			end = min(end, limit)
+		}
+		ids, targets := make([]int32, batch*context), make([]int32, batch*context)
+		for at := 0; at < end; at += batch * context {
+			for i := range ids {
+				ids[i], targets[i] = 0, -1
+				if at+i < end {
+					ids[i], targets[i] = tokens[at+i], tokens[at+i+1]
+				}
+			}
+			if !yield(ids, targets) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package data
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrFormat is returned when a data file is not what it should be; the message
+// names the file and the place.
+var ErrFormat = errors.New("data: bad file")
+
+// Part is one part of a corpus.
+type Part struct {
+	Documents [][]byte
+	// Entropy is the information of the part in nats, where the generator
+	// knows it; NaN for files.
+	Entropy float64
+}
+
+// Bytes is the length of the documents together.
+func (p Part) Bytes() int {
+	n := 0
+	for _, d := range p.Documents {
+		n += len(d)
+	}
+	return n
+}
+
+// Text is the documents one after the other.
+func (p Part) Text() []byte { return bytes.Join(p.Documents, nil) }
+
+// Corpus is what is learned and what is held out.
+type Corpus struct{ Train, Validation Part }
+
+// Load reads or generates the corpus of a valid configuration.
+func Load(c Config) (Corpus, error) {
+	if c.Synthetic != "" {
+		return loadStories(c)
+	}
+	docs, err := ReadText(c.Path, c.Field)
+	if err != nil {
+		return Corpus{}, err
+	}
+	unknown := math.NaN()
+	if c.ValidationPath != "" {
+		held, err := ReadText(c.ValidationPath, c.Field)
+		return Corpus{Part{docs, unknown}, Part{held, unknown}}, err
+	}
+	train, held := split(docs, c.Validation)
+	return Corpus{Part{train, unknown}, Part{held, unknown}}, nil
+}
+
+// loadStories generates stories and splits them at a story's end. The stories
+// of a part are one document.
+func loadStories(c Config) (Corpus, error) {
+	size, err := c.bytes()
+	if err != nil {
+		return Corpus{}, err
+	}
+	stories, nats := Stories(size, c.Seed)
+	k := len(stories) - int(math.Round(c.Validation*float64(len(stories))))
+	part := func(lo, hi int) Part {
+		p := Part{Documents: [][]byte{[]byte(strings.Join(stories[lo:hi], ""))}}
+		for _, n := range nats[lo:hi] {
+			p.Entropy += n
+		}
+		return p
+	}
+	return Corpus{part(0, k), part(k, len(stories))}, nil
+}
+
+// split holds out the last share of the documents' bytes, at a character's end.
+func split(docs [][]byte, share float64) (train, held [][]byte) {
+	total := Part{Documents: docs}.Bytes()
+	left := total - int(share*float64(total))
+	for _, d := range docs {
+		switch {
+		case left >= len(d):
+			train = append(train, d)
+		case left <= 0:
+			held = append(held, d)
+		default:
+			at := left
+			for at > 0 && !utf8.RuneStart(d[at]) {
+				at--
+			}
+			train, held = append(train, d[:at]), append(held, d[at:])
+		}
+		left -= len(d)
+	}
+	return train, held
+}
+
+// ReadText reads the documents at path: a .txt file is one document, each line
+// of a .jsonl file is one (its field); a folder or a glob stands for its files,
+// sorted by name.
+func ReadText(path, field string) ([][]byte, error) {
+	files, err := expand(path)
+	if err != nil {
+		return nil, err
+	}
+	var docs [][]byte
+	for _, f := range files {
+		var got [][]byte
+		if strings.HasSuffix(f, ".jsonl") {
+			got, err = readLines(f, field)
+		} else {
+			got, err = readPlain(f)
+		}
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, got...)
+	}
+	if (Part{Documents: docs}).Bytes() == 0 {
+		return nil, fmt.Errorf("%w: %s is empty", ErrFormat, path)
+	}
+	return docs, nil
+}
+
+// expand lists the files that a path stands for.
+func expand(path string) ([]string, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err == nil && st.IsDir():
+		var files []string
+		for _, ext := range []string{"*.txt", "*.jsonl"} {
+			m, err := filepath.Glob(filepath.Join(path, ext))
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, m...)
+		}
+		sort.Strings(files)
+		if len(files) == 0 {
+			return nil, fmt.Errorf("%w: folder %s holds no .txt or .jsonl file", ErrFormat, path)
+		}
+		return files, nil
+	case err == nil:
+		return []string{path}, nil
+	case !strings.ContainsAny(path, "*?["):
+		return nil, err
+	}
+	files, gerr := filepath.Glob(path)
+	if gerr != nil {
+		return nil, fmt.Errorf("%w: glob %s: %w", ErrFormat, path, gerr)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("glob %s: %w", path, os.ErrNotExist)
+	}
+	return files, nil
+}
+
+func readPlain(path string) ([][]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkUTF8(path, text); err != nil {
+		return nil, err
+	}
+	return [][]byte{text}, nil
+}
+
+// checkUTF8 names the first byte that is not text.
+func checkUTF8(path string, text []byte) error {
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && n == 1 {
+			line := 1 + bytes.Count(text[:i], []byte{'\n'})
+			return fmt.Errorf("%w: %s is not UTF-8 text: byte 0x%02x at offset %d, line %d", ErrFormat, path, text[i], i, line)
+		}
+		i += n
+	}
+	return nil
+}
+
+// maxLine bounds a line of a .jsonl file in bytes.
+const maxLine = 64 << 20
+
+func readLines(path, field string) ([][]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var docs [][]byte
+	r := bufio.NewScanner(f)
+	r.Buffer(nil, maxLine)
+	for line := 1; r.Scan(); line++ {
+		text := bytes.TrimSpace(r.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		if err := checkUTF8(path, text); err != nil {
+			return nil, err
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(text, &fields); err != nil {
+			return nil, fmt.Errorf("%w: %s line %d: %w", ErrFormat, path, line, err)
+		}
+		var doc string
+		raw, ok := fields[field]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s line %d has no field %q", ErrFormat, path, line, field)
+		}
+		if err := json.Unmarshal(raw, &doc); err != nil {
+			return nil, fmt.Errorf("%w: %s line %d: field %q is not a string", ErrFormat, path, line, field)
+		}
+		docs = append(docs, []byte(doc))
+	}
+	if err := r.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, path, err)
+	}
+	return docs, nil
+}

@@ -1,0 +1,177 @@
+package data
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+func TestStoriesAreSeededAndTold(t *testing.T) {
+	a, nats := Stories(50000, 1)
+	b, _ := Stories(50000, 1)
+	c, _ := Stories(50000, 2)
+	if !reflect.DeepEqual(a, b) || reflect.DeepEqual(a, c) {
+		t.Error("the seed does not decide the text")
+	}
+	bytes, total := 0, 0.0
+	for i, s := range a {
+		bytes += len(s)
+		total += nats[i]
+		if strings.Contains(s, " a a") || strings.Contains(s, "mouses") || strings.Contains(s, "  ") {
+			t.Errorf("story reads badly: %q", s)
+		}
+	}
+	if rate := total / float64(bytes); rate < 0.05 || rate > 0.3 {
+		t.Errorf("entropy rate is %g nats a byte, expected about 0.1", rate)
+	}
+}
+
+// TestStoriesEntropy counts: equal texts have equal probabilities, and among
+// many stories the frequency of an opening agrees with what the choices say.
+func TestStoriesEntropy(t *testing.T) {
+	stories, _ := Stories(3_000_000, 3)
+	n := 0
+	for _, s := range stories {
+		if strings.HasPrefix(s, "Anna was ") {
+			n++
+		}
+	}
+	p := float64(n) / float64(len(stories)) // a girl (1/2), one of eight names
+	if sd := math.Sqrt(1. / 16 * 15 / 16 / float64(len(stories))); math.Abs(p-1./16) > 4*sd {
+		t.Errorf("Anna opens %g of the stories, expected 1/16", p)
+	}
+}
+
+func TestSplitHoldsOutTheEnd(t *testing.T) {
+	docs := [][]byte{[]byte("abcdefgh"), []byte("ééé")}
+	train, held := split(docs, 0.3)
+	if string(train[0]) != "abcdefgh" || string(train[1])+string(held[0]) != "ééé" || len(held[0]) != 4 {
+		t.Errorf("split into %q and %q", train, held)
+	}
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestReadText(t *testing.T) {
+	docs, err := ReadText(write(t, "a.jsonl", "{\"text\":\"one\"}\n\n{\"text\":\"two\",\"n\":1}\n"), "text")
+	if err != nil || len(docs) != 2 || string(docs[1]) != "two" {
+		t.Errorf("read %q (%v)", docs, err)
+	}
+	for name, path := range map[string]string{
+		"utf8":  write(t, "b.txt", "ab\n\xff"),
+		"empty": write(t, "c.txt", ""),
+		"json":  write(t, "d.jsonl", "{"),
+		"field": write(t, "e.jsonl", "{\"body\":\"x\"}"),
+		"type":  write(t, "f.jsonl", "{\"text\":5}"),
+		"none":  t.TempDir(),
+	} {
+		if _, err := ReadText(path, "text"); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: error is %v, expected one that names the file", name, err)
+		}
+	}
+	if _, err := ReadText("/nowhere/x.txt", "text"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func TestBatchesCoverAndResume(t *testing.T) {
+	tokens := make(Tokens, 103)
+	for i := range tokens {
+		tokens[i] = int32(i)
+	}
+	b, err := NewBatches(tokens, 3, 5, Cursor{Seed: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int32]int{}
+	var saved Cursor
+	var after [][]int32
+	for i := range 40 {
+		if i == 17 {
+			saved = b.Cursor()
+		}
+		ids, targets, err := b.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, id := range ids {
+			if targets[j] != id+1 {
+				t.Fatalf("target of %d is %d", id, targets[j])
+			}
+			seen[id]++
+		}
+		if i >= 17 {
+			after = append(after, append([]int32(nil), ids...))
+		}
+	}
+	if len(seen) < 95 {
+		t.Errorf("six passes show %d of 103 tokens", len(seen))
+	}
+	r, err := NewBatches(tokens, 3, 5, saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range after {
+		if ids, _, _ := r.Next(); !reflect.DeepEqual(ids, want) {
+			t.Fatalf("batch %d behind the cursor is %v, expected %v", i, ids, want)
+		}
+	}
+}
+
+func TestWindowsPredictEveryTokenOnce(t *testing.T) {
+	for _, n := range []int{2, 5, 16, 17, 31} {
+		tokens := make(Tokens, n)
+		for i := range tokens {
+			tokens[i] = int32(i)
+		}
+		next := int32(1)
+		for ids, targets := range Windows(tokens, 2, 4, 0) {
+			for i, target := range targets {
+				if target < 0 {
+					continue
+				}
+				if target != next || ids[i] != target-1 {
+					t.Fatalf("%d tokens: predicts %d from %d, expected %d", n, target, ids[i], next)
+				}
+				next++
+			}
+		}
+		if int(next) != n {
+			t.Errorf("%d tokens: %d predicted", n, next-1)
+		}
+	}
+}
+
+func TestCache(t *testing.T) {
+	c := Cache{t.TempDir()}
+	p := Part{Documents: [][]byte{[]byte("hello"), []byte("world")}}
+	want := Encode(tokenizer.Bytes{}, p)
+	for range 2 {
+		if got, err := c.Encode(tokenizer.Bytes{}, p); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %v (%v)", got, err)
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(c.Dir, "*.tokens"))
+	if len(files) != 1 {
+		t.Fatalf("cache holds %v", files)
+	}
+	b, _ := os.ReadFile(files[0])
+	b[20] ^= 1
+	os.WriteFile(files[0], b, 0o644)
+	if got, err := c.Encode(tokenizer.Bytes{}, p); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("damaged cache gives %v (%v)", got, err)
+	}
+}

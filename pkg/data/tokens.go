@@ -1,0 +1,91 @@
+package data
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+// Tokens is a part of a corpus, encoded.
+type Tokens []int32
+
+// Encode encodes the documents one after the other. Where there are several and
+// the tokenizer has an end of text, every document ends with it.
+func Encode(t tokenizer.Tokenizer, p Part) Tokens {
+	var ids []int32
+	for _, d := range p.Documents {
+		ids = t.Encode(ids, d)
+		if eos := t.EOS(); eos >= 0 && len(p.Documents) > 1 {
+			ids = append(ids, eos)
+		}
+	}
+	return ids
+}
+
+// Cache keeps encoded parts in a folder, by the SHA-256 of the text and of the
+// tokenizer. A damaged or foreign file is not used and replaced.
+type Cache struct{ Dir string }
+
+const cacheMagic = "ecospa tokens 1\n"
+
+// Encode is Encode through the cache.
+func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
+	spec, err := t.JSON()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	sum.Write(spec)
+	for _, d := range p.Documents {
+		fmt.Fprintf(sum, "%d\n", len(d))
+		sum.Write(d)
+	}
+	path := filepath.Join(c.Dir, hex.EncodeToString(sum.Sum(nil))+".tokens")
+	if ids, ok := readTokens(path, t.Vocab()); ok {
+		return ids, nil
+	}
+	ids := Encode(t, p)
+	return ids, writeTokens(path, ids)
+}
+
+// readTokens reads a cache file: magic, the tokens as little-endian uint32, and
+// the SHA-256 of both.
+func readTokens(path string, vocab int) (Tokens, bool) {
+	b, err := os.ReadFile(path)
+	head, tail := len(cacheMagic), sha256.Size
+	if err != nil || len(b) < head+tail || (len(b)-head-tail)%4 != 0 || string(b[:head]) != cacheMagic {
+		return nil, false
+	}
+	if sha256.Sum256(b[:len(b)-tail]) != [sha256.Size]byte(b[len(b)-tail:]) {
+		return nil, false
+	}
+	ids := make(Tokens, (len(b)-head-tail)/4)
+	for i := range ids {
+		ids[i] = int32(binary.LittleEndian.Uint32(b[head+4*i:]))
+		if ids[i] < 0 || int(ids[i]) >= vocab {
+			return nil, false
+		}
+	}
+	return ids, true
+}
+
+func writeTokens(path string, ids Tokens) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	b := []byte(cacheMagic)
+	for _, id := range ids {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	sum := sha256.Sum256(b)
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, append(b, sum[:]...), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

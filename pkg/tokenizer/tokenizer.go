@@ -1,0 +1,101 @@
+package tokenizer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+)
+
+// Tokenizer turns text into ids and back. Implementations are safe for concurrent use.
+type Tokenizer interface {
+	// Encode appends the ids of text to dst.
+	Encode(dst []int32, text []byte) []int32
+	// Decode appends the bytes of ids to dst. Ids outside the vocabulary are an error.
+	Decode(dst []byte, ids []int32) ([]byte, error)
+	// Vocab is the number of ids.
+	Vocab() int
+	// EOS is the id that ends a text, or -1.
+	EOS() int32
+	// JSON is the tokenizer as a Hugging Face tokenizer.json.
+	JSON() ([]byte, error)
+}
+
+// Config is the tokenizer section of a run file: what Train names is trained on
+// the corpus, or what Path names is opened.
+type Config struct {
+	Train string `yaml:"train"` // bpe (default), trained on the training text, or bytes, which needs no training
+	Vocab int    `yaml:"vocab"` // ids of a trained BPE, 257 to 1048576; default 4096
+	Path  string `yaml:"path"`  // a tokenizer.json or a directory that holds one, instead of train
+}
+
+// DefaultConfig is the configuration of a run file without a tokenizer section.
+func DefaultConfig() Config { return Config{Train: "bpe", Vocab: 4096} }
+
+// Validate reports the first value that makes no sense, by key.
+func (c Config) Validate() error {
+	if c.Path == "" && c.Train != "bpe" && c.Train != "bytes" {
+		return fmt.Errorf("tokenizer.train is %q, expected bpe or bytes", c.Train)
+	}
+	if c.Path == "" && c.Train == "bpe" && (c.Vocab < 257 || c.Vocab > 1<<20) {
+		return fmt.Errorf("tokenizer.vocab is %d, expected 257 (the bytes and the end of text) to %d", c.Vocab, 1<<20)
+	}
+	return nil
+}
+
+// New makes the tokenizer of a configuration; text is what a BPE is trained on.
+func (c Config) New(text []byte) (Tokenizer, error) {
+	switch {
+	case c.Path != "":
+		return Open(c.Path)
+	case c.Train == "bytes":
+		return Bytes{}, nil
+	}
+	return Train(text, c.Vocab)
+}
+
+// Open reads a tokenizer.json, or the one in a directory.
+func Open(path string) (Tokenizer, error) {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		path = filepath.Join(path, "tokenizer.json")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// Stream decodes ids as they come, holding back bytes that are only part of a
+// character.
+type Stream struct {
+	t    Tokenizer
+	held []byte
+}
+
+// NewStream makes a stream for t.
+func NewStream(t Tokenizer) *Stream { return &Stream{t: t} }
+
+// Next returns the text that id completes.
+func (s *Stream) Next(id int32) (string, error) {
+	var err error
+	if s.held, err = s.t.Decode(s.held, []int32{id}); err != nil {
+		return "", err
+	}
+	n := len(s.held)
+	for back := 1; back < utf8.UTFMax && back <= len(s.held); back++ {
+		if c := s.held[len(s.held)-back]; utf8.RuneStart(c) {
+			if !utf8.FullRune(s.held[len(s.held)-back:]) {
+				n = len(s.held) - back
+			}
+			break
+		}
+	}
+	out := string(s.held[:n])
+	s.held = append(s.held[:0], s.held[n:]...)
+	return out, nil
+}
