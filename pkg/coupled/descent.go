@@ -87,7 +87,7 @@ func (d *descent) run(pri priority) error {
 			return freed
 		})
 	}
-	for _, k := range Kinds() {
+	for _, k := range []Kind{Head, QK, VO, FFN} { // heads take units of qk and vo with them, so they go first
 		most, ok := p.Budget.Units[k]
 		if !ok {
 			continue
