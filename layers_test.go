@@ -24,9 +24,10 @@ var layers = map[string]string{
 	"pkg/checkpoint":  "pkg/param",
 	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
+	"pkg/infer":       "pkg/model",
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/coupled",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/kernel/blas",
+	"cmd":             "pkg/config pkg/infer pkg/kernel/blas",
 	".":               "cmd",
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // attend is attention over rows of q, k, v with the taps of its two coupled
@@ -25,6 +26,17 @@ func logits(b *graph.Builder, x, head *graph.Node, T int, all bool) {
 		x = b.Rows(x, T, T-1)
 	}
 	b.Output("logits", b.Linear(x, head, nil))
+}
+
+// cacheWidths is the floats a token of keys and of values in each layer; pair is
+// the number of columns of a qk unit.
+func cacheWidths(set *param.Set, layers, pair int) [][2]int {
+	out := make([][2]int, layers)
+	for i := range out {
+		w := Layer(set, i)
+		out[i] = [2]int{w.KV * w.QK * pair, w.KV * w.VO}
+	}
+	return out
 }
 
 // whole is a tensor that is one parameter, laid out alike.

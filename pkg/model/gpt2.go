@@ -196,6 +196,8 @@ func (m *gpt2) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) 
 	logits(b, m.hidden(b, cache, B, T), b.Param("embed"), T, all)
 }
 
+func (m *gpt2) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layers, 1) }
+
 func (m *gpt2) Config(set *param.Set) ([]byte, error) {
 	c := *m
 	c.Ecospa = keptOf(set, m.Layers, m.headDim(), m.Dense(), false)

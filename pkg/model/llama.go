@@ -231,6 +231,8 @@ func (m *llama) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
 	logits(b, m.hidden(b, cache, B, T), m.head(b), T, all)
 }
 
+func (m *llama) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layers, 2) }
+
 // Config writes intermediate_size and the head counts of the dense model: the
 // "ecospa" object has the present widths.
 func (m *llama) Config(set *param.Set) ([]byte, error) {

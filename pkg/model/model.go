@@ -34,6 +34,8 @@ type Model interface {
 	// cache holds; input "ids", output "logits" of every sequence's last token
 	// [B, V], or of all tokens [B·T, V].
 	Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
+	// Cache is the floats a token that each layer keeps of keys and of values.
+	Cache(set *param.Set) [][2]int
 	// Tensors says how the parameters are called and laid out on disk.
 	Tensors(set *param.Set) []checkpoint.Tensor
 	// Config is config.json for the present shapes of set: the family's Hugging

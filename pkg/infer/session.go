@@ -1,0 +1,88 @@
+package infer
+
+import (
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Session feeds tokens to a model and keeps the keys and values of what it has
+// seen, in the model's own widths. It is used by one goroutine at a time.
+type Session struct {
+	model model.Model
+	set   *param.Set
+	pool  *kernel.Pool
+	batch int
+	cache *graph.Cache
+	slabs []*param.Slab
+	one   *graph.Machine // T = 1
+}
+
+// NewSession makes a session of batch sequences of up to capacity tokens each.
+func NewSession(m model.Model, set *param.Set, pool *kernel.Pool, batch, capacity int) (*Session, error) {
+	if capacity > m.Context() {
+		return nil, fmt.Errorf("infer: %d tokens are wanted, but the model's context is %d", capacity, m.Context())
+	}
+	s := &Session{model: m, set: set, pool: pool, batch: batch}
+	s.cache = &graph.Cache{Capacity: capacity, Pos: make([]int32, batch)}
+	for _, w := range m.Cache(set) {
+		k, v := param.NewSlab(batch*capacity*w[0]), param.NewSlab(batch*capacity*w[1])
+		s.slabs = append(s.slabs, k, v)
+		s.cache.K, s.cache.V = append(s.cache.K, k.Data), append(s.cache.V, v.Data)
+	}
+	return s, nil
+}
+
+// Close releases the session's memory.
+func (s *Session) Close() {
+	for _, slab := range s.slabs {
+		slab.Close()
+	}
+	if s.one != nil {
+		s.one.Close()
+	}
+}
+
+// Feed gives every sequence T = len(ids)/batch more tokens, ids [batch, T], and
+// returns the logits behind the last of each, [batch, V]: a view that the next
+// call overwrites.
+func (s *Session) Feed(ids []int32) ([]float32, error) {
+	t := len(ids) / s.batch
+	if t < 1 || t*s.batch != len(ids) {
+		return nil, fmt.Errorf("infer: %d ids for %d sequences", len(ids), s.batch)
+	}
+	if int(s.cache.Pos[0])+t > s.cache.Capacity {
+		return nil, fmt.Errorf("infer: %d tokens are behind, %d more do not fit the session's %d", s.cache.Pos[0], t, s.cache.Capacity)
+	}
+	m := s.one
+	if t > 1 || m == nil {
+		b := graph.NewBuilder(s.set, graph.BuildOptions{})
+		s.model.Decode(b, s.cache, s.batch, t, false)
+		var err error
+		if m, err = b.Lower(graph.LowerOptions{Pool: s.pool}); err != nil {
+			return nil, err
+		}
+	}
+	if t == 1 {
+		s.one = m
+	} else {
+		defer m.Close()
+	}
+	if err := m.SetInts("ids", ids); err != nil {
+		return nil, err
+	}
+	if err := m.RunAll(); err != nil {
+		return nil, err
+	}
+	for i := range s.cache.Pos {
+		s.cache.Pos[i] += int32(t)
+	}
+	out := m.Output("logits")
+	if t > 1 {
+		out = append([]float32(nil), out...) // the machine's memory goes
+	}
+	return out, nil
+}

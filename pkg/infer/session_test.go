@@ -1,0 +1,89 @@
+package infer
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// TestSessionEqualsWholePass: tokens fed in any pieces give the logits that one
+// pass over all of them gives, for both families, pruned and with two sequences.
+func TestSessionEqualsWholePass(t *testing.T) {
+	for _, family := range []string{"gpt2", "llama"} {
+		s := model.Sizes{Family: family, Layers: 2, Width: 24, Heads: 4, HeadDim: 6, FFN: 20, Vocab: 13, Context: 12}
+		if family == "llama" {
+			s.KVHeads = 2
+		}
+		m, err := model.New(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := param.New(m.Specs())
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Init(3)
+		for i := range set.Weights.Data {
+			set.Weights.Data[i] *= 8 // so that logits differ from each other
+		}
+		keep := param.Keep{{0, 2}, {1, 2}, {0, 1}, {1, 2}}[:set.Dim("layer.0.kv").Size]
+		if err := set.Shrink(param.Cut{"layer.0.qk": keep, "layer.1.vo": keep}); err != nil {
+			t.Fatal(err)
+		}
+		pool := kernel.NewPool(2)
+		defer pool.Close()
+
+		const batch, tokens = 2, 9
+		ids := make([]int32, batch*tokens)
+		rng := rand.New(rand.NewPCG(1, 1))
+		for i := range ids {
+			ids[i] = int32(rng.IntN(13))
+		}
+		b := graph.NewBuilder(set, graph.BuildOptions{})
+		m.Decode(b, nil, batch, tokens, true)
+		whole, err := b.Lower(graph.LowerOptions{Pool: pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := whole.SetInts("ids", ids); err != nil {
+			t.Fatal(err)
+		}
+		whole.RunAll()
+		want := whole.Output("logits")
+
+		sess, err := NewSession(m, set, pool, batch, 12)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sess.Close()
+		at := 0
+		for _, n := range []int{4, 1, 3, 1} {
+			var piece []int32
+			for b := range batch {
+				piece = append(piece, ids[b*tokens+at:b*tokens+at+n]...)
+			}
+			got, err := sess.Feed(piece)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at += n
+			for b := range batch {
+				for v := range 13 {
+					w, g := want[(b*tokens+at-1)*13+v], got[b*13+v]
+					// The same sums in another order, over values of size ten.
+					if math.Abs(float64(w-g)) > 1e-4 {
+						t.Fatalf("%s: after %d tokens sequence %d logit %d is %g, expected %g", family, at, b, v, g, w)
+					}
+				}
+			}
+		}
+		if _, err := sess.Feed(make([]int32, batch*4)); err == nil {
+			t.Error("more tokens than fit were accepted")
+		}
+	}
+}
