@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"gorgonia.org/gorgonia"
 
@@ -9,14 +11,18 @@ import (
 )
 
 // Machine runs a lowered graph; it is a gorgonia.VM. Everything is bound when it
-// is lowered, so a run walks a list of calls. It is used by one goroutine at a time.
+// is lowered, so a run walks a list of calls and allocates nothing. It is used by
+// one goroutine at a time.
 type Machine struct {
 	plan    *Plan
 	calls   []bound
-	ints    map[string][]int32
+	checks  []bound
+	foreign []foreignLeaf
+	ints    map[string]*intInput
 	floats  map[string][]float32
 	outputs map[string]value
 	arena   *param.Slab
+	closed  bool
 }
 
 type bound struct {
@@ -30,29 +36,68 @@ type value struct {
 	shape []int
 }
 
+// intInput is an input of integers and the range that operations take: at least
+// lo, below hi.
+type intInput struct {
+	v      []int32
+	lo, hi int32
+}
+
+func newIntInput(n int) *intInput {
+	return &intInput{v: make([]int32, n), lo: math.MinInt32, hi: math.MaxInt32}
+}
+
+// ErrClosed is returned when a machine is run after it was closed or replaced.
+var ErrClosed = errors.New("graph: the machine is closed")
+
 var _ gorgonia.VM = (*Machine)(nil)
+
+func newMachine() *Machine {
+	return &Machine{ints: map[string]*intInput{}, floats: map[string][]float32{}, outputs: map[string]value{}}
+}
 
 // Plan is what the machine does in a run and the memory it takes.
 func (m *Machine) Plan() *Plan { return m.plan }
 
-// SetInts gives the integer input name its values; the length must be the input's.
+// SetInts gives the integer input name its values. It fails when their number is
+// not the input's, or a value is outside what the operations that read it take.
 func (m *Machine) SetInts(name string, v []int32) error {
 	in, ok := m.ints[name]
-	if !ok || len(in) != len(v) {
-		return fmt.Errorf("graph: integer input %q takes %d values, found %d", name, len(in), len(v))
+	if !ok || len(in.v) != len(v) {
+		return fmt.Errorf("graph: integer input %q: found %d values, expected %d", name, len(v), m.size(name))
 	}
-	copy(in, v)
+	for i, x := range v {
+		if x < in.lo || x >= in.hi {
+			return fmt.Errorf("graph: integer input %q: value %d is %d, expected below %d%s", name, i, x, in.hi, atLeast(in.lo))
+		}
+	}
+	copy(in.v, v)
 	return nil
+}
+
+func atLeast(lo int32) string {
+	if lo == math.MinInt32 {
+		return ""
+	}
+	return fmt.Sprintf(" and at least %d", lo)
 }
 
 // SetFloats gives the input name (Builder.Floats, Scalar) its values, row-major.
 func (m *Machine) SetFloats(name string, v ...float32) error {
 	in, ok := m.floats[name]
 	if !ok || len(in) != len(v) {
-		return fmt.Errorf("graph: input %q takes %d values, found %d", name, len(in), len(v))
+		return fmt.Errorf("graph: input %q: found %d values, expected %d", name, len(v), m.size(name))
 	}
 	copy(in, v)
 	return nil
+}
+
+// size is the number of values of an input, 0 if the graph has none of the name.
+func (m *Machine) size(name string) int {
+	if in, ok := m.ints[name]; ok {
+		return len(in.v)
+	}
+	return len(m.floats[name])
 }
 
 // Output is a named value of the last run, row-major, or nil. It is a view that
@@ -69,11 +114,27 @@ func (m *Machine) Outputs() map[string][]int {
 }
 
 // RunAll runs the graph once: it implements gorgonia.VM. Gradients of parameters
-// are added to what the gradient slab holds.
+// are added to what the gradient slab holds. After an error they are partial.
 func (m *Machine) RunAll() error {
+	if m.closed {
+		return ErrClosed
+	}
+	for i := range m.checks {
+		c := &m.checks[i]
+		if err := c.op.(checker).check(&c.call); err != nil {
+			return fmt.Errorf("graph: %s: %w", c.op.name(), err)
+		}
+	}
+	for _, f := range m.foreign {
+		if err := f.read(); err != nil {
+			return err
+		}
+	}
 	for i := range m.calls {
 		c := &m.calls[i]
-		c.op.run(&c.call)
+		if c.op.run(&c.call); c.err != nil {
+			return fmt.Errorf("graph: %s: %w", c.op.name(), c.err)
+		}
 	}
 	return nil
 }
@@ -87,6 +148,6 @@ func (m *Machine) Close() error {
 		m.arena.Close()
 		m.arena = nil
 	}
-	m.calls = nil
+	m.closed, m.calls, m.outputs = true, nil, nil
 	return nil
 }

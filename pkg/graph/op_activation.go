@@ -9,13 +9,24 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
+// GELU is x·Φ(x) of every value, or with tanh GPT-2's approximation
+// (https://arxiv.org/abs/1606.08415).
+func (b *Builder) GELU(x *Node, tanh bool) *Node { return b.apply(gelu{tanh}, x) }
+
+// SwiGLU is silu(gate)·up of rows [gate F | up F]: (N, F).
+func (b *Builder) SwiGLU(gateUp *Node) *Node { return b.apply(swiGLU{}, gateUp) }
+
+// Add is x + y, of one shape.
+func (b *Builder) Add(x, y *Node) *Node { return b.apply(add{}, x, y) }
+
 // gelu is y = x·Φ(x), with tanh by GPT-2's approximation.
 type gelu struct{ tanh bool }
 
 func (o gelu) name() string                                  { return fmt.Sprintf("GELU(tanh %t)", o.tanh) }
 func (o gelu) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
 func (o gelu) run(c *call)                                   { kernel.GELUForward(c.pool, c.out, c.in[0].f, o.tanh) }
-func (o gelu) overwrites() int                               { return 0 }
+func (o gelu) overwrites() []int                             { return []int{0} }
+func (o gelu) light()                                        {}
 func (o gelu) diffs(n int) []bool                            { return allTrue(n) }
 
 func (o gelu) backward(in gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
@@ -27,7 +38,7 @@ type geluBackward struct{ tanh bool }
 
 func (o geluBackward) name() string                                  { return fmt.Sprintf("GELUBackward(tanh %t)", o.tanh) }
 func (o geluBackward) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
-func (o geluBackward) overwrites() int                               { return 0 }
+func (o geluBackward) overwrites() []int                             { return []int{0} }
 func (o geluBackward) run(c *call) {
 	kernel.GELUBackward(c.pool, c.out, c.in[0].f, c.in[1].f, o.tanh)
 }
@@ -47,6 +58,7 @@ func (swiGLU) shape(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 func (swiGLU) run(c *call)        { kernel.SwiGLUForward(c.pool, c.out, c.in[0].f, c.rows, c.cols) }
+func (swiGLU) light()             {}
 func (swiGLU) diffs(n int) []bool { return allTrue(n) }
 func (swiGLU) backward(in gorgonia.Nodes, _, dh *Node) (gorgonia.Nodes, error) {
 	d, err := apply(swiGLUBackward{}, dh, in[0])
@@ -57,7 +69,7 @@ type swiGLUBackward struct{}
 
 func (swiGLUBackward) name() string                                  { return "SwiGLUBackward" }
 func (swiGLUBackward) shape(in []tensor.Shape) (tensor.Shape, error) { return in[1].Clone(), nil }
-func (swiGLUBackward) overwrites() int                               { return 1 }
+func (swiGLUBackward) overwrites() []int                             { return []int{1} }
 func (swiGLUBackward) run(c *call) {
 	kernel.SwiGLUBackward(c.pool, c.out, c.in[0].f, c.in[1].f, c.rows, c.cols/2)
 }
@@ -75,7 +87,7 @@ func (add) shape(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 func (add) run(c *call)        { kernel.Add(c.pool, c.out, c.in[0].f, c.in[1].f) }
-func (add) overwrites() int    { return 0 }
+func (add) overwrites() []int  { return []int{0, 1} }
 func (add) diffs(n int) []bool { return allTrue(n) }
 func (add) backward(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
 	return gorgonia.Nodes{dy, dy}, nil

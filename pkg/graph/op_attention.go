@@ -1,7 +1,11 @@
 package graph
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/fnv"
+	"math"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -17,11 +21,61 @@ func attnName(s Shape) string {
 }
 
 func checkQKV(in tensor.Shape, s Shape) error {
+	if s.B < 1 || s.T < 1 || s.G < 1 || s.R < 1 || s.QK < 1 || s.VO < 1 {
+		return errors.New("sizes are not all positive")
+	}
 	if n, w := rows(in); n != s.B*s.T || w != s.Width() {
 		return fmt.Errorf("q, k, v are %d x %d, expected %d x %d", n, w, s.B*s.T, s.Width())
 	}
 	return nil
 }
+
+// RoPE rotates the pairs of q and k in rows of q, k, v (see Shape). freqs has the
+// angle a position of each pair, one list for each K/V head or one for all;
+// length is the number of positions the tables must reach. In decoding, cache
+// gives each sequence's position; else it is nil and every sequence starts at 0.
+func (b *Builder) RoPE(qkv *Node, freqs [][]float32, s Shape, length int, cache *Cache) *Node {
+	if b.err != nil {
+		return nil
+	}
+	for _, l := range freqs {
+		if 2*len(l) != s.QK || len(freqs) != 1 && len(freqs) != s.G {
+			b.Fail(fmt.Errorf("graph: RoPE: %d lists of %d frequencies for %d K/V heads of %d columns", len(freqs), len(l), s.G, s.QK))
+			return nil
+		}
+	}
+	if len(freqs) == 0 || length < s.T {
+		b.Fail(fmt.Errorf("graph: RoPE: %d lists of frequencies, %d positions for %d tokens", len(freqs), length, s.T))
+		return nil
+	}
+	return b.apply(rope{s: s, tables: b.tables(freqs, length), cache: cache}, qkv)
+}
+
+// tables makes the tables of these frequencies, once.
+func (b *Builder) tables(freqs [][]float32, length int) *rotary {
+	h := fnv.New64a()
+	var flat []float32
+	for _, l := range freqs {
+		flat = append(flat, l...)
+	}
+	for _, f := range flat {
+		var word [4]byte
+		binary.LittleEndian.PutUint32(word[:], math.Float32bits(f))
+		h.Write(word[:])
+	}
+	key := fmt.Sprintf("%dx%d %d %016x", len(freqs), len(flat), length, h.Sum64())
+	if t, ok := b.rotary[key]; ok {
+		return t
+	}
+	n := length * len(flat)
+	t := &rotary{key: key, cos: make([]float32, n), sin: make([]float32, n), perHead: len(freqs) > 1}
+	kernel.RoPETable(t.cos, t.sin, flat, length)
+	b.rotary[key] = t
+	return t
+}
+
+// Attention is softmax attention over rows of q, k, v: (B·T, G·R·VO).
+func (b *Builder) Attention(qkv *Node, s Shape) *Node { return b.apply(attention{s}, qkv) }
 
 // rotary is the rotation tables of one layer, shared by all layers with the same frequencies.
 type rotary struct {
@@ -39,15 +93,34 @@ type rope struct {
 }
 
 func (o rope) name() string {
-	return fmt.Sprintf("RoPE(%s freqs %s inverse %t)", attnName(o.s), o.tables.key, o.inverse)
+	what := "RoPE"
+	switch {
+	case o.inverse:
+		what = "RoPEBackward"
+	case o.cache != nil:
+		what = "RoPEAt"
+	}
+	return fmt.Sprintf("%s(%s freqs %s)", what, attnName(o.s), o.tables.key)
 }
 
 func (o rope) shape(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), checkQKV(in[0], o.s)
 }
 
-func (o rope) overwrites() int    { return 0 }
+func (o rope) overwrites() []int  { return []int{0} }
 func (o rope) diffs(n int) []bool { return allTrue(n) }
+
+// check fails when a position is beyond the tables.
+func (o rope) check(c *call) error {
+	if o.cache == nil {
+		return nil
+	}
+	pairs := o.s.QK / 2
+	if o.tables.perHead {
+		pairs *= o.s.G
+	}
+	return o.cache.fits(o.s.B, o.s.T, len(o.tables.cos)/pairs)
+}
 
 func (o rope) run(c *call) {
 	t := o.tables
@@ -77,9 +150,9 @@ func (o attention) shape(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{o.s.B * o.s.T, o.s.G * o.s.R * o.s.VO}, checkQKV(in[0], o.s)
 }
 
-func (o attention) saved([]tensor.Shape) int { return o.s.B * o.s.G * o.s.R * o.s.T }
-func (o attention) diffs(n int) []bool       { return allTrue(n) }
-func (o attention) run(c *call)              { kernel.AttentionForward(c.pool, c.out, c.saved, c.in[0].f, o.s) }
+func (o attention) saved([]tensor.Shape) []int { return []int{o.s.B * o.s.G * o.s.R * o.s.T} }
+func (o attention) diffs(n int) []bool         { return allTrue(n) }
+func (o attention) run(c *call)                { kernel.AttentionForward(c.pool, c.out, c.saved[0], c.in[0].f, o.s) }
 
 // flops counts the scores and the context; causal attention needs half of each.
 func (o attention) flops([]tensor.Shape, tensor.Shape) int64 {
@@ -102,42 +175,11 @@ func (o attentionBackward) name() string                                  { retu
 func (o attentionBackward) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
 func (o attentionBackward) readsSaved() (int, bool)                       { return 1, true }
 func (o attentionBackward) run(c *call) {
-	kernel.AttentionBackward(c.pool, c.out, c.in[2].f, c.in[1].f, c.in[1].saved, c.in[0].f, o.s)
+	kernel.AttentionBackward(c.pool, c.out, c.in[2].f, c.in[1].f, c.in[1].saved[0], c.in[0].f, o.s)
 }
 
 // flops is what the gradients need, twice the forward pass; recomputing the
 // scores is the kernel's own affair.
 func (o attentionBackward) flops(in []tensor.Shape, out tensor.Shape) int64 {
 	return 2 * attention(o).flops(in, out)
-}
-
-// Cache is the keys and values of earlier tokens of B sequences, one layer
-// after the other, and the positions at which the next tokens stand. It is the
-// state of decoding; the graph reads and writes it when it runs.
-type Cache struct {
-	Capacity int     // tokens a sequence can reach
-	Pos      []int32 // [B], tokens that each sequence has so far
-	K, V     [][]float32
-}
-
-// cachedAttention appends the new tokens' keys and values to the cache and
-// attends over all of it.
-type cachedAttention struct {
-	s     Shape
-	layer int
-	cache *Cache
-}
-
-func (o cachedAttention) name() string {
-	return fmt.Sprintf("CachedAttention(%s layer %d)", attnName(o.s), o.layer)
-}
-
-func (o cachedAttention) shape(in []tensor.Shape) (tensor.Shape, error) {
-	return attention{o.s}.shape(in)
-}
-
-func (o cachedAttention) run(c *call) {
-	k, v := o.cache.K[o.layer], o.cache.V[o.layer]
-	kernel.CacheAppend(c.pool, k, v, c.in[0].f, o.s, o.cache.Capacity, o.cache.Pos)
-	kernel.AttentionDecode(c.pool, c.out, c.in[0].f, k, v, o.s, o.cache.Capacity, o.cache.Pos)
 }

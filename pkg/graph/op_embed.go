@@ -9,6 +9,12 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
+// Embed looks up ids [N] in table [V, E]: (N, E).
+func (b *Builder) Embed(ids, table *Node) *Node { return b.apply(embed{}, ids, table) }
+
+// AddRows adds learned positions pos [P, E], P >= T, to x [B·T, E]: (B·T, E).
+func (b *Builder) AddRows(x, pos *Node, t int) *Node { return b.apply(addRows{t}, x, pos) }
+
 // embed is y[n] = table[ids[n]]; operands ids [N] and table [V, E].
 type embed struct{}
 
@@ -17,6 +23,11 @@ func (embed) name() string { return "Embed" }
 func (embed) shape(in []tensor.Shape) (tensor.Shape, error) {
 	_, e := rows(in[1])
 	return tensor.Shape{in[0].TotalSize(), e}, nil
+}
+
+func (embed) intRange(in []tensor.Shape) (int, int32, int32) {
+	v, _ := rows(in[1])
+	return 0, 0, int32(v)
 }
 
 func (embed) run(c *call)        { kernel.EmbedForward(c.pool, c.out, c.in[1].f, c.in[0].ids, c.cols) }
@@ -42,13 +53,13 @@ func (o addRows) name() string { return fmt.Sprintf("AddRows(T %d)", o.t) }
 
 func (o addRows) shape(in []tensor.Shape) (tensor.Shape, error) {
 	p, e := rows(in[1])
-	if _, w := rows(in[0]); w != e || p < o.t {
-		return nil, fmt.Errorf("positions are %d x %d, expected at least %d x %d", p, e, o.t, w)
+	if n, w := rows(in[0]); w != e || p < o.t || o.t < 1 || n%o.t != 0 {
+		return nil, fmt.Errorf("%d positions of %d for %d rows of %d in sequences of %d", p, e, n, w, o.t)
 	}
 	return in[0].Clone(), nil
 }
 
-func (o addRows) overwrites() int    { return 0 }
+func (o addRows) overwrites() []int  { return []int{0} }
 func (o addRows) diffs(n int) []bool { return allTrue(n) }
 func (o addRows) run(c *call) {
 	kernel.AddRowsForward(c.pool, c.out, c.in[0].f, c.in[1].f[:o.t*c.cols], c.rows, o.t, c.cols)
@@ -67,26 +78,4 @@ func (o addRowsGrad) alwaysAdds() bool                              { return tru
 func (o addRowsGrad) run(c *call) {
 	dy := c.in[0]
 	kernel.AddRowsBackward(c.pool, c.out[:o.t*c.cols], dy.f, dy.rows, o.t, c.cols)
-}
-
-// addPositions is addRows for decoding: the new tokens of sequence b stand at
-// pos[b], pos[b]+1, ... The positions are read when the operation runs.
-type addPositions struct {
-	t     int
-	cache *Cache
-}
-
-func (o addPositions) name() string { return fmt.Sprintf("AddPositions(T %d)", o.t) }
-
-func (o addPositions) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
-
-func (o addPositions) run(c *call) {
-	e := c.cols
-	for n := range c.rows {
-		at := int(o.cache.Pos[n/o.t]) + n%o.t
-		x, p, y := c.in[0].f[n*e:][:e], c.in[1].f[at*e:][:e], c.out[n*e:][:e]
-		for i := range y {
-			y[i] = x[i] + p[i]
-		}
-	}
 }

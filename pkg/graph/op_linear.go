@@ -9,6 +9,27 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
+// Linear is x [N, E] · wᵀ + bias with w [M, E]: (N, M). bias may be nil.
+func (b *Builder) Linear(x, w, bias *Node) *Node {
+	in := []*Node{x, w}
+	if bias != nil {
+		in = append(in, bias)
+	}
+	return b.apply(linear{bias: bias != nil, bf16: b.bf16}, in...)
+}
+
+// LinearIn is x [N, M] · w + bias + residual with w [M, E]: (N, E). bias and
+// residual may be nil.
+func (b *Builder) LinearIn(x, w, bias, residual *Node) *Node {
+	in := []*Node{x, w}
+	for _, n := range []*Node{bias, residual} {
+		if n != nil {
+			in = append(in, n)
+		}
+	}
+	return b.apply(linear{in: true, bias: bias != nil, residual: residual != nil, bf16: b.bf16}, in...)
+}
+
 // linear is a matrix product with a unit-major weight w [M, E]:
 //
 //	y[N, M] = x[N, E] · wᵀ + bias        (in false: q, k, v, gate, up, the head)
@@ -74,14 +95,14 @@ func (o linear) run(c *call) {
 	kernel.MatMul(c.pool, c.mat(), c.in[0].mat(), c.in[1].mat(), p)
 }
 
-func (o linear) overwrites() int {
-	if !o.residual {
-		return -1
+func (o linear) overwrites() []int {
+	switch {
+	case !o.residual:
+		return nil
+	case o.bias:
+		return []int{3}
 	}
-	if o.bias {
-		return 3
-	}
-	return 2
+	return []int{2}
 }
 
 func (o linear) flops(in []tensor.Shape, out tensor.Shape) int64 {

@@ -3,12 +3,32 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
+
+// HeadLoss is scale times the summed cross-entropy of logits x·wᵀ + bias against
+// targets: a scalar. x is [N, E], w [V, E], bias [V] or nil, targets [N] (negative:
+// ignored), smoothing the share of each target spread over the vocabulary.
+// It adds the outputs "loss" and "nll" (each row's loss in nats, [N]).
+func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, smoothing float32) *Node {
+	in := []*Node{x, w, targets, scale}
+	if bias != nil {
+		in = append(in, bias)
+	}
+	loss := b.apply(headLoss{smoothing: smoothing, train: b.train, bias: bias != nil, bf16: b.bf16}, in...)
+	if b.err != nil {
+		return nil
+	}
+	n, _ := rows(x.Shape())
+	b.Output("loss", loss)
+	b.Output("nll", b.apply(headView{part: 0, to: tensor.Shape{n}}, loss))
+	return loss
+}
 
 // headLoss is the language-model head with its cross-entropy, a scalar:
 // scale times the summed loss of the rows whose target is not negative.
@@ -34,24 +54,32 @@ func (o headLoss) shape(in []tensor.Shape) (tensor.Shape, error) {
 	if in[2].TotalSize() != n {
 		return nil, fmt.Errorf("%d targets for %d rows", in[2].TotalSize(), n)
 	}
+	if v, _ := rows(in[1]); o.bias && in[4].TotalSize() != v {
+		return nil, fmt.Errorf("bias has %d values, expected %d", in[4].TotalSize(), v)
+	}
 	return tensor.ScalarShape(), nil
 }
 
-func (o headLoss) saved(in []tensor.Shape) int {
+func (o headLoss) saved(in []tensor.Shape) []int {
 	n, e := rows(in[0])
 	if o.train {
-		return n + n*e
+		return []int{n, n * e}
 	}
-	return n
+	return []int{n}
+}
+
+func (o headLoss) intRange(in []tensor.Shape) (int, int32, int32) {
+	v, _ := rows(in[1])
+	return 2, math.MinInt32, int32(v)
 }
 
 func (o headLoss) run(c *call) {
 	x, w := c.in[0], c.in[1]
-	nll := c.saved[:x.rows]
+	nll := c.saved[0]
 	scale := c.in[3].f[0]
 	var dx, bias, dbias []float32
 	if o.train {
-		dx = c.saved[x.rows:]
+		dx = c.saved[1]
 	}
 	if o.bias {
 		bias, dbias = c.in[4].f, c.deposits[4]
@@ -86,7 +114,7 @@ func (o headLoss) backward(in gorgonia.Nodes, loss, dout *Node) (gorgonia.Nodes,
 		return nil, errNotRoot
 	}
 	n, e := rows(in[0].Shape())
-	dx, err := apply(headView{what: "dx", from: n, to: tensor.Shape{n, e}}, loss)
+	dx, err := apply(headView{part: 1, to: tensor.Shape{n, e}}, loss)
 	if err != nil {
 		return nil, err
 	}
@@ -107,15 +135,15 @@ func (o headLoss) backward(in gorgonia.Nodes, loss, dout *Node) (gorgonia.Nodes,
 
 // headView is a part of what headLoss saved.
 type headView struct {
-	what string
-	from int
+	part int // 0 is nll, 1 dx
 	to   tensor.Shape
 }
 
-func (o headView) name() string                               { return fmt.Sprintf("HeadLoss.%s%v", o.what, o.to) }
+func (o headView) name() string {
+	return fmt.Sprintf("HeadLoss.%s(%v)", []string{"nll", "dx"}[o.part], o.to)
+}
 func (o headView) shape([]tensor.Shape) (tensor.Shape, error) { return o.to.Clone(), nil }
-func (o headView) view([]tensor.Shape) int                    { return o.from }
-func (o headView) readsSaved() (int, bool)                    { return 0, false }
+func (o headView) view() int                                  { return o.part }
 func (o headView) run(*call)                                  {}
 
 // headDeposit stands for a parameter gradient that headLoss adds to the slab itself.

@@ -9,6 +9,14 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
+// LayerNorm normalises rows of x [N, E] with the block [gain E | bias E]: (N, E).
+func (b *Builder) LayerNorm(x, gainBias *Node, eps float32) *Node {
+	return b.apply(layerNorm{eps}, x, gainBias)
+}
+
+// RMSNorm normalises rows of x [N, E] with gain [E]: (N, E).
+func (b *Builder) RMSNorm(x, gain *Node, eps float32) *Node { return b.apply(rmsNorm{eps}, x, gain) }
+
 // layerNorm is y = (x - mean)·rstd·gain + bias over each row; operands x [N, E]
 // and the block [gain E | bias E]. It saves mean [N] and rstd [N].
 type layerNorm struct{ eps float32 }
@@ -22,11 +30,12 @@ func (o layerNorm) shape(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-func (o layerNorm) saved(in []tensor.Shape) int { n, _ := rows(in[0]); return 2 * n }
+func (o layerNorm) saved(in []tensor.Shape) []int { n, _ := rows(in[0]); return []int{n, n} }
+func (o layerNorm) light()                        {}
 
 func (o layerNorm) run(c *call) {
 	x, e := c.in[0], c.cols
-	kernel.LayerNormForward(c.pool, c.out, c.saved[:c.rows], c.saved[c.rows:], x.f, c.in[1].f[:e], c.in[1].f[e:], c.rows, e, o.eps)
+	kernel.LayerNormForward(c.pool, c.out, c.saved[0], c.saved[1], x.f, c.in[1].f[:e], c.in[1].f[e:], c.rows, e, o.eps)
 }
 
 func (o layerNorm) diffs(n int) []bool { return allTrue(n) }
@@ -56,10 +65,10 @@ type layerNormBackward struct{ fromNorm }
 
 func (layerNormBackward) name() string                                  { return "LayerNormBackward" }
 func (layerNormBackward) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
-func (layerNormBackward) overwrites() int                               { return 0 }
+func (layerNormBackward) overwrites() []int                             { return []int{0} }
 func (layerNormBackward) run(c *call) {
 	s := c.in[2].saved
-	kernel.LayerNormBackward(c.pool, c.out, c.in[0].f, c.in[1].f, c.in[3].f[:c.cols], s[:c.rows], s[c.rows:], c.rows, c.cols)
+	kernel.LayerNormBackward(c.pool, c.out, c.in[0].f, c.in[1].f, c.in[3].f[:c.cols], s[0], s[1], c.rows, c.cols)
 }
 
 type layerNormGrad struct{ fromNorm }
@@ -69,7 +78,7 @@ func (layerNormGrad) shape(in []tensor.Shape) (tensor.Shape, error) { return in[
 func (layerNormGrad) alwaysAdds() bool                              { return true }
 func (layerNormGrad) run(c *call) {
 	dy, s := c.in[0], c.in[2].saved
-	kernel.LayerNormGrad(c.pool, c.out[:dy.cols], c.out[dy.cols:], dy.f, c.in[1].f, s[:dy.rows], s[dy.rows:], dy.rows, dy.cols)
+	kernel.LayerNormGrad(c.pool, c.out[:dy.cols], c.out[dy.cols:], dy.f, c.in[1].f, s[0], s[1], dy.rows, dy.cols)
 }
 
 // rmsNorm is y = x·rstd·gain over each row (https://arxiv.org/abs/1910.07467);
@@ -85,10 +94,11 @@ func (o rmsNorm) shape(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0].Clone(), nil
 }
 
-func (o rmsNorm) saved(in []tensor.Shape) int { n, _ := rows(in[0]); return n }
+func (o rmsNorm) saved(in []tensor.Shape) []int { n, _ := rows(in[0]); return []int{n} }
+func (o rmsNorm) light()                        {}
 
 func (o rmsNorm) run(c *call) {
-	kernel.RMSNormForward(c.pool, c.out, c.saved, c.in[0].f, c.in[1].f, c.rows, c.cols, o.eps)
+	kernel.RMSNormForward(c.pool, c.out, c.saved[0], c.in[0].f, c.in[1].f, c.rows, c.cols, o.eps)
 }
 
 func (o rmsNorm) diffs(n int) []bool { return allTrue(n) }
@@ -101,9 +111,9 @@ type rmsNormBackward struct{ fromNorm }
 
 func (rmsNormBackward) name() string                                  { return "RMSNormBackward" }
 func (rmsNormBackward) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
-func (rmsNormBackward) overwrites() int                               { return 0 }
+func (rmsNormBackward) overwrites() []int                             { return []int{0} }
 func (rmsNormBackward) run(c *call) {
-	kernel.RMSNormBackward(c.pool, c.out, c.in[0].f, c.in[1].f, c.in[3].f, c.in[2].saved, c.rows, c.cols)
+	kernel.RMSNormBackward(c.pool, c.out, c.in[0].f, c.in[1].f, c.in[3].f, c.in[2].saved[0], c.rows, c.cols)
 }
 
 type rmsNormGrad struct{ fromNorm }
@@ -113,5 +123,5 @@ func (rmsNormGrad) shape(in []tensor.Shape) (tensor.Shape, error) { return in[3]
 func (rmsNormGrad) alwaysAdds() bool                              { return true }
 func (rmsNormGrad) run(c *call) {
 	dy := c.in[0]
-	kernel.RMSNormGrad(c.pool, c.out, dy.f, c.in[1].f, c.in[2].saved, dy.rows, dy.cols)
+	kernel.RMSNormGrad(c.pool, c.out, dy.f, c.in[1].f, c.in[2].saved[0], dy.rows, dy.cols)
 }

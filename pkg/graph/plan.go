@@ -1,28 +1,62 @@
 package graph
 
-import "sort"
+// Purpose says what a buffer of the arena is for.
+type Purpose string
 
-// Buffer is one stretch of the arena over the steps in which its value is alive.
+// The purposes of buffers.
+const (
+	Activation Purpose = "activation" // a value of the forward pass
+	Saved      Purpose = "saved"      // kept beside a value for the backward pass: statistics, the head's gradient
+	Gradient   Purpose = "gradient"   // of a value of the forward pass
+	Again      Purpose = "recomputed" // a value of the forward pass, computed a second time
+	Evidence   Purpose = "evidence"   // gate gradients
+)
+
+// Purposes lists them in the order in which they are shown.
+var Purposes = []Purpose{Activation, Saved, Gradient, Again, Evidence}
+
+// Buffer is one stretch of the arena over the steps in which its values are
+// alive. Values that an operation overwrites in place share one.
 type Buffer struct {
-	Name        string // of the node that made it
+	Name        string // of the operation that made it
+	Purpose     Purpose
 	Bytes       int64
-	Offset      int64 // in the arena
-	First, Last int   // steps of the plan, inclusive
-	Saved       bool  // kept for the backward pass beside an output
+	Offset      int64 // in the arena, bytes
+	First, Last int   // steps of the plan, inclusive; outputs last one step longer than the plan
+	index       int
 }
 
 // PlanStep is one operation of a machine, in the order of running.
 type PlanStep struct {
-	Name     string
-	Shape    []int
-	Backward bool
-	FLOPs    int64
+	Name  string // operation with its attributes
+	Phase Phase
+	Shape []int // of the output; empty for a scalar
+	FLOPs int64 // of its matrix products, a multiply-add counting two
+	// In has the operands: step i as i, leaf i of the plan as -1-i.
+	In []int
+	// Of is the step of the forward pass whose gradient or gate this is, or which
+	// it recomputes; its own number in the forward pass.
+	Of int
+	// Buffer is where the output lives, an index into Buffers, or -1: in the
+	// gradient slab, or nowhere.
+	Buffer int
+	// Grads names the blocks of parameters to whose gradients it adds its output.
+	Grads []string
+}
+
+// PlanLeaf is a value that a run is given.
+type PlanLeaf struct {
+	Name  string
+	Param bool // a block of parameters, else an input or a constant
+	Shape []int
 }
 
 // Plan is what a machine will do and what memory it takes; it is known before the first run.
 type Plan struct {
+	Leaves  []PlanLeaf
 	Steps   []PlanStep
 	Buffers []Buffer
+	Outputs map[string]int // step of each output; as In for leaves
 	arena   int64
 	values  int64
 }
@@ -33,49 +67,137 @@ func (p *Plan) ArenaBytes() int64 { return p.arena }
 // ValueBytes is what the values would take if none shared memory with another.
 func (p *Plan) ValueBytes() int64 { return p.values }
 
-// FLOPs is the floating-point operations of the matrix products of a run, a
-// multiply-add counting two.
+// Peak is the step at which most memory is alive, and the bytes of each purpose
+// at it. What the arena has beyond their sum is lost between buffers.
+func (p *Plan) Peak() (step int, bytes map[Purpose]int64) {
+	var top int64 = -1
+	for i := range p.Steps {
+		var sum int64
+		for _, b := range p.Buffers {
+			if b.First <= i && i <= b.Last {
+				sum += b.Bytes
+			}
+		}
+		if sum > top {
+			top, step = sum, i
+		}
+	}
+	bytes = map[Purpose]int64{}
+	for _, b := range p.Buffers {
+		if b.First <= step && step <= b.Last {
+			bytes[b.Purpose] += b.Bytes
+		}
+	}
+	return step, bytes
+}
+
+// FLOPs is the floating-point operations of the matrix products that a run
+// needs, a multiply-add counting two, causal attention half. What is recomputed
+// to save memory does not count.
 func (p *Plan) FLOPs() int64 {
 	var n int64
 	for _, s := range p.Steps {
-		n += s.FLOPs
+		if s.Phase != Recomputed {
+			n += s.FLOPs
+		}
 	}
 	return n
 }
 
-// alignBytes is the alignment of buffers in the arena: one cache line.
-const alignBytes = 64
-
-// place gives every buffer an offset so that buffers alive at the same step do
-// not overlap: largest first, each into the smallest gap that holds it. It
-// returns the arena's size.
-func place(bufs []*Buffer) int64 {
-	order := append([]*Buffer(nil), bufs...)
-	sort.SliceStable(order, func(i, j int) bool { return order[i].Bytes > order[j].Bytes })
-	var placed []*Buffer // by offset
-	var size int64
-	for _, b := range order {
-		need := (b.Bytes + alignBytes - 1) / alignBytes * alignBytes
-		best, bestGap, at := int64(-1), int64(0), int64(0)
-		for _, o := range placed {
-			if o.Last < b.First || o.First > b.Last {
-				continue
-			}
-			if gap := o.Offset - at; gap >= need && (best < 0 || gap < bestGap) {
-				best, bestGap = at, gap
-			}
-			end := o.Offset + (o.Bytes+alignBytes-1)/alignBytes*alignBytes
-			at = max(at, end)
+// RecomputedFLOPs is what recomputing adds to FLOPs.
+func (p *Plan) RecomputedFLOPs() int64 {
+	var n int64
+	for _, s := range p.Steps {
+		if s.Phase == Recomputed {
+			n += s.FLOPs
 		}
-		if best < 0 {
-			best = at
-		}
-		b.Offset = best
-		size = max(size, best+need)
-		i := sort.Search(len(placed), func(i int) bool { return placed[i].Offset > best })
-		placed = append(placed, nil)
-		copy(placed[i+1:], placed[i:])
-		placed[i] = b
 	}
-	return size
+	return n
+}
+
+// plan places the buffers and describes the lowered graph.
+func (l *lowering) plan() *Plan {
+	p := &Plan{Outputs: map[string]int{}}
+	for _, s := range l.order {
+		if s.mem.buf != nil || s.mem.fixed != nil {
+			p.values += 4 * int64(s.size())
+		}
+		for _, b := range s.mem.saved {
+			p.values += b.Bytes
+		}
+		if _, ok := s.op.(viewer); ok || l.ownsGrad(s) { // counted with what it views; in the slab
+			p.values -= 4 * int64(s.size())
+		}
+	}
+	p.arena = place(l.bufs)
+	for _, b := range l.bufs {
+		p.Buffers = append(p.Buffers, *b)
+	}
+	at := map[*step]int{}
+	for i, s := range l.leaves {
+		at[s] = -1 - i
+		p.Leaves = append(p.Leaves, PlanLeaf{s.node.Name(), l.b.params[s.node.Name()] == s.node, s.shape()})
+	}
+	owner := l.owners()
+	for i, s := range l.order {
+		at[s] = i
+		ps := PlanStep{Name: s.op.name(), Phase: s.phase, Shape: s.shape(), Of: i, Buffer: -1}
+		if f, ok := s.op.(flopper); ok {
+			ps.FLOPs = f.flops(s.shapes(), s.shape())
+		}
+		for _, o := range s.in {
+			ps.In = append(ps.In, at[o])
+		}
+		if s.mem.buf != nil {
+			ps.Buffer = s.mem.buf.index
+		}
+		for _, b := range s.blocks {
+			ps.Grads = append(ps.Grads, b.Name)
+		}
+		if of, ok := owner[s]; ok {
+			ps.Of = of
+		}
+		p.Steps = append(p.Steps, ps)
+	}
+	for _, o := range l.outputs {
+		p.Outputs[o.name] = at[o.step]
+	}
+	return p
+}
+
+// owners finds for each step of the backward pass the one of the forward pass
+// that it belongs to.
+func (l *lowering) owners() map[*step]int {
+	out := map[*step]int{}
+	byID := map[int64]int{} // node made by SymDiff -> step of the forward pass
+	for i, s := range l.order {
+		if a, ok := s.node.Op().(*adapter); ok && s.phase == Forward {
+			for id := a.grads[0]; id < a.grads[1]; id++ {
+				byID[id] = i
+			}
+		}
+	}
+	first := map[*Node]int{}
+	for i, s := range l.order {
+		if _, seen := first[s.node]; !seen {
+			first[s.node] = i
+		}
+	}
+	for i, s := range l.order {
+		switch {
+		case s.phase == Recomputed:
+			out[s] = first[s.node]
+		case s.phase == Forward:
+			out[s] = i
+		default:
+			if of, ok := byID[s.node.ID()]; ok {
+				out[s] = of
+			} else if of := s.node.DerivOf(); len(of) > 0 { // a sum of gradients
+				out[s] = first[of[0]]
+			} else if len(s.in) > 0 { // a gate
+				out[s] = first[s.in[0].node]
+			}
+		}
+	}
+	return out
 }

@@ -7,41 +7,89 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// stock runs an operation of Gorgonia's own, through its Do.
-type stock struct{ n *Node }
+// stockValue is what a leaf or an operation of Gorgonia's own has produced. It
+// may be of any type; float32 values are copied to the machine's memory.
+type stockValue struct {
+	node   *Node
+	v      gorgonia.Value
+	copied bool
+	needed bool // by something that reads float32 only
+}
 
-func (s stock) name() string                               { return s.n.Op().String() }
-func (s stock) shape([]tensor.Shape) (tensor.Shape, error) { return s.n.Shape(), nil }
+// set takes the value of this run; f is the machine's memory for it.
+func (s *stockValue) set(v gorgonia.Value, f []float32) error {
+	s.v, s.copied = v, false
+	var got []float32
+	switch d := v.Data().(type) {
+	case float32:
+		got = []float32{d}
+	case []float32:
+		got = d
+	}
+	if len(got) == len(f) && len(f) > 0 {
+		copy(f, got)
+		s.copied = true
+	} else if s.needed {
+		return fmt.Errorf("graph: %s is %v of shape %v, expected float32", s.node.Name(), v.Dtype(), v.Shape())
+	}
+	return nil
+}
 
-func (s stock) run(c *call) {
-	in := make([]gorgonia.Value, len(c.in))
-	i := 0
-	for it := s.n.Graph().From(s.n.ID()); it.Next(); i++ {
-		o := it.Node().(*Node)
-		if o.IsScalar() {
-			in[i] = gorgonia.NewF32(c.in[i].f[0])
-		} else {
-			in[i] = tensor.New(tensor.WithShape(o.Shape()...), tensor.WithBacking(c.in[i].f))
+// foreignLeaf is an input or constant of a graph that this package did not build:
+// its value is read from the node in every run.
+type foreignLeaf struct {
+	value *stockValue
+	f     []float32
+}
+
+func (l foreignLeaf) read() error {
+	v := l.value.node.Value()
+	if v == nil {
+		return fmt.Errorf("graph: input %q has no value", l.value.node.Name())
+	}
+	return l.value.set(v, l.f)
+}
+
+// stock runs an operation of Gorgonia's own, through its Do, which allocates.
+type stock struct {
+	n   *Node
+	out *stockValue
+	in  []gorgonia.Value // kept between runs
+}
+
+func (s *stock) name() string                               { return s.n.Op().String() }
+func (s *stock) shape([]tensor.Shape) (tensor.Shape, error) { return s.n.Shape(), nil }
+
+func (s *stock) run(c *call) {
+	if s.in == nil {
+		s.in = make([]gorgonia.Value, len(c.in))
+		for i, n := range operands(s.n.Graph(), s.n) {
+			s.in[i] = view(n, c.in[i].f)
+		}
+	}
+	in := s.in
+	for i, o := range c.in {
+		if scalar, ok := in[i].(*gorgonia.F32); ok {
+			*scalar = gorgonia.F32(o.f[0])
+		}
+	}
+	for i, o := range c.in {
+		if o.value != nil && !o.value.copied {
+			in = append([]gorgonia.Value(nil), in...)
+			in[i] = o.value.v
 		}
 	}
 	v, err := s.n.Op().Do(in...)
-	if err != nil {
-		panic(fmt.Sprintf("graph: %s: %v", s.n.Name(), err))
+	if err == nil {
+		err = s.out.set(v, c.out)
 	}
-	f, err := float32s(v)
-	if err != nil {
-		panic(err.Error())
-	}
-	copy(c.out, f)
+	c.err = err
 }
 
-// float32s is the values of a float32 scalar or tensor.
-func float32s(v gorgonia.Value) ([]float32, error) {
-	switch d := v.Data().(type) {
-	case float32:
-		return []float32{d}, nil
-	case []float32:
-		return d, nil
+// view is memory as Gorgonia's operations take it.
+func view(n *Node, f []float32) gorgonia.Value {
+	if n.IsScalar() {
+		return gorgonia.NewF32(0)
 	}
-	return nil, fmt.Errorf("graph: value of type %v, expected float32", v.Dtype())
+	return tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(f))
 }

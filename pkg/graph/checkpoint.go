@@ -1,0 +1,104 @@
+package graph
+
+// Recompute says which values of the forward pass are dropped and computed
+// again in the backward pass: less memory for more time. The results have the
+// same bits.
+//
+// For a LLaMA layer (width E, F = 8E/3, N rows) the forward pass keeps about
+// 15·N·E values; the three levels leave 10, 7 and 1 of them.
+type Recompute uint8
+
+const (
+	// KeepAll recomputes nothing.
+	KeepAll Recompute = iota
+	// RecomputeLight recomputes norms and activation functions: no products.
+	RecomputeLight
+	// RecomputeAttention recomputes Checkpoints of this level as well, by
+	// convention from a layer's first norm to its attention's output projection:
+	// the product for q, k, v and attention run once more.
+	RecomputeAttention
+	// RecomputeLayer recomputes Checkpoints of this level: one more forward pass
+	// of nearly all, a third more time.
+	RecomputeLayer
+)
+
+// scope is one checkpoint.
+type scope struct{ level Recompute }
+
+// Checkpoint runs f; the operations that f adds are computed again in the
+// backward pass when the graph is lowered with LowerOptions.Recompute of this
+// level or a higher one. What operations outside read is kept. Checkpoints may
+// hold others of a lower level.
+func (b *Builder) Checkpoint(level Recompute, f func()) {
+	b.scopes = append(b.scopes, &scope{level})
+	f()
+	b.scopes = b.scopes[:len(b.scopes)-1]
+}
+
+// recompute gives the backward pass copies of the steps that are dropped, each
+// right before its first reader.
+func (l *lowering) recompute() {
+	if l.o.Recompute == KeepAll {
+		return
+	}
+	again := map[*step]*step{}
+	order, dropped := l.order, l.dropped()
+	l.order = nil
+	var redo func(s *step) *step
+	redo = func(s *step) *step {
+		if !dropped[s] {
+			return s
+		}
+		if c := again[s]; c != nil {
+			return c
+		}
+		c := &step{node: s.node, op: s.op, phase: Recomputed}
+		again[s] = c
+		for _, o := range s.in {
+			c.in = append(c.in, redo(o))
+		}
+		l.order = append(l.order, c)
+		return c
+	}
+	for _, s := range order {
+		if s.phase == Backward {
+			for i, o := range s.in {
+				s.in[i] = redo(o)
+			}
+		}
+		l.order = append(l.order, s)
+	}
+	l.countUses()
+}
+
+// dropped is the steps of the forward pass whose values are not kept: light
+// ones, and those of a checkpoint that no step outside of it reads.
+func (l *lowering) dropped() map[*step]bool {
+	inside := map[*step]*scope{}
+	for _, s := range l.order {
+		for _, sc := range l.b.scoped[s.node] {
+			if sc.level <= l.o.Recompute {
+				inside[s] = sc
+				break
+			}
+		}
+	}
+	leaves := map[*step]bool{} // its value leaves the checkpoint
+	for _, s := range l.order {
+		for _, o := range s.in {
+			if s.phase == Forward && inside[s] != inside[o] {
+				leaves[o] = true
+			}
+		}
+	}
+	out := map[*step]bool{}
+	for _, s := range l.order {
+		_, isLight := s.op.(light)
+		_, isLoss := s.op.(headLoss) // adds gradients: once only
+		out[s] = s.phase == Forward && !isLoss && (isLight || inside[s] != nil && !leaves[s])
+	}
+	for _, o := range l.outputs {
+		out[o.step] = false
+	}
+	return out
+}

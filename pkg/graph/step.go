@@ -1,0 +1,214 @@
+package graph
+
+import (
+	"sort"
+	"strings"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Phase says in which part of a run a step stands.
+type Phase uint8
+
+// The phases of a run. A Recomputed step repeats one of the forward pass.
+const (
+	Forward Phase = iota
+	Backward
+	Recomputed
+)
+
+func (p Phase) String() string { return [...]string{"forward", "backward", "recomputed"}[p] }
+
+// step is one operation of a machine, or a leaf: a parameter, an input, a
+// constant, which computes nothing.
+type step struct {
+	node  *Node
+	op    kernelOp // nil for a leaf
+	in    []*step
+	phase Phase
+	uses  int // operands that it is of other steps
+
+	blocks []*param.Block // parameters whose gradient it is a term of
+
+	pos, last int // in the order; the last step that reads its output
+	lastSaved int // the last step that reads what it saves
+	mem       storage
+}
+
+func (s *step) shape() tensor.Shape {
+	if _, ok := s.op.(observe); ok {
+		return tensor.Shape{0}
+	}
+	return s.node.Shape()
+}
+
+func (s *step) size() int { return s.shape().TotalSize() }
+
+func (s *step) shapes() []tensor.Shape {
+	out := make([]tensor.Shape, len(s.in))
+	for i, o := range s.in {
+		out[i] = o.shape()
+	}
+	return out
+}
+
+// label is the operation's name for people: without attributes.
+func (s *step) label() string {
+	if s.op == nil {
+		return s.node.Name()
+	}
+	name, _, _ := strings.Cut(s.op.name(), "(")
+	return name
+}
+
+// storage is where a step's output, and what it saves, live.
+type storage struct {
+	fixed []float32 // memory from outside the arena
+	ids   []int32
+	value *stockValue // of a leaf or an operation of Gorgonia's own
+	buf   *Buffer     // nil when fixed
+	saved []*Buffer
+}
+
+// operands are the nodes that n is computed from, in order.
+func operands(g *gorgonia.ExprGraph, n *Node) []*Node {
+	var in []*Node
+	for it := g.From(n.ID()); it.Next(); {
+		in = append(in, it.Node().(*Node))
+	}
+	return in
+}
+
+// isStockAdd reports whether n is Gorgonia's own + of two values of one shape.
+func isStockAdd(n *Node, in []*Node) bool {
+	return n.Op() != nil && len(in) == 2 && kernelOf(n) == nil && n.Dtype() == tensor.Float32 &&
+		strings.HasPrefix(n.Op().String(), "+") && in[0].Shape().Eq(in[1].Shape()) && in[0].Dtype() == tensor.Float32
+}
+
+// collect makes steps of the nodes that the roots need, each once.
+func (l *lowering) collect(roots []*Node) {
+	stack := append([]*Node(nil), roots...)
+	children := map[*Node][]*Node{}
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if l.steps[n] != nil {
+			continue
+		}
+		in := operands(l.b.g, n)
+		s := &step{node: n, op: kernelOf(n)}
+		if l.diff != nil && n.ID() >= l.diff.first {
+			s.phase = Backward
+		}
+		if s.op == nil && len(in) > 0 {
+			if isStockAdd(n, in) {
+				s.op = add{}
+			} else {
+				st := &stock{n: n, out: &stockValue{node: n}}
+				s.op, s.mem.value = st, st.out
+			}
+		}
+		l.steps[n], children[n] = s, in
+		stack = append(stack, in...)
+	}
+	for n, s := range l.steps {
+		for _, o := range children[n] {
+			s.in = append(s.in, l.steps[o])
+		}
+	}
+}
+
+// schedule orders the steps that compute something. Nodes come in the order in
+// which they were made, which is a topological one; a step that no other waits
+// for (a parameter's gradient, a gate, an output) runs as soon as its last
+// operand is there, so that it keeps nothing alive.
+func (l *lowering) schedule() {
+	var all []*step
+	for _, s := range l.steps {
+		if s.op == nil {
+			l.leaves = append(l.leaves, s)
+		} else {
+			all = append(all, s)
+		}
+	}
+	byID := func(s []*step) { sort.Slice(s, func(i, j int) bool { return s[i].node.ID() < s[j].node.ID() }) }
+	byID(all)
+	byID(l.leaves)
+	l.order = append(l.leaves[:0:0], all...)
+	l.countUses()
+	sinks := map[*step][]*step{} // by the operand made last
+	var order []*step
+	for _, s := range all {
+		if s.uses > 0 {
+			order = append(order, s)
+			continue
+		}
+		var last *step
+		for _, o := range s.in {
+			if o.op != nil && (last == nil || o.node.ID() > last.node.ID()) {
+				last = o
+			}
+		}
+		sinks[last] = append(sinks[last], s)
+	}
+	l.order = append([]*step(nil), sinks[nil]...)
+	for _, s := range order {
+		l.order = append(append(l.order, s), sinks[s]...)
+	}
+}
+
+func (l *lowering) countUses() {
+	for _, s := range l.order {
+		s.uses = 0
+	}
+	for _, s := range l.order {
+		for _, o := range s.in {
+			o.uses++
+		}
+	}
+}
+
+// watch puts a step behind each site that shows its value.
+func (l *lowering) watch() {
+	if l.o.Observe == nil {
+		return
+	}
+	at := map[*Node][]string{}
+	for _, s := range l.b.sites {
+		at[s.node] = append(at[s.node], s.name)
+	}
+	order := l.order
+	l.order = nil
+	for _, s := range order {
+		l.order = append(l.order, s)
+		if s.phase != Forward {
+			continue
+		}
+		for _, name := range at[s.node] {
+			l.order = append(l.order, &step{node: s.node, op: observe{name, l.o.Observe}, in: []*step{s}})
+		}
+	}
+}
+
+// needFloats marks what Gorgonia's own operations produce for operations of this
+// package, which read float32 only, and for outputs.
+func (l *lowering) needFloats() {
+	for _, s := range l.order {
+		if _, ok := s.op.(*stock); ok {
+			continue
+		}
+		for _, o := range s.in {
+			if o.mem.value != nil {
+				o.mem.value.needed = true
+			}
+		}
+	}
+	for _, o := range l.outputs {
+		if o.step.mem.value != nil {
+			o.step.mem.value.needed = true
+		}
+	}
+}
