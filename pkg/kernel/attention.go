@@ -31,7 +31,7 @@ func (s *AttnShape) check() {
 
 const (
 	attnRows = 128 // query rows of a tile at most, the R heads of a K/V head together
-	attnKeys = 64  // keys of a tile
+	attnKeys = 128 // keys of a tile
 )
 
 // tiles is how many query tiles a sequence is cut in, and tokens how many tokens
@@ -107,7 +107,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	f := flashTile{s: s, t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
 	gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.Width())
-	current.verbs.affine(f.q, f.q, s.Scale, 0)
+	current.verbs.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
 	keys := past + s.T
 	if s.Causal {
@@ -121,7 +121,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 		peak, sum := f.state[2*i], f.state[2*i+1]
 		current.verbs.affine(a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO], f.o[i*s.VO:], 1/sum, 0)
 		if a.lse != nil {
-			a.lse[(b*s.G*s.R+h)*s.T+t] = peak + float32(math.Log(float64(sum)))
+			a.lse[(b*s.G*s.R+h)*s.T+t] = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
 		}
 	}
 })
@@ -174,14 +174,12 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 		}
 		sc := buf[:(hi-lo)*attnKeys]
 		mulBlock(f.t, sc, attnKeys, f.q[lo*s.QK:], s.QK, 1, kt, attnKeys, hi-lo, s.QK, most, false) // (hi-lo, most)
-		for i := lo; i < hi; i++ {
-			row := sc[(i-lo)*attnKeys:][:most]
-			seen := s.seen(f.t0+i/s.R, k0, n)
-			clear(row[seen:])
-			if seen > 0 {
-				current.verbs.step(row[:seen], f.o[i*s.VO:][:s.VO], (*[2]float32)(f.state[2*i:]))
-			}
+		f.mask(sc, lo, hi, k0, most)
+		vo := s.VO
+		if k0 == 0 {
+			vo = 0 // no context yet
 		}
+		current.verbs.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], most, attnKeys, vo)
 		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc, s.VO, hi-lo, most, s.VO, k0 > 0) // (hi-lo, VO)
 	}
 }
@@ -195,26 +193,48 @@ func (s *AttnShape) seen(t, k0, n int) int {
 }
 
 // freshSoftmax sets the state of each row's online softmax: the peak so far and
-// the sum of exp(score - peak).
+// the sum of 2^(score - peak).
 func freshSoftmax(state []float32) {
 	for i := 0; i < len(state); i += 2 {
 		state[i], state[i+1] = float32(math.Inf(-1)), 0
 	}
 }
 
-// softmaxStep takes a row of scores into an online softmax: the scores become
-// exp(score - peak) under the new peak, and what was summed under the old one, in
-// the state and in o, is scaled to the new.
-func softmaxStep(row, o []float32, state *[2]float32) {
-	old := state[0]
-	top := max(old, maximumRow(row))
-	sum := expSumRow(row, row, top)
-	if top != old {
-		f := float32(math.Exp(float64(old - top)))
-		for i := range o {
-			o[i] *= f
+// masked is the score of a key that a token does not see.
+const masked = -1e30
+
+// mask hides the keys from seen on from each of a few rows of scores.
+func (f *flashTile) mask(sc []float32, lo, hi, k0, width int) {
+	for i := lo; i < hi; i++ {
+		row := sc[(i-lo)*attnKeys:][:width]
+		for j := f.s.seen(f.t0+i/f.s.R, k0, width); j < width; j++ {
+			row[j] = masked
 		}
-		state[0], state[1] = top, state[1]*f
 	}
-	state[1] += sum
+}
+
+// softmaxRows takes rows of scores into an online softmax, of base 2: the scores
+// become 2^(score - peak) under the new peak of their row, and what was summed
+// under the old one, in state (peak and sum of each row) and in the rows of o, is
+// scaled to the new. A row is width of stride scores, and vo values of o.
+func softmaxRows(score, o, state []float32, width, stride, vo int) {
+	for i := range len(state) / 2 {
+		row, o, state := score[i*stride:][:width], o[i*vo:][:vo], state[2*i:][:2]
+		old := state[0]
+		top := max(old, maximumRow(row))
+		var sum float64
+		for j, v := range row {
+			e := math.Exp2(float64(v - top))
+			row[j] = float32(e)
+			sum += e
+		}
+		if top != old {
+			f := float32(math.Exp2(float64(old - top)))
+			for j := range o {
+				o[j] *= f
+			}
+			state[0], state[1] = top, state[1]*f
+		}
+		state[1] += float32(sum)
+	}
 }

@@ -88,7 +88,7 @@ func TestAttentionLargeScores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	qkv := make([]float32, s.T*s.Width())
 	for i := range qkv {
-		qkv[i] = float32(math.Round(r.NormFloat64() * 8)) // integers: scores are exact
+		qkv[i] = float32(r.NormFloat64() * 8)
 	}
 	want := make([]float64, s.T*s.VO) // attentionSlow overflows here, so with the peak
 	for t := range s.T {
@@ -115,7 +115,8 @@ func TestAttentionLargeScores(t *testing.T) {
 		ctx, lse, dqkv := make([]float32, len(want)), make([]float32, s.T), make([]float32, len(qkv))
 		AttentionForward(p, ctx, lse, qkv, s)
 		for i, w := range want {
-			if math.Abs(float64(ctx[i])-w) > 1e-5*max(1, math.Abs(w)) {
+			// A score of 500 is off by 500·2⁻²⁴ or so, which is a relative error of exp.
+			if math.Abs(float64(ctx[i])-w) > 2e-4*max(1, math.Abs(w)) {
 				t.Fatalf("ctx[%d] = %g, want %g", i, ctx[i], w)
 			}
 		}

@@ -86,7 +86,7 @@ type headBack struct {
 	dk, dv       []float32 // (nk, QK), (nk, VO)
 	t0, n, rows  int       // tokens and rows at hand
 	q, dctx      []float32 // (rows, QK), (rows, VO)
-	delta        []float32 // (rows), D
+	delta, lse   []float32 // (rows): D, and lse of base 2
 	prob, ds, dq []float32 // (rows, nk) attnKeys apart; (rows, QK)
 }
 
@@ -94,7 +94,7 @@ func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
 	h := headBack{a: a, s: s, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
 	rows := s.tokens() * s.R
-	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO)+rows*(2*s.QK+s.VO+2*attnKeys+1))
+	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO)+rows*(2*s.QK+s.VO+2*attnKeys+2))
 	h.kt, buf = cut(buf, attnKeys*s.QK)
 	h.vt, buf = cut(buf, attnKeys*s.VO)
 	h.k, buf = cut(buf, attnKeys*s.QK)
@@ -105,7 +105,8 @@ func (a *attnBackArgs) head(worker, head int) headBack {
 	h.prob, buf = cut(buf, rows*attnKeys)
 	h.ds, buf = cut(buf, rows*attnKeys)
 	h.dq, buf = cut(buf, rows*s.QK)
-	h.delta, _ = cut(buf, rows)
+	h.delta, buf = cut(buf, rows)
+	h.lse, _ = cut(buf, rows)
 	return h
 }
 
@@ -154,6 +155,7 @@ func (h *headBack) openRows(q int) {
 	for i := range h.rows {
 		ctx := h.a.ctx[(at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO:][:s.VO]
 		h.delta[i] = current.verbs.dot(h.dctx[i*s.VO:][:s.VO], ctx)
+		h.lse[i] = math.Log2E * h.a.lse[(h.b*s.G*s.R+h.g*s.R+i%s.R)*s.T+h.t0+i/s.R]
 	}
 }
 
@@ -168,18 +170,17 @@ func (h *headBack) scores() {
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
 		prob, ds := h.prob[lo*attnKeys:hi*attnKeys], h.ds[lo*attnKeys:hi*attnKeys]
-		if most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk); most > 0 {
+		most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk)
+		if most > 0 {
 			mulBlock(h.t, prob, attnKeys, h.q[lo*s.QK:], s.QK, 1, h.kt, attnKeys, hi-lo, s.QK, most, false)  // (hi-lo, most)
 			mulBlock(h.t, ds, attnKeys, h.dctx[lo*s.VO:], s.VO, 1, h.vt, attnKeys, hi-lo, s.VO, most, false) // (hi-lo, most)
+			current.verbs.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], most, attnKeys, s.Scale*math.Log2E, s.Scale)
 		}
 		for i := lo; i < hi; i++ {
-			prob, ds := prob[(i-lo)*attnKeys:][:h.nk], ds[(i-lo)*attnKeys:][:h.nk]
-			t := h.t0 + i/s.R
-			seen := s.seen(t, h.k0, h.nk)
-			clear(prob[seen:])
-			clear(ds[seen:])
-			lse := h.a.lse[(h.b*s.G*s.R+h.g*s.R+i%s.R)*s.T+t]
-			current.verbs.back(prob[:seen], ds[:seen], s.Scale, lse, h.delta[i])
+			if seen := s.seen(h.t0+i/s.R, h.k0, h.nk); seen < h.nk {
+				clear(prob[(i-lo)*attnKeys+seen:][:h.nk-seen])
+				clear(ds[(i-lo)*attnKeys+seen:][:h.nk-seen])
+			}
 		}
 	}
 }
@@ -225,13 +226,18 @@ func (h *headBack) queries() {
 	}
 }
 
-// softmaxBack turns scores into probabilities, prob = exp(scale·prob - lse), and
-// ds, the gradient of the probabilities, into that of q·k,
-// ds = scale·prob·(ds - d).
-func softmaxBack(prob, ds []float32, scale, lse, d float32) {
-	for i, v := range prob {
-		e := float32(math.Exp(float64(v*scale - lse)))
-		prob[i] = e
-		ds[i] = scale * e * (ds[i] - d)
+// softmaxBackRows turns rows of scores q·k into probabilities,
+// prob = 2^(slope·prob - lse), and ds, the gradient of the probabilities, into
+// that of q·k, ds = scale·prob·(ds - delta). A row is width of stride values; lse
+// and delta have a value for each. slope is scale times the logarithm of 2's
+// inverse.
+func softmaxBackRows(prob, ds, lse, delta []float32, width, stride int, slope, scale float32) {
+	for i, l := range lse {
+		p, d := prob[i*stride:][:width], ds[i*stride:][:width]
+		for j, v := range p {
+			e := float32(math.Exp2(float64(v*slope - l)))
+			p[j] = e
+			d[j] = scale * e * (d[j] - delta[i])
+		}
 	}
 }

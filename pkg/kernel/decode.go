@@ -112,19 +112,20 @@ var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
 	past, first := int(a.pos[b]), chunk%a.splits*splitKeys
 	last := min(first+splitKeys, past+s.T)
 	gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.Width())
-	current.verbs.affine(q, q, s.Scale, 0)
+	current.verbs.affine(q, q, s.Scale*math.Log2E, 0) // scores of base 2
+	f := flashTile{s: s, t0: past}
 	for k0 := first; k0 < last; k0 += attnKeys {
 		n := min(attnKeys, last-k0)
 		keys := a.k.from(b, g, k0)
 		for i := range rows {
-			row := buf[i*attnKeys:][:n]
-			seen := s.seen(past+i/s.R, k0, n)
-			clear(row[seen:])
-			if seen > 0 {
-				current.verbs.dots(row[:seen], q[i*s.QK:][:s.QK], keys)
-				current.verbs.step(row[:seen], o[i*s.VO:][:s.VO], (*[2]float32)(state[2*i:]))
-			}
+			current.verbs.dots(buf[i*attnKeys:][:n], q[i*s.QK:][:s.QK], keys)
 		}
+		f.mask(buf, 0, rows, k0, n)
+		vo := s.VO
+		if k0 == first {
+			vo = 0 // no context yet
+		}
+		current.verbs.softmax(buf, o, state, n, attnKeys, vo)
 		mulBlock(t, o, s.VO, buf, attnKeys, 1, a.v.from(b, g, k0), s.VO, rows, n, s.VO, k0 > first) // (rows, VO)
 	}
 })
@@ -145,10 +146,10 @@ var joinLoop = newLoop(func(a *fewArgs, worker, head int) {
 		var sum float32
 		for p := 0; p < len(parts); p += size {
 			state, o := parts[p+2*i:][:2], parts[p+2*rows+i*s.VO:][:s.VO]
-			if state[1] == 0 {
+			if state[0] < masked/2 {
 				continue // no key of this part is seen
 			}
-			f := float32(math.Exp(float64(state[0] - peak)))
+			f := float32(math.Exp2(float64(state[0] - peak)))
 			sum += f * state[1]
 			for j, v := range o {
 				ctx[j] += f * v

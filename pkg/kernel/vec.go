@@ -35,10 +35,10 @@ type verbs struct {
 	rotate     func(y, x, cos, sin []float32) // cos and sin are half as long
 	rotateBack func(y, x, cos, sin []float32)
 
-	maximum func(x []float32) float32                       // the largest, -Inf if x is empty
-	expSum  func(y, x []float32, top float32) float32       // y = exp(x - top), and its sum
-	step    func(row, o []float32, state *[2]float32)       // see softmaxStep; o has a length of its own
-	back    func(prob, ds []float32, scale, lse, d float32) // see softmaxBack
+	maximum     func(x []float32) float32                                                     // the largest, -Inf if x is empty
+	expSum      func(y, x []float32, top float32) float32                                     // y = exp(x - top), and its sum
+	softmax     func(score, o, state []float32, width, stride, vo int)                        // see softmaxRows
+	softmaxBack func(prob, ds, lse, delta []float32, width, stride int, slope, scale float32) // see softmaxBackRows
 
 	adamw func(w, g, m, v []float32, c *[9]float32) // see adamwRow
 
@@ -52,7 +52,7 @@ var portableVerbs = verbs{
 	normalize: normalizeRow, normSums: normSumsRow, normBack: normBackRow, normGrad: normGradRow,
 	geluTanh: geluTanhRow, geluTanhBack: geluTanhBackRow, geluErf: geluErfRow, geluErfBack: geluErfBackRow,
 	swiglu: swigluRow, swigluBack: swigluBackRow, rotate: rotateRow, rotateBack: rotateBackRow,
-	maximum: maximumRow, expSum: expSumRow, step: softmaxStep, back: softmaxBack, adamw: adamwRow,
+	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow,
 	transpose8: transpose8Portable, dots: dotsPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
 }
 

@@ -99,15 +99,15 @@ func maximum256(x []float32) (top float32)
 //go:noescape
 func expSum256(y []float32, x []float32, top float32) (s float32)
 
-// softmaxBack256 is prob = exp(prob·scale - lse) and then ds = (ds - d)·prob·scale.
+// softmaxBack256 is the gradient through rows of a softmax: see its portable form.
 //
 //go:noescape
-func softmaxBack256(prob []float32, ds []float32, scale float32, lse float32, d float32)
+func softmaxBack256(prob []float32, ds []float32, lse []float32, delta []float32, width int, stride int, slope float32, scale float32)
 
-// softmaxStep256 takes a row of scores into an online softmax: see its portable form.
+// softmaxRows256 takes rows of scores into an online softmax: see its portable form.
 //
 //go:noescape
-func softmaxStep256(row []float32, o []float32, state *[2]float32)
+func softmaxRows256(score []float32, o []float32, state []float32, width int, stride int, vo int)
 
 // rotate256 is y = x rotated, pair (2j, 2j+1) by the angle of cos[j] and sin[j].
 //

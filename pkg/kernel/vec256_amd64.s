@@ -2662,217 +2662,282 @@ end:
 	VZEROUPPER
 	RET
 
-// func softmaxBack256(prob []float32, ds []float32, scale float32, lse float32, d float32)
+// func softmaxBack256(prob []float32, ds []float32, lse []float32, delta []float32, width int, stride int, slope float32, scale float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxBack256(SB), NOSPLIT, $0-60
+TEXT ·softmaxBack256(SB), NOSPLIT, $0-120
 	MOVQ         prob_base+0(FP), AX
 	MOVQ         ds_base+24(FP), CX
-	MOVQ         prob_len+8(FP), DX
-	VBROADCASTSS scale+48(FP), Y0
-	VBROADCASTSS lse+52(FP), Y1
-	VBROADCASTSS d+56(FP), Y2
-	XORQ         BX, BX
-	MOVQ         DX, SI
-	SUBQ         $0x10, SI
-	JL           ones
+	MOVQ         lse_base+48(FP), DX
+	MOVQ         delta_base+72(FP), BX
+	MOVQ         lse_len+56(FP), SI
+	MOVQ         width+96(FP), DI
+	MOVQ         stride+104(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS slope+112(FP), Y0
+	VBROADCASTSS scale+116(FP), Y1
+	TESTQ        SI, SI
+	JZ           none
 
-group:
-	VMOVUPS      (AX)(BX*4), Y3
-	VFMSUB213PS  Y1, Y0, Y3
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS c256_3f317200<>+0(SB), Y4, Y3
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y4, Y3
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y5
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y3, Y5
-	VCVTPS2DQ    Y4, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       c256_0000007f<>+0(SB), Y4, Y4
+each:
+	VBROADCASTSS (DX), Y2
+	VBROADCASTSS (BX), Y3
+	XORQ         R9, R9
+	MOVQ         DI, R10
+	SUBQ         $0x10, R10
+	JL           backones
+
+backgroup:
+	VMOVUPS      (AX)(R9*4), Y4
+	VFMSUB213PS  Y2, Y0, Y4
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y4, Y5
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y6
+	VMAXPS       Y4, Y6, Y6
+	VROUNDPS     $0x08, Y6, Y4
+	VSUBPS       Y4, Y6, Y6
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y7
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f317214<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f800001<>+0(SB), Y6, Y7
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      Y5, (AX)(BX*4)
-	VMOVUPS      (CX)(BX*4), Y3
-	VSUBPS       Y2, Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      Y3, (CX)(BX*4)
-	VMOVUPS      32(AX)(BX*4), Y3
-	VFMSUB213PS  Y1, Y0, Y3
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS c256_3f317200<>+0(SB), Y4, Y3
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y4, Y3
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y5
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y3, Y5
-	VCVTPS2DQ    Y4, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       c256_0000007f<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y7, Y7
+	VANDPS       Y5, Y7, Y7
+	VMOVUPS      Y7, (AX)(R9*4)
+	VMOVUPS      (CX)(R9*4), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y4, (CX)(R9*4)
+	VMOVUPS      32(AX)(R9*4), Y4
+	VFMSUB213PS  Y2, Y0, Y4
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y4, Y5
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y6
+	VMAXPS       Y4, Y6, Y6
+	VROUNDPS     $0x08, Y6, Y4
+	VSUBPS       Y4, Y6, Y6
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y7
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f317214<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f800001<>+0(SB), Y6, Y7
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      Y5, 32(AX)(BX*4)
-	VMOVUPS      32(CX)(BX*4), Y3
-	VSUBPS       Y2, Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      Y3, 32(CX)(BX*4)
-	ADDQ         $0x10, BX
-	CMPQ         BX, SI
-	JLE          group
+	VPADDD       Y4, Y7, Y7
+	VANDPS       Y5, Y7, Y7
+	VMOVUPS      Y7, 32(AX)(R9*4)
+	VMOVUPS      32(CX)(R9*4), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y4, 32(CX)(R9*4)
+	ADDQ         $0x10, R9
+	CMPQ         R9, R10
+	JLE          backgroup
 
-ones:
-	MOVQ DX, SI
-	SUBQ $0x08, SI
-	CMPQ BX, SI
-	JG   tail
+backones:
+	MOVQ DI, R10
+	SUBQ $0x08, R10
+	CMPQ R9, R10
+	JG   backtail
 
-one:
-	VMOVUPS      (AX)(BX*4), Y3
-	VFMSUB213PS  Y1, Y0, Y3
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS c256_3f317200<>+0(SB), Y4, Y3
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y4, Y3
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y5
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y3, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y3, Y5
-	VCVTPS2DQ    Y4, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       c256_0000007f<>+0(SB), Y4, Y4
+backone:
+	VMOVUPS      (AX)(R9*4), Y4
+	VFMSUB213PS  Y2, Y0, Y4
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y4, Y5
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y6
+	VMAXPS       Y4, Y6, Y6
+	VROUNDPS     $0x08, Y6, Y4
+	VSUBPS       Y4, Y6, Y6
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y7
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f317214<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f800001<>+0(SB), Y6, Y7
+	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      Y5, (AX)(BX*4)
-	VMOVUPS      (CX)(BX*4), Y3
-	VSUBPS       Y2, Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      Y3, (CX)(BX*4)
-	ADDQ         $0x08, BX
-	CMPQ         BX, SI
-	JLE          one
+	VPADDD       Y4, Y7, Y7
+	VANDPS       Y5, Y7, Y7
+	VMOVUPS      Y7, (AX)(R9*4)
+	VMOVUPS      (CX)(R9*4), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      Y4, (CX)(R9*4)
+	ADDQ         $0x08, R9
+	CMPQ         R9, R10
+	JLE          backone
 
-tail:
-	MOVQ         DX, SI
-	SUBQ         BX, SI
-	JZ           end
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VPCMPGTD     iota256<>+0(SB), Y3, Y3
-	VMASKMOVPS   (AX)(BX*4), Y3, Y4
-	VFMSUB213PS  Y1, Y0, Y4
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y1
-	VMAXPS       Y4, Y1, Y1
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y1, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y1, Y1
-	VFNMADD231PS c256_3f317200<>+0(SB), Y4, Y1
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y4, Y1
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y5
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y1, Y5
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y1, Y5
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y1, Y5
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y1, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y1, Y5
-	VFMADD213PS  c256_3f800000<>+0(SB), Y1, Y5
-	VCVTPS2DQ    Y4, Y1
-	VPSRAD       $0x01, Y1, Y4
-	VPSUBD       Y4, Y1, Y1
-	VPADDD       c256_0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y5, Y5
-	VMASKMOVPS   Y5, Y3, (AX)(BX*4)
-	VMASKMOVPS   (CX)(BX*4), Y3, Y1
-	VSUBPS       Y2, Y1, Y1
-	VMULPS       Y0, Y1, Y0
-	VMULPS       Y5, Y0, Y0
-	VMASKMOVPS   Y0, Y3, (CX)(BX*4)
+backtail:
+	MOVQ         DI, R10
+	SUBQ         R9, R10
+	JZ           backend
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     iota256<>+0(SB), Y4, Y4
+	VMASKMOVPS   (AX)(R9*4), Y4, Y5
+	VFMSUB213PS  Y2, Y0, Y5
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y5, Y2
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y6
+	VROUNDPS     $0x08, Y6, Y5
+	VSUBPS       Y5, Y6, Y6
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y7
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f317214<>+0(SB), Y6, Y7
+	VFMADD213PS  c256_3f800001<>+0(SB), Y6, Y7
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y5, Y7, Y7
+	VANDPS       Y2, Y7, Y7
+	VMASKMOVPS   Y7, Y4, (AX)(R9*4)
+	VMASKMOVPS   (CX)(R9*4), Y4, Y2
+	VSUBPS       Y3, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y7, Y2, Y2
+	VMASKMOVPS   Y2, Y4, (CX)(R9*4)
 
-end:
+backend:
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ SI
+	JNZ  each
+
+none:
 	VZEROUPPER
 	RET
 
-// func softmaxStep256(row []float32, o []float32, state *[2]float32)
+DATA c256_c2fc0000<>+0(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+4(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+8(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+12(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+16(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+20(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+24(SB)/4, $0xc2fc0000
+DATA c256_c2fc0000<>+28(SB)/4, $0xc2fc0000
+GLOBL c256_c2fc0000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3aae0473<>+0(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+4(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+8(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+12(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+16(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+20(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+24(SB)/4, $0x3aae0473
+DATA c256_3aae0473<>+28(SB)/4, $0x3aae0473
+GLOBL c256_3aae0473<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3c1e8629<>+0(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+4(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+8(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+12(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+16(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+20(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+24(SB)/4, $0x3c1e8629
+DATA c256_3c1e8629<>+28(SB)/4, $0x3c1e8629
+GLOBL c256_3c1e8629<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3d635b72<>+0(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+4(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+8(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+12(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+16(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+20(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+24(SB)/4, $0x3d635b72
+DATA c256_3d635b72<>+28(SB)/4, $0x3d635b72
+GLOBL c256_3d635b72<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3e75fc8c<>+0(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+4(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+8(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+12(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+16(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+20(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+24(SB)/4, $0x3e75fc8c
+DATA c256_3e75fc8c<>+28(SB)/4, $0x3e75fc8c
+GLOBL c256_3e75fc8c<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3f317214<>+0(SB)/4, $0x3f317214
+DATA c256_3f317214<>+4(SB)/4, $0x3f317214
+DATA c256_3f317214<>+8(SB)/4, $0x3f317214
+DATA c256_3f317214<>+12(SB)/4, $0x3f317214
+DATA c256_3f317214<>+16(SB)/4, $0x3f317214
+DATA c256_3f317214<>+20(SB)/4, $0x3f317214
+DATA c256_3f317214<>+24(SB)/4, $0x3f317214
+DATA c256_3f317214<>+28(SB)/4, $0x3f317214
+GLOBL c256_3f317214<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3f800001<>+0(SB)/4, $0x3f800001
+DATA c256_3f800001<>+4(SB)/4, $0x3f800001
+DATA c256_3f800001<>+8(SB)/4, $0x3f800001
+DATA c256_3f800001<>+12(SB)/4, $0x3f800001
+DATA c256_3f800001<>+16(SB)/4, $0x3f800001
+DATA c256_3f800001<>+20(SB)/4, $0x3f800001
+DATA c256_3f800001<>+24(SB)/4, $0x3f800001
+DATA c256_3f800001<>+28(SB)/4, $0x3f800001
+GLOBL c256_3f800001<>(SB), RODATA|NOPTR, $32
+
+// func softmaxRows256(score []float32, o []float32, state []float32, width int, stride int, vo int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxStep256(SB), NOSPLIT, $0-56
-	MOVQ         row_base+0(FP), AX
-	MOVQ         o_base+24(FP), CX
-	MOVQ         row_len+8(FP), DX
-	MOVQ         state+48(FP), BX
+TEXT ·softmaxRows256(SB), NOSPLIT, $0-96
+	MOVQ  score_base+0(FP), AX
+	MOVQ  o_base+24(FP), CX
+	MOVQ  state_base+48(FP), DX
+	MOVQ  state_len+56(FP), BX
+	SHRQ  $0x01, BX
+	MOVQ  width+72(FP), SI
+	MOVQ  stride+80(FP), DI
+	MOVQ  vo+88(FP), R8
+	SHLQ  $0x02, DI
+	TESTQ BX, BX
+	JZ    none
+
+each:
 	VBROADCASTSS c256_ff800000<>+0(SB), Y0
 	VBROADCASTSS c256_ff800000<>+0(SB), Y1
 	VBROADCASTSS c256_ff800000<>+0(SB), Y2
 	VBROADCASTSS c256_ff800000<>+0(SB), Y3
-	XORQ         SI, SI
-	MOVQ         DX, DI
-	SUBQ         $0x20, DI
+	XORQ         R9, R9
+	MOVQ         SI, R10
+	SUBQ         $0x20, R10
 	JL           maxones
 
 maxgroup:
-	VMAXPS (AX)(SI*4), Y0, Y0
-	VMAXPS 32(AX)(SI*4), Y1, Y1
-	VMAXPS 64(AX)(SI*4), Y2, Y2
-	VMAXPS 96(AX)(SI*4), Y3, Y3
-	ADDQ   $0x20, SI
-	CMPQ   SI, DI
+	VMAXPS (AX)(R9*4), Y0, Y0
+	VMAXPS 32(AX)(R9*4), Y1, Y1
+	VMAXPS 64(AX)(R9*4), Y2, Y2
+	VMAXPS 96(AX)(R9*4), Y3, Y3
+	ADDQ   $0x20, R9
+	CMPQ   R9, R10
 	JLE    maxgroup
 
 maxones:
-	MOVQ DX, DI
-	SUBQ $0x08, DI
-	CMPQ SI, DI
+	MOVQ SI, R10
+	SUBQ $0x08, R10
+	CMPQ R9, R10
 	JG   maxtail
 
 maxone:
-	VMAXPS (AX)(SI*4), Y0, Y0
-	ADDQ   $0x08, SI
-	CMPQ   SI, DI
+	VMAXPS (AX)(R9*4), Y0, Y0
+	ADDQ   $0x08, R9
+	CMPQ   R9, R10
 	JLE    maxone
 
 maxtail:
-	MOVQ         DX, DI
-	SUBQ         SI, DI
+	MOVQ         SI, R10
+	SUBQ         R9, R10
 	JZ           maxend
-	VMOVD        DI, X4
+	VMOVD        R10, X4
 	VPBROADCASTD X4, Y4
 	VPCMPGTD     iota256<>+0(SB), Y4, Y4
-	VMASKMOVPS   (AX)(SI*4), Y4, Y5
+	VMASKMOVPS   (AX)(R9*4), Y4, Y5
 	VBLENDVPS    Y4, Y5, Y0, Y5
 	VMAXPS       Y5, Y0, Y0
 
@@ -2886,149 +2951,117 @@ maxend:
 	VMAXPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
 	VMAXPS       X1, X0, X0
-	VMOVSS       (BX), X1
+	VMOVSS       (DX), X1
 	VMAXSS       X1, X0, X0
-	VMOVSS       X0, (BX)
+	VMOVSS       X0, (DX)
 	VBROADCASTSS X0, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
-	XORQ         SI, SI
-	MOVQ         DX, DI
-	SUBQ         $0x10, DI
+	XORQ         R9, R9
+	MOVQ         SI, R10
+	SUBQ         $0x10, R10
 	JL           expones
 
 expgroup:
-	VMOVUPS      (AX)(SI*4), Y5
+	VMOVUPS      (AX)(R9*4), Y5
 	VSUBPS       Y2, Y5, Y5
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS c256_3f317200<>+0(SB), Y6, Y5
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y6, Y5
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y7
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3f800000<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3f800000<>+0(SB), Y5, Y7
-	VCVTPS2DQ    Y6, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
-	VPADDD       c256_0000007f<>+0(SB), Y5, Y5
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y5, Y6
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y7
+	VMAXPS       Y5, Y7, Y7
+	VROUNDPS     $0x08, Y7, Y5
+	VSUBPS       Y5, Y7, Y7
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y8
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3f317214<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3f800001<>+0(SB), Y7, Y8
+	VCVTPS2DQ    Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y7, Y3, Y3
-	VMOVUPS      Y7, (AX)(SI*4)
-	VMOVUPS      32(AX)(SI*4), Y5
+	VPADDD       Y5, Y8, Y8
+	VANDPS       Y6, Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	VMOVUPS      Y8, (AX)(R9*4)
+	VMOVUPS      32(AX)(R9*4), Y5
 	VSUBPS       Y2, Y5, Y5
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS c256_3f317200<>+0(SB), Y6, Y5
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y6, Y5
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y7
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3f800000<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3f800000<>+0(SB), Y5, Y7
-	VCVTPS2DQ    Y6, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
-	VPADDD       c256_0000007f<>+0(SB), Y5, Y5
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y5, Y6
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y7
+	VMAXPS       Y5, Y7, Y7
+	VROUNDPS     $0x08, Y7, Y5
+	VSUBPS       Y5, Y7, Y7
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y8
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3f317214<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3f800001<>+0(SB), Y7, Y8
+	VCVTPS2DQ    Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y7, Y4, Y4
-	VMOVUPS      Y7, 32(AX)(SI*4)
-	ADDQ         $0x10, SI
-	CMPQ         SI, DI
+	VPADDD       Y5, Y8, Y8
+	VANDPS       Y6, Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	VMOVUPS      Y8, 32(AX)(R9*4)
+	ADDQ         $0x10, R9
+	CMPQ         R9, R10
 	JLE          expgroup
 
 expones:
-	MOVQ DX, DI
-	SUBQ $0x08, DI
-	CMPQ SI, DI
+	MOVQ SI, R10
+	SUBQ $0x08, R10
+	CMPQ R9, R10
 	JG   exptail
 
 expone:
-	VMOVUPS      (AX)(SI*4), Y5
+	VMOVUPS      (AX)(R9*4), Y5
 	VSUBPS       Y2, Y5, Y5
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS c256_3f317200<>+0(SB), Y6, Y5
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y6, Y5
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y7
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3f800000<>+0(SB), Y5, Y7
-	VFMADD213PS  c256_3f800000<>+0(SB), Y5, Y7
-	VCVTPS2DQ    Y6, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       c256_0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
-	VPADDD       c256_0000007f<>+0(SB), Y5, Y5
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y5, Y6
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y7
+	VMAXPS       Y5, Y7, Y7
+	VROUNDPS     $0x08, Y7, Y5
+	VSUBPS       Y5, Y7, Y7
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y8
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3f317214<>+0(SB), Y7, Y8
+	VFMADD213PS  c256_3f800001<>+0(SB), Y7, Y8
+	VCVTPS2DQ    Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y7, Y3, Y3
-	VMOVUPS      Y7, (AX)(SI*4)
-	ADDQ         $0x08, SI
-	CMPQ         SI, DI
+	VPADDD       Y5, Y8, Y8
+	VANDPS       Y6, Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	VMOVUPS      Y8, (AX)(R9*4)
+	ADDQ         $0x08, R9
+	CMPQ         R9, R10
 	JLE          expone
 
 exptail:
-	MOVQ         DX, DI
-	SUBQ         SI, DI
+	MOVQ         SI, R10
+	SUBQ         R9, R10
 	JZ           expend
-	VMOVD        DI, X5
+	VMOVD        R10, X5
 	VPBROADCASTD X5, Y5
 	VPCMPGTD     iota256<>+0(SB), Y5, Y5
-	VMASKMOVPS   (AX)(SI*4), Y5, Y6
+	VMASKMOVPS   (AX)(R9*4), Y5, Y6
 	VSUBPS       Y2, Y6, Y6
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y6, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS c256_3f317200<>+0(SB), Y7, Y6
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y7, Y6
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y8
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y6, Y8
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y6, Y8
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y6, Y8
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y6, Y8
-	VFMADD213PS  c256_3f800000<>+0(SB), Y6, Y8
-	VFMADD213PS  c256_3f800000<>+0(SB), Y6, Y8
-	VCVTPS2DQ    Y7, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       c256_0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y8, Y8
-	VPADDD       c256_0000007f<>+0(SB), Y6, Y6
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y6, Y7
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y8
+	VMAXPS       Y6, Y8, Y8
+	VROUNDPS     $0x08, Y8, Y6
+	VSUBPS       Y6, Y8, Y8
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y9
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y8, Y9
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y8, Y9
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y8, Y9
+	VFMADD213PS  c256_3f317214<>+0(SB), Y8, Y9
+	VFMADD213PS  c256_3f800001<>+0(SB), Y8, Y9
+	VCVTPS2DQ    Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
-	VANDPS       Y5, Y8, Y6
+	VPADDD       Y6, Y9, Y9
+	VANDPS       Y7, Y9, Y9
+	VANDPS       Y5, Y9, Y6
 	VADDPS       Y6, Y3, Y3
-	VMASKMOVPS   Y8, Y5, (AX)(SI*4)
+	VMASKMOVPS   Y9, Y5, (AX)(R9*4)
 
 expend:
 	VADDPS       Y4, Y3, Y3
@@ -3041,89 +3074,100 @@ expend:
 	VUCOMISS     X1, X0
 	JEQ          same
 	VBROADCASTSS X1, Y0
+	VBROADCASTSS c256_f149f2ca<>+0(SB), Y1
 	VSUBPS       Y2, Y0, Y0
-	VBROADCASTSS c256_c2d00000<>+0(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VMULPS       c256_3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VMOVAPS      Y0, Y0
-	VFNMADD231PS c256_3f317200<>+0(SB), Y1, Y0
-	VFNMADD231PS c256_35bfbe8e<>+0(SB), Y1, Y0
-	VBROADCASTSS c256_3ab51226<>+0(SB), Y2
-	VFMADD213PS  c256_3c091cea<>+0(SB), Y0, Y2
-	VFMADD213PS  c256_3d2aac79<>+0(SB), Y0, Y2
-	VFMADD213PS  c256_3e2aaa49<>+0(SB), Y0, Y2
-	VFMADD213PS  c256_3efffffe<>+0(SB), Y0, Y2
-	VFMADD213PS  c256_3f800000<>+0(SB), Y0, Y2
-	VFMADD213PS  c256_3f800000<>+0(SB), Y0, Y2
-	VCVTPS2DQ    Y1, Y0
-	VPSRAD       $0x01, Y0, Y1
-	VPSUBD       Y1, Y0, Y0
-	VPADDD       c256_0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y2
-	VPADDD       c256_0000007f<>+0(SB), Y0, Y0
+	VCMPPS       $0x06, c256_c2fc0000<>+0(SB), Y0, Y1
+	VBROADCASTSS c256_c2fc0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VROUNDPS     $0x08, Y2, Y0
+	VSUBPS       Y0, Y2, Y2
+	VBROADCASTSS c256_3aae0473<>+0(SB), Y4
+	VFMADD213PS  c256_3c1e8629<>+0(SB), Y2, Y4
+	VFMADD213PS  c256_3d635b72<>+0(SB), Y2, Y4
+	VFMADD213PS  c256_3e75fc8c<>+0(SB), Y2, Y4
+	VFMADD213PS  c256_3f317214<>+0(SB), Y2, Y4
+	VFMADD213PS  c256_3f800001<>+0(SB), Y2, Y4
+	VCVTPS2DQ    Y0, Y0
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VFMADD231SS  4(BX), X2, X3
-	VMOVSS       X3, 4(BX)
-	MOVQ         o_len+32(FP), AX
-	XORQ         DX, DX
-	MOVQ         AX, BX
-	SUBQ         $0x20, BX
+	VPADDD       Y0, Y4, Y4
+	VANDPS       Y1, Y4, Y4
+	VFMADD231SS  4(DX), X4, X3
+	VMOVSS       X3, 4(DX)
+	XORQ         R9, R9
+	MOVQ         R8, R10
+	SUBQ         $0x20, R10
 	JL           scaleones
 
 scalegroup:
-	VMOVUPS (CX)(DX*4), Y0
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS Y0, (CX)(DX*4)
-	VMOVUPS 32(CX)(DX*4), Y0
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS Y0, 32(CX)(DX*4)
-	VMOVUPS 64(CX)(DX*4), Y0
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS Y0, 64(CX)(DX*4)
-	VMOVUPS 96(CX)(DX*4), Y0
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS Y0, 96(CX)(DX*4)
-	ADDQ    $0x20, DX
-	CMPQ    DX, BX
+	VMOVUPS (CX)(R9*4), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (CX)(R9*4)
+	VMOVUPS 32(CX)(R9*4), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, 32(CX)(R9*4)
+	VMOVUPS 64(CX)(R9*4), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, 64(CX)(R9*4)
+	VMOVUPS 96(CX)(R9*4), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, 96(CX)(R9*4)
+	ADDQ    $0x20, R9
+	CMPQ    R9, R10
 	JLE     scalegroup
 
 scaleones:
-	MOVQ AX, BX
-	SUBQ $0x08, BX
-	CMPQ DX, BX
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	CMPQ R9, R10
 	JG   scaletail
 
 scaleone:
-	VMOVUPS (CX)(DX*4), Y0
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS Y0, (CX)(DX*4)
-	ADDQ    $0x08, DX
-	CMPQ    DX, BX
+	VMOVUPS (CX)(R9*4), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (CX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
 	JLE     scaleone
 
 scaletail:
-	MOVQ         AX, BX
-	SUBQ         DX, BX
+	MOVQ         R8, R10
+	SUBQ         R9, R10
 	JZ           scaleend
-	VMOVD        BX, X0
+	VMOVD        R10, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota256<>+0(SB), Y0, Y0
-	VMASKMOVPS   (CX)(DX*4), Y0, Y1
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(DX*4)
+	VMASKMOVPS   (CX)(R9*4), Y0, Y1
+	VMULPS       Y4, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (CX)(R9*4)
 
 scaleend:
+	JMP next
+
+same:
+	VADDSS 4(DX), X3, X3
+	VMOVSS X3, 4(DX)
+
+next:
+	ADDQ DI, AX
+	LEAQ (CX)(R8*4), CX
+	ADDQ $0x08, DX
+	DECQ BX
+	JNZ  each
+
+none:
 	VZEROUPPER
 	RET
 
-same:
-	VADDSS 4(BX), X3, X3
-	VMOVSS X3, 4(BX)
-	VZEROUPPER
-	RET
+DATA c256_f149f2ca<>+0(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+4(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+8(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+12(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+16(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+20(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+24(SB)/4, $0xf149f2ca
+DATA c256_f149f2ca<>+28(SB)/4, $0xf149f2ca
+GLOBL c256_f149f2ca<>(SB), RODATA|NOPTR, $32
 
 // func rotate256(y []float32, x []float32, cos []float32, sin []float32)
 // Requires: AVX, AVX2, FMA3

@@ -2239,185 +2239,206 @@ end:
 	VZEROUPPER
 	RET
 
-// func softmaxBack512(prob []float32, ds []float32, scale float32, lse float32, d float32)
+// func softmaxBack512(prob []float32, ds []float32, lse []float32, delta []float32, width int, stride int, slope float32, scale float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·softmaxBack512(SB), NOSPLIT, $0-60
+TEXT ·softmaxBack512(SB), NOSPLIT, $0-120
 	MOVQ         prob_base+0(FP), AX
 	MOVQ         ds_base+24(FP), CX
-	MOVQ         prob_len+8(FP), DX
-	VBROADCASTSS scale+48(FP), Z0
-	VBROADCASTSS lse+52(FP), Z1
-	VBROADCASTSS d+56(FP), Z2
-	XORQ         BX, BX
-	MOVQ         DX, SI
-	SUBQ         $0x20, SI
-	JL           ones
+	MOVQ         lse_base+48(FP), DX
+	MOVQ         delta_base+72(FP), BX
+	MOVQ         lse_len+56(FP), SI
+	MOVQ         width+96(FP), DI
+	MOVQ         stride+104(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS slope+112(FP), Z0
+	VBROADCASTSS scale+116(FP), Z1
+	TESTQ        SI, SI
+	JZ           none
 
-group:
-	VMOVUPS           (AX)(BX*4), Z3
-	VFMSUB213PS       Z1, Z0, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z5
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
-	VSCALEFPS         Z4, Z5, Z5
-	VMOVUPS           Z5, (AX)(BX*4)
-	VMOVUPS           (CX)(BX*4), Z3
-	VSUBPS            Z2, Z3, Z3
-	VMULPS            Z0, Z3, Z3
-	VMULPS            Z5, Z3, Z3
-	VMOVUPS           Z3, (CX)(BX*4)
-	VMOVUPS           64(AX)(BX*4), Z3
-	VFMSUB213PS       Z1, Z0, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z5
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
-	VSCALEFPS         Z4, Z5, Z5
-	VMOVUPS           Z5, 64(AX)(BX*4)
-	VMOVUPS           64(CX)(BX*4), Z3
-	VSUBPS            Z2, Z3, Z3
-	VMULPS            Z0, Z3, Z3
-	VMULPS            Z5, Z3, Z3
-	VMOVUPS           Z3, 64(CX)(BX*4)
-	ADDQ              $0x20, BX
-	CMPQ              BX, SI
-	JLE               group
+each:
+	VBROADCASTSS (DX), Z2
+	VBROADCASTSS (BX), Z3
+	XORQ         R9, R9
+	MOVQ         DI, R10
+	SUBQ         $0x20, R10
+	JL           backones
 
-ones:
-	MOVQ DX, SI
-	SUBQ $0x10, SI
-	CMPQ BX, SI
-	JG   tail
+backgroup:
+	VMOVUPS          (AX)(R9*4), Z4
+	VFMSUB213PS      Z2, Z0, Z4
+	VRNDSCALEPS      $0x08, Z4, Z5
+	VSUBPS           Z5, Z4, Z4
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z6
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z4, Z6
+	VSCALEFPS        Z5, Z6, Z6
+	VMOVUPS          Z6, (AX)(R9*4)
+	VMOVUPS          (CX)(R9*4), Z4
+	VSUBPS           Z3, Z4, Z4
+	VMULPS           Z1, Z4, Z4
+	VMULPS           Z6, Z4, Z4
+	VMOVUPS          Z4, (CX)(R9*4)
+	VMOVUPS          64(AX)(R9*4), Z4
+	VFMSUB213PS      Z2, Z0, Z4
+	VRNDSCALEPS      $0x08, Z4, Z5
+	VSUBPS           Z5, Z4, Z4
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z6
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z4, Z6
+	VSCALEFPS        Z5, Z6, Z6
+	VMOVUPS          Z6, 64(AX)(R9*4)
+	VMOVUPS          64(CX)(R9*4), Z4
+	VSUBPS           Z3, Z4, Z4
+	VMULPS           Z1, Z4, Z4
+	VMULPS           Z6, Z4, Z4
+	VMOVUPS          Z4, 64(CX)(R9*4)
+	ADDQ             $0x20, R9
+	CMPQ             R9, R10
+	JLE              backgroup
 
-one:
-	VMOVUPS           (AX)(BX*4), Z3
-	VFMSUB213PS       Z1, Z0, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z5
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
-	VSCALEFPS         Z4, Z5, Z5
-	VMOVUPS           Z5, (AX)(BX*4)
-	VMOVUPS           (CX)(BX*4), Z3
-	VSUBPS            Z2, Z3, Z3
-	VMULPS            Z0, Z3, Z3
-	VMULPS            Z5, Z3, Z3
-	VMOVUPS           Z3, (CX)(BX*4)
-	ADDQ              $0x10, BX
-	CMPQ              BX, SI
-	JLE               one
+backones:
+	MOVQ DI, R10
+	SUBQ $0x10, R10
+	CMPQ R9, R10
+	JG   backtail
 
-tail:
-	MOVQ              DX, SI
-	SUBQ              BX, SI
-	JZ                end
-	MOVL              $0xffffffff, DX
-	BZHIL             SI, DX, DX
-	KMOVW             DX, K1
-	VMOVUPS.Z         (AX)(BX*4), K1, Z3
-	VFMSUB213PS       Z1, Z0, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z1
-	VMAXPS            Z3, Z1, Z1
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z3
-	VRNDSCALEPS       $0x08, Z3, Z3
-	VMOVAPS           Z1, Z1
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z3, Z1
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z3, Z1
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z4
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z4
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z4
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z4
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z4
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z4
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z4
-	VSCALEFPS         Z3, Z4, Z4
-	VMOVUPS           Z4, K1, (AX)(BX*4)
-	VMOVUPS.Z         (CX)(BX*4), K1, Z1
-	VSUBPS            Z2, Z1, Z1
-	VMULPS            Z0, Z1, Z0
-	VMULPS            Z4, Z0, Z0
-	VMOVUPS           Z0, K1, (CX)(BX*4)
+backone:
+	VMOVUPS          (AX)(R9*4), Z4
+	VFMSUB213PS      Z2, Z0, Z4
+	VRNDSCALEPS      $0x08, Z4, Z5
+	VSUBPS           Z5, Z4, Z4
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z6
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z4, Z6
+	VSCALEFPS        Z5, Z6, Z6
+	VMOVUPS          Z6, (AX)(R9*4)
+	VMOVUPS          (CX)(R9*4), Z4
+	VSUBPS           Z3, Z4, Z4
+	VMULPS           Z1, Z4, Z4
+	VMULPS           Z6, Z4, Z4
+	VMOVUPS          Z4, (CX)(R9*4)
+	ADDQ             $0x10, R9
+	CMPQ             R9, R10
+	JLE              backone
 
-end:
+backtail:
+	MOVQ             DI, R10
+	SUBQ             R9, R10
+	JZ               backend
+	MOVL             $0xffffffff, R11
+	BZHIL            R10, R11, R11
+	KMOVW            R11, K1
+	VMOVUPS.Z        (AX)(R9*4), K1, Z4
+	VFMSUB213PS      Z2, Z0, Z4
+	VRNDSCALEPS      $0x08, Z4, Z2
+	VSUBPS           Z2, Z4, Z4
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z5
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z4, Z5
+	VSCALEFPS        Z2, Z5, Z5
+	VMOVUPS          Z5, K1, (AX)(R9*4)
+	VMOVUPS.Z        (CX)(R9*4), K1, Z2
+	VSUBPS           Z3, Z2, Z2
+	VMULPS           Z1, Z2, Z2
+	VMULPS           Z5, Z2, Z2
+	VMOVUPS          Z2, K1, (CX)(R9*4)
+
+backend:
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ SI
+	JNZ  each
+
+none:
 	VZEROUPPER
 	RET
 
-// func softmaxStep512(row []float32, o []float32, state *[2]float32)
+DATA c512_3aae0473<>+0(SB)/4, $0x3aae0473
+GLOBL c512_3aae0473<>(SB), RODATA|NOPTR, $4
+
+DATA c512_3c1e8629<>+0(SB)/4, $0x3c1e8629
+GLOBL c512_3c1e8629<>(SB), RODATA|NOPTR, $4
+
+DATA c512_3d635b72<>+0(SB)/4, $0x3d635b72
+GLOBL c512_3d635b72<>(SB), RODATA|NOPTR, $4
+
+DATA c512_3e75fc8c<>+0(SB)/4, $0x3e75fc8c
+GLOBL c512_3e75fc8c<>(SB), RODATA|NOPTR, $4
+
+DATA c512_3f317214<>+0(SB)/4, $0x3f317214
+GLOBL c512_3f317214<>(SB), RODATA|NOPTR, $4
+
+DATA c512_3f800001<>+0(SB)/4, $0x3f800001
+GLOBL c512_3f800001<>(SB), RODATA|NOPTR, $4
+
+// func softmaxRows512(score []float32, o []float32, state []float32, width int, stride int, vo int)
 // Requires: AVX, AVX512F, BMI2, FMA3
-TEXT ·softmaxStep512(SB), NOSPLIT, $0-56
-	MOVQ         row_base+0(FP), AX
-	MOVQ         o_base+24(FP), CX
-	MOVQ         row_len+8(FP), DX
-	MOVQ         state+48(FP), BX
+TEXT ·softmaxRows512(SB), NOSPLIT, $0-96
+	MOVQ  score_base+0(FP), AX
+	MOVQ  o_base+24(FP), CX
+	MOVQ  state_base+48(FP), DX
+	MOVQ  state_len+56(FP), BX
+	SHRQ  $0x01, BX
+	MOVQ  width+72(FP), SI
+	MOVQ  stride+80(FP), DI
+	MOVQ  vo+88(FP), R8
+	SHLQ  $0x02, DI
+	TESTQ BX, BX
+	JZ    none
+
+each:
 	VBROADCASTSS c512_ff800000<>+0(SB), Z0
 	VBROADCASTSS c512_ff800000<>+0(SB), Z1
 	VBROADCASTSS c512_ff800000<>+0(SB), Z2
 	VBROADCASTSS c512_ff800000<>+0(SB), Z3
-	XORQ         SI, SI
-	MOVQ         DX, DI
-	SUBQ         $0x40, DI
+	XORQ         R9, R9
+	MOVQ         SI, R10
+	SUBQ         $0x40, R10
 	JL           maxones
 
 maxgroup:
-	VMAXPS (AX)(SI*4), Z0, Z0
-	VMAXPS 64(AX)(SI*4), Z1, Z1
-	VMAXPS 128(AX)(SI*4), Z2, Z2
-	VMAXPS 192(AX)(SI*4), Z3, Z3
-	ADDQ   $0x40, SI
-	CMPQ   SI, DI
+	VMAXPS (AX)(R9*4), Z0, Z0
+	VMAXPS 64(AX)(R9*4), Z1, Z1
+	VMAXPS 128(AX)(R9*4), Z2, Z2
+	VMAXPS 192(AX)(R9*4), Z3, Z3
+	ADDQ   $0x40, R9
+	CMPQ   R9, R10
 	JLE    maxgroup
 
 maxones:
-	MOVQ DX, DI
-	SUBQ $0x10, DI
-	CMPQ SI, DI
+	MOVQ SI, R10
+	SUBQ $0x10, R10
+	CMPQ R9, R10
 	JG   maxtail
 
 maxone:
-	VMAXPS (AX)(SI*4), Z0, Z0
-	ADDQ   $0x10, SI
-	CMPQ   SI, DI
+	VMAXPS (AX)(R9*4), Z0, Z0
+	ADDQ   $0x10, R9
+	CMPQ   R9, R10
 	JLE    maxone
 
 maxtail:
-	MOVQ      DX, DI
-	SUBQ      SI, DI
+	MOVQ      SI, R10
+	SUBQ      R9, R10
 	JZ        maxend
-	MOVL      $0xffffffff, R8
-	BZHIL     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (AX)(SI*4), K1, Z4
+	MOVL      $0xffffffff, R11
+	BZHIL     R10, R11, R11
+	KMOVW     R11, K1
+	VMOVUPS.Z (AX)(R9*4), K1, Z4
 	VMAXPS    Z4, Z0, K1, Z0
 
 maxend:
@@ -2432,206 +2453,188 @@ maxend:
 	VMAXPS        X1, X0, X0
 	VPERMILPS     $0xb1, X0, X1
 	VMAXPS        X1, X0, X0
-	VMOVSS        (BX), X1
+	VMOVSS        (DX), X1
 	VMAXSS        X1, X0, X0
-	VMOVSS        X0, (BX)
+	VMOVSS        X0, (DX)
 	VBROADCASTSS  X0, Z2
 	VPXORD        Z5, Z5, Z5
 	VPXORD        Z6, Z6, Z6
-	XORQ          SI, SI
-	MOVQ          DX, DI
-	SUBQ          $0x20, DI
+	XORQ          R9, R9
+	MOVQ          SI, R10
+	SUBQ          $0x20, R10
 	JL            expones
 
 expgroup:
-	VMOVUPS           (AX)(SI*4), Z3
-	VSUBPS            Z2, Z3, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z7
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VSCALEFPS         Z4, Z7, Z7
-	VADDPS            Z7, Z5, Z5
-	VMOVUPS           Z7, (AX)(SI*4)
-	VMOVUPS           64(AX)(SI*4), Z3
-	VSUBPS            Z2, Z3, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z7
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VSCALEFPS         Z4, Z7, Z7
-	VADDPS            Z7, Z6, Z6
-	VMOVUPS           Z7, 64(AX)(SI*4)
-	ADDQ              $0x20, SI
-	CMPQ              SI, DI
-	JLE               expgroup
+	VMOVUPS          (AX)(R9*4), Z3
+	VSUBPS           Z2, Z3, Z3
+	VRNDSCALEPS      $0x08, Z3, Z4
+	VSUBPS           Z4, Z3, Z3
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z7
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z3, Z7
+	VSCALEFPS        Z4, Z7, Z7
+	VADDPS           Z7, Z5, Z5
+	VMOVUPS          Z7, (AX)(R9*4)
+	VMOVUPS          64(AX)(R9*4), Z3
+	VSUBPS           Z2, Z3, Z3
+	VRNDSCALEPS      $0x08, Z3, Z4
+	VSUBPS           Z4, Z3, Z3
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z7
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z3, Z7
+	VSCALEFPS        Z4, Z7, Z7
+	VADDPS           Z7, Z6, Z6
+	VMOVUPS          Z7, 64(AX)(R9*4)
+	ADDQ             $0x20, R9
+	CMPQ             R9, R10
+	JLE              expgroup
 
 expones:
-	MOVQ DX, DI
-	SUBQ $0x10, DI
-	CMPQ SI, DI
+	MOVQ SI, R10
+	SUBQ $0x10, R10
+	CMPQ R9, R10
 	JG   exptail
 
 expone:
-	VMOVUPS           (AX)(SI*4), Z3
-	VSUBPS            Z2, Z3, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z7
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VSCALEFPS         Z4, Z7, Z7
-	VADDPS            Z7, Z5, Z5
-	VMOVUPS           Z7, (AX)(SI*4)
-	ADDQ              $0x10, SI
-	CMPQ              SI, DI
-	JLE               expone
+	VMOVUPS          (AX)(R9*4), Z3
+	VSUBPS           Z2, Z3, Z3
+	VRNDSCALEPS      $0x08, Z3, Z4
+	VSUBPS           Z4, Z3, Z3
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z7
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z3, Z7
+	VSCALEFPS        Z4, Z7, Z7
+	VADDPS           Z7, Z5, Z5
+	VMOVUPS          Z7, (AX)(R9*4)
+	ADDQ             $0x10, R9
+	CMPQ             R9, R10
+	JLE              expone
 
 exptail:
-	MOVQ              DX, DI
-	SUBQ              SI, DI
-	JZ                expend
-	MOVL              $0xffffffff, DX
-	BZHIL             DI, DX, DX
-	KMOVW             DX, K1
-	VMOVUPS.Z         (AX)(SI*4), K1, Z3
-	VSUBPS            Z2, Z3, Z3
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z4
-	VMAXPS            Z3, Z4, Z3
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS       $0x08, Z4, Z4
-	VMOVAPS           Z3, Z3
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z7
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z7
-	VSCALEFPS         Z4, Z7, Z7
-	VMOVAPS.Z         Z7, K1, Z3
-	VADDPS            Z3, Z5, Z5
-	VMOVUPS           Z7, K1, (AX)(SI*4)
+	MOVQ             SI, R10
+	SUBQ             R9, R10
+	JZ               expend
+	MOVL             $0xffffffff, R11
+	BZHIL            R10, R11, R11
+	KMOVW            R11, K1
+	VMOVUPS.Z        (AX)(R9*4), K1, Z3
+	VSUBPS           Z2, Z3, Z3
+	VRNDSCALEPS      $0x08, Z3, Z4
+	VSUBPS           Z4, Z3, Z3
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z7
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z3, Z7
+	VSCALEFPS        Z4, Z7, Z7
+	VMOVAPS.Z        Z7, K1, Z3
+	VADDPS           Z3, Z5, Z5
+	VMOVUPS          Z7, K1, (AX)(R9*4)
 
 expend:
-	VADDPS            Z6, Z5, Z5
-	VEXTRACTF64X4     $0x01, Z5, Y3
-	VADDPS            Y3, Y5, Y5
-	VEXTRACTF128      $0x01, Y5, X3
-	VADDPS            X3, X5, X5
-	VPERMILPS         $0x4e, X5, X3
-	VADDPS            X3, X5, X5
-	VPERMILPS         $0xb1, X5, X3
-	VADDPS            X3, X5, X5
-	VUCOMISS          X1, X0
-	JEQ               same
-	VBROADCASTSS      X1, Z0
-	VSUBPS            Z2, Z0, Z0
-	VBROADCASTSS      c512_c2d00000<>+0(SB), Z1
-	VMAXPS            Z0, Z1, Z0
-	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS       $0x08, Z1, Z1
-	VMOVAPS           Z0, Z0
-	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z1, Z0
-	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z1, Z0
-	VBROADCASTSS      c512_3ab51226<>+0(SB), Z2
-	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z0, Z2
-	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z0, Z2
-	VSCALEFPS         Z1, Z2, Z2
-	VFMADD231SS       4(BX), X2, X5
-	VMOVSS            X5, 4(BX)
-	MOVQ              o_len+32(FP), AX
-	XORQ              DX, DX
-	MOVQ              AX, BX
-	SUBQ              $0x40, BX
-	JL                scaleones
+	VADDPS           Z6, Z5, Z5
+	VEXTRACTF64X4    $0x01, Z5, Y3
+	VADDPS           Y3, Y5, Y5
+	VEXTRACTF128     $0x01, Y5, X3
+	VADDPS           X3, X5, X5
+	VPERMILPS        $0x4e, X5, X3
+	VADDPS           X3, X5, X5
+	VPERMILPS        $0xb1, X5, X3
+	VADDPS           X3, X5, X5
+	VUCOMISS         X1, X0
+	JEQ              same
+	VBROADCASTSS     X1, Z0
+	VBROADCASTSS     c512_f149f2ca<>+0(SB), Z1
+	VSUBPS           Z2, Z0, Z0
+	VMAXPS           Z0, Z1, Z0
+	VRNDSCALEPS      $0x08, Z0, Z1
+	VSUBPS           Z1, Z0, Z0
+	VBROADCASTSS     c512_3aae0473<>+0(SB), Z2
+	VFMADD213PS.BCST c512_3c1e8629<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST c512_3d635b72<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST c512_3e75fc8c<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST c512_3f317214<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST c512_3f800001<>+0(SB), Z0, Z2
+	VSCALEFPS        Z1, Z2, Z2
+	VFMADD231SS      4(DX), X2, X5
+	VMOVSS           X5, 4(DX)
+	XORQ             R9, R9
+	MOVQ             R8, R10
+	SUBQ             $0x40, R10
+	JL               scaleones
 
 scalegroup:
-	VMOVUPS (CX)(DX*4), Z0
+	VMOVUPS (CX)(R9*4), Z0
 	VMULPS  Z2, Z0, Z0
-	VMOVUPS Z0, (CX)(DX*4)
-	VMOVUPS 64(CX)(DX*4), Z0
+	VMOVUPS Z0, (CX)(R9*4)
+	VMOVUPS 64(CX)(R9*4), Z0
 	VMULPS  Z2, Z0, Z0
-	VMOVUPS Z0, 64(CX)(DX*4)
-	VMOVUPS 128(CX)(DX*4), Z0
+	VMOVUPS Z0, 64(CX)(R9*4)
+	VMOVUPS 128(CX)(R9*4), Z0
 	VMULPS  Z2, Z0, Z0
-	VMOVUPS Z0, 128(CX)(DX*4)
-	VMOVUPS 192(CX)(DX*4), Z0
+	VMOVUPS Z0, 128(CX)(R9*4)
+	VMOVUPS 192(CX)(R9*4), Z0
 	VMULPS  Z2, Z0, Z0
-	VMOVUPS Z0, 192(CX)(DX*4)
-	ADDQ    $0x40, DX
-	CMPQ    DX, BX
+	VMOVUPS Z0, 192(CX)(R9*4)
+	ADDQ    $0x40, R9
+	CMPQ    R9, R10
 	JLE     scalegroup
 
 scaleones:
-	MOVQ AX, BX
-	SUBQ $0x10, BX
-	CMPQ DX, BX
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	CMPQ R9, R10
 	JG   scaletail
 
 scaleone:
-	VMOVUPS (CX)(DX*4), Z0
+	VMOVUPS (CX)(R9*4), Z0
 	VMULPS  Z2, Z0, Z0
-	VMOVUPS Z0, (CX)(DX*4)
-	ADDQ    $0x10, DX
-	CMPQ    DX, BX
+	VMOVUPS Z0, (CX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
 	JLE     scaleone
 
 scaletail:
-	MOVQ      AX, BX
-	SUBQ      DX, BX
+	MOVQ      R8, R10
+	SUBQ      R9, R10
 	JZ        scaleend
-	MOVL      $0xffffffff, AX
-	BZHIL     BX, AX, AX
-	KMOVW     AX, K1
-	VMOVUPS.Z (CX)(DX*4), K1, Z0
+	MOVL      $0xffffffff, R11
+	BZHIL     R10, R11, R11
+	KMOVW     R11, K1
+	VMOVUPS.Z (CX)(R9*4), K1, Z0
 	VMULPS    Z2, Z0, Z0
-	VMOVUPS   Z0, K1, (CX)(DX*4)
+	VMOVUPS   Z0, K1, (CX)(R9*4)
 
 scaleend:
+	JMP next
+
+same:
+	VADDSS 4(DX), X5, X5
+	VMOVSS X5, 4(DX)
+
+next:
+	ADDQ DI, AX
+	LEAQ (CX)(R8*4), CX
+	ADDQ $0x08, DX
+	DECQ BX
+	JNZ  each
+
+none:
 	VZEROUPPER
 	RET
 
-same:
-	VADDSS 4(BX), X5, X5
-	VMOVSS X5, 4(BX)
-	VZEROUPPER
-	RET
+DATA c512_f149f2ca<>+0(SB)/4, $0xf149f2ca
+GLOBL c512_f149f2ca<>(SB), RODATA|NOPTR, $4
 
 // func rotate512(y []float32, x []float32, cos []float32, sin []float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2

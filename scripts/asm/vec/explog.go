@@ -59,6 +59,38 @@ func (k *kit) exp(x VecVirtual) VecVirtual {
 	return y
 }
 
+// power is 2^r for |r| <= 1/2.
+var power = fit(5, -0.5, 0.5, math.Exp2, func(r float64) float64 { return math.Exp2(-r) })
+
+// masked is a score that no sum notices.
+const masked = -1e30
+
+// exp2 is 2^x for masked <= x <= 127. Results below the smallest normal number
+// are subnormal, or 0 with AVX2.
+func (k *kit) exp2(x VecVirtual) (y VecVirtual) {
+	n := k.vec()
+	if !k.wide {
+		keep := k.vec()
+		VCMPPS(Imm(6), k.f(-126), x, keep) // not x <= -126, true of a NaN
+		defer func() { VANDPS(keep, y, y) }()
+		x = k.max(k.constant(-126), x)
+	}
+	if k.wide {
+		VRNDSCALEPS(Imm(8), x, n)
+	} else {
+		VROUNDPS(Imm(8), x, n)
+	}
+	y = k.polynomial(power, k.sub(x, n))
+	if k.wide {
+		VSCALEFPS(n, y, y)
+		return y
+	}
+	VCVTPS2DQ(n, n)
+	VPSLLD(Imm(23), n, n)
+	VPADDD(n, y, y) // y is in (0.7, 1.5): its exponent takes n
+	return y
+}
+
 // sigmoid returns s = 1/(1+exp(-x)) and c = 1 - s, the latter not by a
 // subtraction, so that it is exact to rounding where s is near 1.
 func (k *kit) sigmoid(x VecVirtual) (s, c VecVirtual) {
