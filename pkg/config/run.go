@@ -1,0 +1,112 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// Run is a run file: one section a concern, each owned by the package that uses it.
+type Run struct {
+	Model      model.Sizes       `yaml:"model"`      // family and sizes, or a size by name
+	Data       data.Config       `yaml:"data"`       // what is learned
+	Tokenizer  tokenizer.Config  `yaml:"tokenizer"`  // text to token ids
+	Train      train.Config      `yaml:"train"`      // steps and batches
+	Optim      optim.Config      `yaml:"optim"`      // AdamW and its learning rate
+	Prune      coupled.Config    `yaml:"prune"`      // coupled sparsity while training; without a target nothing is pruned
+	Checkpoint checkpoint.Policy `yaml:"checkpoint"` // when the run is saved and what is kept
+	Out        string            `yaml:"out"`        // the run directory
+}
+
+// Default is the run file that says nothing.
+func Default() Run {
+	return Run{
+		Data: data.DefaultConfig(), Tokenizer: tokenizer.DefaultConfig(),
+		Train: train.Default(), Optim: optim.Default(), Prune: coupled.DefaultConfig(),
+		Checkpoint: checkpoint.DefaultPolicy(),
+	}
+}
+
+// Parse decodes a run file over the defaults and applies key.path=value
+// overrides, strictly.
+func Parse(text []byte, overrides []string) (Run, error) {
+	r := Default()
+	err := DecodeWith(text, overrides, &r)
+	return r, err
+}
+
+// Load is Parse of a file.
+func Load(path string, overrides []string) (Run, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Run{}, err
+	}
+	r, err := Parse(text, overrides)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// Validate reports the first section that makes no sense, by key.
+func (r Run) Validate() error {
+	for _, check := range []func() error{
+		r.Model.Validate, r.Data.Validate, r.Tokenizer.Validate, r.Train.Validate,
+		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate,
+	} {
+		if err := check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	if r.Out == "" {
+		return fmt.Errorf("%w: out is empty, expected the run directory (or give --out)", ErrConfig)
+	}
+	return nil
+}
+
+// Encode is the run file with every value written out.
+func (r Run) Encode() ([]byte, error) {
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(r); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), enc.Close()
+}
+
+// Changes lists the keys whose values differ between two run files, by path.
+func Changes(a, b Run) ([]string, error) {
+	flat := func(r Run) (map[string]string, error) {
+		text, err := r.Encode()
+		if err != nil {
+			return nil, err
+		}
+		var doc yaml.Node
+		if err := yaml.Unmarshal(text, &doc); err != nil {
+			return nil, err
+		}
+		out := map[string]string{}
+		flatten(doc.Content[0], "", out)
+		return out, nil
+	}
+	fa, err := flat(a)
+	if err != nil {
+		return nil, err
+	}
+	fb, err := flat(b)
+	if err != nil {
+		return nil, err
+	}
+	return differing(fa, fb), nil
+}
