@@ -1,4 +1,6 @@
-// Command ecospa trains transformers and makes them smaller while they train.
+// Command ecospa trains transformers on CPUs and makes them smaller while they train.
 package main
 
-func main() {}
+import "github.com/ecospa/ecospa/cmd"
+
+func main() { cmd.Main() }

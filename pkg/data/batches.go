@@ -32,14 +32,20 @@ func NewBatches(tokens Tokens, batch, context int, at Cursor) (*Batches, error) 
 		return nil, fmt.Errorf("data: the training text has %d tokens, expected at least %d for a context of %d", len(tokens), 2*context+1, context)
 	}
 	b := &Batches{
-		tokens: tokens, batch: batch, context: context, at: at,
+		tokens: tokens, batch: batch, context: context,
 		ids: make([]int32, batch*context), targets: make([]int32, batch*context),
 	}
+	return b, b.Seek(at)
+}
+
+// Seek goes to a position that Cursor returned.
+func (b *Batches) Seek(at Cursor) error {
+	b.at = at
 	b.shuffle()
 	if at.Index < 0 || at.Index > len(b.order) || at.Epoch < 0 {
-		return nil, fmt.Errorf("data: cursor at window %d of pass %d, which has %d", at.Index, at.Epoch, len(b.order))
+		return fmt.Errorf("data: cursor at window %d of pass %d, which has %d", at.Index, at.Epoch, len(b.order))
 	}
-	return b, nil
+	return nil
 }
 
 // shuffle makes the order of the present pass.

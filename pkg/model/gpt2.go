@@ -114,7 +114,7 @@ func (m *gpt2) Family() string               { return "gpt2" }
 func (m *gpt2) Context() int                 { return m.Positions }
 func (m *gpt2) Vocab() int                   { return m.VocabSize }
 func (m *gpt2) Specs() []param.Spec          { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
-func (m *gpt2) Dense() int                   { return count(m.specs(widths(nil, m.Layers, m.dense()))) }
+func (m *gpt2) DenseSpecs() []param.Spec     { return m.specs(widths(nil, m.Layers, m.dense())) }
 func (m *gpt2) Restore(set *param.Set) error { return nil }
 
 func (m *gpt2) specs(layers []Widths) []param.Spec {
@@ -200,7 +200,7 @@ func (m *gpt2) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layers
 
 func (m *gpt2) Config(set *param.Set) ([]byte, error) {
 	c := *m
-	c.Ecospa = keptOf(set, m.Layers, m.headDim(), m.Dense(), false)
+	c.Ecospa = keptOf(set, m.Layers, m.headDim(), count(m.DenseSpecs()), false)
 	return json.MarshalIndent(&c, "", "  ")
 }
 

@@ -129,7 +129,7 @@ func (m *llama) Specs() []param.Spec {
 	return m.specs(widths(m.Ecospa, m.Layers, m.dense()))
 }
 
-func (m *llama) Dense() int { return count(m.specs(widths(nil, m.Layers, m.dense()))) }
+func (m *llama) DenseSpecs() []param.Spec { return m.specs(widths(nil, m.Layers, m.dense())) }
 
 func (m *llama) specs(layers []Widths) []param.Spec {
 	std := float32(m.InitRange)
@@ -237,7 +237,7 @@ func (m *llama) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layer
 // "ecospa" object has the present widths.
 func (m *llama) Config(set *param.Set) ([]byte, error) {
 	c := *m
-	c.Ecospa = keptOf(set, m.Layers, m.HeadDim, m.Dense(), true)
+	c.Ecospa = keptOf(set, m.Layers, m.HeadDim, count(m.DenseSpecs()), true)
 	return json.MarshalIndent(&c, "", "  ")
 }
 

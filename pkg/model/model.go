@@ -24,8 +24,8 @@ type Model interface {
 	// Restore tells a new set what the config knows beyond sizes: which
 	// rotation pairs of the dense model it still has.
 	Restore(set *param.Set) error
-	// Dense is the number of parameters before any pruning.
-	Dense() int
+	// DenseSpecs are the parameters before any pruning.
+	DenseSpecs() []param.Spec
 	// Loss describes the training and evaluation graph over B sequences of T
 	// tokens: inputs "ids", "targets" [B·T] and "scale", outputs "loss" and "nll"
 	// [B·T], a tap for every coupled dimension.

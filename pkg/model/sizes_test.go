@@ -13,7 +13,7 @@ func TestNamedSizes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := m.Dense(); got != want {
+		if got := count(m.DenseSpecs()); got != want {
 			t.Errorf("%s has %d parameters, expected %d", name, got, want)
 		}
 	}

@@ -103,3 +103,19 @@ func count(specs []param.Spec) int {
 	}
 	return n
 }
+
+// LayerParams is the number of parameters of each layer of a set.
+func LayerParams(set *param.Set) []int {
+	var out []int
+	for _, p := range set.Params {
+		var layer int
+		if _, err := fmt.Sscanf(p.Name, "layer.%d.", &layer); err != nil {
+			continue
+		}
+		for len(out) <= layer {
+			out = append(out, 0)
+		}
+		out[layer] += p.Size()
+	}
+	return out
+}

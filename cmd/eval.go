@@ -1,0 +1,157 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// EvalOptions is what the flags of eval say.
+type EvalOptions struct {
+	Model   string
+	Data    string
+	Field   string // of .jsonl
+	Context int    // tokens a window; 0 is the model's context, at most 1024
+	Batch   int    // windows at a time; 0 is about 4096 tokens
+	Limit   int    // predicted tokens at most; 0 is all
+	Threads int
+	JSON    bool
+}
+
+// EvalResult is what eval prints with --json.
+type EvalResult struct {
+	Loss       float64 `json:"loss"`       // nats per predicted token
+	Perplexity float64 `json:"perplexity"` // exp(loss)
+	Tokens     int     `json:"tokens"`     // predicted tokens
+	Params     int     `json:"params"`
+	Bytes      int     `json:"bytes"`         // of the text
+	BitsPerB   float64 `json:"bits_per_byte"` // loss·tokens / (bytes·ln 2), comparable between tokenizers; of all of the text only
+	Context    int     `json:"context"`       // tokens a window
+	Seconds    float64 `json:"seconds"`
+	TokensPerS float64 `json:"tokens_per_s"`
+	PeakRSS    int64   `json:"peak_rss"` // bytes
+}
+
+func evalCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "eval",
+		Usage: "measure a model's perplexity on a text",
+		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
+			"every token but the first is predicted exactly once; the last short window counts.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "data", Required: true, Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`"},
+			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
+			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
+			&cli.IntFlag{Name: "batch", Usage: "windows at a time, `N`; 0 is as many as make 4096 tokens"},
+			&cli.IntFlag{Name: "limit", Usage: "predicted tokens at most, `N`, from the front; 0 is all"},
+			threadsFlag(),
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			return RunEval(EvalOptions{
+				Model: c.String("model"), Data: c.String("data"), Field: c.String("field"), Context: c.Int("context"),
+				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
+			}, c.App.Writer)
+		},
+	}
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
+}
+
+// RunEval evaluates and prints the result to out.
+func RunEval(o EvalOptions, out io.Writer) error {
+	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 || o.Field == "" {
+		return usage(errors.New("--context, --batch, --limit and --threads are expected to be 0 or more, --field not empty"))
+	}
+	docs, err := data.ReadText(o.Data, o.Field)
+	if err != nil {
+		return badInput(err)
+	}
+	l, err := openModel(o.Model)
+	if err != nil {
+		return err
+	}
+	defer l.root.Close()
+	if l.tok == nil {
+		return badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+	}
+	if o.Context == 0 {
+		o.Context = min(l.m.Context(), 1024)
+	}
+	if o.Context > l.m.Context() {
+		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
+	}
+	part := data.Part{Documents: docs}
+	tokens := data.Encode(l.tok, part)
+	if len(tokens) < 2 {
+		return badInput(fmt.Errorf("%s has %d tokens, expected at least 2", o.Data, len(tokens)))
+	}
+	// A text shorter than a window does not need a whole one.
+	o.Context = min(o.Context, len(tokens)-1)
+	if o.Batch == 0 {
+		windows := (len(tokens) - 2 + o.Context) / o.Context
+		o.Batch = max(1, min(4096/o.Context, windows))
+	}
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	e, err := train.NewEvaluator(l.m, l.set, pool, o.Batch, o.Context, false)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	start := time.Now()
+	v, err := e.Run(data.Windows(tokens, o.Batch, o.Context, o.Limit))
+	if err != nil {
+		return err
+	}
+	took := time.Since(start).Seconds()
+	r := EvalResult{
+		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: l.set.Count(), Bytes: part.Bytes(),
+		Context: o.Context, Seconds: took, TokensPerS: float64(v.Tokens) / took,
+	}
+	if o.Limit == 0 {
+		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
+	}
+	_, r.PeakRSS = train.Resident()
+	if o.JSON {
+		return printJSON(out, r)
+	}
+	fmt.Fprintf(out, "loss        %.4f nats a token\nperplexity  %.3f\ntokens      %d (windows of %d)\nparameters  %d\nspeed       %.0f tokens/s\n",
+		r.Loss, r.Perplexity, r.Tokens, r.Context, r.Params, r.TokensPerS)
+	return nil
+}
+
+// printJSON prints one object.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// readTokenizer opens the tokenizer.json of a directory; nil when there is none.
+func readTokenizer(root *os.Root) (tokenizer.Tokenizer, error) {
+	files, err := checkpoint.ReadModel(root)
+	if err != nil || files.Tokenizer == nil {
+		return nil, err
+	}
+	t, err := tokenizer.Parse(files.Tokenizer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", root.Name(), err)
+	}
+	return t, nil
+}

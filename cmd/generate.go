@@ -1,0 +1,177 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+// GenerateOptions is what the flags of generate say.
+type GenerateOptions struct {
+	Model   string
+	Prompt  string
+	Tokens  int // new tokens
+	Threads int
+	Sampler infer.SamplerConfig
+}
+
+func generateCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "generate",
+		Usage: "let a model continue a text",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` to continue; default standard input"},
+			&cli.IntFlag{Name: "tokens", Value: 100, Usage: "new tokens at most, `N`"},
+			&cli.Float64Flag{Name: "temperature", Value: 0.8, Usage: "logits are divided by `X`; 0 takes the most likely token"},
+			&cli.IntFlag{Name: "top-k", Usage: "draw among the `K` most likely tokens; 0 is all"},
+			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "draw among the most likely tokens that together have probability `P`; 1 is all"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the draws"},
+			threadsFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			o := GenerateOptions{
+				Model: c.String("model"), Prompt: c.String("prompt"), Tokens: c.Int("tokens"), Threads: c.Int("threads"),
+				Sampler: infer.SamplerConfig{Temperature: c.Float64("temperature"), TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed")},
+			}
+			if !c.IsSet("prompt") {
+				text, err := io.ReadAll(io.LimitReader(c.App.Reader, 16<<20))
+				if err != nil {
+					return err
+				}
+				o.Prompt = string(text)
+			}
+			return RunGenerate(c.Context, o, c.App.Writer, c.App.ErrWriter)
+		},
+	}
+}
+
+func threadsFlag() cli.Flag {
+	return &cli.IntFlag{Name: "threads", Usage: "worker threads, `N`; 0 is one a core"}
+}
+
+// RunGenerate writes the prompt and its continuation to out as it comes, and
+// the rate to log.
+func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) error {
+	s, err := infer.NewSampler(o.Sampler)
+	if err != nil {
+		return usage(err)
+	}
+	if o.Tokens < 1 || o.Threads < 0 {
+		return usage(fmt.Errorf("--tokens is %d and --threads %d, expected at least 1 and 0", o.Tokens, o.Threads))
+	}
+	l, err := openModel(o.Model)
+	if err != nil {
+		return err
+	}
+	defer l.root.Close()
+	if l.tok == nil {
+		return badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+	}
+	prompt := l.tok.Encode(nil, []byte(o.Prompt))
+	if len(prompt) == 0 {
+		if l.tok.EOS() < 0 {
+			return usage(errors.New("the prompt is empty; give --prompt TEXT"))
+		}
+		prompt = []int32{l.tok.EOS()}
+	}
+	if room := l.m.Context() - len(prompt); room < 1 {
+		return usage(fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(prompt), l.m.Context()))
+	} else if o.Tokens > room {
+		fmt.Fprintf(log, "the model's context of %d leaves room for %d new tokens\n", l.m.Context(), room)
+		o.Tokens = room
+	}
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	w := bufio.NewWriter(out)
+	fmt.Fprint(w, o.Prompt)
+	stream := tokenizer.NewStream(l.tok)
+	start := time.Now()
+	ids, err := complete(l.m, l.set, pool, prompt, o.Tokens, s, l.tok.EOS(), func(id int32) error {
+		text, err := stream.Next(id)
+		if err == nil {
+			_, err = fmt.Fprint(w, text)
+		}
+		return errors.Join(err, w.Flush(), ctx.Err())
+	})
+	fmt.Fprintln(w)
+	if ferr := w.Flush(); err == nil {
+		err = ferr
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "%d tokens in %.2f s\n", len(ids), time.Since(start).Seconds())
+	return nil
+}
+
+// complete draws up to n tokens behind the prompt, telling each of them; it stops
+// at eos.
+func complete(m model.Model, set *param.Set, pool *kernel.Pool, prompt []int32, n int, s *infer.Sampler, eos int32, told func(int32) error) ([]int32, error) {
+	sess, err := infer.NewSession(m, set, pool, 1, min(m.Context(), len(prompt)+n))
+	if err != nil {
+		return nil, err
+	}
+	defer sess.Close()
+	var ids []int32
+	feed := prompt
+	for len(ids) < n {
+		logits, err := sess.Feed(feed)
+		if err != nil {
+			return ids, err
+		}
+		id := s.Next(logits)
+		if id == eos {
+			break
+		}
+		ids = append(ids, id)
+		if told != nil {
+			if err := told(id); err != nil {
+				return ids, err
+			}
+		}
+		feed = []int32{id}
+	}
+	return ids, nil
+}
+
+// loaded is a model directory, opened.
+type loaded struct {
+	root *os.Root
+	m    model.Model
+	set  *param.Set
+	tok  tokenizer.Tokenizer // nil when the directory has none
+}
+
+// openModel reads a model directory with its weights and tokenizer.
+func openModel(dir string) (*loaded, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	l := &loaded{root: root}
+	if l.m, l.set, err = readModel(root); err != nil {
+		root.Close()
+		return nil, badInput(err)
+	}
+	if l.tok, err = readTokenizer(root); err == nil && l.tok != nil && l.tok.Vocab() > l.m.Vocab() {
+		err = fmt.Errorf("%s: the tokenizer has %d ids, the model %d", dir, l.tok.Vocab(), l.m.Vocab())
+	}
+	if err != nil {
+		root.Close()
+		return nil, badInput(err)
+	}
+	return l, nil
+}

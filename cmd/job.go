@@ -1,0 +1,266 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// job is a training run: what the run file says, made into things.
+type job struct {
+	run    config.Run
+	log    io.Writer
+	corpus data.Corpus
+	tok    tokenizer.Tokenizer
+	held   data.Tokens // validation tokens
+	m      model.Model
+	set    *param.Set
+	pool   *kernel.Pool
+	data   *data.Batches
+	loop   *train.Loop
+	pruner *train.Pruner // nil for a dense run
+	show   *progress
+
+	metrics *train.Metrics
+	evals   []evalPoint
+	best    evalPoint // lowest validation loss of a checkpoint
+	before  *snapshot // at the first pruning event
+	recent  []train.Record
+}
+
+// evalPoint is an evaluation during the run.
+type evalPoint struct {
+	Step int     `json:"step"`
+	Loss float64 `json:"loss"` // nats a token
+}
+
+func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
+
+// prepare makes everything that training needs, from the start or, to resume,
+// from the newest good checkpoint.
+func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
+	j = &job{run: run, log: log, best: evalPoint{-1, math.Inf(1)}}
+	defer func() {
+		if err != nil {
+			j.close()
+		}
+	}()
+	if err := run.Validate(); err != nil {
+		return j, usage(err)
+	}
+	if err := j.claim(o); err != nil {
+		return j, err
+	}
+	if err := j.read(); err != nil {
+		return j, err
+	}
+	var saved *state
+	if o.Resume {
+		if saved, err = j.restore(); err != nil {
+			return j, err
+		}
+	} else if err = j.fresh(); err != nil {
+		return j, err
+	}
+	return j, j.assemble(saved)
+}
+
+// claim makes the run directory ours.
+func (j *job) claim(o PretrainOptions) error {
+	dir := j.run.Out
+	old, err := os.ReadFile(runFile(dir))
+	switch {
+	case o.Resume && errors.Is(err, os.ErrNotExist):
+		return badInput(fmt.Errorf("--resume: %s holds no run (no run.yaml)", dir))
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case o.Resume:
+		before, err := config.Parse(old, nil)
+		if err != nil {
+			return badInput(fmt.Errorf("%s: %w", runFile(dir), err))
+		}
+		if err := allowed(before, j.run, o.Allow); err != nil {
+			return usage(err)
+		}
+	case err == nil && !o.Force:
+		return usage(fmt.Errorf("%s holds a run already: go on with --resume, start over with --force, or choose another --out", dir))
+	case err == nil:
+		for _, name := range []string{"state", "plans", "metrics.jsonl", "config.json", "model.safetensors", "tokenizer.json"} {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	text, err := j.run.Encode()
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(runFile(dir), text)
+}
+
+// allowed refuses changes of the configuration that were not asked for.
+func allowed(before, now config.Run, allow []string) error {
+	changed, err := config.Changes(before, now)
+	if err != nil {
+		return err
+	}
+	ok := map[string]bool{"out": true}
+	for _, k := range allow {
+		ok[k] = true
+	}
+	for _, k := range changed {
+		if !ok[k] {
+			return fmt.Errorf("%s differs from the interrupted run; go on with --allow-change %s, or leave the configuration as it was", k, k)
+		}
+	}
+	return nil
+}
+
+// read reads the corpus, makes or opens the tokenizer, and encodes.
+func (j *job) read() (err error) {
+	if j.corpus, err = data.Load(j.run.Data); err != nil {
+		return badInput(err)
+	}
+	if j.tok, err = j.tokenizer(); err != nil {
+		return badInput(err)
+	}
+	cache := data.Cache{Dir: j.cacheDir()}
+	tokens, err := cache.Encode(j.tok, j.corpus.Train)
+	if err != nil {
+		return err
+	}
+	if j.held, err = cache.Encode(j.tok, j.corpus.Validation); err != nil {
+		return err
+	}
+	j.run.Train = j.run.Train.Resolve(j.context())
+	j.data, err = data.NewBatches(tokens, j.run.Train.Batch, j.run.Train.Context, data.Cursor{Seed: j.run.Train.Seed})
+	return badInput(err)
+}
+
+func (j *job) cacheDir() string {
+	if j.run.Data.Cache != "" {
+		return j.run.Data.Cache
+	}
+	return filepath.Join(filepath.Dir(filepath.Clean(j.run.Out)), "cache")
+}
+
+// tokenizer is the one of an interrupted run, or a new one.
+func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
+	if t, err := tokenizer.Open(j.run.Out); !errors.Is(err, os.ErrNotExist) {
+		return t, err
+	}
+	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
+	if err != nil {
+		return nil, usage(err)
+	}
+	return t, nil
+}
+
+// context is the tokens of a sequence when the train section does not say.
+func (j *job) context() int {
+	if j.run.Model.Context > 0 {
+		return j.run.Model.Context
+	}
+	return 256
+}
+
+// fresh makes the model of the run file with initial weights.
+func (j *job) fresh() (err error) {
+	s := j.run.Model
+	if s.Context == 0 {
+		s.Context = j.run.Train.Context
+	}
+	if s.Vocab == 0 && s.Name == "" {
+		s.Vocab = j.tok.Vocab()
+	}
+	if j.m, err = model.New(s); err != nil {
+		return usage(err)
+	}
+	if j.set, err = param.New(j.m.Specs()); err != nil {
+		return usage(err)
+	}
+	j.set.Init(j.run.Train.Seed)
+	return nil
+}
+
+// assemble attaches the hooks; saved is the state of an interrupted run, or nil.
+func (j *job) assemble(saved *state) (err error) {
+	c := j.run.Train
+	switch {
+	case j.tok.Vocab() > j.m.Vocab():
+		return usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.m.Vocab(), j.tok.Vocab()))
+	case c.Context > j.m.Context():
+		return usage(fmt.Errorf("train.context is %d tokens, but the model's context is %d", c.Context, j.m.Context()))
+	}
+	if j.set.Count() == 0 {
+		return errors.New("the model has no parameters")
+	}
+	j.pool = kernel.NewPool(c.Threads)
+	j.loop = train.NewLoop(c, j.run.Optim.Resolve(c.Steps), j.m, j.set, j.pool, j.data)
+	if j.run.Prune.Enabled() {
+		j.pruner = &train.Pruner{Config: j.run.Prune, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent}
+		if saved == nil {
+			if j.pruner.Goal, err = j.goal(); err != nil {
+				return usage(err)
+			}
+		}
+	}
+	if saved != nil {
+		if err := j.resume(saved); err != nil {
+			return err
+		}
+	}
+	if j.metrics, err = train.OpenMetrics(filepath.Join(j.run.Out, "metrics.jsonl"), j.loop.Step); err != nil {
+		return err
+	}
+	j.show = newProgress(j.log, c.Steps)
+	j.loop.Attach(train.Hook{Name: "evaluate", Start: j.evalStart, Step: j.evalStep})
+	if j.pruner != nil {
+		j.loop.Attach(j.pruner.Hook())
+	}
+	j.loop.Attach(train.Hook{Name: "metrics", Step: j.record})
+	j.loop.Attach(j.show.Hook())
+	j.loop.Attach(train.Hook{Name: "checkpoint", Step: j.saveStep, End: j.saveEnd})
+	return nil
+}
+
+// goal is the size at which the run is to end.
+func (j *job) goal() (coupled.Goal, error) {
+	var memory *coupled.Memory
+	if j.run.Prune.TargetMemory != "" {
+		if err := j.loop.Lower(); err != nil {
+			return coupled.Goal{}, err
+		}
+		m := j.loop.Memory()
+		memory = &coupled.Memory{Constant: float64(m.Activations), PerParameter: 16}
+	}
+	return j.run.Prune.Goal(j.set, memory)
+}
+
+func (j *job) close() {
+	if j.metrics != nil {
+		j.metrics.Close()
+	}
+	if j.loop != nil {
+		j.loop.Close()
+	}
+	if j.pool != nil {
+		j.pool.Close()
+	}
+}

@@ -1,0 +1,172 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// snapshot is how the run stood at one point.
+type snapshot struct {
+	Step       int          `json:"step"`
+	Params     int          `json:"params"`
+	Memory     train.Memory `json:"memory"`
+	Ms         float64      `json:"ms"` // median of the newest steps
+	TokensPerS float64      `json:"tokens_per_s"`
+	RSS        int64        `json:"rss"`
+	ValLoss    float64      `json:"val_loss"`
+}
+
+// train runs the loop; an interruption has been saved when it returns.
+func (j *job) train(ctx context.Context) error {
+	if err := j.loop.Lower(); err != nil {
+		return err
+	}
+	j.preflight()
+	err := j.loop.Run(ctx)
+	if errors.Is(err, train.ErrInterrupted) {
+		fmt.Fprintf(j.log, "stopped after step %d of %d; go on with: ecospa pretrain --resume --out %s\n", j.loop.Step, j.loop.Steps, j.run.Out)
+		return errInterrupted
+	}
+	return err
+}
+
+// preflight prints what the run needs before its first step.
+func (j *job) preflight() {
+	m, c := j.loop.Memory(), j.run.Train
+	plan := j.loop.Machine().Plan()
+	flops := float64(plan.FLOPs()) * float64(c.Batch/c.MicroBatch)
+	tokens := c.Batch * c.Context
+	left := c.Steps - j.loop.Step
+	rate := productRate(j.pool, c.Precision == "bf16")
+	fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
+	fmt.Fprintf(j.log, "memory    %s: weights %s, gradients %s, moments %s, activations %s\n",
+		byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations))
+	fmt.Fprintf(j.log, "work      %d steps of %d tokens, %sFLOP a step; %d threads at %.0f GFLOP/s: about %s at most, less after pruning\n",
+		left, tokens, quantity(flops), j.pool.Threads(), rate/1e9, clock(seconds(float64(left)*flops/(0.6*rate))))
+	if j.pruner != nil && j.loop.Step == 0 {
+		fmt.Fprintf(j.log, "pruning   to %d parameters in %d events from step %d on\n", j.pruner.Goal.Params, j.pruner.Config.Events, j.firstEvent())
+	}
+}
+
+func (j *job) firstEvent() int {
+	for s := 1; s < j.loop.Steps; s++ {
+		if _, due := j.run.Prune.Schedule().At(s, j.loop.Steps); due {
+			return s
+		}
+	}
+	return 0
+}
+
+// evalStart evaluates before the first step.
+func (j *job) evalStart(l *train.Loop) error {
+	if l.Step > 0 {
+		return nil
+	}
+	return j.evaluate(l)
+}
+
+// evalStep evaluates when it is time, and before the first pruning event, of
+// which it takes the snapshot.
+func (j *job) evalStep(l *train.Loop) error {
+	j.recent = append(j.recent, l.Last)
+	if len(j.recent) > 20 {
+		j.recent = j.recent[1:]
+	}
+	first := false
+	if j.pruner != nil && j.before == nil {
+		_, first = j.run.Prune.Schedule().At(l.Step, l.Steps)
+	}
+	if l.Step%l.EvalEvery == 0 || l.Step == l.Steps || first {
+		if err := j.evaluate(l); err != nil {
+			return err
+		}
+	}
+	if first {
+		s := j.snapshot(l)
+		j.before = &s
+		j.recent = nil
+	}
+	return nil
+}
+
+func (j *job) evaluate(l *train.Loop) error {
+	if len(j.held) < 2 {
+		return nil
+	}
+	c := j.run.Train
+	e, err := train.NewEvaluator(j.m, j.set, j.pool, c.MicroBatch, c.Context, c.Precision == "bf16")
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	v, err := e.Run(data.Windows(j.held, c.MicroBatch, c.Context, c.EvalTokens))
+	if err != nil {
+		return err
+	}
+	j.evals = append(j.evals, evalPoint{l.Step, v.Loss})
+	if l.Step > 0 {
+		l.Last.ValLoss = &v.Loss
+	}
+	j.show.say("step %d: validation loss %.4f, perplexity %.2f (%d tokens)%s", l.Step, v.Loss, v.Perplexity(), v.Tokens, j.distance(v.Loss))
+	return nil
+}
+
+// entropyPerToken is the corpus's own entropy in nats a token of its validation
+// part, where the generator knows it; NaN elsewhere.
+func (j *job) entropyPerToken() float64 {
+	if len(j.held) == 0 {
+		return math.NaN()
+	}
+	return j.corpus.Validation.Entropy / float64(len(j.held))
+}
+
+func (j *job) distance(loss float64) string {
+	h := j.entropyPerToken()
+	if math.IsNaN(h) {
+		return ""
+	}
+	return fmt.Sprintf("; the corpus's entropy is %.4f, the distance %.4f", h, loss-h)
+}
+
+// snapshot is how the run stands now.
+func (j *job) snapshot(l *train.Loop) snapshot {
+	ms := make([]float64, len(j.recent))
+	rate := make([]float64, len(j.recent))
+	for i, r := range j.recent {
+		ms[i], rate[i] = r.Ms, r.TokensPerS
+	}
+	rss, _ := train.Resident()
+	s := snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: median(ms), TokensPerS: median(rate), RSS: rss, ValLoss: math.NaN()}
+	if n := len(j.evals); n > 0 {
+		s.ValLoss = j.evals[n-1].Loss
+	}
+	return s
+}
+
+func median[T cmp.Ordered](x []T) (m T) {
+	if len(x) == 0 {
+		return m
+	}
+	s := slices.Sorted(slices.Values(x))
+	return s[len(s)/2]
+}
+
+// record writes the step's line of metrics.jsonl.
+func (j *job) record(l *train.Loop) error {
+	return j.metrics.Write(l.Last)
+}
+
+// reportEvent says what a pruning event did.
+func (j *job) reportEvent(e train.Event) {
+	j.recent = nil
+	j.show.say("step %d: pruned %d -> %d parameters, planned memory %s -> %s, resident %s -> %s (%s, plans/%s)",
+		e.Step, e.ParamsBefore, e.ParamsAfter, byteCount(e.PlannedFrom), byteCount(e.PlannedTo),
+		byteCount(e.RSSBefore), byteCount(e.RSSAfter), e.Took.Round(1e6), e.Plan)
+}

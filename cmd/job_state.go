@@ -1,0 +1,182 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// state is what a checkpoint holds beside the model and the moments, so that a
+// resumed run goes on as if nothing had happened.
+type state struct {
+	Version int           `json:"version"`
+	Code    string        `json:"code"` // version of this program
+	Path    string        `json:"path"` // kernels' CPU path
+	Threads int           `json:"threads"`
+	Step    int           `json:"step"`
+	Updates int           `json:"updates"` // of the optimizer
+	Tokens  int64         `json:"tokens"`
+	Cursor  data.Cursor   `json:"cursor"`
+	Goal    coupled.Goal  `json:"goal"`
+	Events  []train.Event `json:"events"`
+	Evals   []evalPoint   `json:"evals"`
+	Before  *snapshot     `json:"before"`
+	Best    *evalPoint    `json:"best,omitempty"`
+	Watched bool          `json:"evidence"` // evidence is in a file of its own
+}
+
+const (
+	stateVersion = 1
+	stateFile    = "trainer.json"
+	firstMoment  = "moment1.f32"
+	secondMoment = "moment2.f32"
+	evidenceFile = "evidence.bin"
+)
+
+func (j *job) saveStep(l *train.Loop) error {
+	if p := j.run.Checkpoint; p.Every > 0 && l.Step%p.Every == 0 && l.Step < l.Steps {
+		return j.save(l)
+	}
+	return nil
+}
+
+func (j *job) saveEnd(l *train.Loop) error { return j.save(l) }
+
+// save writes a checkpoint of the present step and makes it the newest.
+func (j *job) save(l *train.Loop) error {
+	config, err := j.m.Config(j.set)
+	if err != nil {
+		return err
+	}
+	tok, err := j.tok.JSON()
+	if err != nil {
+		return err
+	}
+	if n := len(j.evals); n > 0 && j.evals[n-1].Step == l.Step && j.evals[n-1].Loss < j.best.Loss {
+		j.best = j.evals[n-1]
+	}
+	st := state{
+		Version: stateVersion, Code: Version, Path: kernelPath(), Threads: j.pool.Threads(), Step: l.Step, Updates: l.Opt.Step, Tokens: l.Tokens,
+		Cursor: j.data.Cursor(), Evals: j.evals, Before: j.before, Watched: l.Evidence != nil,
+	}
+	if j.pruner != nil {
+		st.Goal, st.Events = j.pruner.Goal, j.pruner.Events
+	}
+	if !math.IsInf(j.best.Loss, 0) {
+		st.Best = &j.best
+	}
+	files := checkpoint.Model{Config: config, Tokenizer: tok}.Files(j.set, j.m.Tensors(j.set), "F32")
+	files = append(files, checkpoint.JSONFile(stateFile, st), checkpoint.SlabFile(firstMoment, l.Opt.M), checkpoint.SlabFile(secondMoment, l.Opt.V))
+	if l.Evidence != nil {
+		files = append(files, checkpoint.File{Name: evidenceFile, Write: func(w io.Writer) error { return l.Evidence.Save(w, j.m.Family(), j.set) }})
+	}
+	return j.run.Checkpoint.Save(j.run.Out, l.Step, j.best.Step, files)
+}
+
+// restore reads the model and the state of the newest good checkpoint.
+func (j *job) restore() (*state, error) {
+	steps, err := checkpoint.Steps(j.run.Out)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range steps {
+		dir := checkpoint.StepDir(j.run.Out, s)
+		st, err := j.open(dir)
+		if err == nil {
+			fmt.Fprintf(j.log, "going on from the checkpoint of step %d\n", st.Step)
+			return st, nil
+		}
+		fmt.Fprintf(j.log, "checkpoint %s is not usable and is skipped: %s\n", dir, oneLine(err))
+	}
+	return nil, badInput(fmt.Errorf("%s holds no usable checkpoint to go on from", j.run.Out))
+}
+
+func (j *job) open(dir string) (*state, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if err := checkpoint.Verify(root); err != nil {
+		return nil, err
+	}
+	var st state
+	if err := checkpoint.ReadJSON(root, stateFile, &st); err != nil {
+		return nil, err
+	}
+	if st.Version != stateVersion {
+		return nil, fmt.Errorf("state of version %d, expected %d", st.Version, stateVersion)
+	}
+	j.m, j.set, err = readModel(root)
+	return &st, err
+}
+
+// readModel reads the model of a directory with its weights.
+func readModel(root *os.Root) (model.Model, *param.Set, error) {
+	files, err := checkpoint.ReadModel(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := model.Parse(files.Config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
+	}
+	if err := m.Restore(set); err != nil {
+		return nil, nil, fmt.Errorf("%s: config.json: %w", root.Name(), err)
+	}
+	return m, set, checkpoint.ReadWeights(root, set, m.Tensors(set), model.Ignorable)
+}
+
+// resume puts the loop where the checkpoint left it.
+func (j *job) resume(st *state) error {
+	l := j.loop
+	if st.Threads != j.pool.Threads() || st.Path != kernelPath() {
+		fmt.Fprintf(j.log, "note: the run had %d threads on the %s path, now %d on %s: the numbers can differ in the last bits\n", st.Threads, st.Path, j.pool.Threads(), kernelPath())
+	}
+	root, err := os.OpenRoot(checkpoint.StepDir(j.run.Out, st.Step))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := errors.Join(checkpoint.ReadSlab(root, firstMoment, l.Opt.M), checkpoint.ReadSlab(root, secondMoment, l.Opt.V)); err != nil {
+		return badInput(err)
+	}
+	l.Step, l.Tokens, l.Opt.Step = st.Step, st.Tokens, st.Updates
+	if err := j.data.Seek(st.Cursor); err != nil {
+		return badInput(err)
+	}
+	j.evals, j.before = st.Evals, st.Before
+	if st.Best != nil {
+		j.best = *st.Best
+	}
+	if j.pruner == nil {
+		return nil
+	}
+	j.pruner.Goal, j.pruner.Events = st.Goal, st.Events
+	if !st.Watched {
+		return nil
+	}
+	f, err := root.Open(evidenceFile)
+	if err != nil {
+		return badInput(err)
+	}
+	defer f.Close()
+	size, err := f.Stat()
+	if err == nil {
+		l.Evidence, err = coupled.LoadEvidence(f, size.Size(), j.m.Family(), l.Set, nil)
+	}
+	return badInput(err)
+}

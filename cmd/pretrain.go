@@ -1,0 +1,105 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/config"
+)
+
+// PretrainOptions is what the flags of pretrain say.
+type PretrainOptions struct {
+	Config string   // run file
+	Set    []string // key.path=value overrides
+	Data   string   // text to train on, over data.path
+	Out    string   // run directory, over out
+	Dense  bool     // no pruning
+	Resume bool     // go on with the run in the run directory
+	Allow  []string // keys that a resumed run may have changed
+	Force  bool     // start over in a directory that holds a run
+}
+
+func pretrainCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "pretrain",
+		Usage: "train a transformer from scratch, pruning coupled units on the way",
+		Description: "Trains the model of a run file, gathers evidence about its coupled units in every step,\n" +
+			"and shrinks the paired matrices in place at the events that the prune section asks for.\n" +
+			"The run directory is itself a model directory for eval, generate and inspect.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML); required unless --resume"},
+			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
+			&cli.StringFlag{Name: "data", Usage: "text to train on: a .txt or .jsonl file, a folder or a glob `PATH` (over data.path)"},
+			&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
+			&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
+			&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},
+			&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run; may be repeated"},
+			&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run"},
+		},
+		Action: func(c *cli.Context) error {
+			o := PretrainOptions{
+				Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"),
+				Dense: c.Bool("dense"), Resume: c.Bool("resume"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"),
+			}
+			if err := o.check(); err != nil {
+				return usage(err)
+			}
+			return RunPretrain(c.Context, o, c.App.Writer, c.App.ErrWriter)
+		},
+	}
+}
+
+// check refuses flags that contradict each other.
+func (o PretrainOptions) check() error {
+	switch {
+	case o.Config == "" && !o.Resume:
+		return fmt.Errorf("pretrain needs --config FILE (or --resume --out DIR to go on with a run)")
+	case o.Config == "" && o.Out == "":
+		return fmt.Errorf("--resume needs the run directory: give --out DIR or --config FILE")
+	case o.Config == "" && (len(o.Set) > 0 || o.Data != "" || o.Dense):
+		return fmt.Errorf("--set, --data and --dense do not apply when the interrupted run's own configuration is used; give --config FILE as well")
+	case o.Resume && o.Force:
+		return fmt.Errorf("--force starts over and --resume goes on: give one of them")
+	case len(o.Allow) > 0 && !o.Resume:
+		return fmt.Errorf("--allow-change applies only with --resume")
+	}
+	return nil
+}
+
+// RunPretrain trains; the table of what came of it goes to out, the display to log.
+func RunPretrain(ctx context.Context, o PretrainOptions, out, log io.Writer) error {
+	run, err := o.load()
+	if err != nil {
+		return err
+	}
+	j, err := prepare(run, o, log)
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	if err := j.train(ctx); err != nil {
+		return err
+	}
+	return j.report(out)
+}
+
+// load reads the run file, or the one that a resumed run left behind.
+func (o PretrainOptions) load() (config.Run, error) {
+	if o.Config == "" {
+		return config.Load(runFile(o.Out), nil)
+	}
+	overrides := append([]string(nil), o.Set...)
+	if o.Data != "" {
+		overrides = append(overrides, "data.synthetic=", "data.path="+o.Data)
+	}
+	if o.Out != "" {
+		overrides = append(overrides, "out="+o.Out)
+	}
+	if o.Dense {
+		overrides = append(overrides, "prune.target=")
+	}
+	return config.Load(o.Config, overrides)
+}

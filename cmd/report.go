@@ -1,0 +1,94 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// report prints what came of the run: the model before and after pruning, a
+// few lines of its own, where the files are and what to type next.
+func (j *job) report(out io.Writer) error {
+	after := j.snapshot(j.loop)
+	fmt.Fprintln(out)
+	j.printTable(out, after)
+	if h := j.entropyPerToken(); !math.IsNaN(h) && !math.IsNaN(after.ValLoss) {
+		fmt.Fprintf(out, "\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.\n", h, math.Exp(h), after.ValLoss-h)
+	}
+	if j.run.Train.Sample > 0 && len(j.held) > 0 {
+		text, err := j.sample()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "\nThe model writes:\n\n%s\n", text)
+	}
+	dir := j.run.Out
+	fmt.Fprintf(out, "\nFiles      %s (a model directory), %s\n", dir, filepath.Join(dir, "{run.yaml,metrics.jsonl,plans/,state/}"))
+	fmt.Fprintf(out, "Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"\n", dir, dir, dir)
+	return nil
+}
+
+func (j *job) printTable(out io.Writer, after snapshot) {
+	before := j.before
+	head := []string{""}
+	if before != nil {
+		head = append(head, fmt.Sprintf("before pruning (step %d)", before.Step), fmt.Sprintf("at the end (step %d)", after.Step), "ratio")
+	} else {
+		head = append(head, fmt.Sprintf("at the end (step %d)", after.Step))
+	}
+	t := newTable(head...)
+	row := func(name string, value func(snapshot) float64, show func(float64) string) {
+		a := value(after)
+		if before == nil {
+			t.add(name, show(a))
+			return
+		}
+		b := value(*before)
+		t.add(name, show(b), show(a), fmt.Sprintf("%.2f", a/b))
+	}
+	bytes := func(f float64) string { return byteCount(int64(f)) }
+	row("parameters", func(s snapshot) float64 { return float64(s.Params) }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
+	for _, m := range []struct {
+		name string
+		of   func(train.Memory) int64
+	}{
+		{"planned memory", train.Memory.Total}, {"  weights", func(m train.Memory) int64 { return m.Weights }},
+		{"  gradients", func(m train.Memory) int64 { return m.Gradients }}, {"  moments", func(m train.Memory) int64 { return m.Moments }},
+		{"  activations", func(m train.Memory) int64 { return m.Activations }},
+	} {
+		row(m.name, func(s snapshot) float64 { return float64(m.of(s.Memory)) }, bytes)
+	}
+	row("resident memory", func(s snapshot) float64 { return float64(s.RSS) }, bytes)
+	row("milliseconds a step", func(s snapshot) float64 { return s.Ms }, func(f float64) string { return fmt.Sprintf("%.1f", f) })
+	row("tokens/s", func(s snapshot) float64 { return s.TokensPerS }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
+	if !math.IsNaN(after.ValLoss) {
+		row("validation perplexity", func(s snapshot) float64 { return math.Exp(s.ValLoss) }, func(f float64) string { return fmt.Sprintf("%.3f", f) })
+	}
+	t.print(out)
+	_, peak := train.Resident()
+	fmt.Fprintf(out, "peak resident memory %s\n", byteCount(peak))
+}
+
+// sample lets the model go on from the first words of the held-out text.
+func (j *job) sample() (string, error) {
+	n := min(8, len(j.held), j.m.Context()-1)
+	prompt := j.held[:n]
+	want := min(j.run.Train.Sample, j.m.Context()-n)
+	s, err := infer.NewSampler(infer.SamplerConfig{Temperature: 0.7, TopP: 0.95, Seed: j.run.Train.Seed})
+	if err != nil {
+		return "", err
+	}
+	ids, err := complete(j.m, j.set, j.pool, prompt, want, s, j.tok.EOS(), nil)
+	if err != nil {
+		return "", err
+	}
+	text, err := j.tok.Decode(nil, append(append([]int32(nil), prompt...), ids...))
+	return string(text), err
+}

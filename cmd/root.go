@@ -1,0 +1,105 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Version is the release; the release script sets it at link time.
+var Version = "0.1.0-dev"
+
+const exitStatusHelp = `
+EXIT STATUS
+   0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (state saved)`
+
+// Main runs the command line and ends the process.
+func Main() {
+	// The first signal cancels the context: the step is finished and saved. The
+	// handler is then removed, so that a second signal ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(Run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// Run is the whole command line without the process: it returns the exit code.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		// A panic is a defect of this program, never of its input; it still
+		// must not look like a crash of the user's making.
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "ecospa: internal error: %v (please report this with the lines below)\n%s", r, debug.Stack())
+			code = exitFailure
+		}
+	}()
+	app := newApp(stdin, stdout, stderr)
+	err := app.RunContext(ctx, args)
+	if err != nil {
+		fmt.Fprintf(stderr, "ecospa: %s\n", oneLine(err))
+	}
+	return exitCode(err)
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:                      "ecospa",
+		Usage:                     "train transformers on CPUs and make them smaller while they train",
+		Version:                   Version,
+		Reader:                    stdin,
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		HideHelpCommand:           true,
+		EnableBashCompletion:      true,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              onUsageError,
+		DisableSliceFlagSeparator: true,
+		Suggest:                   false,
+		CustomAppHelpTemplate:     cli.AppHelpTemplate + exitStatusHelp + "\n",
+		Commands: []*cli.Command{
+			pretrainCommand(),
+			evalCommand(),
+			generateCommand(),
+			inspectCommand(),
+			completionCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usage(fmt.Errorf("no subcommand %q; run ecospa --help for the list", c.Args().First()))
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = onUsageError
+		c.HideHelpCommand = true
+		c.CustomHelpTemplate = cli.CommandHelpTemplate + exitStatusHelp + "\n"
+		c.Before = noArguments(c.ArgsUsage)
+	}
+	return app
+}
+
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	return usage(fmt.Errorf("%w; run %s --help for the flags", err, c.App.HelpName))
+}
+
+// noArguments refuses positional arguments where a command takes none.
+func noArguments(argsUsage string) cli.BeforeFunc {
+	return func(c *cli.Context) error {
+		if argsUsage == "" && c.Args().Present() {
+			return usage(fmt.Errorf("unexpected argument %q: %s takes flags only", c.Args().First(), c.Command.Name))
+		}
+		return nil
+	}
+}
+
+// oneLine is the error's text without line breaks: a message is one clear line.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+}
