@@ -13,19 +13,20 @@ func tile512(t *tile)
 func tile256(t *tile)
 
 // packCols512 packs n <= 16 rows of k values, stride bytes apart, in k groups
-// that are w values apart, writing min(w, 16) values of each. Beyond n values a
-// group holds nothing of meaning.
+// that are w values apart. Beyond n values a group holds nothing of meaning; it
+// may write 16 values behind the last one.
 //
 //go:noescape
 func packCols512(dst, src *float32, stride, n, w, k int)
 
-// packRows512 packs k rows of n values, stride bytes apart, in k groups of w
-// values, n <= w <= 32. Beyond n values a group holds nothing of meaning.
+// packRows512 cuts k rows of n values, stride bytes apart, in pieces of w <= 32
+// values; piece i of a row goes to panel i, which begins at dst + i·panel bytes.
+// It may write 32 values behind the last piece.
 //
 //go:noescape
-func packRows512(dst, src *float32, stride, n, w, k int)
+func packRows512(dst, src *float32, stride, n, w, k, panel int)
 
-// packCols256 is packCols512 for n <= 8, writing min(w, 8) values of a group.
+// packCols256 is packCols512 for n <= 8.
 //
 //go:noescape
 func packCols256(dst, src *float32, stride, n, w, k int)
@@ -33,7 +34,7 @@ func packCols256(dst, src *float32, stride, n, w, k int)
 // packRows256 is packRows512 for w <= 16.
 //
 //go:noescape
-func packRows256(dst, src *float32, stride, n, w, k int)
+func packRows256(dst, src *float32, stride, n, w, k, panel int)
 
 // pause tells the processor that the thread waits for another one.
 //

@@ -8,9 +8,10 @@ package kernel
 //
 // The scheme is that of K. Goto and R. van de Geijn, "Anatomy of
 // High-Performance Matrix Multiplication", 2008. The inner length is cut in
-// slices. Of each slice the workers together pack B in panels as wide as a
-// register tile; then they share out bands of rows, and for each band one worker
-// packs A in panels as high as a tile and runs the tiles.
+// slices. Of each slice the workers together pack the factor with fewer rows (A)
+// or columns (B) in panels as high or as wide as a register tile. Then they share
+// out bands of the other factor; for each band one worker packs it, small enough
+// to stay in its cache, and runs the tiles.
 func MatMul(p *Pool, c, a, b Matrix, o Product) {
 	m, n, k := o.dims(c, a, b)
 	if m == 0 || n == 0 {
@@ -37,9 +38,10 @@ func matTile(p *Pool, worker int, c, a, b Matrix, o Product) {
 
 const (
 	smallProduct = 32 * 32 * 32 // below this, waking workers costs more than it gains
-	colsShared   = 4096         // columns of B packed at a time, by all workers
-	colsAlone    = 512          // the same by one worker for itself
-	depth        = 32           // inner values that are packed side by side
+	sharedSize   = 2 << 20      // values that the workers pack together at a time
+	aloneCols    = 512          // columns of B that one worker packs for itself
+	depth        = 16           // inner values that are packed side by side
+	panelGap     = 32           // values between panels, which packing may write
 )
 
 // gemm is a product in progress.
@@ -47,19 +49,30 @@ type gemm struct {
 	p    *Pool
 	q    *path
 	c    Matrix
-	a, b side
+	a, b factor
 	init []float32 // what the first slice starts from: nil, C or Residual
 	bias []float32 // what the first slice adds
 
-	k0, k    int       // slice of the inner length at hand
-	j0, cols int       // columns at hand
-	pb       []float32 // their panels of B
-	bandB    int       // panels of B in a chunk
-	gridB    int       // chunks along B
+	k0, k     int  // slice of the inner length at hand
+	shareA    bool // A is packed by all workers, and B by the one that uses it
+	bands     int  // bands of the factor that one worker packs
+	grid, cut int  // parts that the shared factor is cut in, and panels of a part
 }
 
+// factor is A or B and what is packed of it.
+type factor struct {
+	side
+	w      int       // rows of A or columns of B in a panel
+	lo, n  int       // what is at hand of the free index
+	packed []float32 // its panels
+	base   int       // number of the first packed panel
+}
+
+func (f *factor) panels() int { return ceil(f.n, f.w) }
+
 func newGemm(p *Pool, c Matrix, a, b side, o *Product) gemm {
-	g := gemm{p: p, q: current, c: c, a: a, b: b, bias: o.Bias}
+	q := current
+	g := gemm{p: p, q: q, c: c, a: factor{side: a, w: q.mr, n: c.Rows}, b: factor{side: b, w: q.nr, n: c.Cols}, bias: o.Bias}
 	switch {
 	case o.Accumulate && o.Residual != nil:
 		for i := range c.Rows {
@@ -89,21 +102,35 @@ func (q *path) slice(k int) int {
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
+// panelSize is how many values apart panels of width w and length k are. Whole
+// lines, and not a power of two of them, which would share a cache's sets.
+func panelSize(w, k int) int { return (w*k+15)/16*16 + panelGap }
+
+// pack packs panels lo to hi of f in dst, of their groups kLo to kHi.
+func (g *gemm) pack(dst []float32, f *factor, lo, hi, kLo, kHi int) {
+	if n := min(hi*f.w, f.n) - lo*f.w; kLo < kHi && n > 0 {
+		g.q.pack(dst[kLo*f.w:], f.at(f.lo+lo*f.w, g.k0+kLo), n, f.w, kHi-kLo, panelSize(f.w, g.k))
+	}
+}
+
 // alone does the whole product on one worker.
 func (g *gemm) alone(worker, k int) {
-	l, q, kc := &g.p.lanes[worker], g.q, g.q.slice(k)
-	na := ceil(g.c.Rows, q.mr)
-	for g.j0 = 0; g.j0 < g.c.Cols; g.j0 += colsAlone {
-		g.cols = min(colsAlone, g.c.Cols-g.j0)
-		nb := ceil(g.cols, q.nr)
+	l, kc := &g.p.lanes[worker], g.q.slice(k)
+	na := g.a.panels()
+	for g.b.lo = 0; g.b.lo < g.c.Cols; g.b.lo += aloneCols {
+		g.b.n = min(aloneCols, g.c.Cols-g.b.lo)
+		nb := g.b.panels()
 		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
 			g.k = min(kc, k-g.k0)
-			band := min(na, g.maxBand())
-			buf := grow(&l.pack, g.k*(nb*q.nr+band*q.mr))
-			g.pb = buf[:g.k*nb*q.nr]
-			q.panels(g.pb, g.b, g.j0, g.cols, q.nr, g.k0, 0, g.k, g.k)
+			band := min(na, g.most(g.q.mr))
+			sizeB := nb * panelSize(g.q.nr, g.k)
+			buf := grow(&l.pack, sizeB+band*panelSize(g.q.mr, g.k))
+			g.b.packed, g.a.packed = buf[:sizeB], buf[sizeB:]
+			g.pack(g.b.packed, &g.b, 0, nb, 0, g.k)
 			for i := 0; i < na; i += band {
-				g.tiles(l, buf[len(g.pb):], i, min(i+band, na), 0, nb)
+				g.a.base = i
+				g.pack(g.a.packed, &g.a, i, i+band, 0, g.k)
+				g.tiles(&l.tile, i, min(i+band, na), 0, nb)
 			}
 		}
 	}
@@ -111,116 +138,122 @@ func (g *gemm) alone(worker, k int) {
 
 // shared does the product on all workers.
 func (g *gemm) shared(k int) {
-	q, kc := g.q, g.q.slice(k)
-	na := ceil(g.c.Rows, q.mr)
-	for g.j0 = 0; g.j0 < g.c.Cols; g.j0 += colsShared {
-		g.cols = min(colsShared, g.c.Cols-g.j0)
-		nb := ceil(g.cols, q.nr)
-		g.gridB = min(ceil(bandsPerWorker*g.p.threads, na), ceil(nb, 4))
-		g.bandB = ceil(nb, g.gridB)
-		g.gridB = ceil(nb, g.bandB)
+	kc := g.q.slice(k)
+	g.shareA = g.a.n < g.b.n
+	own, all := &g.a, &g.b
+	if g.shareA {
+		own, all = all, own
+	}
+	n, most := all.n, max(1, sharedSize/(kc*all.w))*all.w
+	for all.lo = 0; all.lo < n; all.lo += most {
+		all.n = min(most, n-all.lo)
+		g.grid = min(ceil(bandsPerWorker*g.p.threads, own.panels()), ceil(all.panels(), 4))
+		g.cut = ceil(all.panels(), g.grid)
+		g.grid = ceil(all.panels(), g.cut)
 		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
 			g.k = min(kc, k-g.k0)
-			g.pb = grow(&g.p.packB, g.k*nb*q.nr)
-			chunks := nb
-			if g.b.free == 1 {
+			all.packed = grow(&g.p.pack, all.panels()*panelSize(all.w, g.k))
+			chunks := all.panels()
+			if all.free == 1 {
 				chunks = ceil(g.k, depth)
 			}
 			packLoop.run(g.p, chunks, *g)
-			bands := 0
-			for lo := 0; lo < na; bands++ {
-				_, lo = g.band(bands)
+			g.bands = 0
+			for hi := 0; hi < own.panels(); g.bands++ {
+				_, hi = g.band(own, g.bands)
 			}
-			tileLoop.run(g.p, bands*g.gridB, *g)
+			tileLoop.run(g.p, g.bands*g.grid, *g)
 		}
 	}
 }
 
-// packLoop packs B: whole panels where its rows become columns, else a number
-// of rows of all panels, as they lie in memory.
+// packLoop packs the shared factor: whole panels where its rows become columns,
+// else a number of rows of all panels, as they lie in memory.
 var packLoop = newLoop(func(g *gemm, worker, chunk int) {
-	w := g.q.nr
-	if g.b.free == 1 {
-		k := chunk * depth
-		g.q.panels(g.pb, g.b, g.j0, g.cols, w, g.k0, k, min(k+depth, g.k), g.k)
-		return
+	f := &g.b
+	if g.shareA {
+		f = &g.a
 	}
-	j := chunk * w
-	g.q.panels(g.pb[j*g.k:], g.b, g.j0+j, min(w, g.cols-j), w, g.k0, 0, g.k, g.k)
+	if k := chunk * depth; f.free == 1 {
+		g.pack(f.packed, f, 0, f.panels(), k, min(k+depth, g.k))
+	} else {
+		g.pack(f.packed[chunk*panelSize(f.w, g.k):], f, chunk, chunk+1, 0, g.k)
+	}
 })
 
+// tileLoop packs a band of the other factor and multiplies it by a part of the
+// shared one.
 var tileLoop = newLoop(func(g *gemm, worker, chunk int) {
-	l := &g.p.lanes[worker]
-	lo, hi := g.band(chunk / g.gridB)
-	j := chunk % g.gridB * g.bandB
-	buf := grow(&l.pack, g.maxBand()*g.q.mr*g.k)
-	g.tiles(l, buf, lo, hi, j, min(j+g.bandB, ceil(g.cols, g.q.nr)))
+	l, h := &g.p.lanes[worker], *g
+	own, all := &h.a, &h.b
+	if g.shareA {
+		own, all = all, own
+	}
+	lo, hi := g.band(own, chunk/g.grid)
+	part := chunk % g.grid * g.cut
+	own.packed, own.base = grow(&l.pack, (hi-lo)*panelSize(own.w, g.k)), lo
+	g.pack(own.packed, own, lo, hi, 0, g.k)
+	if end := min(part+g.cut, all.panels()); g.shareA {
+		h.tiles(&l.tile, part, end, lo, hi)
+	} else {
+		h.tiles(&l.tile, lo, hi, part, end)
+	}
 })
 
 // bandsPerWorker is how many pieces of work each worker should find.
 const bandsPerWorker = 8
 
-// maxBand is how many panels of A fit the cache that tiles read them from.
-func (g *gemm) maxBand() int { return max(1, g.q.cache/(4*g.q.mr*max(1, g.k))) }
+// most is how many panels of width w fit the cache that tiles read them from.
+func (g *gemm) most(w int) int { return max(1, g.q.cache/(4*w*max(1, g.k))) }
 
-// band is the range of panels of A in band number i: each takes a part of what
+// band is the range of panels of f in band number i: each takes a part of what
 // is left, so that the last ones are short and the workers end together.
-func (g *gemm) band(i int) (lo, hi int) {
-	na, top := ceil(g.c.Rows, g.q.mr), g.maxBand()
+func (g *gemm) band(f *factor, i int) (lo, hi int) {
+	n, most := f.panels(), g.most(f.w)
 	for ; ; i-- {
-		left := na - lo
-		hi = lo + min(left, top, max(ceil(left*g.gridB, 2*g.p.threads), 1))
-		if i == 0 || hi == na {
+		left := n - lo
+		hi = lo + min(left, most, max(ceil(left*g.grid, 2*g.p.threads), 1))
+		if i == 0 || hi == n {
 			return lo, hi
 		}
 		lo = hi
 	}
 }
 
-// panels packs n values of the free index from lo and inner values from k0+kLo
-// to k0+kHi as panels of width w and length k, of which it writes the groups
-// kLo to kHi.
-func (q *path) panels(dst []float32, s side, lo, n, w, k0, kLo, kHi, k int) {
-	if kLo >= kHi {
+// tiles multiplies the packed panels iLo to iHi of A by the panels jLo to jHi of
+// B. The inner loop runs over the factor that stays in the worker's cache.
+func (g *gemm) tiles(t *tile, iLo, iHi, jLo, jHi int) {
+	t.k, t.cs, t.is = g.k, g.c.Stride, g.c.Stride
+	if g.shareA {
+		for i := iLo; i < iHi; i++ {
+			for j := jLo; j < jHi; j++ {
+				g.tile(t, i, j)
+			}
+		}
 		return
 	}
-	step := kHi - kLo
-	if s.free == 1 {
-		step = depth
-	}
-	for kk := kLo; kk < kHi; kk += step {
-		for i := 0; i < n; i += w {
-			q.pack(dst[i*k+kk*w:], s, lo+i, min(w, n-i), w, k0+kk, min(step, kHi-kk))
+	for j := jLo; j < jHi; j++ {
+		for i := iLo; i < iHi; i++ {
+			g.tile(t, i, j)
 		}
 	}
 }
 
-// tiles packs panels iLo to iHi of A in buf and multiplies them by panels jLo
-// to jHi of B.
-func (g *gemm) tiles(l *lane, buf []float32, iLo, iHi, jLo, jHi int) {
-	mr, nr, k := g.q.mr, g.q.nr, g.k
-	g.q.panels(buf, g.a, iLo*mr, min(iHi*mr, g.c.Rows)-iLo*mr, mr, g.k0, 0, k, k)
-	t := &l.tile
-	t.k, t.cs, t.is = k, g.c.Stride, g.c.Stride
-	for j := jLo; j < jHi; j++ {
-		t.b, t.bias = g.pb[j*nr*k:], nil
-		t.cols = min(nr, g.cols-j*nr)
-		if g.k0 == 0 && g.bias != nil {
-			t.bias = g.bias[g.j0+j*nr:]
-		}
-		for i := iLo; i < iHi; i++ {
-			at := i*mr*g.c.Stride + g.j0 + j*nr
-			t.a, t.c = buf[(i-iLo)*mr*k:], g.c.Data[at:]
-			t.rows = min(mr, g.c.Rows-i*mr)
-			switch {
-			case g.k0 > 0:
-				t.init = t.c
-			case g.init != nil:
-				t.init = g.init[at:]
-			default:
-				t.init = nil
-			}
-			g.q.tile(t)
-		}
+func (g *gemm) tile(t *tile, i, j int) {
+	row, col := g.a.lo+i*g.a.w, g.b.lo+j*g.b.w
+	t.a = g.a.packed[(i-g.a.base)*panelSize(g.a.w, g.k):]
+	t.b = g.b.packed[(j-g.b.base)*panelSize(g.b.w, g.k):]
+	t.rows, t.cols = min(g.a.w, g.a.n-i*g.a.w), min(g.b.w, g.b.n-j*g.b.w)
+	at := row*g.c.Stride + col
+	t.c, t.init, t.bias = g.c.Data[at:], nil, nil
+	switch {
+	case g.k0 > 0:
+		t.init = t.c
+	case g.init != nil:
+		t.init = g.init[at:]
 	}
+	if g.k0 == 0 && g.bias != nil {
+		t.bias = g.bias[col:]
+	}
+	g.q.tile(t)
 }

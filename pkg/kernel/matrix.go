@@ -89,3 +89,6 @@ func rightSide(b Matrix, trans bool) side {
 	}
 	return side{b.Data, 1, b.Stride}
 }
+
+// at is the side from (i, k) on.
+func (s side) at(i, k int) side { return side{s.data[i*s.free+k*s.inner:], s.free, s.inner} }

@@ -5,54 +5,51 @@
 #include "textflag.h"
 
 // func packCols512(dst *float32, src *float32, stride int, n int, w int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packCols512(SB), NOSPLIT, $0-48
-	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  stride+16(FP), DX
-	MOVQ  n+24(FP), BX
-	MOVQ  w+32(FP), SI
-	MOVQ  k+40(FP), DI
-	LEAQ  (SI), R9
-	MOVL  $0x0000ffff, R8
-	BZHIL R9, R8, R8
-	KMOVW R8, K1
-	SHLQ  $0x02, SI
-	CMPQ  BX, $0x10
-	JEQ   n16
-	CMPQ  BX, $0x0f
-	JEQ   n15
-	CMPQ  BX, $0x0e
-	JEQ   n14
-	CMPQ  BX, $0x0d
-	JEQ   n13
-	CMPQ  BX, $0x0c
-	JEQ   n12
-	CMPQ  BX, $0x0b
-	JEQ   n11
-	CMPQ  BX, $0x0a
-	JEQ   n10
-	CMPQ  BX, $0x09
-	JEQ   n9
-	CMPQ  BX, $0x08
-	JEQ   n8
-	CMPQ  BX, $0x07
-	JEQ   n7
-	CMPQ  BX, $0x06
-	JEQ   n6
-	CMPQ  BX, $0x05
-	JEQ   n5
-	CMPQ  BX, $0x04
-	JEQ   n4
-	CMPQ  BX, $0x03
-	JEQ   n3
-	CMPQ  BX, $0x02
-	JEQ   n2
-	SUBQ  $0x10, DI
-	JLE   n1last
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ w+32(FP), SI
+	MOVQ k+40(FP), DI
+	SHLQ $0x02, SI
+	CMPQ BX, $0x10
+	JEQ  n16
+	CMPQ BX, $0x0f
+	JEQ  n15
+	CMPQ BX, $0x0e
+	JEQ  n14
+	CMPQ BX, $0x0d
+	JEQ  n13
+	CMPQ BX, $0x0c
+	JEQ  n12
+	CMPQ BX, $0x0b
+	JEQ  n11
+	CMPQ BX, $0x0a
+	JEQ  n10
+	CMPQ BX, $0x09
+	JEQ  n9
+	CMPQ BX, $0x08
+	JEQ  n8
+	CMPQ BX, $0x07
+	JEQ  n7
+	CMPQ BX, $0x06
+	JEQ  n6
+	CMPQ BX, $0x05
+	JEQ  n5
+	CMPQ BX, $0x04
+	JEQ  n4
+	CMPQ BX, $0x03
+	JEQ  n3
+	CMPQ BX, $0x02
+	JEQ  n2
+	SUBQ $0x10, DI
+	JL   n1part
 
 n1loop:
 	MOVQ       CX, DX
+	PREFETCHT0 256(DX)
 	VMOVUPS    (DX), Z0
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -128,13 +125,13 @@ n1loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n1loop
+	JGE        n1loop
 
-n1last:
+n1part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), BX
-	MOVL       $0x0000ffff, DX
-	BZHIL      BX, DX, DX
+	JZ         n1end
+	MOVL       $0xffffffff, DX
+	BZHIL      DI, DX, DX
 	KMOVW      DX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	VUNPCKLPS  Z1, Z0, Z16
@@ -177,67 +174,68 @@ n1last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z2
 	VSHUFF32X4 $0x88, Z13, Z5, Z1
 	VSHUFF32X4 $0xdd, Z13, Z5, Z3
-	VMOVUPS    Z28, K1, (AX)
+	VMOVUPS    Z28, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n1end
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n1end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n1end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n1end
-	VMOVUPS    Z30, K1, (AX)
+	VMOVUPS    Z30, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n1end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n1end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n1end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n1end
-	VMOVUPS    Z29, K1, (AX)
+	VMOVUPS    Z29, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n1end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n1end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n1end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n1end
-	VMOVUPS    Z31, K1, (AX)
+	VMOVUPS    Z31, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n1end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n1end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n1end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
+	ADDQ       SI, AX
 
 n1end:
 	VZEROUPPER
@@ -245,12 +243,14 @@ n1end:
 
 n2:
 	SUBQ $0x10, DI
-	JLE  n2last
+	JL   n2part
 
 n2loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -326,13 +326,13 @@ n2loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n2loop
+	JGE        n2loop
 
-n2last:
+n2part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n2end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -377,67 +377,68 @@ n2last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z2
 	VSHUFF32X4 $0x88, Z13, Z5, Z1
 	VSHUFF32X4 $0xdd, Z13, Z5, Z3
-	VMOVUPS    Z28, K1, (AX)
+	VMOVUPS    Z28, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n2end
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n2end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n2end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n2end
-	VMOVUPS    Z30, K1, (AX)
+	VMOVUPS    Z30, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n2end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n2end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n2end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n2end
-	VMOVUPS    Z29, K1, (AX)
+	VMOVUPS    Z29, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n2end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n2end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n2end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n2end
-	VMOVUPS    Z31, K1, (AX)
+	VMOVUPS    Z31, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n2end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n2end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n2end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
+	ADDQ       SI, AX
 
 n2end:
 	VZEROUPPER
@@ -445,14 +446,17 @@ n2end:
 
 n3:
 	SUBQ $0x10, DI
-	JLE  n3last
+	JL   n3part
 
 n3loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -528,13 +532,13 @@ n3loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n3loop
+	JGE        n3loop
 
-n3last:
+n3part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n3end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -581,67 +585,68 @@ n3last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z2
 	VSHUFF32X4 $0x88, Z13, Z5, Z1
 	VSHUFF32X4 $0xdd, Z13, Z5, Z3
-	VMOVUPS    Z28, K1, (AX)
+	VMOVUPS    Z28, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n3end
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n3end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n3end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n3end
-	VMOVUPS    Z30, K1, (AX)
+	VMOVUPS    Z30, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n3end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n3end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n3end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n3end
-	VMOVUPS    Z29, K1, (AX)
+	VMOVUPS    Z29, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n3end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n3end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n3end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n3end
-	VMOVUPS    Z31, K1, (AX)
+	VMOVUPS    Z31, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n3end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n3end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n3end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
+	ADDQ       SI, AX
 
 n3end:
 	VZEROUPPER
@@ -649,16 +654,20 @@ n3end:
 
 n4:
 	SUBQ $0x10, DI
-	JLE  n4last
+	JL   n4part
 
 n4loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -734,13 +743,13 @@ n4loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n4loop
+	JGE        n4loop
 
-n4last:
+n4part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n4end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -789,67 +798,68 @@ n4last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z2
 	VSHUFF32X4 $0x88, Z13, Z5, Z1
 	VSHUFF32X4 $0xdd, Z13, Z5, Z3
-	VMOVUPS    Z28, K1, (AX)
+	VMOVUPS    Z28, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n4end
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n4end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n4end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n4end
-	VMOVUPS    Z30, K1, (AX)
+	VMOVUPS    Z30, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n4end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n4end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n4end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n4end
-	VMOVUPS    Z29, K1, (AX)
+	VMOVUPS    Z29, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n4end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n4end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n4end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n4end
-	VMOVUPS    Z31, K1, (AX)
+	VMOVUPS    Z31, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n4end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n4end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n4end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
+	ADDQ       SI, AX
 
 n4end:
 	VZEROUPPER
@@ -857,18 +867,23 @@ n4end:
 
 n5:
 	SUBQ $0x10, DI
-	JLE  n5last
+	JL   n5part
 
 n5loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -952,13 +967,13 @@ n5loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n5loop
+	JGE        n5loop
 
-n5last:
+n5part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n5end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -1017,67 +1032,68 @@ n5last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z6
 	VSHUFF32X4 $0x88, Z13, Z29, Z5
 	VSHUFF32X4 $0xdd, Z13, Z29, Z7
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n5end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n5end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n5end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n5end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n5end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n5end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n5end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n5end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n5end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n5end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n5end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n5end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n5end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n5end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n5end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
+	ADDQ       SI, AX
 
 n5end:
 	VZEROUPPER
@@ -1085,20 +1101,26 @@ n5end:
 
 n6:
 	SUBQ $0x10, DI
-	JLE  n6last
+	JL   n6part
 
 n6loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -1182,13 +1204,13 @@ n6loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n6loop
+	JGE        n6loop
 
-n6last:
+n6part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n6end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -1249,67 +1271,68 @@ n6last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z6
 	VSHUFF32X4 $0x88, Z13, Z29, Z5
 	VSHUFF32X4 $0xdd, Z13, Z29, Z7
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n6end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n6end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n6end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n6end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n6end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n6end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n6end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n6end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n6end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n6end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n6end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n6end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n6end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n6end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n6end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
+	ADDQ       SI, AX
 
 n6end:
 	VZEROUPPER
@@ -1317,22 +1340,29 @@ n6end:
 
 n7:
 	SUBQ $0x10, DI
-	JLE  n7last
+	JL   n7part
 
 n7loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -1416,13 +1446,13 @@ n7loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n7loop
+	JGE        n7loop
 
-n7last:
+n7part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n7end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -1485,67 +1515,68 @@ n7last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z6
 	VSHUFF32X4 $0x88, Z13, Z29, Z5
 	VSHUFF32X4 $0xdd, Z13, Z29, Z7
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n7end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n7end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n7end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n7end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n7end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n7end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n7end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n7end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n7end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n7end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n7end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n7end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n7end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n7end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n7end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
+	ADDQ       SI, AX
 
 n7end:
 	VZEROUPPER
@@ -1553,24 +1584,32 @@ n7end:
 
 n8:
 	SUBQ $0x10, DI
-	JLE  n8last
+	JL   n8part
 
 n8loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -1654,13 +1693,13 @@ n8loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n8loop
+	JGE        n8loop
 
-n8last:
+n8part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n8end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -1725,67 +1764,68 @@ n8last:
 	VSHUFF32X4 $0xdd, Z9, Z21, Z6
 	VSHUFF32X4 $0x88, Z13, Z29, Z5
 	VSHUFF32X4 $0xdd, Z13, Z29, Z7
-	VMOVUPS    Z16, K1, (AX)
+	VMOVUPS    Z16, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n8end
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n8end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n8end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n8end
-	VMOVUPS    Z17, K1, (AX)
+	VMOVUPS    Z17, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n8end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n8end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n8end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n8end
-	VMOVUPS    Z18, K1, (AX)
+	VMOVUPS    Z18, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n8end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n8end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n8end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n8end
-	VMOVUPS    Z19, K1, (AX)
+	VMOVUPS    Z19, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n8end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n8end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n8end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
+	ADDQ       SI, AX
 
 n8end:
 	VZEROUPPER
@@ -1793,26 +1833,35 @@ n8end:
 
 n9:
 	SUBQ $0x10, DI
-	JLE  n9last
+	JL   n9part
 
 n9loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -1904,13 +1953,13 @@ n9loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n9loop
+	JGE        n9loop
 
-n9last:
+n9part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n9end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -1985,67 +2034,68 @@ n9last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z10
 	VSHUFF32X4 $0x88, Z13, Z29, Z9
 	VSHUFF32X4 $0xdd, Z13, Z29, Z11
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n9end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n9end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n9end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n9end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n9end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n9end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n9end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n9end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n9end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n9end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n9end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n9end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n9end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n9end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n9end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
+	ADDQ       SI, AX
 
 n9end:
 	VZEROUPPER
@@ -2053,28 +2103,38 @@ n9end:
 
 n10:
 	SUBQ $0x10, DI
-	JLE  n10last
+	JL   n10part
 
 n10loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -2166,13 +2226,13 @@ n10loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n10loop
+	JGE        n10loop
 
-n10last:
+n10part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n10end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -2249,67 +2309,68 @@ n10last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z10
 	VSHUFF32X4 $0x88, Z13, Z29, Z9
 	VSHUFF32X4 $0xdd, Z13, Z29, Z11
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n10end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n10end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n10end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n10end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n10end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n10end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n10end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n10end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n10end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n10end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n10end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n10end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n10end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n10end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n10end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
+	ADDQ       SI, AX
 
 n10end:
 	VZEROUPPER
@@ -2317,30 +2378,41 @@ n10end:
 
 n11:
 	SUBQ $0x10, DI
-	JLE  n11last
+	JL   n11part
 
 n11loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z10
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -2432,13 +2504,13 @@ n11loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n11loop
+	JGE        n11loop
 
-n11last:
+n11part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n11end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -2517,67 +2589,68 @@ n11last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z10
 	VSHUFF32X4 $0x88, Z13, Z29, Z9
 	VSHUFF32X4 $0xdd, Z13, Z29, Z11
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n11end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n11end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n11end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n11end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n11end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n11end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n11end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n11end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n11end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n11end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n11end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n11end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n11end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n11end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n11end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
+	ADDQ       SI, AX
 
 n11end:
 	VZEROUPPER
@@ -2585,32 +2658,44 @@ n11end:
 
 n12:
 	SUBQ $0x10, DI
-	JLE  n12last
+	JL   n12part
 
 n12loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z10
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z11
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -2702,13 +2787,13 @@ n12loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n12loop
+	JGE        n12loop
 
-n12last:
+n12part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n12end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -2789,67 +2874,68 @@ n12last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z10
 	VSHUFF32X4 $0x88, Z13, Z29, Z9
 	VSHUFF32X4 $0xdd, Z13, Z29, Z11
-	VMOVUPS    Z24, K1, (AX)
+	VMOVUPS    Z24, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n12end
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n12end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n12end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n12end
-	VMOVUPS    Z25, K1, (AX)
+	VMOVUPS    Z25, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n12end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n12end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n12end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n12end
-	VMOVUPS    Z26, K1, (AX)
+	VMOVUPS    Z26, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n12end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n12end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n12end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n12end
-	VMOVUPS    Z27, K1, (AX)
+	VMOVUPS    Z27, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n12end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n12end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n12end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
+	ADDQ       SI, AX
 
 n12end:
 	VZEROUPPER
@@ -2857,34 +2943,47 @@ n12end:
 
 n13:
 	SUBQ $0x10, DI
-	JLE  n13last
+	JL   n13part
 
 n13loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z10
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z11
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z12
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -2984,13 +3083,13 @@ n13loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n13loop
+	JGE        n13loop
 
-n13last:
+n13part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n13end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -3081,67 +3180,68 @@ n13last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z14
 	VSHUFF32X4 $0x88, Z26, Z29, Z13
 	VSHUFF32X4 $0xdd, Z26, Z29, Z15
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n13end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n13end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n13end
-	VMOVUPS    Z12, K1, (AX)
+	VMOVUPS    Z12, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n13end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n13end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n13end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n13end
-	VMOVUPS    Z13, K1, (AX)
+	VMOVUPS    Z13, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n13end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n13end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n13end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n13end
-	VMOVUPS    Z14, K1, (AX)
+	VMOVUPS    Z14, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n13end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n13end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n13end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n13end
-	VMOVUPS    Z15, K1, (AX)
+	VMOVUPS    Z15, (AX)
+	ADDQ       SI, AX
 
 n13end:
 	VZEROUPPER
@@ -3149,36 +3249,50 @@ n13end:
 
 n14:
 	SUBQ $0x10, DI
-	JLE  n14last
+	JL   n14part
 
 n14loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z10
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z11
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z12
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z13
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -3278,13 +3392,13 @@ n14loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n14loop
+	JGE        n14loop
 
-n14last:
+n14part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n14end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -3377,67 +3491,68 @@ n14last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z14
 	VSHUFF32X4 $0x88, Z26, Z29, Z13
 	VSHUFF32X4 $0xdd, Z26, Z29, Z15
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n14end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n14end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n14end
-	VMOVUPS    Z12, K1, (AX)
+	VMOVUPS    Z12, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n14end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n14end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n14end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n14end
-	VMOVUPS    Z13, K1, (AX)
+	VMOVUPS    Z13, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n14end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n14end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n14end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n14end
-	VMOVUPS    Z14, K1, (AX)
+	VMOVUPS    Z14, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n14end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n14end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n14end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n14end
-	VMOVUPS    Z15, K1, (AX)
+	VMOVUPS    Z15, (AX)
+	ADDQ       SI, AX
 
 n14end:
 	VZEROUPPER
@@ -3445,38 +3560,53 @@ n14end:
 
 n15:
 	SUBQ $0x10, DI
-	JLE  n15last
+	JL   n15part
 
 n15loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z10
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z11
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z12
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z13
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z14
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -3576,13 +3706,13 @@ n15loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n15loop
+	JGE        n15loop
 
-n15last:
+n15part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n15end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -3677,67 +3807,68 @@ n15last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z14
 	VSHUFF32X4 $0x88, Z26, Z29, Z13
 	VSHUFF32X4 $0xdd, Z26, Z29, Z15
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n15end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n15end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n15end
-	VMOVUPS    Z12, K1, (AX)
+	VMOVUPS    Z12, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n15end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n15end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n15end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n15end
-	VMOVUPS    Z13, K1, (AX)
+	VMOVUPS    Z13, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n15end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n15end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n15end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n15end
-	VMOVUPS    Z14, K1, (AX)
+	VMOVUPS    Z14, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n15end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n15end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n15end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n15end
-	VMOVUPS    Z15, K1, (AX)
+	VMOVUPS    Z15, (AX)
+	ADDQ       SI, AX
 
 n15end:
 	VZEROUPPER
@@ -3745,40 +3876,56 @@ n15end:
 
 n16:
 	SUBQ $0x10, DI
-	JLE  n16last
+	JL   n16part
 
 n16loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z7
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z8
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z9
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z10
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z11
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z12
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z13
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z14
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Z15
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
@@ -3878,13 +4025,13 @@ n16loop:
 	ADDQ       SI, AX
 	ADDQ       $0x40, CX
 	SUBQ       $0x10, DI
-	JG         n16loop
+	JGE        n16loop
 
-n16last:
+n16part:
 	ADDQ       $0x10, DI
-	LEAQ       (DI), R8
-	MOVL       $0x0000ffff, BX
-	BZHIL      R8, BX, BX
+	JZ         n16end
+	MOVL       $0xffffffff, BX
+	BZHIL      DI, BX, BX
 	KMOVW      BX, K2
 	VMOVUPS.Z  (CX), K2, Z0
 	ADDQ       DX, CX
@@ -3981,257 +4128,512 @@ n16last:
 	VSHUFF32X4 $0xdd, Z18, Z21, Z14
 	VSHUFF32X4 $0x88, Z26, Z29, Z13
 	VSHUFF32X4 $0xdd, Z26, Z29, Z15
-	VMOVUPS    Z0, K1, (AX)
+	VMOVUPS    Z0, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x01
 	JLE        n16end
-	VMOVUPS    Z4, K1, (AX)
+	VMOVUPS    Z4, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x02
 	JLE        n16end
-	VMOVUPS    Z8, K1, (AX)
+	VMOVUPS    Z8, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x03
 	JLE        n16end
-	VMOVUPS    Z12, K1, (AX)
+	VMOVUPS    Z12, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x04
 	JLE        n16end
-	VMOVUPS    Z1, K1, (AX)
+	VMOVUPS    Z1, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x05
 	JLE        n16end
-	VMOVUPS    Z5, K1, (AX)
+	VMOVUPS    Z5, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x06
 	JLE        n16end
-	VMOVUPS    Z9, K1, (AX)
+	VMOVUPS    Z9, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x07
 	JLE        n16end
-	VMOVUPS    Z13, K1, (AX)
+	VMOVUPS    Z13, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x08
 	JLE        n16end
-	VMOVUPS    Z2, K1, (AX)
+	VMOVUPS    Z2, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x09
 	JLE        n16end
-	VMOVUPS    Z6, K1, (AX)
+	VMOVUPS    Z6, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0a
 	JLE        n16end
-	VMOVUPS    Z10, K1, (AX)
+	VMOVUPS    Z10, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0b
 	JLE        n16end
-	VMOVUPS    Z14, K1, (AX)
+	VMOVUPS    Z14, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0c
 	JLE        n16end
-	VMOVUPS    Z3, K1, (AX)
+	VMOVUPS    Z3, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0d
 	JLE        n16end
-	VMOVUPS    Z7, K1, (AX)
+	VMOVUPS    Z7, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0e
 	JLE        n16end
-	VMOVUPS    Z11, K1, (AX)
+	VMOVUPS    Z11, (AX)
 	ADDQ       SI, AX
 	CMPQ       DI, $0x0f
 	JLE        n16end
-	VMOVUPS    Z15, K1, (AX)
+	VMOVUPS    Z15, (AX)
+	ADDQ       SI, AX
 
 n16end:
 	VZEROUPPER
 	RET
 
-// func packRows512(dst *float32, src *float32, stride int, n int, w int, k int)
+// func packRows512(dst *float32, src *float32, stride int, n int, w int, k int, panel int)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·packRows512(SB), NOSPLIT, $0-48
-	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  stride+16(FP), DX
-	MOVQ  n+24(FP), BX
-	MOVQ  w+32(FP), SI
-	MOVQ  k+40(FP), DI
-	LEAQ  (BX), R9
-	MOVL  $0x0000ffff, R8
-	BZHIL R9, R8, R8
-	KMOVW R8, K1
-	LEAQ  -16(BX), R9
-	MOVL  $0x0000ffff, R8
-	BZHIL R9, R8, R8
-	KMOVW R8, K2
-	SHLQ  $0x02, SI
-	CMPQ  BX, $0x10
-	JG    wide
-	SUBQ  $0x04, DI
-	JLE   v1last
-	LEAQ  (CX)(DX*8), BX
+TEXT ·packRows512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ w+32(FP), BX
+	MOVQ k+40(FP), SI
+	MOVQ panel+48(FP), DI
+	LEAQ (BX)(BX*1), R8
+	ADDQ R8, R8
+	CMPQ BX, $0x10
+	JG   wide
 
-v1loop:
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z0
-	ADDQ       DX, CX
-	VMOVUPS    Z0, (AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z1
-	ADDQ       DX, CX
-	VMOVUPS    Z1, (AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z2
-	ADDQ       DX, CX
-	VMOVUPS    Z2, (AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z3
-	ADDQ       DX, CX
-	VMOVUPS    Z3, (AX)
-	ADDQ       SI, AX
-	SUBQ       $0x04, DI
-	JG         v1loop
+v1r4:
+	SUBQ $0x04, SI
+	JL   v1r4end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x10, R9
+	JL   v1r4last
 
-v1last:
-	ADDQ $0x04, DI
+v1r4piece:
+	MOVQ       R10, R12
+	MOVQ       R11, R13
+	LEAQ       (R10)(DX*4), R14
+	VMOVUPS    (R12), Z0
+	PREFETCHT0 (R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Z1
+	PREFETCHT0 (R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Z2
+	PREFETCHT0 (R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Z3
+	PREFETCHT0 (R14)
+	VMOVUPS    Z0, (R13)
+	ADDQ       R8, R13
+	VMOVUPS    Z1, (R13)
+	ADDQ       R8, R13
+	VMOVUPS    Z2, (R13)
+	ADDQ       R8, R13
+	VMOVUPS    Z3, (R13)
+	ADDQ       R8, R10
+	ADDQ       DI, R11
+	SUBQ       BX, R9
+	JGE        v1r4piece
 
-v1one:
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      DX, CX
-	VMOVUPS   Z0, K1, (AX)
-	ADDQ      SI, AX
-	DECQ      DI
-	JG        v1one
+v1r4last:
+	ADDQ      $0x10, R9
+	JLE       v1r4next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVQ      R10, R12
+	MOVQ      R11, R13
+	LEAQ      (R10)(DX*4), R14
+	VMOVUPS.Z (R12), K1, Z0
+	ADDQ      DX, R12
+	ADDQ      DX, R14
+	VMOVUPS.Z (R12), K1, Z1
+	ADDQ      DX, R12
+	ADDQ      DX, R14
+	VMOVUPS.Z (R12), K1, Z2
+	ADDQ      DX, R12
+	ADDQ      DX, R14
+	VMOVUPS.Z (R12), K1, Z3
+	VMOVUPS   Z0, (R13)
+	ADDQ      R8, R13
+	VMOVUPS   Z1, (R13)
+	ADDQ      R8, R13
+	VMOVUPS   Z2, (R13)
+	ADDQ      R8, R13
+	VMOVUPS   Z3, (R13)
+	ADDQ      R8, R10
+	ADDQ      DI, R11
+	SUBQ      BX, R9
+	JLE       v1r4next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVQ      R10, R9
+	LEAQ      (R10)(DX*4), R10
+	VMOVUPS.Z (R9), K1, Z0
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	VMOVUPS.Z (R9), K1, Z1
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	VMOVUPS.Z (R9), K1, Z2
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	VMOVUPS.Z (R9), K1, Z3
+	VMOVUPS   Z0, (R11)
+	ADDQ      R8, R11
+	VMOVUPS   Z1, (R11)
+	ADDQ      R8, R11
+	VMOVUPS   Z2, (R11)
+	ADDQ      R8, R11
+	VMOVUPS   Z3, (R11)
+
+v1r4next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v1r4
+
+v1r4end:
+	ADDQ $0x04, SI
+
+v1r1:
+	SUBQ $0x01, SI
+	JL   v1r1end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x10, R9
+	JL   v1r1last
+
+v1r1piece:
+	MOVQ    R10, R12
+	MOVQ    R11, R13
+	LEAQ    (R10)(DX*4), R14
+	VMOVUPS (R12), Z0
+	VMOVUPS Z0, (R13)
+	ADDQ    R8, R10
+	ADDQ    DI, R11
+	SUBQ    BX, R9
+	JGE     v1r1piece
+
+v1r1last:
+	ADDQ      $0x10, R9
+	JLE       v1r1next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVQ      R10, R12
+	MOVQ      R11, R13
+	LEAQ      (R10)(DX*4), R14
+	VMOVUPS.Z (R12), K1, Z0
+	VMOVUPS   Z0, (R13)
+	ADDQ      R8, R10
+	ADDQ      DI, R11
+	SUBQ      BX, R9
+	JLE       v1r1next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVQ      R10, R9
+	LEAQ      (R10)(DX*4), R10
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS   Z0, (R11)
+
+v1r1next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v1r1
+
+v1r1end:
+	ADDQ $0x01, SI
 	VZEROUPPER
 	RET
 
 wide:
-	SUBQ $0x04, DI
-	JLE  v2last
-	LEAQ (CX)(DX*8), BX
+v2r4:
+	SUBQ $0x04, SI
+	JL   v2r4end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x20, R9
+	JL   v2r4last
 
-v2loop:
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z0
-	VMOVUPS.Z  64(CX), K2, Z1
-	ADDQ       DX, CX
-	VMOVUPS    Z0, (AX)
-	VMOVUPS    Z1, 64(AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z2
-	VMOVUPS.Z  64(CX), K2, Z3
-	ADDQ       DX, CX
-	VMOVUPS    Z2, (AX)
-	VMOVUPS    Z3, 64(AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z4
-	VMOVUPS.Z  64(CX), K2, Z5
-	ADDQ       DX, CX
-	VMOVUPS    Z4, (AX)
-	VMOVUPS    Z5, 64(AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	ADDQ       DX, BX
-	VMOVUPS.Z  (CX), K1, Z6
-	VMOVUPS.Z  64(CX), K2, Z7
-	ADDQ       DX, CX
-	VMOVUPS    Z6, (AX)
-	VMOVUPS    Z7, 64(AX)
-	ADDQ       SI, AX
-	SUBQ       $0x04, DI
-	JG         v2loop
+v2r4piece:
+	MOVQ       R10, R12
+	MOVQ       R11, R13
+	LEAQ       (R10)(DX*4), R14
+	VMOVUPS    (R12), Z0
+	PREFETCHT0 (R14)
+	VMOVUPS    64(R12), Z1
+	PREFETCHT0 64(R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Z2
+	PREFETCHT0 (R14)
+	VMOVUPS    64(R12), Z3
+	PREFETCHT0 64(R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Z4
+	PREFETCHT0 (R14)
+	VMOVUPS    64(R12), Z5
+	PREFETCHT0 64(R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Z6
+	PREFETCHT0 (R14)
+	VMOVUPS    64(R12), Z7
+	PREFETCHT0 64(R14)
+	VMOVUPS    Z0, (R13)
+	VMOVUPS    Z1, 64(R13)
+	ADDQ       R8, R13
+	VMOVUPS    Z2, (R13)
+	VMOVUPS    Z3, 64(R13)
+	ADDQ       R8, R13
+	VMOVUPS    Z4, (R13)
+	VMOVUPS    Z5, 64(R13)
+	ADDQ       R8, R13
+	VMOVUPS    Z6, (R13)
+	VMOVUPS    Z7, 64(R13)
+	ADDQ       R8, R10
+	ADDQ       DI, R11
+	SUBQ       BX, R9
+	JGE        v2r4piece
 
-v2last:
-	ADDQ $0x04, DI
+v2r4last:
+	ADDQ      $0x20, R9
+	JLE       v2r4next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	SHRL      $0x10, R12
+	KMOVW     R12, K2
+	MOVQ      R10, R12
+	MOVQ      R11, R13
+	LEAQ      (R10)(DX*4), R14
+	VMOVUPS.Z (R12), K1, Z0
+	VMOVUPS.Z 64(R12), K2, Z1
+	ADDQ      DX, R12
+	ADDQ      DX, R14
+	VMOVUPS.Z (R12), K1, Z2
+	VMOVUPS.Z 64(R12), K2, Z3
+	ADDQ      DX, R12
+	ADDQ      DX, R14
+	VMOVUPS.Z (R12), K1, Z4
+	VMOVUPS.Z 64(R12), K2, Z5
+	ADDQ      DX, R12
+	ADDQ      DX, R14
+	VMOVUPS.Z (R12), K1, Z6
+	VMOVUPS.Z 64(R12), K2, Z7
+	VMOVUPS   Z0, (R13)
+	VMOVUPS   Z1, 64(R13)
+	ADDQ      R8, R13
+	VMOVUPS   Z2, (R13)
+	VMOVUPS   Z3, 64(R13)
+	ADDQ      R8, R13
+	VMOVUPS   Z4, (R13)
+	VMOVUPS   Z5, 64(R13)
+	ADDQ      R8, R13
+	VMOVUPS   Z6, (R13)
+	VMOVUPS   Z7, 64(R13)
+	ADDQ      R8, R10
+	ADDQ      DI, R11
+	SUBQ      BX, R9
+	JLE       v2r4next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	SHRL      $0x10, R12
+	KMOVW     R12, K2
+	MOVQ      R10, R9
+	LEAQ      (R10)(DX*4), R10
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	VMOVUPS.Z (R9), K1, Z2
+	VMOVUPS.Z 64(R9), K2, Z3
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	VMOVUPS.Z (R9), K1, Z4
+	VMOVUPS.Z 64(R9), K2, Z5
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	VMOVUPS.Z (R9), K1, Z6
+	VMOVUPS.Z 64(R9), K2, Z7
+	VMOVUPS   Z0, (R11)
+	VMOVUPS   Z1, 64(R11)
+	ADDQ      R8, R11
+	VMOVUPS   Z2, (R11)
+	VMOVUPS   Z3, 64(R11)
+	ADDQ      R8, R11
+	VMOVUPS   Z4, (R11)
+	VMOVUPS   Z5, 64(R11)
+	ADDQ      R8, R11
+	VMOVUPS   Z6, (R11)
+	VMOVUPS   Z7, 64(R11)
 
-v2one:
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      DX, CX
-	VMOVUPS   Z0, K1, (AX)
-	VMOVUPS   Z1, K2, 64(AX)
-	ADDQ      SI, AX
-	DECQ      DI
-	JG        v2one
+v2r4next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v2r4
+
+v2r4end:
+	ADDQ $0x04, SI
+
+v2r1:
+	SUBQ $0x01, SI
+	JL   v2r1end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x20, R9
+	JL   v2r1last
+
+v2r1piece:
+	MOVQ    R10, R12
+	MOVQ    R11, R13
+	LEAQ    (R10)(DX*4), R14
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS Z0, (R13)
+	VMOVUPS Z1, 64(R13)
+	ADDQ    R8, R10
+	ADDQ    DI, R11
+	SUBQ    BX, R9
+	JGE     v2r1piece
+
+v2r1last:
+	ADDQ      $0x20, R9
+	JLE       v2r1next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	SHRL      $0x10, R12
+	KMOVW     R12, K2
+	MOVQ      R10, R12
+	MOVQ      R11, R13
+	LEAQ      (R10)(DX*4), R14
+	VMOVUPS.Z (R12), K1, Z0
+	VMOVUPS.Z 64(R12), K2, Z1
+	VMOVUPS   Z0, (R13)
+	VMOVUPS   Z1, 64(R13)
+	ADDQ      R8, R10
+	ADDQ      DI, R11
+	SUBQ      BX, R9
+	JLE       v2r1next
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	KMOVW     R12, K1
+	MOVL      $0xffffffff, R12
+	BZHIL     R9, R12, R12
+	SHRL      $0x10, R12
+	KMOVW     R12, K2
+	MOVQ      R10, R9
+	LEAQ      (R10)(DX*4), R10
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+	VMOVUPS   Z0, (R11)
+	VMOVUPS   Z1, 64(R11)
+
+v2r1next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v2r1
+
+v2r1end:
+	ADDQ $0x01, SI
 	VZEROUPPER
 	RET
 
 // func packCols256(dst *float32, src *float32, stride int, n int, w int, k int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·packCols256(SB), NOSPLIT, $0-48
-	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         stride+16(FP), DX
-	MOVQ         n+24(FP), BX
-	MOVQ         w+32(FP), SI
-	MOVQ         k+40(FP), DI
-	VMOVD        SI, X14
-	VPBROADCASTD X14, Y14
-	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	SHLQ         $0x02, SI
-	CMPQ         BX, $0x08
-	JEQ          n8
-	CMPQ         BX, $0x07
-	JEQ          n7
-	CMPQ         BX, $0x06
-	JEQ          n6
-	CMPQ         BX, $0x05
-	JEQ          n5
-	CMPQ         BX, $0x04
-	JEQ          n4
-	CMPQ         BX, $0x03
-	JEQ          n3
-	CMPQ         BX, $0x02
-	JEQ          n2
-	SUBQ         $0x08, DI
-	JLE          n1last
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ w+32(FP), SI
+	MOVQ k+40(FP), DI
+	SHLQ $0x02, SI
+	CMPQ BX, $0x08
+	JEQ  n8
+	CMPQ BX, $0x07
+	JEQ  n7
+	CMPQ BX, $0x06
+	JEQ  n6
+	CMPQ BX, $0x05
+	JEQ  n5
+	CMPQ BX, $0x04
+	JEQ  n4
+	CMPQ BX, $0x03
+	JEQ  n3
+	CMPQ BX, $0x02
+	JEQ  n2
+	SUBQ $0x08, DI
+	JL   n1part
 
 n1loop:
 	MOVQ       CX, DX
+	PREFETCHT0 256(DX)
 	VMOVUPS    (DX), Y0
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VPERM2F128 $0x20, Y4, Y14, Y2
-	VPERM2F128 $0x31, Y4, Y14, Y3
-	VPERM2F128 $0x20, Y5, Y15, Y8
-	VPERM2F128 $0x31, Y5, Y15, Y10
-	VPERM2F128 $0x20, Y6, Y0, Y9
-	VPERM2F128 $0x31, Y6, Y0, Y11
-	VPERM2F128 $0x20, Y7, Y1, Y14
-	VPERM2F128 $0x31, Y7, Y1, Y4
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VPERM2F128 $0x20, Y4, Y12, Y0
+	VPERM2F128 $0x31, Y4, Y12, Y1
+	VPERM2F128 $0x20, Y5, Y13, Y2
+	VPERM2F128 $0x31, Y5, Y13, Y3
+	VPERM2F128 $0x20, Y6, Y14, Y8
+	VPERM2F128 $0x31, Y6, Y14, Y10
+	VPERM2F128 $0x20, Y7, Y15, Y9
+	VPERM2F128 $0x31, Y7, Y15, Y11
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y8, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y9, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
+	VMOVUPS    Y1, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
@@ -4239,14 +4641,13 @@ n1loop:
 	ADDQ       SI, AX
 	VMOVUPS    Y11, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y4, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n1loop
+	JGE        n1loop
 
-n1last:
+n1part:
 	ADDQ         $0x08, DI
+	JZ           n1end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4255,47 +4656,48 @@ n1last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VPERM2F128   $0x20, Y4, Y14, Y2
-	VPERM2F128   $0x31, Y4, Y14, Y3
-	VPERM2F128   $0x20, Y5, Y15, Y8
-	VPERM2F128   $0x31, Y5, Y15, Y10
-	VPERM2F128   $0x20, Y6, Y0, Y9
-	VPERM2F128   $0x31, Y6, Y0, Y11
-	VPERM2F128   $0x20, Y7, Y1, Y14
-	VPERM2F128   $0x31, Y7, Y1, Y4
-	VMASKMOVPS   Y2, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VPERM2F128   $0x20, Y4, Y12, Y0
+	VPERM2F128   $0x31, Y4, Y12, Y1
+	VPERM2F128   $0x20, Y5, Y13, Y2
+	VPERM2F128   $0x31, Y5, Y13, Y3
+	VPERM2F128   $0x20, Y6, Y14, Y8
+	VPERM2F128   $0x31, Y6, Y14, Y10
+	VPERM2F128   $0x20, Y7, Y15, Y9
+	VPERM2F128   $0x31, Y7, Y15, Y11
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n1end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n1end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y8, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n1end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y9, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n1end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n1end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y3, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n1end
-	VMASKMOVPS   Y11, Y12, (AX)
+	VMOVUPS      Y10, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n1end
-	VMASKMOVPS   Y4, Y12, (AX)
+	VMOVUPS      Y11, (AX)
+	ADDQ         SI, AX
 
 n1end:
 	VZEROUPPER
@@ -4303,36 +4705,40 @@ n1end:
 
 n2:
 	SUBQ $0x08, DI
-	JLE  n2last
+	JL   n2part
 
 n2loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VPERM2F128 $0x20, Y4, Y14, Y2
-	VPERM2F128 $0x31, Y4, Y14, Y3
-	VPERM2F128 $0x20, Y5, Y15, Y8
-	VPERM2F128 $0x31, Y5, Y15, Y10
-	VPERM2F128 $0x20, Y6, Y0, Y9
-	VPERM2F128 $0x31, Y6, Y0, Y11
-	VPERM2F128 $0x20, Y7, Y1, Y14
-	VPERM2F128 $0x31, Y7, Y1, Y4
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VPERM2F128 $0x20, Y4, Y12, Y0
+	VPERM2F128 $0x31, Y4, Y12, Y1
+	VPERM2F128 $0x20, Y5, Y13, Y2
+	VPERM2F128 $0x31, Y5, Y13, Y3
+	VPERM2F128 $0x20, Y6, Y14, Y8
+	VPERM2F128 $0x31, Y6, Y14, Y10
+	VPERM2F128 $0x20, Y7, Y15, Y9
+	VPERM2F128 $0x31, Y7, Y15, Y11
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y8, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y9, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
+	VMOVUPS    Y1, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
@@ -4340,14 +4746,13 @@ n2loop:
 	ADDQ       SI, AX
 	VMOVUPS    Y11, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y4, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n2loop
+	JGE        n2loop
 
-n2last:
+n2part:
 	ADDQ         $0x08, DI
+	JZ           n2end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4358,47 +4763,48 @@ n2last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VPERM2F128   $0x20, Y4, Y14, Y2
-	VPERM2F128   $0x31, Y4, Y14, Y3
-	VPERM2F128   $0x20, Y5, Y15, Y8
-	VPERM2F128   $0x31, Y5, Y15, Y10
-	VPERM2F128   $0x20, Y6, Y0, Y9
-	VPERM2F128   $0x31, Y6, Y0, Y11
-	VPERM2F128   $0x20, Y7, Y1, Y14
-	VPERM2F128   $0x31, Y7, Y1, Y4
-	VMASKMOVPS   Y2, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VPERM2F128   $0x20, Y4, Y12, Y0
+	VPERM2F128   $0x31, Y4, Y12, Y1
+	VPERM2F128   $0x20, Y5, Y13, Y2
+	VPERM2F128   $0x31, Y5, Y13, Y3
+	VPERM2F128   $0x20, Y6, Y14, Y8
+	VPERM2F128   $0x31, Y6, Y14, Y10
+	VPERM2F128   $0x20, Y7, Y15, Y9
+	VPERM2F128   $0x31, Y7, Y15, Y11
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n2end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n2end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y8, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n2end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y9, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n2end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n2end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y3, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n2end
-	VMASKMOVPS   Y11, Y12, (AX)
+	VMOVUPS      Y10, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n2end
-	VMASKMOVPS   Y4, Y12, (AX)
+	VMOVUPS      Y11, (AX)
+	ADDQ         SI, AX
 
 n2end:
 	VZEROUPPER
@@ -4406,38 +4812,43 @@ n2end:
 
 n3:
 	SUBQ $0x08, DI
-	JLE  n3last
+	JL   n3part
 
 n3loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y2
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VPERM2F128 $0x20, Y4, Y14, Y2
-	VPERM2F128 $0x31, Y4, Y14, Y3
-	VPERM2F128 $0x20, Y5, Y15, Y8
-	VPERM2F128 $0x31, Y5, Y15, Y10
-	VPERM2F128 $0x20, Y6, Y0, Y9
-	VPERM2F128 $0x31, Y6, Y0, Y11
-	VPERM2F128 $0x20, Y7, Y1, Y14
-	VPERM2F128 $0x31, Y7, Y1, Y4
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VPERM2F128 $0x20, Y4, Y12, Y0
+	VPERM2F128 $0x31, Y4, Y12, Y1
+	VPERM2F128 $0x20, Y5, Y13, Y2
+	VPERM2F128 $0x31, Y5, Y13, Y3
+	VPERM2F128 $0x20, Y6, Y14, Y8
+	VPERM2F128 $0x31, Y6, Y14, Y10
+	VPERM2F128 $0x20, Y7, Y15, Y9
+	VPERM2F128 $0x31, Y7, Y15, Y11
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y8, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y9, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
+	VMOVUPS    Y1, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
@@ -4445,14 +4856,13 @@ n3loop:
 	ADDQ       SI, AX
 	VMOVUPS    Y11, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y4, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n3loop
+	JGE        n3loop
 
-n3last:
+n3part:
 	ADDQ         $0x08, DI
+	JZ           n3end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4465,47 +4875,48 @@ n3last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VPERM2F128   $0x20, Y4, Y14, Y2
-	VPERM2F128   $0x31, Y4, Y14, Y3
-	VPERM2F128   $0x20, Y5, Y15, Y8
-	VPERM2F128   $0x31, Y5, Y15, Y10
-	VPERM2F128   $0x20, Y6, Y0, Y9
-	VPERM2F128   $0x31, Y6, Y0, Y11
-	VPERM2F128   $0x20, Y7, Y1, Y14
-	VPERM2F128   $0x31, Y7, Y1, Y4
-	VMASKMOVPS   Y2, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VPERM2F128   $0x20, Y4, Y12, Y0
+	VPERM2F128   $0x31, Y4, Y12, Y1
+	VPERM2F128   $0x20, Y5, Y13, Y2
+	VPERM2F128   $0x31, Y5, Y13, Y3
+	VPERM2F128   $0x20, Y6, Y14, Y8
+	VPERM2F128   $0x31, Y6, Y14, Y10
+	VPERM2F128   $0x20, Y7, Y15, Y9
+	VPERM2F128   $0x31, Y7, Y15, Y11
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n3end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n3end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y8, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n3end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y9, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n3end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n3end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y3, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n3end
-	VMASKMOVPS   Y11, Y12, (AX)
+	VMOVUPS      Y10, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n3end
-	VMASKMOVPS   Y4, Y12, (AX)
+	VMOVUPS      Y11, (AX)
+	ADDQ         SI, AX
 
 n3end:
 	VZEROUPPER
@@ -4513,40 +4924,46 @@ n3end:
 
 n4:
 	SUBQ $0x08, DI
-	JLE  n4last
+	JL   n4part
 
 n4loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y3
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VPERM2F128 $0x20, Y4, Y14, Y2
-	VPERM2F128 $0x31, Y4, Y14, Y3
-	VPERM2F128 $0x20, Y5, Y15, Y8
-	VPERM2F128 $0x31, Y5, Y15, Y10
-	VPERM2F128 $0x20, Y6, Y0, Y9
-	VPERM2F128 $0x31, Y6, Y0, Y11
-	VPERM2F128 $0x20, Y7, Y1, Y14
-	VPERM2F128 $0x31, Y7, Y1, Y4
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VPERM2F128 $0x20, Y4, Y12, Y0
+	VPERM2F128 $0x31, Y4, Y12, Y1
+	VPERM2F128 $0x20, Y5, Y13, Y2
+	VPERM2F128 $0x31, Y5, Y13, Y3
+	VPERM2F128 $0x20, Y6, Y14, Y8
+	VPERM2F128 $0x31, Y6, Y14, Y10
+	VPERM2F128 $0x20, Y7, Y15, Y9
+	VPERM2F128 $0x31, Y7, Y15, Y11
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y8, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y9, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
+	VMOVUPS    Y1, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
@@ -4554,14 +4971,13 @@ n4loop:
 	ADDQ       SI, AX
 	VMOVUPS    Y11, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y4, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n4loop
+	JGE        n4loop
 
-n4last:
+n4part:
 	ADDQ         $0x08, DI
+	JZ           n4end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4576,47 +4992,48 @@ n4last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VPERM2F128   $0x20, Y4, Y14, Y2
-	VPERM2F128   $0x31, Y4, Y14, Y3
-	VPERM2F128   $0x20, Y5, Y15, Y8
-	VPERM2F128   $0x31, Y5, Y15, Y10
-	VPERM2F128   $0x20, Y6, Y0, Y9
-	VPERM2F128   $0x31, Y6, Y0, Y11
-	VPERM2F128   $0x20, Y7, Y1, Y14
-	VPERM2F128   $0x31, Y7, Y1, Y4
-	VMASKMOVPS   Y2, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VPERM2F128   $0x20, Y4, Y12, Y0
+	VPERM2F128   $0x31, Y4, Y12, Y1
+	VPERM2F128   $0x20, Y5, Y13, Y2
+	VPERM2F128   $0x31, Y5, Y13, Y3
+	VPERM2F128   $0x20, Y6, Y14, Y8
+	VPERM2F128   $0x31, Y6, Y14, Y10
+	VPERM2F128   $0x20, Y7, Y15, Y9
+	VPERM2F128   $0x31, Y7, Y15, Y11
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n4end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n4end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y8, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n4end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y9, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n4end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n4end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y3, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n4end
-	VMASKMOVPS   Y11, Y12, (AX)
+	VMOVUPS      Y10, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n4end
-	VMASKMOVPS   Y4, Y12, (AX)
+	VMOVUPS      Y11, (AX)
+	ADDQ         SI, AX
 
 n4end:
 	VZEROUPPER
@@ -4624,65 +5041,71 @@ n4end:
 
 n5:
 	SUBQ $0x08, DI
-	JLE  n5last
+	JL   n5part
 
 n5loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y4
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VUNPCKLPS  Y5, Y4, Y2
-	VUNPCKHPS  Y5, Y4, Y3
-	VUNPCKLPS  Y7, Y6, Y8
-	VUNPCKHPS  Y7, Y6, Y10
-	VUNPCKLPD  Y8, Y2, Y9
-	VUNPCKHPD  Y8, Y2, Y11
-	VUNPCKLPD  Y10, Y3, Y4
-	VUNPCKHPD  Y10, Y3, Y5
-	VPERM2F128 $0x20, Y9, Y14, Y6
-	VPERM2F128 $0x31, Y9, Y14, Y7
-	VPERM2F128 $0x20, Y11, Y15, Y2
-	VPERM2F128 $0x31, Y11, Y15, Y8
-	VPERM2F128 $0x20, Y4, Y0, Y3
-	VPERM2F128 $0x31, Y4, Y0, Y10
-	VPERM2F128 $0x20, Y5, Y1, Y14
-	VPERM2F128 $0x31, Y5, Y1, Y9
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VUNPCKLPS  Y5, Y4, Y0
+	VUNPCKHPS  Y5, Y4, Y1
+	VUNPCKLPS  Y7, Y6, Y2
+	VUNPCKHPS  Y7, Y6, Y3
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y10
+	VUNPCKLPD  Y3, Y1, Y9
+	VUNPCKHPD  Y3, Y1, Y11
+	VPERM2F128 $0x20, Y8, Y12, Y4
+	VPERM2F128 $0x31, Y8, Y12, Y5
+	VPERM2F128 $0x20, Y10, Y13, Y6
+	VPERM2F128 $0x31, Y10, Y13, Y7
+	VPERM2F128 $0x20, Y9, Y14, Y0
+	VPERM2F128 $0x31, Y9, Y14, Y2
+	VPERM2F128 $0x20, Y11, Y15, Y1
+	VPERM2F128 $0x31, Y11, Y15, Y3
+	VMOVUPS    Y4, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y6, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y7, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y7, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y8, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y10, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y9, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n5loop
+	JGE        n5loop
 
-n5last:
+n5part:
 	ADDQ         $0x08, DI
+	JZ           n5end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4699,55 +5122,56 @@ n5last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VUNPCKLPS    Y5, Y4, Y2
-	VUNPCKHPS    Y5, Y4, Y3
-	VUNPCKLPS    Y7, Y6, Y8
-	VUNPCKHPS    Y7, Y6, Y10
-	VUNPCKLPD    Y8, Y2, Y9
-	VUNPCKHPD    Y8, Y2, Y11
-	VUNPCKLPD    Y10, Y3, Y4
-	VUNPCKHPD    Y10, Y3, Y5
-	VPERM2F128   $0x20, Y9, Y14, Y6
-	VPERM2F128   $0x31, Y9, Y14, Y7
-	VPERM2F128   $0x20, Y11, Y15, Y2
-	VPERM2F128   $0x31, Y11, Y15, Y8
-	VPERM2F128   $0x20, Y4, Y0, Y3
-	VPERM2F128   $0x31, Y4, Y0, Y10
-	VPERM2F128   $0x20, Y5, Y1, Y14
-	VPERM2F128   $0x31, Y5, Y1, Y9
-	VMASKMOVPS   Y6, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VUNPCKLPS    Y5, Y4, Y0
+	VUNPCKHPS    Y5, Y4, Y1
+	VUNPCKLPS    Y7, Y6, Y2
+	VUNPCKHPS    Y7, Y6, Y3
+	VUNPCKLPD    Y2, Y0, Y8
+	VUNPCKHPD    Y2, Y0, Y10
+	VUNPCKLPD    Y3, Y1, Y9
+	VUNPCKHPD    Y3, Y1, Y11
+	VPERM2F128   $0x20, Y8, Y12, Y4
+	VPERM2F128   $0x31, Y8, Y12, Y5
+	VPERM2F128   $0x20, Y10, Y13, Y6
+	VPERM2F128   $0x31, Y10, Y13, Y7
+	VPERM2F128   $0x20, Y9, Y14, Y0
+	VPERM2F128   $0x31, Y9, Y14, Y2
+	VPERM2F128   $0x20, Y11, Y15, Y1
+	VPERM2F128   $0x31, Y11, Y15, Y3
+	VMOVUPS      Y4, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n5end
-	VMASKMOVPS   Y2, Y12, (AX)
+	VMOVUPS      Y6, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n5end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n5end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n5end
-	VMASKMOVPS   Y7, Y12, (AX)
+	VMOVUPS      Y5, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n5end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y7, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n5end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n5end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y3, (AX)
+	ADDQ         SI, AX
 
 n5end:
 	VZEROUPPER
@@ -4755,67 +5179,74 @@ n5end:
 
 n6:
 	SUBQ $0x08, DI
-	JLE  n6last
+	JL   n6part
 
 n6loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y5
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VUNPCKLPS  Y5, Y4, Y2
-	VUNPCKHPS  Y5, Y4, Y3
-	VUNPCKLPS  Y7, Y6, Y8
-	VUNPCKHPS  Y7, Y6, Y10
-	VUNPCKLPD  Y8, Y2, Y9
-	VUNPCKHPD  Y8, Y2, Y11
-	VUNPCKLPD  Y10, Y3, Y4
-	VUNPCKHPD  Y10, Y3, Y5
-	VPERM2F128 $0x20, Y9, Y14, Y6
-	VPERM2F128 $0x31, Y9, Y14, Y7
-	VPERM2F128 $0x20, Y11, Y15, Y2
-	VPERM2F128 $0x31, Y11, Y15, Y8
-	VPERM2F128 $0x20, Y4, Y0, Y3
-	VPERM2F128 $0x31, Y4, Y0, Y10
-	VPERM2F128 $0x20, Y5, Y1, Y14
-	VPERM2F128 $0x31, Y5, Y1, Y9
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VUNPCKLPS  Y5, Y4, Y0
+	VUNPCKHPS  Y5, Y4, Y1
+	VUNPCKLPS  Y7, Y6, Y2
+	VUNPCKHPS  Y7, Y6, Y3
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y10
+	VUNPCKLPD  Y3, Y1, Y9
+	VUNPCKHPD  Y3, Y1, Y11
+	VPERM2F128 $0x20, Y8, Y12, Y4
+	VPERM2F128 $0x31, Y8, Y12, Y5
+	VPERM2F128 $0x20, Y10, Y13, Y6
+	VPERM2F128 $0x31, Y10, Y13, Y7
+	VPERM2F128 $0x20, Y9, Y14, Y0
+	VPERM2F128 $0x31, Y9, Y14, Y2
+	VPERM2F128 $0x20, Y11, Y15, Y1
+	VPERM2F128 $0x31, Y11, Y15, Y3
+	VMOVUPS    Y4, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y6, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y7, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y7, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y8, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y10, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y9, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n6loop
+	JGE        n6loop
 
-n6last:
+n6part:
 	ADDQ         $0x08, DI
+	JZ           n6end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4834,55 +5265,56 @@ n6last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VUNPCKLPS    Y5, Y4, Y2
-	VUNPCKHPS    Y5, Y4, Y3
-	VUNPCKLPS    Y7, Y6, Y8
-	VUNPCKHPS    Y7, Y6, Y10
-	VUNPCKLPD    Y8, Y2, Y9
-	VUNPCKHPD    Y8, Y2, Y11
-	VUNPCKLPD    Y10, Y3, Y4
-	VUNPCKHPD    Y10, Y3, Y5
-	VPERM2F128   $0x20, Y9, Y14, Y6
-	VPERM2F128   $0x31, Y9, Y14, Y7
-	VPERM2F128   $0x20, Y11, Y15, Y2
-	VPERM2F128   $0x31, Y11, Y15, Y8
-	VPERM2F128   $0x20, Y4, Y0, Y3
-	VPERM2F128   $0x31, Y4, Y0, Y10
-	VPERM2F128   $0x20, Y5, Y1, Y14
-	VPERM2F128   $0x31, Y5, Y1, Y9
-	VMASKMOVPS   Y6, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VUNPCKLPS    Y5, Y4, Y0
+	VUNPCKHPS    Y5, Y4, Y1
+	VUNPCKLPS    Y7, Y6, Y2
+	VUNPCKHPS    Y7, Y6, Y3
+	VUNPCKLPD    Y2, Y0, Y8
+	VUNPCKHPD    Y2, Y0, Y10
+	VUNPCKLPD    Y3, Y1, Y9
+	VUNPCKHPD    Y3, Y1, Y11
+	VPERM2F128   $0x20, Y8, Y12, Y4
+	VPERM2F128   $0x31, Y8, Y12, Y5
+	VPERM2F128   $0x20, Y10, Y13, Y6
+	VPERM2F128   $0x31, Y10, Y13, Y7
+	VPERM2F128   $0x20, Y9, Y14, Y0
+	VPERM2F128   $0x31, Y9, Y14, Y2
+	VPERM2F128   $0x20, Y11, Y15, Y1
+	VPERM2F128   $0x31, Y11, Y15, Y3
+	VMOVUPS      Y4, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n6end
-	VMASKMOVPS   Y2, Y12, (AX)
+	VMOVUPS      Y6, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n6end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n6end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n6end
-	VMASKMOVPS   Y7, Y12, (AX)
+	VMOVUPS      Y5, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n6end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y7, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n6end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n6end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y3, (AX)
+	ADDQ         SI, AX
 
 n6end:
 	VZEROUPPER
@@ -4890,69 +5322,77 @@ n6end:
 
 n7:
 	SUBQ $0x08, DI
-	JLE  n7last
+	JL   n7part
 
 n7loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y6
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VUNPCKLPS  Y5, Y4, Y2
-	VUNPCKHPS  Y5, Y4, Y3
-	VUNPCKLPS  Y7, Y6, Y8
-	VUNPCKHPS  Y7, Y6, Y10
-	VUNPCKLPD  Y8, Y2, Y9
-	VUNPCKHPD  Y8, Y2, Y11
-	VUNPCKLPD  Y10, Y3, Y4
-	VUNPCKHPD  Y10, Y3, Y5
-	VPERM2F128 $0x20, Y9, Y14, Y6
-	VPERM2F128 $0x31, Y9, Y14, Y7
-	VPERM2F128 $0x20, Y11, Y15, Y2
-	VPERM2F128 $0x31, Y11, Y15, Y8
-	VPERM2F128 $0x20, Y4, Y0, Y3
-	VPERM2F128 $0x31, Y4, Y0, Y10
-	VPERM2F128 $0x20, Y5, Y1, Y14
-	VPERM2F128 $0x31, Y5, Y1, Y9
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VUNPCKLPS  Y5, Y4, Y0
+	VUNPCKHPS  Y5, Y4, Y1
+	VUNPCKLPS  Y7, Y6, Y2
+	VUNPCKHPS  Y7, Y6, Y3
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y10
+	VUNPCKLPD  Y3, Y1, Y9
+	VUNPCKHPD  Y3, Y1, Y11
+	VPERM2F128 $0x20, Y8, Y12, Y4
+	VPERM2F128 $0x31, Y8, Y12, Y5
+	VPERM2F128 $0x20, Y10, Y13, Y6
+	VPERM2F128 $0x31, Y10, Y13, Y7
+	VPERM2F128 $0x20, Y9, Y14, Y0
+	VPERM2F128 $0x31, Y9, Y14, Y2
+	VPERM2F128 $0x20, Y11, Y15, Y1
+	VPERM2F128 $0x31, Y11, Y15, Y3
+	VMOVUPS    Y4, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y6, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y7, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y7, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y8, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y10, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y9, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n7loop
+	JGE        n7loop
 
-n7last:
+n7part:
 	ADDQ         $0x08, DI
+	JZ           n7end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -4973,55 +5413,56 @@ n7last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VUNPCKLPS    Y5, Y4, Y2
-	VUNPCKHPS    Y5, Y4, Y3
-	VUNPCKLPS    Y7, Y6, Y8
-	VUNPCKHPS    Y7, Y6, Y10
-	VUNPCKLPD    Y8, Y2, Y9
-	VUNPCKHPD    Y8, Y2, Y11
-	VUNPCKLPD    Y10, Y3, Y4
-	VUNPCKHPD    Y10, Y3, Y5
-	VPERM2F128   $0x20, Y9, Y14, Y6
-	VPERM2F128   $0x31, Y9, Y14, Y7
-	VPERM2F128   $0x20, Y11, Y15, Y2
-	VPERM2F128   $0x31, Y11, Y15, Y8
-	VPERM2F128   $0x20, Y4, Y0, Y3
-	VPERM2F128   $0x31, Y4, Y0, Y10
-	VPERM2F128   $0x20, Y5, Y1, Y14
-	VPERM2F128   $0x31, Y5, Y1, Y9
-	VMASKMOVPS   Y6, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VUNPCKLPS    Y5, Y4, Y0
+	VUNPCKHPS    Y5, Y4, Y1
+	VUNPCKLPS    Y7, Y6, Y2
+	VUNPCKHPS    Y7, Y6, Y3
+	VUNPCKLPD    Y2, Y0, Y8
+	VUNPCKHPD    Y2, Y0, Y10
+	VUNPCKLPD    Y3, Y1, Y9
+	VUNPCKHPD    Y3, Y1, Y11
+	VPERM2F128   $0x20, Y8, Y12, Y4
+	VPERM2F128   $0x31, Y8, Y12, Y5
+	VPERM2F128   $0x20, Y10, Y13, Y6
+	VPERM2F128   $0x31, Y10, Y13, Y7
+	VPERM2F128   $0x20, Y9, Y14, Y0
+	VPERM2F128   $0x31, Y9, Y14, Y2
+	VPERM2F128   $0x20, Y11, Y15, Y1
+	VPERM2F128   $0x31, Y11, Y15, Y3
+	VMOVUPS      Y4, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n7end
-	VMASKMOVPS   Y2, Y12, (AX)
+	VMOVUPS      Y6, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n7end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n7end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n7end
-	VMASKMOVPS   Y7, Y12, (AX)
+	VMOVUPS      Y5, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n7end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y7, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n7end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n7end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y3, (AX)
+	ADDQ         SI, AX
 
 n7end:
 	VZEROUPPER
@@ -5029,71 +5470,80 @@ n7end:
 
 n8:
 	SUBQ $0x08, DI
-	JLE  n8last
+	JL   n8part
 
 n8loop:
 	MOVQ       CX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y0
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y1
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y2
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y3
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y4
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y5
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y6
 	ADDQ       DX, BX
+	PREFETCHT0 256(BX)
 	VMOVUPS    (BX), Y7
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
 	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPD  Y10, Y8, Y14
-	VUNPCKHPD  Y10, Y8, Y15
-	VUNPCKLPD  Y11, Y9, Y0
-	VUNPCKHPD  Y11, Y9, Y1
-	VUNPCKLPS  Y5, Y4, Y2
-	VUNPCKHPS  Y5, Y4, Y3
-	VUNPCKLPS  Y7, Y6, Y8
-	VUNPCKHPS  Y7, Y6, Y10
-	VUNPCKLPD  Y8, Y2, Y9
-	VUNPCKHPD  Y8, Y2, Y11
-	VUNPCKLPD  Y10, Y3, Y4
-	VUNPCKHPD  Y10, Y3, Y5
-	VPERM2F128 $0x20, Y9, Y14, Y6
-	VPERM2F128 $0x31, Y9, Y14, Y7
-	VPERM2F128 $0x20, Y11, Y15, Y2
-	VPERM2F128 $0x31, Y11, Y15, Y8
-	VPERM2F128 $0x20, Y4, Y0, Y3
-	VPERM2F128 $0x31, Y4, Y0, Y10
-	VPERM2F128 $0x20, Y5, Y1, Y14
-	VPERM2F128 $0x31, Y5, Y1, Y9
+	VUNPCKLPD  Y10, Y8, Y12
+	VUNPCKHPD  Y10, Y8, Y13
+	VUNPCKLPD  Y11, Y9, Y14
+	VUNPCKHPD  Y11, Y9, Y15
+	VUNPCKLPS  Y5, Y4, Y0
+	VUNPCKHPS  Y5, Y4, Y1
+	VUNPCKLPS  Y7, Y6, Y2
+	VUNPCKHPS  Y7, Y6, Y3
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y10
+	VUNPCKLPD  Y3, Y1, Y9
+	VUNPCKHPD  Y3, Y1, Y11
+	VPERM2F128 $0x20, Y8, Y12, Y4
+	VPERM2F128 $0x31, Y8, Y12, Y5
+	VPERM2F128 $0x20, Y10, Y13, Y6
+	VPERM2F128 $0x31, Y10, Y13, Y7
+	VPERM2F128 $0x20, Y9, Y14, Y0
+	VPERM2F128 $0x31, Y9, Y14, Y2
+	VPERM2F128 $0x20, Y11, Y15, Y1
+	VPERM2F128 $0x31, Y11, Y15, Y3
+	VMOVUPS    Y4, (AX)
+	ADDQ       SI, AX
 	VMOVUPS    Y6, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y0, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       SI, AX
+	VMOVUPS    Y7, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y2, (AX)
 	ADDQ       SI, AX
 	VMOVUPS    Y3, (AX)
 	ADDQ       SI, AX
-	VMOVUPS    Y14, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y7, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y8, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y10, (AX)
-	ADDQ       SI, AX
-	VMOVUPS    Y9, (AX)
-	ADDQ       SI, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, DI
-	JG         n8loop
+	JGE        n8loop
 
-n8last:
+n8part:
 	ADDQ         $0x08, DI
+	JZ           n8end
 	VMOVD        DI, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
@@ -5116,55 +5566,56 @@ n8last:
 	VUNPCKHPS    Y1, Y0, Y9
 	VUNPCKLPS    Y3, Y2, Y10
 	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPD    Y10, Y8, Y14
-	VUNPCKHPD    Y10, Y8, Y15
-	VUNPCKLPD    Y11, Y9, Y0
-	VUNPCKHPD    Y11, Y9, Y1
-	VUNPCKLPS    Y5, Y4, Y2
-	VUNPCKHPS    Y5, Y4, Y3
-	VUNPCKLPS    Y7, Y6, Y8
-	VUNPCKHPS    Y7, Y6, Y10
-	VUNPCKLPD    Y8, Y2, Y9
-	VUNPCKHPD    Y8, Y2, Y11
-	VUNPCKLPD    Y10, Y3, Y4
-	VUNPCKHPD    Y10, Y3, Y5
-	VPERM2F128   $0x20, Y9, Y14, Y6
-	VPERM2F128   $0x31, Y9, Y14, Y7
-	VPERM2F128   $0x20, Y11, Y15, Y2
-	VPERM2F128   $0x31, Y11, Y15, Y8
-	VPERM2F128   $0x20, Y4, Y0, Y3
-	VPERM2F128   $0x31, Y4, Y0, Y10
-	VPERM2F128   $0x20, Y5, Y1, Y14
-	VPERM2F128   $0x31, Y5, Y1, Y9
-	VMASKMOVPS   Y6, Y12, (AX)
+	VUNPCKLPD    Y10, Y8, Y12
+	VUNPCKHPD    Y10, Y8, Y13
+	VUNPCKLPD    Y11, Y9, Y14
+	VUNPCKHPD    Y11, Y9, Y15
+	VUNPCKLPS    Y5, Y4, Y0
+	VUNPCKHPS    Y5, Y4, Y1
+	VUNPCKLPS    Y7, Y6, Y2
+	VUNPCKHPS    Y7, Y6, Y3
+	VUNPCKLPD    Y2, Y0, Y8
+	VUNPCKHPD    Y2, Y0, Y10
+	VUNPCKLPD    Y3, Y1, Y9
+	VUNPCKHPD    Y3, Y1, Y11
+	VPERM2F128   $0x20, Y8, Y12, Y4
+	VPERM2F128   $0x31, Y8, Y12, Y5
+	VPERM2F128   $0x20, Y10, Y13, Y6
+	VPERM2F128   $0x31, Y10, Y13, Y7
+	VPERM2F128   $0x20, Y9, Y14, Y0
+	VPERM2F128   $0x31, Y9, Y14, Y2
+	VPERM2F128   $0x20, Y11, Y15, Y1
+	VPERM2F128   $0x31, Y11, Y15, Y3
+	VMOVUPS      Y4, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x01
 	JLE          n8end
-	VMASKMOVPS   Y2, Y12, (AX)
+	VMOVUPS      Y6, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x02
 	JLE          n8end
-	VMASKMOVPS   Y3, Y12, (AX)
+	VMOVUPS      Y0, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x03
 	JLE          n8end
-	VMASKMOVPS   Y14, Y12, (AX)
+	VMOVUPS      Y1, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x04
 	JLE          n8end
-	VMASKMOVPS   Y7, Y12, (AX)
+	VMOVUPS      Y5, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x05
 	JLE          n8end
-	VMASKMOVPS   Y8, Y12, (AX)
+	VMOVUPS      Y7, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x06
 	JLE          n8end
-	VMASKMOVPS   Y10, Y12, (AX)
+	VMOVUPS      Y2, (AX)
 	ADDQ         SI, AX
 	CMPQ         DI, $0x07
 	JLE          n8end
-	VMASKMOVPS   Y9, Y12, (AX)
+	VMOVUPS      Y3, (AX)
+	ADDQ         SI, AX
 
 n8end:
 	VZEROUPPER
@@ -5188,129 +5639,381 @@ DATA lanes<>+56(SB)/4, $0x0000000e
 DATA lanes<>+60(SB)/4, $0x0000000f
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// func packRows256(dst *float32, src *float32, stride int, n int, w int, k int)
+// func packRows256(dst *float32, src *float32, stride int, n int, w int, k int, panel int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·packRows256(SB), NOSPLIT, $0-48
-	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         stride+16(FP), DX
-	MOVQ         n+24(FP), BX
-	MOVQ         w+32(FP), SI
-	MOVQ         k+40(FP), DI
-	VMOVD        BX, X14
+TEXT ·packRows256(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ w+32(FP), BX
+	MOVQ k+40(FP), SI
+	MOVQ panel+48(FP), DI
+	LEAQ (BX)(BX*1), R8
+	ADDQ R8, R8
+	CMPQ BX, $0x08
+	JG   wide
+
+v1r4:
+	SUBQ $0x04, SI
+	JL   v1r4end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x08, R9
+	JL   v1r4last
+
+v1r4piece:
+	MOVQ       R10, R12
+	MOVQ       R11, R13
+	LEAQ       (R10)(DX*4), R14
+	VMOVUPS    (R12), Y0
+	PREFETCHT0 (R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Y1
+	PREFETCHT0 (R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Y2
+	PREFETCHT0 (R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Y3
+	PREFETCHT0 (R14)
+	VMOVUPS    Y0, (R13)
+	ADDQ       R8, R13
+	VMOVUPS    Y1, (R13)
+	ADDQ       R8, R13
+	VMOVUPS    Y2, (R13)
+	ADDQ       R8, R13
+	VMOVUPS    Y3, (R13)
+	ADDQ       R8, R10
+	ADDQ       DI, R11
+	SUBQ       BX, R9
+	JGE        v1r4piece
+
+v1r4last:
+	ADDQ         $0x08, R9
+	JLE          v1r4next
+	VMOVD        R9, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y12
-	VMOVD        BX, X14
+	MOVQ         R10, R12
+	MOVQ         R11, R13
+	LEAQ         (R10)(DX*4), R14
+	VMASKMOVPS   (R12), Y12, Y0
+	ADDQ         DX, R12
+	ADDQ         DX, R14
+	VMASKMOVPS   (R12), Y12, Y1
+	ADDQ         DX, R12
+	ADDQ         DX, R14
+	VMASKMOVPS   (R12), Y12, Y2
+	ADDQ         DX, R12
+	ADDQ         DX, R14
+	VMASKMOVPS   (R12), Y12, Y3
+	VMOVUPS      Y0, (R13)
+	ADDQ         R8, R13
+	VMOVUPS      Y1, (R13)
+	ADDQ         R8, R13
+	VMOVUPS      Y2, (R13)
+	ADDQ         R8, R13
+	VMOVUPS      Y3, (R13)
+	ADDQ         R8, R10
+	ADDQ         DI, R11
+	SUBQ         BX, R9
+	JLE          v1r4next
+	VMOVD        R9, X14
 	VPBROADCASTD X14, Y14
-	VPCMPGTD     lanes<>+32(SB), Y14, Y13
-	SHLQ         $0x02, SI
-	CMPQ         BX, $0x08
-	JG           wide
-	SUBQ         $0x04, DI
-	JLE          v1last
-	LEAQ         (CX)(DX*8), BX
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	MOVQ         R10, R9
+	LEAQ         (R10)(DX*4), R10
+	VMASKMOVPS   (R9), Y12, Y0
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMASKMOVPS   (R9), Y12, Y1
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMASKMOVPS   (R9), Y12, Y2
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMASKMOVPS   (R9), Y12, Y3
+	VMOVUPS      Y0, (R11)
+	ADDQ         R8, R11
+	VMOVUPS      Y1, (R11)
+	ADDQ         R8, R11
+	VMOVUPS      Y2, (R11)
+	ADDQ         R8, R11
+	VMOVUPS      Y3, (R11)
 
-v1loop:
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y0
-	ADDQ       DX, CX
-	VMOVUPS    Y0, (AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y1
-	ADDQ       DX, CX
-	VMOVUPS    Y1, (AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y2
-	ADDQ       DX, CX
-	VMOVUPS    Y2, (AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y3
-	ADDQ       DX, CX
-	VMOVUPS    Y3, (AX)
-	ADDQ       SI, AX
-	SUBQ       $0x04, DI
-	JG         v1loop
+v1r4next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v1r4
 
-v1last:
-	ADDQ $0x04, DI
+v1r4end:
+	ADDQ $0x04, SI
 
-v1one:
-	VMASKMOVPS (CX), Y12, Y0
-	ADDQ       DX, CX
-	VMASKMOVPS Y0, Y12, (AX)
-	ADDQ       SI, AX
-	DECQ       DI
-	JG         v1one
+v1r1:
+	SUBQ $0x01, SI
+	JL   v1r1end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x08, R9
+	JL   v1r1last
+
+v1r1piece:
+	MOVQ    R10, R12
+	MOVQ    R11, R13
+	LEAQ    (R10)(DX*4), R14
+	VMOVUPS (R12), Y0
+	VMOVUPS Y0, (R13)
+	ADDQ    R8, R10
+	ADDQ    DI, R11
+	SUBQ    BX, R9
+	JGE     v1r1piece
+
+v1r1last:
+	ADDQ         $0x08, R9
+	JLE          v1r1next
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	MOVQ         R10, R12
+	MOVQ         R11, R13
+	LEAQ         (R10)(DX*4), R14
+	VMASKMOVPS   (R12), Y12, Y0
+	VMOVUPS      Y0, (R13)
+	ADDQ         R8, R10
+	ADDQ         DI, R11
+	SUBQ         BX, R9
+	JLE          v1r1next
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	MOVQ         R10, R9
+	LEAQ         (R10)(DX*4), R10
+	VMASKMOVPS   (R9), Y12, Y0
+	VMOVUPS      Y0, (R11)
+
+v1r1next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v1r1
+
+v1r1end:
+	ADDQ $0x01, SI
 	VZEROUPPER
 	RET
 
 wide:
-	SUBQ $0x04, DI
-	JLE  v2last
-	LEAQ (CX)(DX*8), BX
+v2r4:
+	SUBQ $0x04, SI
+	JL   v2r4end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x10, R9
+	JL   v2r4last
 
-v2loop:
-	PREFETCHT0 (BX)
-	PREFETCHT0 32(BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y0
-	VMASKMOVPS 32(CX), Y13, Y1
-	ADDQ       DX, CX
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    Y1, 32(AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 32(BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y2
-	VMASKMOVPS 32(CX), Y13, Y3
-	ADDQ       DX, CX
-	VMOVUPS    Y2, (AX)
-	VMOVUPS    Y3, 32(AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 32(BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y4
-	VMASKMOVPS 32(CX), Y13, Y5
-	ADDQ       DX, CX
-	VMOVUPS    Y4, (AX)
-	VMOVUPS    Y5, 32(AX)
-	ADDQ       SI, AX
-	PREFETCHT0 (BX)
-	PREFETCHT0 32(BX)
-	ADDQ       DX, BX
-	VMASKMOVPS (CX), Y12, Y6
-	VMASKMOVPS 32(CX), Y13, Y7
-	ADDQ       DX, CX
-	VMOVUPS    Y6, (AX)
-	VMOVUPS    Y7, 32(AX)
-	ADDQ       SI, AX
-	SUBQ       $0x04, DI
-	JG         v2loop
+v2r4piece:
+	MOVQ       R10, R12
+	MOVQ       R11, R13
+	LEAQ       (R10)(DX*4), R14
+	VMOVUPS    (R12), Y0
+	PREFETCHT0 (R14)
+	VMOVUPS    32(R12), Y1
+	PREFETCHT0 32(R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Y2
+	PREFETCHT0 (R14)
+	VMOVUPS    32(R12), Y3
+	PREFETCHT0 32(R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Y4
+	PREFETCHT0 (R14)
+	VMOVUPS    32(R12), Y5
+	PREFETCHT0 32(R14)
+	ADDQ       DX, R12
+	ADDQ       DX, R14
+	VMOVUPS    (R12), Y6
+	PREFETCHT0 (R14)
+	VMOVUPS    32(R12), Y7
+	PREFETCHT0 32(R14)
+	VMOVUPS    Y0, (R13)
+	VMOVUPS    Y1, 32(R13)
+	ADDQ       R8, R13
+	VMOVUPS    Y2, (R13)
+	VMOVUPS    Y3, 32(R13)
+	ADDQ       R8, R13
+	VMOVUPS    Y4, (R13)
+	VMOVUPS    Y5, 32(R13)
+	ADDQ       R8, R13
+	VMOVUPS    Y6, (R13)
+	VMOVUPS    Y7, 32(R13)
+	ADDQ       R8, R10
+	ADDQ       DI, R11
+	SUBQ       BX, R9
+	JGE        v2r4piece
 
-v2last:
-	ADDQ $0x04, DI
+v2r4last:
+	ADDQ         $0x10, R9
+	JLE          v2r4next
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+32(SB), Y14, Y13
+	MOVQ         R10, R12
+	MOVQ         R11, R13
+	LEAQ         (R10)(DX*4), R14
+	VMASKMOVPS   (R12), Y12, Y0
+	VMASKMOVPS   32(R12), Y13, Y1
+	ADDQ         DX, R12
+	ADDQ         DX, R14
+	VMASKMOVPS   (R12), Y12, Y2
+	VMASKMOVPS   32(R12), Y13, Y3
+	ADDQ         DX, R12
+	ADDQ         DX, R14
+	VMASKMOVPS   (R12), Y12, Y4
+	VMASKMOVPS   32(R12), Y13, Y5
+	ADDQ         DX, R12
+	ADDQ         DX, R14
+	VMASKMOVPS   (R12), Y12, Y6
+	VMASKMOVPS   32(R12), Y13, Y7
+	VMOVUPS      Y0, (R13)
+	VMOVUPS      Y1, 32(R13)
+	ADDQ         R8, R13
+	VMOVUPS      Y2, (R13)
+	VMOVUPS      Y3, 32(R13)
+	ADDQ         R8, R13
+	VMOVUPS      Y4, (R13)
+	VMOVUPS      Y5, 32(R13)
+	ADDQ         R8, R13
+	VMOVUPS      Y6, (R13)
+	VMOVUPS      Y7, 32(R13)
+	ADDQ         R8, R10
+	ADDQ         DI, R11
+	SUBQ         BX, R9
+	JLE          v2r4next
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+32(SB), Y14, Y13
+	MOVQ         R10, R9
+	LEAQ         (R10)(DX*4), R10
+	VMASKMOVPS   (R9), Y12, Y0
+	VMASKMOVPS   32(R9), Y13, Y1
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMASKMOVPS   (R9), Y12, Y2
+	VMASKMOVPS   32(R9), Y13, Y3
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMASKMOVPS   (R9), Y12, Y4
+	VMASKMOVPS   32(R9), Y13, Y5
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	VMASKMOVPS   (R9), Y12, Y6
+	VMASKMOVPS   32(R9), Y13, Y7
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+	ADDQ         R8, R11
+	VMOVUPS      Y2, (R11)
+	VMOVUPS      Y3, 32(R11)
+	ADDQ         R8, R11
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, 32(R11)
+	ADDQ         R8, R11
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
 
-v2one:
-	VMASKMOVPS (CX), Y12, Y0
-	VMASKMOVPS 32(CX), Y13, Y1
-	ADDQ       DX, CX
-	VMASKMOVPS Y0, Y12, (AX)
-	VMASKMOVPS Y1, Y13, 32(AX)
-	ADDQ       SI, AX
-	DECQ       DI
-	JG         v2one
+v2r4next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v2r4
+
+v2r4end:
+	ADDQ $0x04, SI
+
+v2r1:
+	SUBQ $0x01, SI
+	JL   v2r1end
+	MOVQ n+24(FP), R9
+	MOVQ CX, R10
+	MOVQ AX, R11
+	SUBQ $0x10, R9
+	JL   v2r1last
+
+v2r1piece:
+	MOVQ    R10, R12
+	MOVQ    R11, R13
+	LEAQ    (R10)(DX*4), R14
+	VMOVUPS (R12), Y0
+	VMOVUPS 32(R12), Y1
+	VMOVUPS Y0, (R13)
+	VMOVUPS Y1, 32(R13)
+	ADDQ    R8, R10
+	ADDQ    DI, R11
+	SUBQ    BX, R9
+	JGE     v2r1piece
+
+v2r1last:
+	ADDQ         $0x10, R9
+	JLE          v2r1next
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+32(SB), Y14, Y13
+	MOVQ         R10, R12
+	MOVQ         R11, R13
+	LEAQ         (R10)(DX*4), R14
+	VMASKMOVPS   (R12), Y12, Y0
+	VMASKMOVPS   32(R12), Y13, Y1
+	VMOVUPS      Y0, (R13)
+	VMOVUPS      Y1, 32(R13)
+	ADDQ         R8, R10
+	ADDQ         DI, R11
+	SUBQ         BX, R9
+	JLE          v2r1next
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+0(SB), Y14, Y12
+	VMOVD        R9, X14
+	VPBROADCASTD X14, Y14
+	VPCMPGTD     lanes<>+32(SB), Y14, Y13
+	MOVQ         R10, R9
+	LEAQ         (R10)(DX*4), R10
+	VMASKMOVPS   (R9), Y12, Y0
+	VMASKMOVPS   32(R9), Y13, Y1
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+
+v2r1next:
+	ADDQ DX, CX
+	ADDQ R8, AX
+	JMP  v2r1
+
+v2r1end:
+	ADDQ $0x01, SI
 	VZEROUPPER
 	RET

@@ -14,8 +14,8 @@ type path struct {
 	kc     int // inner length of packed panels
 	cache  int // bytes of A that a worker keeps packed
 	tile   func(t *tile)
-	pack   func(dst []float32, s side, lo, n, w, k0, k int)
-	bf16   bool // has bfloat16 dot-product instructions
+	pack   func(dst []float32, s side, n, w, k, size int) // see packPortable
+	bf16   bool                                           // has bfloat16 dot-product instructions
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

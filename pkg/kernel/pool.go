@@ -28,7 +28,7 @@ type Pool struct {
 	done   chan struct{} // wakes it
 
 	lanes []lane    // one for each worker
-	packB []float32 // packed panels that the workers share
+	pack  []float32 // packed panels that the workers share
 }
 
 // job is a kernel's inner part with its arguments bound.
@@ -87,7 +87,7 @@ func (p *Pool) Close() {
 		release(&p.lanes[i].user)
 		release(&p.lanes[i].pack)
 	}
-	release(&p.packB)
+	release(&p.pack)
 }
 
 // rouse wakes the worker if it sleeps.

@@ -54,24 +54,21 @@ func tilePortable(t *tile) {
 	}
 }
 
-// packPortable packs n values of the free index from lo, k inner values from
-// k0, as one panel of width w: dst[kk*w+i] = s(lo+i, k0+kk), zero for i >= n.
-func packPortable(dst []float32, s side, lo, n, w, k0, k int) {
-	dst = dst[:w*k]
-	src := s.data[lo*s.free+k0*s.inner:]
-	if n < w {
-		clear(dst)
-	}
-	if s.free == 1 {
-		for kk := range k {
-			copy(dst[kk*w:][:n], src[kk*s.inner:])
-		}
-		return
-	}
-	for i := range n {
-		row := src[i*s.free:][:k]
-		for kk, v := range row {
-			dst[kk*w+i] = v
+// packPortable packs n values of the free index and k inner ones as panels of
+// width w that are size values apart:
+//
+//	dst[i/w*size + kk*w + i%w] = s(i, kk)
+//
+// What a panel holds beyond n values means nothing: the tiles never store what
+// comes of it. Nor do the panelGap values that follow the last group.
+func packPortable(dst []float32, s side, n, w, k, size int) {
+	for lo := 0; lo < n; lo += w {
+		panel := dst[lo/w*size:]
+		for i := range min(w, n-lo) {
+			src := s.data[(lo+i)*s.free:]
+			for kk := range k {
+				panel[kk*w+i] = src[kk*s.inner]
+			}
 		}
 	}
 }

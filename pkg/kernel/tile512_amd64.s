@@ -120,13 +120,12 @@ r1v2fullstore:
 	RET
 
 r1v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r1v2edgebias
@@ -256,13 +255,12 @@ r2v2fullstore:
 	RET
 
 r2v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r2v2edgebias
@@ -430,13 +428,12 @@ r3v2fullstore:
 	RET
 
 r3v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r3v2edgebias
@@ -642,13 +639,12 @@ r4v2fullstore:
 	RET
 
 r4v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r4v2edgebias
@@ -892,13 +888,12 @@ r5v2fullstore:
 	RET
 
 r5v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r5v2edgebias
@@ -1180,13 +1175,12 @@ r6v2fullstore:
 	RET
 
 r6v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r6v2edgebias
@@ -1506,13 +1500,12 @@ r7v2fullstore:
 	RET
 
 r7v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r7v2edgebias
@@ -1870,13 +1863,12 @@ r8v2fullstore:
 	RET
 
 r8v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r8v2edgebias
@@ -2272,13 +2264,12 @@ r9v2fullstore:
 	RET
 
 r9v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r9v2edgebias
@@ -2712,13 +2703,12 @@ r10v2fullstore:
 	RET
 
 r10v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r10v2edgebias
@@ -3190,13 +3180,12 @@ r11v2fullstore:
 	RET
 
 r11v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r11v2edgebias
@@ -3706,13 +3695,12 @@ r12v2fullstore:
 	RET
 
 r12v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r12v2edgebias
@@ -4260,13 +4248,12 @@ r13v2fullstore:
 	RET
 
 r13v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r13v2edgebias
@@ -4852,13 +4839,12 @@ r14v2fullstore:
 	RET
 
 r14v2edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
-	LEAQ      -16(R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
+	SHRL      $0x10, SI
 	KMOVW     SI, K2
 	TESTQ     CX, CX
 	JZ        r14v2edgebias
@@ -5101,9 +5087,8 @@ r1v1fullstore:
 	RET
 
 r1v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r1v1edgebias
@@ -5204,9 +5189,8 @@ r2v1fullstore:
 	RET
 
 r2v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r2v1edgebias
@@ -5332,9 +5316,8 @@ r3v1fullstore:
 	RET
 
 r3v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r3v1edgebias
@@ -5485,9 +5468,8 @@ r4v1fullstore:
 	RET
 
 r4v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r4v1edgebias
@@ -5663,9 +5645,8 @@ r5v1fullstore:
 	RET
 
 r5v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r5v1edgebias
@@ -5866,9 +5847,8 @@ r6v1fullstore:
 	RET
 
 r6v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r6v1edgebias
@@ -6094,9 +6074,8 @@ r7v1fullstore:
 	RET
 
 r7v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r7v1edgebias
@@ -6347,9 +6326,8 @@ r8v1fullstore:
 	RET
 
 r8v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r8v1edgebias
@@ -6625,9 +6603,8 @@ r9v1fullstore:
 	RET
 
 r9v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r9v1edgebias
@@ -6928,9 +6905,8 @@ r10v1fullstore:
 	RET
 
 r10v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r10v1edgebias
@@ -7256,9 +7232,8 @@ r11v1fullstore:
 	RET
 
 r11v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r11v1edgebias
@@ -7609,9 +7584,8 @@ r12v1fullstore:
 	RET
 
 r12v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r12v1edgebias
@@ -7987,9 +7961,8 @@ r13v1fullstore:
 	RET
 
 r13v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r13v1edgebias
@@ -8390,9 +8363,8 @@ r14v1fullstore:
 	RET
 
 r14v1edge:
-	LEAQ      (R8), DI
-	MOVL      $0x0000ffff, SI
-	BZHIL     DI, SI, SI
+	MOVL      $0xffffffff, SI
+	BZHIL     R8, SI, SI
 	KMOVW     SI, K1
 	TESTQ     CX, CX
 	JZ        r14v1edgebias

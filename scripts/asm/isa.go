@@ -38,10 +38,12 @@ var avx512 = isa{
 	b:     []VecPhysical{Z28, Z29},
 	temps: []VecPhysical{Z30, Z31},
 	mask: func(v int, n Register, from int) {
-		ones, left := GP32(), GP64()
-		LEAQ(Mem{Base: n, Disp: -from}, left)
-		MOVL(U32(0xffff), ones)
-		BZHIL(left.As32(), ones, ones)
+		ones := GP32()
+		MOVL(U32(0xffffffff), ones)
+		BZHIL(n.(GP).As32(), ones, ones)
+		if from > 0 {
+			SHRL(Imm(uint64(from)), ones)
+		}
 		KMOVW(ones, kmask[v])
 	},
 	load:  func(v int, from Mem, to VecPhysical) { VMOVUPS_Z(from, kmask[v], to) },

@@ -8,19 +8,21 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// ahead is how far in front of a row's reads it is prefetched, in bytes.
+const ahead = 256
+
 // packCols writes the transposing pack of an instruction set: n rows of k
-// values, stride bytes apart, become k groups, w values apart, of min(w, lanes)
-// values; n is in [1, lanes]. What a group holds beyond n values means nothing.
+// values, stride bytes apart, become k groups, w values apart; n is in
+// [1, lanes] and w at least 1. What a group holds beyond n values means nothing,
+// and neither do the lanes values behind the last group, which may be overwritten.
 //
-// It turns blocks of lanes x lanes over in registers. All but the last block are
-// stored whole: what that writes beyond a group is overwritten by the next one.
+// It turns blocks of lanes x lanes over in registers.
 func packCols(name string, s isa) {
 	TEXT(name, NOSPLIT, "func(dst, src *float32, stride, n, w, k int)")
 	Doc(fmt.Sprintf("%s packs n rows of k values in columns of w.", name))
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
 	stride, n := Load(Param("stride"), GP64()), Load(Param("n"), GP64())
 	w, k := Load(Param("w"), GP64()), Load(Param("k"), GP64())
-	s.mask(0, w, 0)
 	step := w
 	SHLQ(Imm(2), step)
 	for r := s.lanes; r > 1; r-- {
@@ -29,43 +31,40 @@ func packCols(name string, s isa) {
 	}
 	for r := 1; r <= s.lanes; r++ {
 		label := func(what string) string { return fmt.Sprintf("n%d%s", r, what) }
-		block := func(last bool) {
+		block := func(part bool) {
 			row := GP64()
 			MOVQ(src, row)
 			for i := range r {
-				if last {
+				if part {
 					s.load(1, Mem{Base: row}, s.regs[i])
 				} else {
+					PREFETCHT0(Mem{Base: row, Disp: ahead})
 					VMOVUPS(Mem{Base: row}, s.regs[i])
 				}
 				if i < r-1 {
 					ADDQ(stride, row)
 				}
 			}
-			for i, v := range s.transpose(r, last) {
-				if last && i > 0 {
-					ADDQ(step, dst)
+			for i, v := range s.transpose(r) {
+				if part && i > 0 {
 					CMPQ(k, Imm(uint64(i)))
 					JLE(LabelRef(label("end")))
 				}
-				if last {
-					s.store(0, v, Mem{Base: dst})
-				} else {
-					VMOVUPS(v, Mem{Base: dst})
-					ADDQ(step, dst)
-				}
+				VMOVUPS(v, Mem{Base: dst})
+				ADDQ(step, dst)
 			}
 		}
 		Label(label(""))
 		SUBQ(Imm(uint64(s.lanes)), k)
-		JLE(LabelRef(label("last")))
+		JL(LabelRef(label("part")))
 		Label(label("loop"))
 		block(false)
 		ADDQ(Imm(uint64(4*s.lanes)), src)
 		SUBQ(Imm(uint64(s.lanes)), k)
-		JG(LabelRef(label("loop")))
-		Label(label("last"))
+		JGE(LabelRef(label("loop")))
+		Label(label("part"))
 		ADDQ(Imm(uint64(s.lanes)), k)
+		JZ(LabelRef(label("end")))
 		s.mask(1, k, 0)
 		block(true)
 		Label(label("end"))
@@ -75,13 +74,9 @@ func packCols(name string, s isa) {
 }
 
 // transpose turns over the block whose rows are the first registers, of which
-// only the first n matter, and returns the registers of its columns. The first
-// two registers of s.b may hold masks.
-func (s isa) transpose(n int, masked bool) []VecPhysical {
+// only the first n matter, and returns the registers of its columns.
+func (s isa) transpose(n int) []VecPhysical {
 	free := append([]VecPhysical(nil), s.regs[s.lanes:]...)
-	if s.lanes == 8 {
-		free = []VecPhysical{Y8, Y9, Y10, Y11, Y14, Y15}
-	}
 	// two replaces registers x and y by f(x, y) and g(x, y).
 	two := func(x, y VecPhysical, f, g func(x, y, to VecPhysical)) (VecPhysical, VecPhysical) {
 		l, h := free[0], free[1]
@@ -128,62 +123,105 @@ func (s isa) transpose(n int, masked bool) []VecPhysical {
 	return out
 }
 
-// packRows writes the straight pack: k rows of n values, stride bytes apart,
-// become k groups of w values; n <= w <= 2·lanes. What a group holds beyond n
-// values means nothing.
+// packRows writes the straight pack: k rows of n values, stride bytes apart, are
+// cut in pieces of w values, w in (lanes, 2·lanes] or at most lanes; piece i of a
+// row goes to dst plus i times panel bytes, and pieces of the same i lie w
+// values apart. What lies beyond the row's last value in its last piece, and in
+// the 2·lanes values behind the last row's pieces, means nothing.
+//
+// Four rows at a time, so that every panel is written in stretches of lines,
+// while the next four are fetched.
 func packRows(name string, s isa) {
-	TEXT(name, NOSPLIT, "func(dst, src *float32, stride, n, w, k int)")
-	Doc(fmt.Sprintf("%s packs k rows of n values in rows of w.", name))
+	TEXT(name, NOSPLIT, "func(dst, src *float32, stride, n, w, k, panel int)")
+	Doc(fmt.Sprintf("%s packs k rows of n values in panels of w.", name))
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
-	stride, n := Load(Param("stride"), GP64()), Load(Param("n"), GP64())
+	stride := Load(Param("stride"), GP64())
 	w, k := Load(Param("w"), GP64()), Load(Param("k"), GP64())
-	s.mask(0, n, 0)
-	s.mask(1, n, s.lanes)
-	step := GP64()
-	MOVQ(w, step)
-	SHLQ(Imm(2), step)
-	CMPQ(n, Imm(uint64(s.lanes)))
+	panel := Load(Param("panel"), GP64())
+	wide := GP64()
+	LEAQ(Mem{Base: w, Index: w, Scale: 1}, wide)
+	ADDQ(wide, wide) // bytes of a piece
+	CMPQ(w, Imm(uint64(s.lanes)))
 	JG(LabelRef("wide"))
 	for _, vecs := range []int{1, 2} {
-		label := func(what string) string { return fmt.Sprintf("v%d%s", vecs, what) }
 		if vecs == 2 {
 			Label("wide")
 		}
-		at := func(p Register, v int) Mem { return Mem{Base: p, Disp: 4 * s.lanes * v} }
-		read := func(i int) {
-			for v := range vecs {
-				s.load(v, at(src, v), s.regs[i*vecs+v])
+		for _, rows := range []int{4, 1} {
+			label := func(what string) string { return fmt.Sprintf("v%dr%d%s", vecs, rows, what) }
+			Label(label(""))
+			SUBQ(Imm(uint64(rows)), k)
+			JL(LabelRef(label("end")))
+			left, from, to := GP64(), GP64(), GP64()
+			Load(Param("n"), left)
+			MOVQ(src, from)
+			MOVQ(dst, to)
+			piece := func(masked bool) {
+				at, out := GP64(), GP64()
+				MOVQ(from, at)
+				MOVQ(to, out)
+				next := GP64()
+				LEAQ(Mem{Base: from, Index: stride, Scale: 4}, next)
+				for i := range rows {
+					for v := range vecs {
+						m, r := Mem{Base: at, Disp: 4 * s.lanes * v}, s.regs[i*vecs+v]
+						if masked {
+							s.load(v, m, r)
+						} else {
+							VMOVUPS(m, r)
+						}
+						if !masked && rows > 1 {
+							PREFETCHT0(Mem{Base: next, Disp: 4 * s.lanes * v})
+						}
+					}
+					if i < rows-1 {
+						ADDQ(stride, at)
+						ADDQ(stride, next)
+					}
+				}
+				for i := range rows {
+					for v := range vecs {
+						VMOVUPS(s.regs[i*vecs+v], Mem{Base: out, Disp: 4 * s.lanes * v})
+					}
+					if i < rows-1 {
+						ADDQ(wide, out)
+					}
+				}
 			}
-			ADDQ(stride, src)
-		}
-		const unroll = 4
-		SUBQ(Imm(unroll), k)
-		JLE(LabelRef(label("last")))
-		ahead := GP64()
-		LEAQ(Mem{Base: src, Index: stride, Scale: 8}, ahead)
-		Label(label("loop"))
-		for i := range unroll {
-			PREFETCHT0(Mem{Base: ahead})
-			PREFETCHT0(at(ahead, vecs-1))
-			ADDQ(stride, ahead)
-			read(i)
+			// A piece is read whole if the row goes on for whole vectors.
+			SUBQ(Imm(uint64(s.lanes*vecs)), left)
+			JL(LabelRef(label("last")))
+			Label(label("piece"))
+			piece(false)
+			ADDQ(wide, from)
+			ADDQ(panel, to)
+			SUBQ(w, left)
+			JGE(LabelRef(label("piece")))
+			Label(label("last"))
+			ADDQ(Imm(uint64(s.lanes*vecs)), left)
+			JLE(LabelRef(label("next")))
 			for v := range vecs {
-				VMOVUPS(s.regs[i*vecs+v], at(dst, v))
+				s.mask(v, left, v*s.lanes)
 			}
-			ADDQ(step, dst)
+			piece(true)
+			// Of the lanes beyond w the last piece may still owe some.
+			ADDQ(wide, from)
+			ADDQ(panel, to)
+			SUBQ(w, left)
+			JLE(LabelRef(label("next")))
+			for v := range vecs {
+				s.mask(v, left, v*s.lanes)
+			}
+			piece(true)
+			Label(label("next"))
+			for range rows {
+				ADDQ(stride, src)
+				ADDQ(wide, dst)
+			}
+			JMP(LabelRef(label("")))
+			Label(label("end"))
+			ADDQ(Imm(uint64(rows)), k)
 		}
-		SUBQ(Imm(unroll), k)
-		JG(LabelRef(label("loop")))
-		Label(label("last"))
-		ADDQ(Imm(unroll), k)
-		Label(label("one"))
-		read(0)
-		for v := range vecs {
-			s.store(v, s.regs[v], at(dst, v))
-		}
-		ADDQ(step, dst)
-		DECQ(k)
-		JG(LabelRef(label("one")))
 		VZEROUPPER()
 		RET()
 	}
