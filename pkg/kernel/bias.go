@@ -6,11 +6,13 @@ type biasArgs struct {
 	chunks int
 }
 
+// Each chunk sums a block of rows on its own.
 var biasLoop = newLoop(func(a *biasArgs, worker, chunk int) {
-	lo, hi := span(a.m, a.chunks, chunk)
-	d := a.d[lo:hi]
-	for n := range a.n {
-		current.verbs.add(d, d, a.dy[n*a.m+lo:n*a.m+hi])
+	lo, hi := span(a.n, a.chunks, chunk)
+	d := a.d[chunk*a.m:][:a.m]
+	clear(d)
+	for n := lo; n < hi; n++ {
+		current.verbs.add(d, d, a.dy[n*a.m:])
 	}
 })
 
@@ -18,6 +20,14 @@ var biasLoop = newLoop(func(a *biasArgs, worker, chunk int) {
 func BiasGrad(p *Pool, dbias, dy []float32, N, M int) {
 	need(dbias, M)
 	need(dy, N*M)
-	c := p.columns(M)
-	biasLoop.run(p, c, biasArgs{dbias, dy, N, M, c})
+	sumRows(p, dbias, dy, N, M, p.Scratch(0, rowBlocks(N)*M))
+}
+
+// sumRows is BiasGrad with rowBlocks(N)·M values of scratch.
+func sumRows(p *Pool, dbias, dy []float32, N, M int, parts []float32) {
+	c := rowBlocks(N)
+	biasLoop.run(p, c, biasArgs{parts, dy, N, M, c})
+	for i := range c {
+		current.verbs.add(dbias[:M], dbias, parts[i*M:])
+	}
 }

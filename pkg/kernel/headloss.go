@@ -95,7 +95,8 @@ func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o Hea
 		}
 	}
 	grad := dx != nil || dw != nil || dbias != nil
-	buf := p.Scratch(0, min(N, logitRows)*V) // this loop's own: the chunks below use none
+	rows := min(N, logitRows)
+	buf := p.Scratch(0, (rows+rowBlocks(rows))*V) // the chunks below use no scratch
 	for lo := 0; lo < N; lo += logitRows {
 		n := min(logitRows, N-lo)
 		z, xs := Mat(buf[:n*V], n, V), Mat(x[lo*E:][:n*E], n, E)
@@ -108,7 +109,7 @@ func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o Hea
 			MatMul(p, Mat(dw, V, E), z, xs, Product{TransA: true, Accumulate: true, BF16: o.BF16}) // (V, E)
 		}
 		if dbias != nil {
-			BiasGrad(p, dbias, z.Data, n, V)
+			sumRows(p, dbias, z.Data, n, V, buf[rows*V:])
 		}
 	}
 }

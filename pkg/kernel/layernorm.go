@@ -95,15 +95,18 @@ func normBackRow(dx, dy, x, gain []float32, mean, rstd, ag, agh float32) {
 	}
 }
 
+// Each chunk sums a block of rows on its own, dgain and then dbias.
 var layerNormGradLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
-	lo, hi := span(a.e, a.chunks, chunk)
-	dgain := a.gain[lo:hi]
-	for n := range a.n {
-		dy, x := a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi]
-		current.verbs.normGrad(dgain, dy, x, a.mean[n], a.rstd[n])
+	lo, hi := span(a.n, a.chunks, chunk)
+	dgain := a.y[chunk*2*a.e:][:a.e]
+	dbias := a.y[chunk*2*a.e+a.e:][:a.e]
+	clear(dgain)
+	clear(dbias)
+	for n := lo; n < hi; n++ {
+		dy := a.dy[n*a.e:][:a.e]
+		current.verbs.normGrad(dgain, dy, a.x[n*a.e:][:a.e], a.mean[n], a.rstd[n])
 		if a.bias != nil {
-			d := a.bias[lo:hi]
-			current.verbs.add(d, d, dy)
+			current.verbs.add(dbias, dbias, dy)
 		}
 	}
 })
@@ -124,6 +127,17 @@ func LayerNormGrad(p *Pool, dgain, dbias, dy, x, mean, rstd []float32, N, E int)
 	}
 	needs(N*E, dy, x)
 	needs(N, mean, rstd)
-	c := p.columns(E)
-	layerNormGradLoop.run(p, c, layerNormArgs{gain: dgain, bias: dbias, dy: dy, x: x, mean: mean, rstd: rstd, n: N, e: E, chunks: c})
+	c := rowBlocks(N)
+	parts := p.Scratch(0, c*2*E)
+	layerNormGradLoop.run(p, c, layerNormArgs{y: parts, bias: dbias, dy: dy, x: x, mean: mean, rstd: rstd, n: N, e: E, chunks: c})
+	for i := range c {
+		current.verbs.add(dgain[:E], dgain, parts[i*2*E:])
+		if dbias != nil {
+			current.verbs.add(dbias[:E], dbias, parts[i*2*E+E:])
+		}
+	}
 }
+
+// rowBlocks is how many blocks of rows a sum over N rows is made of: the number
+// depends on N alone, and so do the bits of the sum.
+func rowBlocks(N int) int { return max(1, min(64, N/32)) }

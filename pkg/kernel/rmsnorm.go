@@ -54,11 +54,13 @@ func rmsNormBackRow(dx, dy, x, gain []float32, rstd float32) {
 	current.verbs.normBack(dx, dy, x, gain, 0, rstd, 0, sgh/float32(len(x)))
 }
 
+// Each chunk sums a block of rows on its own.
 var rmsNormGradLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
-	lo, hi := span(a.e, a.chunks, chunk)
-	dgain := a.gain[lo:hi]
-	for n := range a.n {
-		current.verbs.normGrad(dgain, a.dy[n*a.e+lo:n*a.e+hi], a.x[n*a.e+lo:n*a.e+hi], 0, a.rstd[n])
+	lo, hi := span(a.n, a.chunks, chunk)
+	dgain := a.y[chunk*a.e:][:a.e]
+	clear(dgain)
+	for n := lo; n < hi; n++ {
+		current.verbs.normGrad(dgain, a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], 0, a.rstd[n])
 	}
 })
 
@@ -68,6 +70,10 @@ func RMSNormGrad(p *Pool, dgain, dy, x, rstd []float32, N, E int) {
 	need(dgain, E)
 	needs(N*E, dy, x)
 	need(rstd, N)
-	c := p.columns(E)
-	rmsNormGradLoop.run(p, c, rmsNormArgs{gain: dgain, dy: dy, x: x, rstd: rstd, n: N, e: E, chunks: c})
+	c := rowBlocks(N)
+	parts := p.Scratch(0, c*E)
+	rmsNormGradLoop.run(p, c, rmsNormArgs{y: parts, dy: dy, x: x, rstd: rstd, n: N, e: E, chunks: c})
+	for i := range c {
+		current.verbs.add(dgain[:E], dgain, parts[i*E:])
+	}
 }
