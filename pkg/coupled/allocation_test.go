@@ -349,13 +349,8 @@ func TestInteractionsByHand(t *testing.T) {
 			}
 		}
 	}
-	for interactions, want := range map[bool][]int{false: {0, 1}, true: {2}} {
-		c := configOf(func(c *Config) {
-			c.Interactions, c.Ratio = interactions, map[Kind]float64{QK: 0.5}
-			if interactions {
-				c.Ratio[QK] = 0.75
-			}
-		})
+	for kind, want := range map[string][]int{OrderScore: {0}, OrderInteractions: {2}} {
+		c := configOf(func(c *Config) { c.QKOrder, c.Ratio = kind, map[Kind]float64{QK: 0.75} })
 		goal, err := c.Goal(set, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -365,7 +360,7 @@ func TestInteractionsByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := plan.Cut()["layer.0.qk"][0]; !reflect.DeepEqual(got, want) {
-			t.Errorf("interactions %v: keeps %v, expected %v", interactions, got, want)
+			t.Errorf("order %s keeps %v, expected %v", kind, got, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package coupled
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -14,7 +15,7 @@ type Config struct {
 	Ratio        map[Kind]float64 `yaml:"ratio"`         // share of each kind's units that is REMOVED, 0 to 1, instead of target
 	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may go; default [qk, vo, ffn]; with ratio, those it names
 	Criterion    string           `yaml:"criterion"`     // how units are scored; default fisher
-	Interactions bool             `yaml:"interactions"`  // choose qk units greedily by how their removals add up (criterion fisher only); default false
+	QKOrder      string           `yaml:"qk_order"`      // which qk units go first: score (default), interactions or attention: see QKOrders
 	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
 	Evaluations  int              `yaml:"evaluations"`   // loss evaluations that sensitivity may make; default 256
 	Layout       string           `yaml:"layout"`        // per-head (default), per-layer or uniform: see Layouts
@@ -33,7 +34,7 @@ type Config struct {
 // DefaultConfig is the configuration of a run file without a prune section.
 func DefaultConfig() Config {
 	return Config{
-		Of: "all", Criterion: "fisher", Allocation: "global", Evaluations: 256, Layout: LayoutPerHead,
+		Of: "all", Criterion: "fisher", QKOrder: OrderScore, Allocation: "global", Evaluations: 256, Layout: LayoutPerHead,
 		RoundTo: 1, MinKeep: 1, Seed: 1, Start: 0.1, End: 0.5, Events: 4, Ramp: "cubic", HalfLife: 50,
 	}
 }
@@ -46,6 +47,20 @@ func (c Config) Enabled() bool {
 // Schedule is when the run prunes.
 func (c Config) Schedule() Schedule {
 	return Schedule{Start: c.Start, End: c.End, Events: c.Events, Ramp: c.Ramp}
+}
+
+// Options is the evidence that the configuration asks for. scale is what
+// multiplies q.k before the softmax (see Options.Scale).
+func (c Config) Options(scale float64) Options {
+	o := Options{Scale: scale}
+	if crit := criteria[c.Criterion]; crit != nil {
+		o.Squares, o.Activations = crit.Needs().Squares, crit.Needs().Activations
+	}
+	if c.QKOrder == OrderInteractions {
+		o.Interactions = []Kind{QK}
+	}
+	o.Gains = c.QKOrder == OrderAttention
+	return o
 }
 
 // kinds are the kinds that may go.
@@ -80,8 +95,11 @@ func (c Config) Validate() error {
 	if _, err := CriterionByName(c.Criterion); err != nil {
 		return fmt.Errorf("prune.criterion: %w", err)
 	}
-	if c.Interactions && c.Criterion != "fisher" {
-		return fmt.Errorf("prune.interactions needs prune.criterion fisher, found %s", c.Criterion)
+	if !slices.Contains(QKOrders(), c.QKOrder) {
+		return fmt.Errorf("prune.qk_order is %q, expected one of %s", c.QKOrder, strings.Join(QKOrders(), ", "))
+	}
+	if c.QKOrder == OrderInteractions && c.Criterion != "fisher" {
+		return fmt.Errorf("prune.qk_order interactions needs prune.criterion fisher, found %s", c.Criterion)
 	}
 	if _, err := allocationByName(c.Allocation); err != nil {
 		return fmt.Errorf("prune.allocation: %w", err)
@@ -89,7 +107,7 @@ func (c Config) Validate() error {
 	if c.Evaluations < 1 {
 		return fmt.Errorf("prune.evaluations is %d, expected 1 or more", c.Evaluations)
 	}
-	if !validLayout(c.Layout) {
+	if !slices.Contains(Layouts(), c.Layout) {
 		return fmt.Errorf("prune.layout is %q, expected one of %s", c.Layout, strings.Join(Layouts(), ", "))
 	}
 	if c.Layout == LayoutUniform && len(c.SkipLayers) > 0 {

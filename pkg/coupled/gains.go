@@ -35,22 +35,20 @@ func FitGains(set *param.Set, e *Evidence, cut param.Cut, ridge float64) error {
 		if g.Kind != QK || !ok || !set.Dim(g.Dim).Track {
 			continue
 		}
-		var s *site
-		if e != nil {
-			s = e.sites[g.Layer]
+		s, err := e.scoreStat(g)
+		if err != nil {
+			return fmt.Errorf("fit gains of %s: %w", g, err)
 		}
-		if s == nil || s.scores == nil || s.scores.weight == 0 || s.scores.pairs != g.Units || len(s.scores.gram) != g.Lists*s.group {
-			return fmt.Errorf("%w: fit gains of %s: no features of its attention scores were gathered", ErrEvidence, g)
-		}
+		group := len(s.gram) / g.Lists
 		heads := upTo(g.Lists)
 		if k, ok := cut[g.Per]; ok {
 			heads = k[0]
 		}
 		for _, l := range heads {
-			for r := range s.group {
-				a, b, err := gains(s.scores.gram[l*s.group+r], g.Units, keep[l], ridge)
+			for r := range group {
+				a, b, err := gains(s.gram[l*group+r], g.Units, keep[l], ridge)
 				if err != nil {
-					return fmt.Errorf("fit gains of %s, query head %d: %w", g, l*s.group+r, err)
+					return fmt.Errorf("fit gains of %s, query head %d: %w", g, l*group+r, err)
 				}
 				g.turn(l, r, keep[l], a, b)
 			}

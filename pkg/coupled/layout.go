@@ -10,12 +10,3 @@ const (
 
 // Layouts lists the layouts.
 func Layouts() []string { return []string{LayoutPerHead, LayoutPerLayer, LayoutUniform} }
-
-func validLayout(s string) bool {
-	for _, l := range Layouts() {
-		if s == l {
-			return true
-		}
-	}
-	return false
-}

@@ -2,6 +2,16 @@ package coupled
 
 import "sort"
 
+// Orders in which the qk units of a head may go.
+const (
+	OrderScore        = "score"        // by the criterion's scores, each unit for itself
+	OrderInteractions = "interactions" // greedily by how the gates' gradients add up (Options.Interactions)
+	OrderAttention    = "attention"    // under RoPE: greedily by what happens to the attention scores, gains refitted (Options.Gains); best with FitGains
+)
+
+// QKOrders lists the orders.
+func QKOrders() []string { return []string{OrderScore, OrderInteractions, OrderAttention} }
+
 // order says in which order the units of one list go, and what each costs when
 // its turn comes.
 type order struct {

@@ -173,52 +173,97 @@ func (p *problem) rank() error {
 
 // order sets the removal order of the groups' lists: one for each list, or one for all.
 func (p *problem) order(groups []*Group, same bool) error {
-	units := groups[0].Units
-	greedy := p.Config.Interactions && groups[0].Kind == QK
-	width := units
-	if greedy {
-		width *= units
-	}
-	total := make([]float64, width)
+	all := make([]headData, 0, len(groups))
 	for _, g := range groups {
 		p.orders[g.Dim] = make([]order, g.Lists)
 		for l := range g.Lists {
-			row := p.scores[g.Dim][l]
-			if greedy {
-				m, err := (&Context{Evidence: p.Evidence}).interactions(*g, l)
-				if err != nil {
-					return err
-				}
-				row = m
+			d, err := p.head(*g, l)
+			if err != nil {
+				return err
 			}
-			for i, x := range row {
-				total[i] += x
-			}
+			all = append(all, d)
 			if !same {
-				p.orders[g.Dim][l] = orderOf(row, units, greedy)
+				if p.orders[g.Dim][l], err = d.order(g.Units); err != nil {
+					return fmt.Errorf("order the units of %s: %w", g, err)
+				}
 			}
 		}
 	}
 	if !same {
 		return nil
 	}
+	sum := all[0].sum(all[1:])
+	o, err := sum.order(groups[0].Units)
+	if err != nil {
+		return fmt.Errorf("order the units of %s and others: %w", groups[0], err)
+	}
+	for i := range o.cost { // each list's share, so that sums over lists come out right
+		o.cost[i] /= float64(len(all))
+	}
 	for _, g := range groups {
 		for l := range g.Lists {
-			o := orderOf(total, units, greedy)
-			for i := range o.cost { // each list's share, so that sums over lists come out right
-				o.cost[i] /= float64(len(groups) * g.Lists)
-			}
 			p.orders[g.Dim][l] = o
 		}
 	}
 	return nil
 }
 
-func orderOf(row []float64, units int, greedy bool) order {
-	if greedy {
-		return byInteraction(row, units)
+// headData is what the order of one list is made from.
+type headData struct {
+	scores []float64
+	inter  []float64   // for OrderInteractions
+	grams  [][]float32 // for OrderAttention
+}
+
+// head collects the data of one list.
+func (p *problem) head(g Group, list int) (d headData, err error) {
+	d.scores = p.scores[g.Dim][list]
+	if g.Kind != QK {
+		return d, nil
 	}
-	return byScore(row)
+	switch p.Config.QKOrder {
+	case OrderInteractions:
+		d.inter, err = (&Context{Evidence: p.Evidence}).interactions(g, list)
+	case OrderAttention:
+		if !p.Set.Dim(g.Dim).Track {
+			return d, fmt.Errorf("prune.qk_order attention is for rotation pairs (RoPE), %s has none: use score", g)
+		}
+		var s *scoreStat
+		if s, err = p.Evidence.scoreStat(g); err == nil {
+			r := len(s.gram) / g.Lists
+			d.grams = s.gram[list*r : (list+1)*r]
+		}
+	}
+	return d, err
+}
+
+// sum is the data of lists that share one order.
+func (d headData) sum(more []headData) headData {
+	add := func(to, x []float64) []float64 {
+		out := append([]float64(nil), to...)
+		for i := range x {
+			out[i] += x[i]
+		}
+		return out
+	}
+	for _, m := range more {
+		d.scores, d.inter = add(d.scores, m.scores), add(d.inter, m.inter)
+		d.grams = append(d.grams[:len(d.grams):len(d.grams)], m.grams...)
+	}
+	return d
+}
+
+func (d headData) order(units int) (order, error) {
+	switch {
+	case d.inter != nil:
+		return byInteraction(d.inter, units), nil
+	case d.grams != nil:
+		o := byScore(d.scores) // what a removal costs is still judged by the scores
+		var err error
+		o.units, err = byAttention(d.grams, units, DefaultRidge)
+		return o, err
+	}
+	return byScore(d.scores), nil
 }
 
 // interactions is mean_n r_n r_n^T of one list, [units, units].

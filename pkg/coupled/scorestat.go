@@ -1,6 +1,9 @@
 package coupled
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // scoreStat is what FitGains needs to know about the attention scores of a layer
 // under RoPE, for each query head a matrix over 2*pairs features.
@@ -144,4 +147,16 @@ func features(pairs []int) []int {
 		out = append(out, 2*p, 2*p+1)
 	}
 	return out
+}
+
+// scoreStat is what was seen of the attention scores of a group, of the right shape.
+func (e *Evidence) scoreStat(g Group) (*scoreStat, error) {
+	if e == nil || e.sites[g.Layer] == nil || e.sites[g.Layer].scores == nil || e.sites[g.Layer].scores.weight == 0 {
+		return nil, fmt.Errorf("%w: no features of attention scores were gathered", ErrEvidence)
+	}
+	s := e.sites[g.Layer].scores
+	if s.pairs != g.Units || len(s.gram)%g.Lists != 0 {
+		return nil, fmt.Errorf("%w: it is of another model: %d pairs in %d heads, expected %d", ErrEvidence, s.pairs, len(s.gram), g.Units)
+	}
+	return s, nil
 }
