@@ -27,9 +27,10 @@ func (b *Builder) AddPositions(x, pos *Node, t int, cache *Cache) *Node {
 // after the other, and the positions at which the next tokens stand. It is the
 // state of decoding; the graph reads and writes it when it runs.
 type Cache struct {
-	Capacity int     // tokens a sequence can reach
-	Pos      []int32 // [B], tokens that each sequence has so far
-	K, V     [][]float32
+	Capacity int         // tokens a sequence can reach
+	Pos      []int32     // [B], tokens that each sequence has so far
+	K        [][]float32 // by layer: [B, G, Capacity, QK], rotated
+	V        [][]float32 // by layer: [B, G, Capacity, VO]
 }
 
 // fits reports whether each of b sequences has room for t more tokens within limit.
@@ -65,7 +66,13 @@ func (o cachedAttention) shape(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 // check fails when the new tokens do not fit the cache.
-func (o cachedAttention) check(*call) error { return o.cache.fits(o.s.B, o.s.T, o.cache.Capacity) }
+func (o cachedAttention) check(*call) error {
+	rows := o.s.B * o.s.G * o.cache.Capacity
+	if k, v := len(o.cache.K[o.layer]), len(o.cache.V[o.layer]); k < rows*o.s.QK || v < rows*o.s.VO {
+		return fmt.Errorf("the cache has %d and %d values, expected %d and %d", k, v, rows*o.s.QK, rows*o.s.VO)
+	}
+	return o.cache.fits(o.s.B, o.s.T, o.cache.Capacity)
+}
 
 func (o cachedAttention) run(c *call) {
 	k, v := o.cache.K[o.layer], o.cache.V[o.layer]
