@@ -62,8 +62,16 @@ func (l *lowering) recompute() {
 	}
 	for _, s := range order {
 		if s.phase == Backward {
+			kept := -1 // an operand of which it reads the statistics alone, which are small
+			if r, ok := s.op.(savedReader); ok {
+				if i, output := r.readsSaved(); !output {
+					kept = i
+				}
+			}
 			for i, o := range s.in {
-				s.in[i] = redo(o)
+				if i != kept {
+					s.in[i] = redo(o)
+				}
 			}
 		}
 		l.order = append(l.order, s)

@@ -194,8 +194,12 @@ func (l *lowering) owners() map[*step]int {
 				out[s] = of
 			} else if of := s.node.DerivOf(); len(of) > 0 { // a sum of gradients
 				out[s] = first[of[0]]
-			} else if len(s.in) > 0 { // a gate
-				out[s] = first[s.in[0].node]
+			} else if len(s.in) > 0 { // a gate, or inside of an operation of Gorgonia's own
+				of := first[s.in[0].node]
+				if l.order[of].phase != Forward {
+					of = out[l.order[of]]
+				}
+				out[s] = of
 			}
 		}
 	}
