@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+
+	"github.com/ecospa/ecospa/pkg/config"
 )
 
 // Exit codes of every subcommand.
@@ -51,6 +53,8 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &c):
 		return c.code
+	case errors.Is(err, config.ErrConfig):
+		return exitUsage
 	case errors.Is(err, fs.ErrNotExist):
 		return exitBadInput
 	}

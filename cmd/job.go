@@ -21,7 +21,8 @@ import (
 
 // job is a training run: what the run file says, made into things.
 type job struct {
-	run    config.Run
+	run    config.Run // effective: defaults that depend on other values filled in
+	over   bool       // an older run in the directory makes way
 	log    io.Writer
 	corpus data.Corpus
 	tok    tokenizer.Tokenizer
@@ -61,6 +62,7 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 	if err := run.Validate(); err != nil {
 		return j, usage(err)
 	}
+	j.run.Train = run.Train.Resolve(j.context())
 	if err := j.claim(o); err != nil {
 		return j, err
 	}
@@ -78,7 +80,7 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 	return j, j.assemble(saved)
 }
 
-// claim makes the run directory ours.
+// claim makes sure that the run directory may be used.
 func (j *job) claim(o PretrainOptions) error {
 	dir := j.run.Out
 	old, err := os.ReadFile(runFile(dir))
@@ -98,20 +100,29 @@ func (j *job) claim(o PretrainOptions) error {
 	case err == nil && !o.Force:
 		return usage(fmt.Errorf("%s holds a run already: go on with --resume, start over with --force, or choose another --out", dir))
 	case err == nil:
+		j.over = true
+	}
+	return nil
+}
+
+// settle writes the effective configuration into the run directory, from which an
+// older run that is started over goes: everything else has been found in order.
+func (j *job) settle() error {
+	if j.over {
 		for _, name := range []string{"state", "plans", "metrics.jsonl", "config.json", "model.safetensors", "tokenizer.json"} {
-			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			if err := os.RemoveAll(filepath.Join(j.run.Out, name)); err != nil {
 				return err
 			}
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(j.run.Out, 0o755); err != nil {
 		return err
 	}
 	text, err := j.run.Encode()
 	if err != nil {
 		return err
 	}
-	return checkpoint.WriteFile(runFile(dir), text)
+	return checkpoint.WriteFile(runFile(j.run.Out), text)
 }
 
 // allowed refuses changes of the configuration that were not asked for.
@@ -148,7 +159,6 @@ func (j *job) read() (err error) {
 	if j.held, err = cache.Encode(j.tok, j.corpus.Validation); err != nil {
 		return err
 	}
-	j.run.Train = j.run.Train.Resolve(j.context())
 	j.data, err = data.NewBatches(tokens, j.run.Train.Batch, j.run.Train.Context, data.Cursor{Seed: j.run.Train.Seed})
 	return badInput(err)
 }
@@ -162,7 +172,7 @@ func (j *job) cacheDir() string {
 
 // tokenizer is the one of an interrupted run, or a new one.
 func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
-	if t, err := tokenizer.Open(j.run.Out); !errors.Is(err, os.ErrNotExist) {
+	if t, err := tokenizer.Open(j.run.Out); !j.over && !errors.Is(err, os.ErrNotExist) {
 		return t, err
 	}
 	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
@@ -225,6 +235,9 @@ func (j *job) assemble(saved *state) (err error) {
 		if err := j.resume(saved); err != nil {
 			return err
 		}
+	}
+	if err := j.settle(); err != nil {
+		return err
 	}
 	if j.metrics, err = train.OpenMetrics(filepath.Join(j.run.Out, "metrics.jsonl"), j.loop.Step); err != nil {
 		return err

@@ -41,6 +41,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}()
 	app := newApp(stdin, stdout, stderr)
 	err := app.RunContext(ctx, args)
+	if err != nil && strings.HasPrefix(err.Error(), "Required flag") { // urfave/cli's type for it is not exported
+		err = usage(fmt.Errorf("required flag%s", strings.TrimPrefix(err.Error(), "Required flag")))
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "ecospa: %s\n", oneLine(err))
 	}
