@@ -175,7 +175,14 @@ var packLoop = newLoop(func(g *gemm, worker, chunk int) {
 		f = &g.a
 	}
 	if k := chunk * depth; f.free == 1 {
-		g.pack(f.packed, f, 0, f.panels(), k, min(k+depth, g.k))
+		end, rest := min(k+depth, g.k), 0
+		if end < g.k && f.w < g.q.nr { // vectors would reach into the next chunk's first row
+			rest = 3
+		}
+		g.pack(f.packed, f, 0, f.panels(), k, end-rest)
+		if rest > 0 {
+			packPortable(f.packed[(end-rest)*f.w:], f.at(f.lo, g.k0+end-rest), f.n, f.w, rest, panelSize(f.w, g.k))
+		}
 	} else {
 		g.pack(f.packed[chunk*panelSize(f.w, g.k):], f, chunk, chunk+1, 0, g.k)
 	}
