@@ -218,15 +218,7 @@ func addSym(s *mat.SymDense, m []float64) {
 func (g *Group) addGram(s *mat.SymDense, p *param.Param, list int) {
 	rows := g.unitRows(p, list)
 	for r := range rows[0] {
-		for i := range rows {
-			for j := i; j < len(rows); j++ {
-				sum := 0.0
-				for k, x := range rows[i][r] {
-					sum += float64(x) * float64(rows[j][r][k])
-				}
-				s.SetSym(i, j, s.At(i, j)+sum)
-			}
-		}
+		s.SymRankK(s, 1, dense(rows, r))
 	}
 }
 
@@ -240,21 +232,27 @@ func (g *Group) unitRows(p *param.Param, list int) [][][]float32 {
 	return rows
 }
 
+// dense copies the rows of one query head: [units, row length].
+func dense(rows [][][]float32, r int) *mat.Dense {
+	m := mat.NewDense(len(rows), len(rows[0][r]), nil)
+	for u := range rows {
+		to := m.RawRowView(u)
+		for k, x := range rows[u][r] {
+			to[k] = float64(x)
+		}
+	}
+	return m
+}
+
 // mix replaces the unit rows of one list of p by m times them.
 func (g *Group) mix(p *param.Param, list int, m *mat.Dense) {
 	rows := g.unitRows(p, list)
-	column := make([]float64, len(rows))
+	var out mat.Dense
 	for r := range rows[0] {
-		for k := range rows[0][r] {
-			for u := range rows {
-				column[u] = float64(rows[u][r][k])
-			}
-			for u := range rows {
-				sum := 0.0
-				for v, x := range column {
-					sum += m.At(u, v) * x
-				}
-				rows[u][r][k] = float32(sum)
+		out.Mul(m, dense(rows, r))
+		for u := range rows {
+			for k, x := range out.RawRowView(u) {
+				rows[u][r][k] = float32(x)
 			}
 		}
 	}

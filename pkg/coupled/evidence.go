@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -92,7 +93,7 @@ func (e *Evidence) Slabs() []*param.Slab {
 	return []*param.Slab{e.Squares}
 }
 
-// Gates lists the dimensions whose gates Add expects, in no particular order.
+// Gates lists the dimensions whose gates Add expects, sorted.
 // Heads are not among them: their gates follow from those of vo.
 func (e *Evidence) Gates() []string {
 	var dims []string
@@ -101,6 +102,7 @@ func (e *Evidence) Gates() []string {
 			dims = append(dims, dim)
 		}
 	}
+	sort.Strings(dims)
 	return dims
 }
 
