@@ -1,0 +1,69 @@
+package kernel
+
+import "testing"
+
+// Every operation must refuse a slice that is one value too short, and shapes
+// that make no sense, before it touches memory.
+func TestShortSlicesPanic(t *testing.T) {
+	p := NewPool(1)
+	defer p.Close()
+	f := func(n int) []float32 { return make([]float32, n) }
+	ids := []int32{0, 1, 2}
+	s := AttnShape{B: 1, T: 3, G: 2, R: 2, QK: 4, VO: 5, Scale: 1, Causal: true}
+	w := s.Width() // 34
+	tests := map[string]struct {
+		want string
+		run  func()
+	}{
+		"add":               {badLength, func() { Add(p, f(4), f(4), f(3)) }},
+		"addrows":           {badLength, func() { AddRowsForward(p, f(12), f(12), f(5), 4, 2, 3) }},
+		"addrows back":      {badLength, func() { AddRowsBackward(p, f(6), f(11), 4, 2, 3) }},
+		"embed":             {badLength, func() { EmbedForward(p, f(5), f(6), ids, 2) }},
+		"embed id":          {badID, func() { EmbedForward(p, f(6), f(4), ids, 2) }},
+		"embed negative id": {badID, func() { EmbedForward(p, f(6), f(4), []int32{-1}, 2) }},
+		"embed back id":     {badID, func() { EmbedBackward(p, f(4), f(6), ids, 2) }},
+		"bias":              {badLength, func() { BiasGrad(p, f(3), f(11), 3, 4) }},
+		"layernorm":         {badLength, func() { LayerNormForward(p, f(12), f(3), f(3), f(12), f(4), f(3), 3, 4, 0) }},
+		"layernorm back":    {badLength, func() { LayerNormBackward(p, f(12), f(12), f(12), f(4), f(3), f(2), 3, 4) }},
+		"layernorm grad":    {badLength, func() { LayerNormGrad(p, f(4), f(3), f(12), f(12), f(3), f(3), 3, 4) }},
+		"rmsnorm":           {badLength, func() { RMSNormForward(p, f(12), f(2), f(12), f(4), 3, 4, 0) }},
+		"rmsnorm back":      {badLength, func() { RMSNormBackward(p, f(12), f(11), f(12), f(4), f(3), 3, 4) }},
+		"rmsnorm grad":      {badLength, func() { RMSNormGrad(p, f(3), f(12), f(12), f(3), 3, 4) }},
+		"gelu":              {badLength, func() { GELUForward(p, f(4), f(3), true) }},
+		"gelu back":         {badLength, func() { GELUBackward(p, f(4), f(4), f(3), true) }},
+		"swiglu":            {badLength, func() { SwiGLUForward(p, f(6), f(11), 2, 3) }},
+		"swiglu back":       {badLength, func() { SwiGLUBackward(p, f(12), f(5), f(12), 2, 3) }},
+		"rope table":        {badLength, func() { RoPETable(f(5), f(6), f(2), 3) }},
+		"rope":              {badLength, func() { RoPEForward(p, f(3*w), f(3*w), f(6), f(5), s, false, 0) }},
+		"rope position":     {badLength, func() { RoPEForward(p, f(3*w), f(3*w), f(6), f(6), s, false, 1) }},
+		"rope per head":     {badLength, func() { RoPEBackward(p, f(3*w), f(3*w), f(6), f(6), s, true, 0) }},
+		"rope odd": {badShape, func() {
+			RoPEForward(p, f(99), f(99), f(9), f(9), AttnShape{B: 1, T: 1, G: 1, R: 1, QK: 3, VO: 1}, false, 0)
+		}},
+		"rope positions":    {badLength, func() { RoPEAt(p, f(3*w), f(3*w), f(6), f(6), s, false, nil) }},
+		"rope at":           {badLength, func() { RoPEAt(p, f(3*w), f(3*w), f(6), f(6), s, false, []int32{1}) }},
+		"attention":         {badLength, func() { AttentionForward(p, f(60), f(11), f(3*w), s) }},
+		"attention back":    {badLength, func() { AttentionBackward(p, f(3*w), f(60), f(59), f(12), f(3*w), s) }},
+		"attention shape":   {badShape, func() { AttentionForward(p, f(60), f(12), f(3*w), AttnShape{B: 1, T: 3}) }},
+		"cache":             {badLength, func() { CacheAppend(p, f(23), f(30), f(3*w), s, 3, []int32{0}) }},
+		"cache position":    {badCache, func() { CacheAppend(p, f(24), f(30), f(3*w), s, 3, []int32{1}) }},
+		"decode":            {badLength, func() { AttentionDecode(p, f(59), f(3*w), f(24), f(30), s, 3, []int32{0}) }},
+		"decode not causal": {badShape, func() { AttentionDecode(p, f(60), f(3*w), f(24), f(30), AttnShape{}, 3, []int32{0}) }},
+		"head":              {badLength, func() { HeadLoss(p, f(6), f(7), nil, ids, 3, 2, 4, HeadOptions{}, f(3), nil, nil, nil) }},
+		"head dx":           {badLength, func() { HeadLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, f(3), f(5), nil, nil) }},
+		"head target":       {badID, func() { HeadLoss(p, f(6), f(4), nil, ids, 3, 2, 2, HeadOptions{}, f(3), nil, nil, nil) }},
+		"gatedot":           {badLength, func() { GateDot(p, f(3), f(12), f(12), 2, 2, 3, 0, 2, 1) }},
+		"gatedot columns":   {badShape, func() { GateDot(p, f(4), f(12), f(12), 2, 2, 3, 2, 2, 1) }},
+		"adamw":             {badLength, func() { AdamWStep(p, f(4), f(4), f(4), f(3), AdamWArgs{Step: 1}) }},
+	}
+	for name, c := range tests {
+		func() {
+			defer func() {
+				if got := recover(); got != c.want {
+					t.Errorf("%s: panic %v, want %q", name, got, c.want)
+				}
+			}()
+			c.run()
+		}()
+	}
+}
