@@ -120,7 +120,7 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 // complete draws up to n tokens behind the prompt, telling each of them; it stops
 // at eos.
 func complete(m model.Model, set *param.Set, pool *kernel.Pool, prompt []int32, n int, s *infer.Sampler, eos int32, told func(int32) error) ([]int32, error) {
-	sess, err := infer.NewSession(m, set, pool, 1, min(m.Context(), len(prompt)+n))
+	sess, err := infer.NewSession(m, set, pool, infer.SessionOptions{Batch: 1, Capacity: min(m.Context(), len(prompt)+n)})
 	if err != nil {
 		return nil, err
 	}

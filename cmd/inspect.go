@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -16,6 +19,9 @@ import (
 // InspectOptions is what the flags of inspect say.
 type InspectOptions struct {
 	Model string
+	Graph string // file to draw the training graph to, .svg or .dot
+	Batch int    // sequences of the graph that is drawn
+	Seq   int    // tokens of each
 	JSON  bool
 }
 
@@ -48,10 +54,22 @@ func inspectCommand() *cli.Command {
 		Usage: "show a model's sizes, layer by layer",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "graph", Usage: "draw the training graph with its memory plan to `FILE`.svg or .dot"},
+			&cli.IntFlag{Name: "batch", Value: 4, Usage: "with --graph: sequences, `B`"},
+			&cli.IntFlag{Name: "seq", Usage: "with --graph: tokens a sequence, `T`; 0 is the model's context, at most 256"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			return RunInspect(InspectOptions{Model: c.String("model"), JSON: c.Bool("json")}, c.App.Writer)
+			o := InspectOptions{Model: c.String("model"), Graph: c.String("graph"), Batch: c.Int("batch"), Seq: c.Int("seq"), JSON: c.Bool("json")}
+			switch ext := filepath.Ext(o.Graph); {
+			case o.Graph == "" && (c.IsSet("batch") || c.IsSet("seq")):
+				return usage(errors.New("--batch and --seq apply only with --graph"))
+			case o.Graph != "" && ext != ".svg" && ext != ".dot":
+				return usage(fmt.Errorf("--graph is %q, expected a name that ends in .svg or .dot", o.Graph))
+			case o.Batch < 1 || o.Seq < 0:
+				return usage(errors.New("--batch is expected to be at least 1, --seq at least 0"))
+			}
+			return RunInspect(o, c.App.Writer)
 		},
 	}
 }
@@ -88,6 +106,11 @@ func RunInspect(o InspectOptions, out io.Writer) error {
 		w := model.Layer(set, i)
 		r.Layers = append(r.Layers, InspectLayer{i, w.KV, w.QK, w.VO, w.FFN, n, float64(n) / float64(was[i])})
 	}
+	if o.Graph != "" {
+		if err := drawGraph(m, set, o); err != nil {
+			return err
+		}
+	}
 	if o.JSON {
 		return printJSON(out, r)
 	}
@@ -99,4 +122,38 @@ func RunInspect(o InspectOptions, out io.Writer) error {
 	}
 	t.print(out)
 	return nil
+}
+
+// drawGraph lowers the model for training and draws the plan. The weights are
+// mapped but never touched.
+func drawGraph(m model.Model, layout *param.Set, o InspectOptions) error {
+	if o.Seq == 0 {
+		o.Seq = min(256, m.Context())
+	}
+	if o.Seq > m.Context() {
+		return usage(fmt.Errorf("--seq is %d tokens, the model's context is %d", o.Seq, m.Context()))
+	}
+	layout.Weights = layout.NewSlab()
+	defer layout.Weights.Close()
+	grads := layout.NewSlab()
+	defer grads.Close()
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	b := graph.NewBuilder(layout, graph.BuildOptions{Train: true})
+	m.Loss(b, o.Batch, o.Seq)
+	mc, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads, Taps: true})
+	if err != nil {
+		return err
+	}
+	defer mc.Close()
+	f, err := os.Create(o.Graph)
+	if err != nil {
+		return err
+	}
+	if filepath.Ext(o.Graph) == ".svg" {
+		err = mc.Plan().WriteSVG(f)
+	} else {
+		err = mc.Plan().WriteDOT(f)
+	}
+	return errors.Join(err, f.Close())
 }

@@ -70,6 +70,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			evalCommand(),
 			generateCommand(),
 			inspectCommand(),
+			benchCommand(),
 			completionCommand(),
 		},
 		Action: func(c *cli.Context) error {
@@ -83,7 +84,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
 		c.CustomHelpTemplate = cli.CommandHelpTemplate + exitStatusHelp + "\n"
-		c.Before = noArguments(c.ArgsUsage)
+		if len(c.Subcommands) == 0 {
+			c.Before = noArguments(c.ArgsUsage)
+		}
 	}
 	return app
 }

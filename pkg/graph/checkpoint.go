@@ -1,5 +1,10 @@
 package graph
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Recompute says which values of the forward pass are dropped and computed
 // again in the backward pass: less memory for more time. The results have the
 // same bits.
@@ -21,6 +26,21 @@ const (
 	// of nearly all, a third more time.
 	RecomputeLayer
 )
+
+var recomputeNames = []string{"none", "light", "attention", "layer"}
+
+// String is the level's name.
+func (r Recompute) String() string { return recomputeNames[r] }
+
+// ParseRecompute is the level of a name; the error lists the valid ones.
+func ParseRecompute(name string) (Recompute, error) {
+	for i, n := range recomputeNames {
+		if n == name {
+			return Recompute(i), nil
+		}
+	}
+	return KeepAll, fmt.Errorf("recompute is %q, expected one of %s", name, strings.Join(recomputeNames, ", "))
+}
 
 // scope is one checkpoint.
 type scope struct{ level Recompute }

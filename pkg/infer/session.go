@@ -16,17 +16,26 @@ type Session struct {
 	set   *param.Set
 	pool  *kernel.Pool
 	batch int
+	bf16  bool
 	cache *graph.Cache
 	slabs []*param.Slab
 	one   *graph.Machine // T = 1
 }
 
-// NewSession makes a session of batch sequences of up to capacity tokens each.
-func NewSession(m model.Model, set *param.Set, pool *kernel.Pool, batch, capacity int) (*Session, error) {
+// SessionOptions are a session's sizes.
+type SessionOptions struct {
+	Batch    int  // sequences
+	Capacity int  // tokens that each can reach
+	BF16     bool // matrix products read bfloat16
+}
+
+// NewSession makes a session for a model.
+func NewSession(m model.Model, set *param.Set, pool *kernel.Pool, o SessionOptions) (*Session, error) {
+	batch, capacity := o.Batch, o.Capacity
 	if capacity > m.Context() {
 		return nil, fmt.Errorf("infer: %d tokens are wanted, but the model's context is %d", capacity, m.Context())
 	}
-	s := &Session{model: m, set: set, pool: pool, batch: batch}
+	s := &Session{model: m, set: set, pool: pool, batch: batch, bf16: o.BF16}
 	s.cache = &graph.Cache{Capacity: capacity, Pos: make([]int32, batch)}
 	for _, w := range m.Cache(set) {
 		k, v := param.NewSlab(batch*capacity*w[0]), param.NewSlab(batch*capacity*w[1])
@@ -59,7 +68,7 @@ func (s *Session) Feed(ids []int32) ([]float32, error) {
 	}
 	m := s.one
 	if t > 1 || m == nil {
-		b := graph.NewBuilder(s.set, graph.BuildOptions{})
+		b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.bf16})
 		s.model.Decode(b, s.cache, s.batch, t, false)
 		var err error
 		if m, err = b.Lower(graph.LowerOptions{Pool: s.pool}); err != nil {
@@ -85,4 +94,13 @@ func (s *Session) Feed(ids []int32) ([]float32, error) {
 		out = append([]float32(nil), out...) // the machine's memory goes
 	}
 	return out, nil
+}
+
+// FLOPs is the work of the matrix products of one more token of every sequence;
+// 0 before the first was fed alone.
+func (s *Session) FLOPs() int64 {
+	if s.one == nil {
+		return 0
+	}
+	return s.one.Plan().FLOPs()
 }

@@ -56,7 +56,7 @@ func TestSessionEqualsWholePass(t *testing.T) {
 		whole.RunAll()
 		want := whole.Output("logits")
 
-		sess, err := NewSession(m, set, pool, batch, 12)
+		sess, err := NewSession(m, set, pool, SessionOptions{Batch: batch, Capacity: 12})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,9 +84,13 @@ func (l *Loop) Close() {
 
 // Lower builds the training machine for the parameters' present shapes.
 func (l *Loop) Lower() error {
+	recompute, err := graph.ParseRecompute(l.Recompute)
+	if err != nil {
+		return err
+	}
 	m, err := lower(l.Model, l.Set, l.Pool, shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16",
-		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine,
+		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute,
 	})
 	if err != nil {
 		return err
@@ -94,6 +98,9 @@ func (l *Loop) Lower() error {
 	l.machine = m
 	return nil
 }
+
+// Watch begins to gather evidence from gates; Lower must follow.
+func (l *Loop) Watch() { l.Evidence = coupled.NewEvidence(l.Set, coupled.Options{}) }
 
 // Machine is the machine that runs the steps, nil before the first Lower.
 func (l *Loop) Machine() *graph.Machine { return l.machine }

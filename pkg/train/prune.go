@@ -54,7 +54,7 @@ func (p *Pruner) watch(l *Loop) error {
 		return nil
 	}
 	if need {
-		l.Evidence = coupled.NewEvidence(l.Set, coupled.Options{})
+		l.Watch()
 	} else {
 		l.Evidence.Close()
 		l.Evidence = nil

@@ -1,0 +1,256 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// BenchOptions is what the flags of bench step and bench infer say.
+type BenchOptions struct {
+	Model          string
+	Batch, Seq     int
+	Steps          int
+	Threads        int
+	BF16           bool
+	QK, VO, FFN    int  // pruned widths; 0 is dense
+	Evidence       bool // step: gather gate gradients as well
+	Last           bool // infer: the last token's logits only
+	Decode         bool // infer: one token at a time, behind Seq tokens
+	JSON           bool
+	CPU            string
+	recomputeLevel graph.Recompute
+}
+
+// BenchResult has the keys of the PyTorch yardstick's line, and more.
+type BenchResult struct {
+	Engine    string  `json:"engine"`
+	Model     string  `json:"model"`
+	Mode      string  `json:"mode"` // train, infer, prefill or decode
+	DType     string  `json:"dtype"`
+	Params    int     `json:"params"`
+	Batch     int     `json:"batch"`
+	Seq       int     `json:"seq"`
+	Threads   int     `json:"threads"`
+	Ms        float64 `json:"ms"`           // median of a step
+	PerS      float64 `json:"per_s"`        // tokens a second
+	Unit      string  `json:"unit"`         // tokens
+	PeakRSS   int64   `json:"peak_rss_mib"` // MiB
+	MFU       float64 `json:"mfu"`          // FLOPs that the products need over what the measured peak allows in that time
+	PeakGF    float64 `json:"peak_gflops"`  // measured, of the type
+	GFLOPStep float64 `json:"gflop_step"`
+	CPU       string  `json:"cpu"`         // kernels' path
+	HeapStep  int64   `json:"heap_step"`   // bytes of Go heap allocated in a step, mean
+	Planned   int64   `json:"planned_mib"` // MiB by plan
+}
+
+func benchFlags(c *cli.Context) (BenchOptions, error) {
+	o := BenchOptions{
+		Model: c.String("model"), Batch: c.Int("batch"), Seq: c.Int("seq"), Steps: c.Int("steps"), Threads: c.Int("threads"),
+		QK: c.Int("qk-dim"), VO: c.Int("vo-dim"), FFN: c.Int("ffn"), JSON: c.Bool("json"), CPU: c.String("cpu"),
+	}
+	switch c.String("dtype") {
+	case "f32":
+	case "bf16":
+		o.BF16 = true
+	default:
+		return o, usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", c.String("dtype")))
+	}
+	if o.Batch < 1 || o.Seq < 1 || o.Steps < 1 || o.Threads < 0 {
+		return o, usage(errors.New("--batch, --seq and --steps are expected to be at least 1, --threads at least 0"))
+	}
+	return o, usePath(o.CPU)
+}
+
+func benchStepCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "step",
+		Usage: "time whole optimizer steps: forward, backward, clipping, AdamW",
+		Flags: append(sizeFlags(),
+			&cli.BoolFlag{Name: "evidence", Usage: "gather the gate gradients as pruning does"},
+			&cli.StringFlag{Name: "recompute", Value: "none", Usage: "recompute activations in the backward pass, `LEVEL`: none, light, attention or layer"}),
+		Action: func(c *cli.Context) error {
+			o, err := benchFlags(c)
+			if err != nil {
+				return err
+			}
+			o.Evidence = c.Bool("evidence")
+			if o.recomputeLevel, err = graph.ParseRecompute(c.String("recompute")); err != nil {
+				return usage(err)
+			}
+			return RunBenchStep(o, c.App.Writer)
+		},
+	}
+}
+
+// build makes a named model at the options' widths, with random weights.
+func (o BenchOptions) build() (model.Model, *param.Set, error) {
+	m, err := model.New(model.Sizes{Name: o.Model, Context: o.Seq + 1})
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		return nil, nil, err
+	}
+	set.Init(1)
+	cut := param.Cut{}
+	for i := 0; set.Dim(fmt.Sprintf("layer.%d.kv", i)).Size > 0; i++ {
+		for _, w := range []struct {
+			kind    string
+			columns int
+		}{{"qk", o.QK}, {"vo", o.VO}, {"ffn", o.FFN}} {
+			d := set.Dim(fmt.Sprintf("layer.%d.%s", i, w.kind))
+			units := w.columns
+			if d.Track {
+				units /= 2 // rotation pairs
+			}
+			if w.columns == 0 {
+				continue
+			}
+			if units < 1 || units > d.Size {
+				return nil, nil, usage(fmt.Errorf("%s of %d columns: layer %d has %d units", w.kind, w.columns, i, d.Size))
+			}
+			keep := param.Keep{}
+			for range max(1, set.Dim(d.Per).Size) {
+				keep = append(keep, firstN(units))
+			}
+			cut[d.Name] = keep
+		}
+	}
+	return m, set, set.Shrink(cut)
+}
+
+func firstN(n int) []int {
+	l := make([]int, n)
+	for i := range l {
+		l[i] = i
+	}
+	return l
+}
+
+// RunBenchStep times training steps on random tokens.
+func RunBenchStep(o BenchOptions, out io.Writer) error {
+	m, set, err := o.build()
+	if err != nil {
+		return err
+	}
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	c := train.Default()
+	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
+	c.Recompute = o.recomputeLevel.String()
+	if o.BF16 {
+		c.Precision = "bf16"
+	}
+	oc := optim.Default()
+	oc.LR, oc.WarmUp = 1e-4, 0
+	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(o.Batch*o.Seq, m.Vocab()))
+	defer l.Close()
+	if o.Evidence {
+		l.Watch()
+	}
+	if err := l.Lower(); err != nil {
+		return err
+	}
+	var ms []float64
+	var heap []int64
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l.Attach(train.Hook{Name: "bench", Step: func(l *train.Loop) error {
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		if l.Step > 1 {
+			ms = append(ms, l.Last.Ms)
+			heap = append(heap, int64(now.TotalAlloc-before.TotalAlloc))
+		}
+		before = now
+		return nil
+	}})
+	if err := l.Run(benchContext); err != nil {
+		return err
+	}
+	r := o.result("train", set, pool, median(ms), float64(l.Machine().Plan().FLOPs()))
+	r.HeapStep, r.Planned = median(heap), l.Memory().Total()>>20
+	return r.print(o, out)
+}
+
+// result fills in what every benchmark of a model reports.
+func (o BenchOptions) result(mode string, set *param.Set, pool *kernel.Pool, ms, flops float64) BenchResult {
+	r := BenchResult{
+		Engine: "ecospa " + Version, Model: o.Model, Mode: mode, DType: "f32", Params: set.Count(), Batch: o.Batch, Seq: o.Seq,
+		Threads: pool.Threads(), Ms: ms, Unit: "tokens", GFLOPStep: flops / 1e9, CPU: kernel.CurrentPath(),
+	}
+	tokens := float64(o.Batch * o.Seq)
+	if mode == "decode" {
+		tokens = float64(o.Batch)
+	}
+	r.PerS = tokens / ms * 1e3
+	_, peak := train.Resident() // before the peak's own measurement
+	r.PeakRSS = peak >> 20
+	var rate float64
+	if o.BF16 {
+		r.DType = "bf16"
+		rate = kernel.PeakBF16(pool, 0.3)
+	} else {
+		rate = kernel.PeakFLOPS(pool, 0.3)
+	}
+	r.PeakGF = rate / 1e9
+	r.MFU = flops / (ms / 1e3) / rate
+	return r
+}
+
+func (r BenchResult) print(o BenchOptions, out io.Writer) error {
+	if o.JSON {
+		return printLine(out, r)
+	}
+	fmt.Fprintf(out, "%s %s %s, %d parameters, batch %d x %d, %d threads, %s: %.1f ms, %.0f %s/s, %.2f of the peak of %.0f GFLOP/s, peak resident %d MiB\n",
+		r.Model, r.Mode, r.DType, r.Params, r.Batch, r.Seq, r.Threads, r.CPU, r.Ms, r.PerS, r.Unit, r.MFU, r.PeakGF, r.PeakRSS)
+	return nil
+}
+
+// noise is batches of random tokens.
+type noise struct {
+	rng          *rand.Rand
+	vocab        int
+	ids, targets []int32
+}
+
+func newNoise(n, vocab int) *noise {
+	return &noise{rand.New(rand.NewPCG(1, 2)), vocab, make([]int32, n), make([]int32, n)}
+}
+
+func (n *noise) Next() (ids, targets []int32, err error) {
+	for i := range n.ids {
+		n.ids[i], n.targets[i] = int32(n.rng.IntN(n.vocab)), int32(n.rng.IntN(n.vocab))
+	}
+	return n.ids, n.targets, nil
+}
+
+// timed runs f once to warm up, then n times, and returns the median in milliseconds.
+func timed(n int, f func() error) (float64, error) {
+	if err := f(); err != nil {
+		return 0, err
+	}
+	ms := make([]float64, n)
+	for i := range ms {
+		start := time.Now()
+		if err := f(); err != nil {
+			return 0, err
+		}
+		ms[i] = time.Since(start).Seconds() * 1e3
+	}
+	return median(ms), nil
+}
