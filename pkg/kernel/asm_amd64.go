@@ -7,6 +7,11 @@ package kernel
 //go:noescape
 func tile512(t *tile)
 
+// tileBF16 is the 14 x 32 register tile of pairs of bfloat16.
+//
+//go:noescape
+func tileBF16(t *tile)
+
 // tile256 is the 6 x 16 register tile.
 //
 //go:noescape
@@ -35,6 +40,28 @@ func packCols256(dst, src *float32, stride, n, w, k int)
 //
 //go:noescape
 func packRows256(dst, src *float32, stride, n, w, k, panel int)
+
+// packColsRounded is packCols512 with values rounded to bfloat16 and two of a row
+// in a lane.
+//
+//go:noescape
+func packColsRounded(dst, src *float32, stride, n, w, k int)
+
+// packRowsRounded is packRows512 with values rounded to bfloat16 and two of a
+// column in a lane.
+//
+//go:noescape
+func packRowsRounded(dst, src *float32, stride, n, w, k, panel int)
+
+// packColsHalves is packColsRounded of bfloat16.
+//
+//go:noescape
+func packColsHalves(dst *float32, src *uint16, stride, n, w, k int)
+
+// packRowsHalves is packRowsRounded of bfloat16.
+//
+//go:noescape
+func packRowsHalves(dst *float32, src *uint16, stride, n, w, k, panel int)
 
 // pause tells the processor that the thread waits for another one.
 //

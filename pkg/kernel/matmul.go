@@ -17,8 +17,24 @@ func MatMul(p *Pool, c, a, b Matrix, o Product) {
 	if m == 0 || n == 0 {
 		return
 	}
-	g := newGemm(p, c, leftSide(a, o.TransA), rightSide(b, o.TransB), &o)
-	if m*n*k <= smallProduct || p.threads == 1 {
+	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(b.Data, nil, b.Stride, !o.TransB), &o)
+	g.run(m, n, k)
+}
+
+// MatMul16 is MatMul with B stored as bfloat16. With o.BF16 A is rounded to
+// bfloat16, else B is widened and the product is one of float32.
+func MatMul16(p *Pool, c, a Matrix, b Matrix16, o Product) {
+	b.check()
+	m, n, k := o.dims(c, a, Matrix{nil, b.Rows, b.Cols, b.Stride})
+	if m == 0 || n == 0 {
+		return
+	}
+	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(nil, b.Data, b.Stride, !o.TransB), &o)
+	g.run(m, n, k)
+}
+
+func (g *gemm) run(m, n, k int) {
+	if m*n*k <= smallProduct || g.p.threads == 1 {
 		g.alone(0, k)
 		return
 	}
@@ -32,7 +48,7 @@ func matTile(p *Pool, worker int, c, a, b Matrix, o Product) {
 	if m == 0 || n == 0 {
 		return
 	}
-	g := newGemm(p, c, leftSide(a, o.TransA), rightSide(b, o.TransB), &o)
+	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(b.Data, nil, b.Stride, !o.TransB), &o)
 	g.alone(worker, k)
 }
 
@@ -40,7 +56,7 @@ const (
 	smallProduct = 32 * 32 * 32 // below this, waking workers costs more than it gains
 	sharedSize   = 2 << 20      // values that the workers pack together at a time
 	aloneCols    = 512          // columns of B that one worker packs for itself
-	depth        = 16           // inner values that are packed side by side
+	packWidth    = 128          // rows of A or columns of B that are packed side by side
 	panelGap     = 32           // values between panels, which packing may write
 )
 
@@ -48,12 +64,15 @@ const (
 type gemm struct {
 	p    *Pool
 	q    *path
+	bf16 bool // round both factors
+	pair int  // values in a lane of a panel: 2 where bfloat16 is native
 	c    Matrix
 	a, b factor
 	init []float32 // what the first slice starts from: nil, C or Residual
 	bias []float32 // what the first slice adds
 
 	k0, k     int  // slice of the inner length at hand
+	group     int  // panels of the shared factor that are packed side by side
 	shareA    bool // A is packed by all workers, and B by the one that uses it
 	bands     int  // bands of the factor that one worker packs
 	grid, cut int  // parts that the shared factor is cut in, and panels of a part
@@ -72,7 +91,10 @@ func (f *factor) panels() int { return ceil(f.n, f.w) }
 
 func newGemm(p *Pool, c Matrix, a, b side, o *Product) gemm {
 	q := current
-	g := gemm{p: p, q: q, c: c, a: factor{side: a, w: q.mr, n: c.Rows}, b: factor{side: b, w: q.nr, n: c.Cols}, bias: o.Bias}
+	g := gemm{p: p, q: q, bf16: o.BF16, pair: 1, c: c, a: factor{side: a, w: q.mr, n: c.Rows}, b: factor{side: b, w: q.nr, n: c.Cols}, bias: o.Bias}
+	if o.BF16 && q.bf16 {
+		g.pair = 2
+	}
 	switch {
 	case o.Accumulate && o.Residual != nil:
 		for i := range c.Rows {
@@ -91,14 +113,17 @@ func newGemm(p *Pool, c Matrix, a, b side, o *Product) gemm {
 }
 
 // slice is the length of each of the slices that the inner length k is cut in:
-// as equal as possible and at most the path's.
-func (q *path) slice(k int) int {
+// as equal as possible, at most what the path wants, and whole pairs.
+func (g *gemm) slice(k int) int {
 	if k == 0 {
-		return 1
+		return g.pair
 	}
-	n := ceil(k, q.kc)
-	return ceil(k, n)
+	n := ceil(k, g.q.kc*g.pair)
+	return ceil(ceil(k, n), g.pair) * g.pair
 }
+
+// lanes is the length of the panels at hand.
+func (g *gemm) lanes() int { return ceil(g.k, g.pair) }
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
@@ -106,16 +131,49 @@ func ceil(n, d int) int { return (n + d - 1) / d }
 // lines, and not a power of two of them, which would share a cache's sets.
 func panelSize(w, k int) int { return (w*k+15)/16*16 + panelGap }
 
-// pack packs panels lo to hi of f in dst, of their groups kLo to kHi.
-func (g *gemm) pack(dst []float32, f *factor, lo, hi, kLo, kHi int) {
-	if n := min(hi*f.w, f.n) - lo*f.w; kLo < kHi && n > 0 {
-		g.q.pack(dst[kLo*f.w:], f.at(f.lo+lo*f.w, g.k0+kLo), n, f.w, kHi-kLo, panelSize(f.w, g.k))
+// pack packs panels lo to hi of f in dst, for a worker.
+func (g *gemm) pack(l *lane, dst []float32, f *factor, lo, hi int) {
+	n, k := min(hi*f.w, f.n)-lo*f.w, g.k
+	if n <= 0 || k <= 0 {
+		return
+	}
+	from, size := f.at(f.lo+lo*f.w, g.k0), panelSize(f.w, g.lanes())
+	switch {
+	case g.pair == 2:
+		g.q.packBF16(dst, from, n, f.w, k, size)
+	case from.half != nil:
+		g.widen(l, dst, from, n, f.w, k, size)
+	default:
+		g.q.pack(dst, from, n, f.w, k, size)
+	}
+	if g.bf16 && g.pair == 1 && from.half == nil {
+		for i := 0; i < n; i += f.w {
+			g.q.round(dst[i/f.w*size:][:f.w*k])
+		}
+	}
+}
+
+// widen packs a side of bfloat16 as float32, a panel at a time.
+func (g *gemm) widen(l *lane, dst []float32, s side, n, w, k, size int) {
+	for lo := 0; lo < n; lo += w {
+		from, m := s.at(lo, 0), min(w, n-lo)
+		rows, cols, stride := m, k, from.free
+		wide := side{free: k, inner: 1}
+		if from.free == 1 {
+			rows, cols, stride = k, m, from.inner
+			wide = side{free: 1, inner: m}
+		}
+		wide.data = grow(&l.wide, m*k)
+		for i := range rows {
+			FromBF16(wide.data[i*cols:][:cols], from.half[i*stride:])
+		}
+		g.q.pack(dst[lo/w*size:], wide, m, w, k, size)
 	}
 }
 
 // alone does the whole product on one worker.
 func (g *gemm) alone(worker, k int) {
-	l, kc := &g.p.lanes[worker], g.q.slice(k)
+	l, kc := &g.p.lanes[worker], g.slice(k)
 	na := g.a.panels()
 	for g.b.lo = 0; g.b.lo < g.c.Cols; g.b.lo += aloneCols {
 		g.b.n = min(aloneCols, g.c.Cols-g.b.lo)
@@ -123,13 +181,13 @@ func (g *gemm) alone(worker, k int) {
 		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
 			g.k = min(kc, k-g.k0)
 			band := min(na, g.most(g.q.mr))
-			sizeB := nb * panelSize(g.q.nr, g.k)
-			buf := grow(&l.pack, sizeB+band*panelSize(g.q.mr, g.k))
+			sizeB := nb * panelSize(g.q.nr, g.lanes())
+			buf := grow(&l.pack, sizeB+band*panelSize(g.q.mr, g.lanes()))
 			g.b.packed, g.a.packed = buf[:sizeB], buf[sizeB:]
-			g.pack(g.b.packed, &g.b, 0, nb, 0, g.k)
+			g.pack(l, g.b.packed, &g.b, 0, nb)
 			for i := 0; i < na; i += band {
 				g.a.base = i
-				g.pack(g.a.packed, &g.a, i, i+band, 0, g.k)
+				g.pack(l, g.a.packed, &g.a, i, i+band)
 				g.tiles(&l.tile, i, min(i+band, na), 0, nb)
 			}
 		}
@@ -138,13 +196,13 @@ func (g *gemm) alone(worker, k int) {
 
 // shared does the product on all workers.
 func (g *gemm) shared(k int) {
-	kc := g.q.slice(k)
+	kc := g.slice(k)
 	g.shareA = g.a.n < g.b.n
 	own, all := &g.a, &g.b
 	if g.shareA {
 		own, all = all, own
 	}
-	n, most := all.n, max(1, sharedSize/(kc*all.w))*all.w
+	n, most := all.n, max(1, sharedSize/(ceil(kc, g.pair)*all.w))*all.w
 	for all.lo = 0; all.lo < n; all.lo += most {
 		all.n = min(most, n-all.lo)
 		g.grid = min(ceil(bandsPerWorker*g.p.threads, own.panels()), ceil(all.panels(), 4))
@@ -152,12 +210,9 @@ func (g *gemm) shared(k int) {
 		g.grid = ceil(all.panels(), g.cut)
 		for g.k0 = 0; g.k0 == 0 || g.k0 < k; g.k0 += kc {
 			g.k = min(kc, k-g.k0)
-			all.packed = grow(&g.p.pack, all.panels()*panelSize(all.w, g.k))
-			chunks := all.panels()
-			if all.free == 1 {
-				chunks = ceil(g.k, depth)
-			}
-			packLoop.run(g.p, chunks, *g)
+			all.packed = grow(&g.p.pack, all.panels()*panelSize(all.w, g.lanes()))
+			g.group = max(1, min(packWidth/all.w, all.panels()/(2*g.p.threads)))
+			packLoop.run(g.p, ceil(all.panels(), g.group), *g)
 			g.bands = 0
 			for hi := 0; hi < own.panels(); g.bands++ {
 				_, hi = g.band(own, g.bands)
@@ -167,25 +222,15 @@ func (g *gemm) shared(k int) {
 	}
 }
 
-// packLoop packs the shared factor: whole panels where its rows become columns,
-// else a number of rows of all panels, as they lie in memory.
+// packLoop packs a group of panels of the shared factor. A chunk is whole panels,
+// since packing may write behind a panel's last group.
 var packLoop = newLoop(func(g *gemm, worker, chunk int) {
 	f := &g.b
 	if g.shareA {
 		f = &g.a
 	}
-	if k := chunk * depth; f.free == 1 {
-		end, rest := min(k+depth, g.k), 0
-		if end < g.k && f.w < g.q.nr { // vectors would reach into the next chunk's first row
-			rest = 3
-		}
-		g.pack(f.packed, f, 0, f.panels(), k, end-rest)
-		if rest > 0 {
-			packPortable(f.packed[(end-rest)*f.w:], f.at(f.lo, g.k0+end-rest), f.n, f.w, rest, panelSize(f.w, g.k))
-		}
-	} else {
-		g.pack(f.packed[chunk*panelSize(f.w, g.k):], f, chunk, chunk+1, 0, g.k)
-	}
+	lo := chunk * g.group
+	g.pack(&g.p.lanes[worker], f.packed[lo*panelSize(f.w, g.lanes()):], f, lo, min(lo+g.group, f.panels()))
 })
 
 // tileLoop packs a band of the other factor and multiplies it by a part of the
@@ -198,8 +243,8 @@ var tileLoop = newLoop(func(g *gemm, worker, chunk int) {
 	}
 	lo, hi := g.band(own, chunk/g.grid)
 	part := chunk % g.grid * g.cut
-	own.packed, own.base = grow(&l.pack, (hi-lo)*panelSize(own.w, g.k)), lo
-	g.pack(own.packed, own, lo, hi, 0, g.k)
+	own.packed, own.base = grow(&l.pack, (hi-lo)*panelSize(own.w, g.lanes())), lo
+	g.pack(l, own.packed, own, lo, hi)
 	if end := min(part+g.cut, all.panels()); g.shareA {
 		h.tiles(&l.tile, part, end, lo, hi)
 	} else {
@@ -211,7 +256,7 @@ var tileLoop = newLoop(func(g *gemm, worker, chunk int) {
 const bandsPerWorker = 8
 
 // most is how many panels of width w fit the cache that tiles read them from.
-func (g *gemm) most(w int) int { return max(1, g.q.cache/(4*w*max(1, g.k))) }
+func (g *gemm) most(w int) int { return max(1, g.q.cache/(4*w*max(1, g.lanes()))) }
 
 // band is the range of panels of f in band number i: each takes a part of what
 // is left, so that the last ones are short and the workers end together.
@@ -230,7 +275,7 @@ func (g *gemm) band(f *factor, i int) (lo, hi int) {
 // tiles multiplies the packed panels iLo to iHi of A by the panels jLo to jHi of
 // B. The inner loop runs over the factor that stays in the worker's cache.
 func (g *gemm) tiles(t *tile, iLo, iHi, jLo, jHi int) {
-	t.k, t.cs, t.is = g.k, g.c.Stride, g.c.Stride
+	t.k, t.cs, t.is = g.lanes(), g.c.Stride, g.c.Stride
 	if g.shareA {
 		for i := iLo; i < iHi; i++ {
 			for j := jLo; j < jHi; j++ {
@@ -248,8 +293,8 @@ func (g *gemm) tiles(t *tile, iLo, iHi, jLo, jHi int) {
 
 func (g *gemm) tile(t *tile, i, j int) {
 	row, col := g.a.lo+i*g.a.w, g.b.lo+j*g.b.w
-	t.a = g.a.packed[(i-g.a.base)*panelSize(g.a.w, g.k):]
-	t.b = g.b.packed[(j-g.b.base)*panelSize(g.b.w, g.k):]
+	t.a = g.a.packed[(i-g.a.base)*panelSize(g.a.w, g.lanes()):]
+	t.b = g.b.packed[(j-g.b.base)*panelSize(g.b.w, g.lanes()):]
 	t.rows, t.cols = min(g.a.w, g.a.n-i*g.a.w), min(g.b.w, g.b.n-j*g.b.w)
 	at := row*g.c.Stride + col
 	t.c, t.init, t.bias = g.c.Data[at:], nil, nil
@@ -262,5 +307,9 @@ func (g *gemm) tile(t *tile, i, j int) {
 	if g.k0 == 0 && g.bias != nil {
 		t.bias = g.bias[col:]
 	}
-	g.q.tile(t)
+	if g.pair == 2 {
+		g.q.tileBF16(t)
+	} else {
+		g.q.tile(t)
+	}
 }

@@ -68,27 +68,42 @@ func (o *Product) dims(c, a, b Matrix) (m, n, k int) {
 	return am, bn, ak
 }
 
+// Matrix16 is a Matrix whose values are stored as bfloat16.
+type Matrix16 struct {
+	Data               []uint16
+	Rows, Cols, Stride int
+}
+
+func (m Matrix16) check() {
+	if n := (Matrix{nil, m.Rows, m.Cols, m.Stride}).extent(); m.Rows < 0 || m.Cols < 0 || m.Rows > 1 && m.Stride < m.Cols || len(m.Data) < n {
+		panic(badMatrix)
+	}
+}
+
 // side is one factor of a product with its transposition resolved: element
-// (i, k), i the index along C and k the summed one, is data[i*free+k*inner].
-// One of the two strides is 1.
+// (i, k), i the index along C and k the summed one, is data[i*free+k*inner], or
+// the same of half. One of the two strides is 1.
 type side struct {
 	data        []float32
+	half        []uint16
 	free, inner int
 }
 
-func leftSide(a Matrix, trans bool) side {
-	if trans {
-		return side{a.Data, 1, a.Stride}
+// newSide makes a side whose free index goes along the rows of a matrix, or
+// along its columns.
+func newSide(data []float32, half []uint16, stride int, cols bool) side {
+	if cols {
+		return side{data, half, 1, stride}
 	}
-	return side{a.Data, a.Stride, 1}
-}
-
-func rightSide(b Matrix, trans bool) side {
-	if trans {
-		return side{b.Data, b.Stride, 1}
-	}
-	return side{b.Data, 1, b.Stride}
+	return side{data, half, stride, 1}
 }
 
 // at is the side from (i, k) on.
-func (s side) at(i, k int) side { return side{s.data[i*s.free+k*s.inner:], s.free, s.inner} }
+func (s side) at(i, k int) side {
+	if at := i*s.free + k*s.inner; s.half != nil {
+		s.half = s.half[at:]
+	} else {
+		s.data = s.data[at:]
+	}
+	return s
+}

@@ -15,7 +15,11 @@ type path struct {
 	cache  int // bytes of A that a worker keeps packed
 	tile   func(t *tile)
 	pack   func(dst []float32, s side, n, w, k, size int) // see packPortable
-	bf16   bool                                           // has bfloat16 dot-product instructions
+	round  func(x []float32)                              // rounds to bfloat16 in place
+
+	bf16     bool          // has bfloat16 dot-product instructions, and so:
+	tileBF16 func(t *tile) // a tile whose panels hold pairs of bfloat16
+	packBF16 func(dst []float32, s side, n, w, k, size int)
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

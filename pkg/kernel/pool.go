@@ -86,6 +86,7 @@ func (p *Pool) Close() {
 	for i := range p.lanes {
 		release(&p.lanes[i].user)
 		release(&p.lanes[i].pack)
+		release(&p.lanes[i].wide)
 	}
 	release(&p.pack)
 }

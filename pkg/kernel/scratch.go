@@ -6,6 +6,7 @@ import "unsafe"
 type lane struct {
 	user  []float32 // handed out by Scratch
 	pack  []float32 // packed panels of its own
+	wide  []float32 // a panel of bfloat16 that was widened
 	tile  tile
 	block block
 	_     [64]byte // keeps neighbours off one cache line

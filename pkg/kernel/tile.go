@@ -16,7 +16,7 @@ type tile struct {
 	rows, cols int
 }
 
-var portablePath = &path{name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10, tile: tilePortable, pack: packPortable, peak: peakPortable, peakOps: 16, verbs: &portableVerbs}
+var portablePath = &path{name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10, tile: tilePortable, pack: packPortable, round: roundPortable, peak: peakPortable, peakOps: 16, verbs: &portableVerbs}
 
 // tilePortable is the 4 x 4 register tile in plain Go. It makes two passes of
 // two rows each: eight sums are what the compiler keeps in registers.

@@ -13,21 +13,36 @@ import (
 	"slices"
 
 	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // units are the files that can be written.
 var units = map[string]func(){
 	"pause":   pause,
 	"peak":    peak,
-	"tile512": func() { tile("tile512", avx512) },
-	"pack": func() {
-		packCols("packCols512", avx512)
-		packRows("packRows512", avx512)
-		packCols("packCols256", avx2)
-		packRows("packRows256", avx2)
+	"tile256": func() { tile("tile256", avx2, fma) },
+	"tile512": func() { tile("tile512", avx512, fma) },
+	"tilebf16": func() {
+		tile("tileBF16", avx512, func(x, y, acc Op) { vdpbf16ps(x.(Register), y.(Register), acc.(Register)) })
 	},
-	"tile256": func() { tile("tile256", avx2) },
+	"pack256": func() {
+		packCols("packCols256", plain(avx2))
+		packRows("packRows256", plain(avx2))
+	},
+	"pack512": func() {
+		packCols("packCols512", plain(avx512))
+		packRows("packRows512", plain(avx512))
+	},
+	"packbf16": func() {
+		packCols("packColsRounded", rounded)
+		packRows("packRowsRounded", rounded)
+		packCols("packColsHalves", halves)
+		packRows("packRowsHalves", halves)
+	},
 }
+
+func fma(x, y, acc Op) { build.VFMADD231PS(x, y, acc) }
 
 func main() {
 	unit := flag.String("unit", "", "what to write")

@@ -24,5 +24,5 @@ func peak() {
 	}
 	loop("peak512", "peak512 does n times 24 multiply-and-adds of 16 values.", 24, func(i int) { VFMADD231PS(Z30, Z31, avx512.regs[i]) })
 	loop("peak256", "peak256 does n times 12 multiply-and-adds of 8 values.", 12, func(i int) { VFMADD231PS(Y14, Y15, avx2.regs[i]) })
-	loop("peakBF16", "peakBF16 does n times 24 dot products of 16 pairs of bfloat16.", 24, func(i int) { vdpbf16ps(30, 31, i) })
+	loop("peakBF16", "peakBF16 does n times 24 dot products of 16 pairs of bfloat16.", 24, func(i int) { vdpbf16ps(Z30, Z31, avx512.regs[i]) })
 }

@@ -19,8 +19,8 @@ const (
 
 // tile writes the register tile of an instruction set: one loop for every
 // number of rows up to mr and for one or two vectors of columns, so that the
-// tiles at the edges do no more work than they need.
-func tile(name string, s isa) {
+// tiles at the edges do no more work than they need. fma is acc += x·y.
+func tile(name string, s isa, fma func(x, y, acc Op)) {
 	TEXT(name, NOSPLIT, "func(t uintptr)")
 	Doc(fmt.Sprintf("%s is the %d x %d register tile.", name, s.mr, 2*s.lanes))
 	t := Load(Param("t"), GP64())
@@ -44,12 +44,12 @@ func tile(name string, s isa) {
 			JEQ(LabelRef(fmt.Sprintf("r%dv%d", r, vecs)))
 		}
 		for r := 1; r <= s.mr; r++ {
-			tileRowsLoop(s, t, r, vecs, a, b, c, k, cs, cols)
+			tileRowsLoop(s, fma, t, r, vecs, a, b, c, k, cs, cols)
 		}
 	}
 }
 
-func tileRowsLoop(s isa, t Register, rows, vecs int, a, b, c, k, cs, cols GPVirtual) {
+func tileRowsLoop(s isa, fma func(x, y, acc Op), t Register, rows, vecs int, a, b, c, k, cs, cols GPVirtual) {
 	label := func(what string) string { return fmt.Sprintf("r%dv%d%s", rows, vecs, what) }
 	acc := func(i, v int) VecPhysical { return s.regs[i*vecs+v] }
 	each := func(f func(i, v int)) {
@@ -79,7 +79,7 @@ func tileRowsLoop(s isa, t Register, rows, vecs int, a, b, c, k, cs, cols GPVirt
 			x := s.temps[i%len(s.temps)]
 			VBROADCASTSS(Mem{Base: a, Disp: 4 * (u*s.mr + i)}, x)
 			for v := range vecs {
-				VFMADD231PS(s.b[v], x, acc(i, v))
+				fma(s.b[v], x, acc(i, v))
 			}
 		}
 	}
