@@ -14,8 +14,8 @@ var ErrBudget = errors.New("coupled: budget out of reach")
 
 // Budget is what a model may have after a plan. Either bound may be missing.
 type Budget struct {
-	Params int          // parameters of the whole model at most; 0 for no bound
-	Units  map[Kind]int // units of a kind at most, over all layers and lists; nil for no bound
+	Params int          `json:"params,omitempty"` // parameters of the whole model at most; 0 for no bound
+	Units  map[Kind]int `json:"units,omitempty"`  // units of a kind at most, over all layers and lists; nil for no bound
 }
 
 // Goal is a budget fixed when a run starts, from the model as it is then, so that

@@ -10,10 +10,10 @@ import (
 
 // Improve says which changes of the weights go along with a cut.
 type Improve struct {
-	Basis      string  `yaml:"basis"`      // none, svd or data-svd (default): see ChangeBasis
-	Compensate string  `yaml:"compensate"` // none, bias or lsq (default): see Compensate
-	Gains      bool    `yaml:"gains"`      // fit gains of kept rotation pairs; default true; models without RoPE have none
-	Ridge      float64 `yaml:"ridge"`      // of both fits, relative to the mean diagonal; default 1e-3
+	Basis      string  `yaml:"basis" json:"basis"`           // none, svd or data-svd (default): see ChangeBasis
+	Compensate string  `yaml:"compensate" json:"compensate"` // none, bias or lsq (default): see Compensate
+	Gains      bool    `yaml:"gains" json:"gains"`           // fit gains of kept rotation pairs; default true; models without RoPE have none
+	Ridge      float64 `yaml:"ridge" json:"ridge"`           // of both fits, relative to the mean diagonal; default 1e-3
 }
 
 // DefaultImprove is the full recipe.

@@ -17,15 +17,19 @@ var ErrPlan = errors.New("coupled: plan does not fit")
 // Plan is which units stay, as plain data. Making it touches no weight; carrying
 // it out (Cut) decides nothing.
 type Plan struct {
-	Version    int        `json:"version"`
-	Model      Print      `json:"model"`      // the model it is for
-	Criterion  string     `json:"criterion"`  // how units were scored
-	Allocation string     `json:"allocation"` // how the budget was divided
-	Layout     string     `json:"layout"`
-	Before     int        `json:"params_before"` // parameters of the whole model
-	After      int        `json:"params_after"`
-	Decisions  []Decision `json:"decisions"`        // one a group, by layer and kind; groups that stay whole by constraint are missing
-	Trials     []Trial    `json:"trials,omitempty"` // what auto tried
+	Version    int    `json:"version"`
+	Model      Print  `json:"model"`      // the model it is for
+	Criterion  string `json:"criterion"`  // how units were scored
+	Allocation string `json:"allocation"` // how the budget was divided
+	Layout     string `json:"layout"`
+	// Improve is what goes along with the cut. With a basis, units are those of the
+	// changed basis: change it in the same way, on the same data, before applying the plan.
+	Improve   Improve    `json:"improve"`
+	Budget    Budget     `json:"budget"`        // what had to be met
+	Before    int        `json:"params_before"` // parameters of the whole model
+	After     int        `json:"params_after"`
+	Decisions []Decision `json:"decisions"`        // one a group, by layer and kind; groups that stay whole by constraint are missing
+	Trials    []Trial    `json:"trials,omitempty"` // what auto tried
 }
 
 // Decision is what happens to one group.
@@ -70,7 +74,7 @@ func MakePlan(r Request) (*Plan, error) {
 	}
 	plan := &Plan{
 		Version: PlanVersion, Model: PrintOf(r.Family, r.Set),
-		Criterion: r.Config.Criterion, Allocation: a.name(), Layout: r.Config.Layout,
+		Criterion: r.Config.Criterion, Allocation: a.name(), Layout: r.Config.Layout, Improve: r.Improve, Budget: r.Budget,
 		Before: r.Set.Count(), After: Count(r.Set, width), Trials: p.trials,
 	}
 	for i := range p.groups {

@@ -10,9 +10,10 @@ import (
 // Request is everything a plan is made from.
 type Request struct {
 	Set      *param.Set
-	Family   string // of the model, for the plan's fingerprint
-	Config   Config // its target is not looked at: Budget counts
-	Budget   Budget // see Goal.At
+	Family   string  // of the model, for the plan's fingerprint
+	Config   Config  // its target is not looked at: Budget counts
+	Budget   Budget  // see Goal.At
+	Improve  Improve // recorded in the plan: what goes along with its cut, and the basis its units are of
 	Evidence *Evidence
 	Scores   Scores // used instead of scoring, when not nil
 	// Loss returns the mean loss in nats on a small calibration batch of the model

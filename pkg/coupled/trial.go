@@ -1,0 +1,75 @@
+package coupled
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Try runs f on the model as the improved cut would leave it, and puts the weights
+// back as they were, to the bit. Nothing is reshaped: the units that would go are
+// masked by zeroing their rows on side B (k, o, out or down), which is the same
+// function (masking equals slicing), so f may run a graph built before. It is what a
+// Request's Loss is best made of. Only the layers that the cut touches are copied.
+func (m Improve) Try(set *param.Set, e *Evidence, cut param.Cut, f func() error) error {
+	if err := set.Check(cut); err != nil {
+		return err
+	}
+	layers := map[string]bool{}
+	for dim := range cut {
+		n, _, ok := parseDim(dim)
+		if !ok {
+			return fmt.Errorf("%w: dimension %q has no units", param.ErrCut, dim)
+		}
+		layers[layerDim(n, "")] = true
+	}
+	saved := map[*param.Param][]float32{}
+	for _, p := range set.Params {
+		if i := strings.LastIndexByte(p.Name, '.'); i > 0 && layers[p.Name[:i+1]] {
+			saved[p] = append([]float32(nil), p.Data()...)
+		}
+	}
+	defer func() {
+		for p, x := range saved {
+			copy(p.Data(), x)
+		}
+	}()
+	if err := m.Apply(set, e, cut); err != nil {
+		return err
+	}
+	mask(set, cut)
+	return f()
+}
+
+// mask zeroes the rows on side B of the units that a checked cut removes.
+func mask(set *param.Set, cut param.Cut) {
+	for _, g := range Groups(set) {
+		keep, ok := cut[g.Dim]
+		if !ok {
+			continue
+		}
+		alive := upTo(g.Lists)
+		if heads, ok := cut[g.Per]; ok && g.Per != "" {
+			alive = heads[0] // heads that go are masked as heads
+		}
+		for _, l := range alive {
+			gone := map[int]bool{}
+			for u := range g.Units {
+				gone[u] = true
+			}
+			for _, u := range keep[l] {
+				delete(gone, u)
+			}
+			for _, p := range g.params {
+				if g.role(p) != sideB {
+					continue
+				}
+				data := p.Data()
+				for u := range gone {
+					g.rowsOf(p, l, u, func(at, n int) { clear(data[at : at+n]) })
+				}
+			}
+		}
+	}
+}
