@@ -54,7 +54,15 @@ func TestShortSlicesPanic(t *testing.T) {
 		"head target":       {badID, func() { HeadLoss(p, f(6), f(4), nil, ids, 3, 2, 2, HeadOptions{}, f(3), nil, nil, nil) }},
 		"gatedot":           {badLength, func() { GateDot(p, f(3), f(12), f(12), 2, 2, 3, 0, 2, 1) }},
 		"gatedot columns":   {badShape, func() { GateDot(p, f(4), f(12), f(12), 2, 2, 3, 2, 2, 1) }},
-		"adamw":             {badLength, func() { AdamWStep(p, f(4), f(4), f(4), f(3), AdamWArgs{Step: 1}) }},
+		"patches":           {badShape, func() { Patches(p, f(12), f(12), 1, 1, 3, 4, 2) }},
+		"patches short":     {badLength, func() { Patches(p, f(16), f(15), 1, 1, 4, 4, 2) }},
+		"distill": {badLength, func() {
+			DistillLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, Teacher{X: f(6), W: f(7), E: 2, Temperature: 1}, f(3), f(3), nil, nil, nil)
+		}},
+		"temperature": {badShape, func() {
+			DistillLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, Teacher{X: f(6), W: f(8), E: 2}, f(3), f(3), nil, nil, nil)
+		}},
+		"adamw": {badLength, func() { AdamWStep(p, f(4), f(4), f(4), f(3), AdamWArgs{Step: 1}) }},
 	}
 	for name, c := range tests {
 		func() {

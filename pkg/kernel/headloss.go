@@ -13,17 +13,32 @@ type HeadOptions struct {
 // logitRows is the number of rows whose logits exist at one time.
 const logitRows = 256
 
-type headArgs struct {
-	z, nll  []float32
-	targets []int32
-	v       int
-	o       HeadOptions
-	grad    bool
+// head is a call of HeadLoss or DistillLoss.
+type head struct {
+	x, w, bias  []float32
+	targets     []int32
+	n, e, v     int
+	o           HeadOptions
+	nll, dx, dw []float32
+	dbias       []float32
+	teacher     Teacher   // its X is nil in HeadLoss
+	kl          []float32 // with a teacher
+	pool        *Pool
+	z, u, scrap []float32 // logits of the rows at hand, the teacher's; worker 0's scratch
+	grad        bool
 }
 
-var headLoop = newLoop(func(a *headArgs, worker, chunk int) {
-	z := a.z[chunk*a.v:][:a.v]
-	a.nll[chunk] = crossEntropyRow(z, int(a.targets[chunk]), &a.o, a.grad)
+var headLoop = newLoop(func(h *head, worker, row int) {
+	z, target := h.z[row*h.v:][:h.v], int(h.targets[row])
+	if h.teacher.X == nil {
+		h.nll[row] = crossEntropyRow(z, target, &h.o, h.grad)
+		return
+	}
+	scrap := h.scrap
+	if worker > 0 {
+		scrap = h.pool.Scratch(worker, 2*h.v)
+	}
+	h.nll[row], h.kl[row] = distillRow(z, h.u[row*h.v:][:h.v], scrap[:h.v], scrap[h.v:2*h.v], target, &h.o, &h.teacher, h.grad)
 })
 
 // crossEntropyRow returns a row's loss in nats. The logits z become Scale times
@@ -69,47 +84,69 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool) float32
 // not wanted. All gradients are those of Scale·sum(nll).
 // It panics on a target of V or more.
 func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o HeadOptions, nll, dx, dw, dbias []float32) {
-	if E <= 0 || V <= 0 {
+	h := head{x: x, w: w, bias: bias, targets: targets, n: N, e: E, v: V, o: o, nll: nll, dx: dx, dw: dw, dbias: dbias}
+	h.check()
+	h.run(p)
+}
+
+func (h *head) check() {
+	if h.e <= 0 || h.v <= 0 || h.n < 0 {
 		panic(badShape)
 	}
-	need(x, N*E)
-	need(w, V*E)
-	need(targets, N)
-	need(nll, N)
-	if bias != nil {
-		need(bias, V)
-		bias = bias[:V]
+	need(h.x, h.n*h.e)
+	need(h.w, h.v*h.e)
+	need(h.targets, h.n)
+	need(h.nll, h.n)
+	if h.bias != nil {
+		need(h.bias, h.v)
+		h.bias = h.bias[:h.v]
 	}
-	if dx != nil {
-		need(dx, N*E)
+	if h.dx != nil {
+		need(h.dx, h.n*h.e)
 	}
-	if dw != nil {
-		need(dw, V*E)
+	if h.dw != nil {
+		need(h.dw, h.v*h.e)
 	}
-	if dbias != nil {
-		need(dbias, V)
+	if h.dbias != nil {
+		need(h.dbias, h.v)
 	}
-	for _, t := range targets[:N] {
-		if int(t) >= V {
+	for _, t := range h.targets[:h.n] {
+		if int(t) >= h.v {
 			panic(badID)
 		}
 	}
-	grad := dx != nil || dw != nil || dbias != nil
-	rows := min(N, logitRows)
-	buf := p.Scratch(0, (rows+rowBlocks(rows))*V) // the chunks below use no scratch
-	for lo := 0; lo < N; lo += logitRows {
-		n := min(logitRows, N-lo)
-		z, xs := Mat(buf[:n*V], n, V), Mat(x[lo*E:][:n*E], n, E)
-		MatMul(p, z, xs, Mat(w, V, E), Product{TransB: true, Bias: bias, BF16: o.BF16}) // (n, V)
-		headLoop.run(p, n, headArgs{z.Data, nll[lo:], targets[lo:], V, o, grad})
-		if dx != nil {
-			MatMul(p, Mat(dx[lo*E:][:n*E], n, E), z, Mat(w, V, E), Product{BF16: o.BF16}) // (n, E)
+}
+
+func (h *head) run(p *Pool) {
+	h.pool, h.grad = p, h.dx != nil || h.dw != nil || h.dbias != nil
+	rows := min(h.n, logitRows)
+	size := (rows + rowBlocks(rows)) * h.v
+	if h.teacher.X != nil {
+		size += (rows + 2) * h.v
+	}
+	buf := p.Scratch(0, size)
+	logits, buf := cut(buf, rows*h.v)
+	sums, buf := cut(buf, rowBlocks(rows)*h.v)
+	for lo := 0; lo < h.n; lo += logitRows {
+		n := min(logitRows, h.n-lo)
+		z, w, x := Mat(logits, n, h.v), Mat(h.w, h.v, h.e), Mat(h.x[lo*h.e:], n, h.e)
+		MatMul(p, z, x, w, Product{TransB: true, Bias: h.bias, BF16: h.o.BF16}) // (n, V)
+		part := *h
+		part.z, part.nll, part.targets = logits, h.nll[lo:], h.targets[lo:]
+		if t := &h.teacher; t.X != nil {
+			part.kl = h.kl[lo:]
+			part.u, part.scrap = cut(buf, rows*h.v)
+			MatMul(p, Mat(part.u, n, h.v), Mat(t.X[lo*t.E:], n, t.E), Mat(t.W, h.v, t.E), Product{TransB: true, Bias: t.Bias, BF16: h.o.BF16}) // (n, V)
 		}
-		if dw != nil {
-			MatMul(p, Mat(dw, V, E), z, xs, Product{TransA: true, Accumulate: true, BF16: o.BF16}) // (V, E)
+		headLoop.run(p, n, part)
+		if h.dx != nil {
+			MatMul(p, Mat(h.dx[lo*h.e:], n, h.e), z, w, Product{BF16: h.o.BF16}) // (n, E)
 		}
-		if dbias != nil {
-			sumRows(p, dbias, z.Data, n, V, buf[rows*V:])
+		if h.dw != nil {
+			MatMul(p, Mat(h.dw, h.v, h.e), z, x, Product{TransA: true, Accumulate: true, BF16: h.o.BF16}) // (V, E)
+		}
+		if h.dbias != nil {
+			sumRows(p, h.dbias, logits, n, h.v, sums)
 		}
 	}
 }

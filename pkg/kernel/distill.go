@@ -1,0 +1,74 @@
+package kernel
+
+import "math"
+
+// Teacher is the model that DistillLoss learns from, as it stands before its head.
+type Teacher struct {
+	X, W, Bias  []float32 // its last hidden states [N, E], its head [V, E], bias [V] or nil
+	E           int       // its width
+	Temperature float32   // softens both distributions; 1 leaves them
+	Weight      float32   // share of the teacher's term in the loss, 0 to 1
+}
+
+// DistillLoss is HeadLoss with a teacher over the same vocabulary. For each row it
+// gives nll, the cross-entropy as HeadLoss does, and
+//
+//	kl = Temperature²·sum over the vocabulary of q·log(q/s)
+//
+// in nats, with q and s the softmax of the teacher's and of the student's logits
+// over Temperature. The gradients are those of
+// Scale·sum((1-Weight)·nll + Weight·kl); none goes to the teacher. The teacher's
+// logits exist, like the student's, for a chunk of rows at a time. A row with a
+// negative target is ignored in both terms.
+//
+// kl is [N]; the rest is as in HeadLoss.
+// Source: Hinton, Vinyals, Dean, https://arxiv.org/abs/1503.02531.
+func DistillLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o HeadOptions, t Teacher, nll, kl, dx, dw, dbias []float32) {
+	if t.E <= 0 || t.Temperature <= 0 {
+		panic(badShape)
+	}
+	need(t.X, N*t.E)
+	need(t.W, V*t.E)
+	need(kl, N)
+	if t.Bias != nil {
+		need(t.Bias, V)
+		t.Bias = t.Bias[:V]
+	}
+	h := head{x: x, w: w, bias: bias, targets: targets, n: N, e: E, v: V, o: o, nll: nll, dx: dx, dw: dw, dbias: dbias, teacher: t, kl: kl}
+	h.check()
+	h.run(p)
+}
+
+// distillRow returns a row's two losses. The student's logits z become the
+// gradient if grad, else they and the teacher's logits u are lost; s and q are
+// scratch.
+func distillRow(z, u, s, q []float32, target int, o *HeadOptions, t *Teacher, grad bool) (nll, kl float32) {
+	if target < 0 {
+		if grad {
+			clear(z)
+		}
+		return 0, 0
+	}
+	v := current.verbs
+	soft := 1 / t.Temperature
+	v.affine(z, z, soft, 0)
+	v.affine(u, u, soft, 0)
+	topS, topQ := v.maximum(z), v.maximum(u)
+	sumS, sumQ := v.expSum(s, z, topS), v.expSum(q, u, topQ)
+	// log(q/s) = u - z + (log sumS + topS) - (log sumQ + topQ)
+	d := (float64(v.dot(q, u)) - float64(v.dot(q, z))) / float64(sumQ)
+	d += math.Log(float64(sumS)) + float64(topS) - math.Log(float64(sumQ)) - float64(topQ)
+	v.affine(z, z, t.Temperature, 0)
+
+	hard := *o
+	hard.Scale *= 1 - t.Weight
+	nll = crossEntropyRow(z, target, &hard, grad)
+	if grad { // Scale·Weight·Temperature·(s - q)
+		k := o.Scale * t.Weight * t.Temperature
+		v.affine(s, s, k/sumS, 0)
+		v.affine(q, q, -k/sumQ, 0)
+		v.add(z, z, s)
+		v.add(z, z, q)
+	}
+	return nll, t.Temperature * t.Temperature * float32(d)
+}
