@@ -77,6 +77,9 @@ func MakePlan(r Request) (*Plan, error) {
 		Criterion: r.Config.Criterion, Allocation: a.name(), Layout: r.Config.Layout, Improve: r.Improve, Budget: r.Budget,
 		Before: r.Set.Count(), After: Count(r.Set, width), Trials: p.trials,
 	}
+	if r.Improve == (Improve{}) {
+		plan.Improve = Improve{Basis: BasisNone, Compensate: CompensateNone, Ridge: DefaultRidge}
+	}
 	for i := range p.groups {
 		plan.Decisions = append(plan.Decisions, p.decide(&p.groups[i], width))
 	}

@@ -13,7 +13,7 @@ type Request struct {
 	Family   string  // of the model, for the plan's fingerprint
 	Config   Config  // its target is not looked at: Budget counts
 	Budget   Budget  // see Goal.At
-	Improve  Improve // recorded in the plan: what goes along with its cut, and the basis its units are of
+	Improve  Improve // recorded in the plan: what goes along with its cut, and the basis its units are of; zero is nothing
 	Evidence *Evidence
 	Scores   Scores // used instead of scoring, when not nil
 	// Loss returns the mean loss in nats on a small calibration batch of the model
