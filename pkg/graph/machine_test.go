@@ -17,7 +17,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 		n := testing.AllocsPerRun(50, func() {
 			ok(t, mc.SetInts("ids", ids), mc.RunAll())
 		})
-		if n != 0 {
+		if n != 0 && !raceDetector {
 			t.Errorf("a run makes %g heap allocations, expected none", n)
 		}
 	}
