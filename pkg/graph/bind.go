@@ -48,6 +48,9 @@ func (l *lowering) bindStep(s *step) error {
 	}
 	self := l.operand(s)
 	c := call{pool: l.o.Pool, out: self.f, rows: self.rows, cols: self.cols, saved: self.saved, add: l.ownsGrad(s)}
+	if s.mem.work != nil {
+		c.scratch = l.memory(s.mem.work)
+	}
 	for _, o := range s.in {
 		c.in = append(c.in, l.operand(o))
 	}

@@ -10,7 +10,9 @@ import (
 // same bits.
 //
 // For a LLaMA layer (width E, F = 8E/3, N rows) the forward pass keeps about
-// 15·N·E values; the three levels leave 10, 7 and 1 of them.
+// 15·N·E values; the three levels leave 10, 7 and 1 of them. They cost 1 %, 9 %
+// and 24 % of a step's time (BenchmarkStep's graph with 4 layers and a vocabulary
+// of 4000; two cores with AVX-512, medians of 20 runs in turn).
 type Recompute uint8
 
 const (

@@ -42,6 +42,9 @@ func (l *lowering) store(s *step) {
 			s.mem.saved = append(s.mem.saved, l.buffer(s, n, s.lastSaved, Saved))
 		}
 	}
+	if w, ok := s.op.(scratcher); ok {
+		s.mem.work = l.buffer(s, w.scratch(s.shapes()), s.pos, Scratch)
+	}
 	if v, ok := s.op.(viewer); ok {
 		b := s.in[0].mem.saved[v.view()]
 		b.Last = max(b.Last, s.last)

@@ -37,6 +37,11 @@ type saver interface {
 	saved(in []tensor.Shape) []int // number of values of each part
 }
 
+// scratcher is an operation that needs memory while it runs.
+type scratcher interface {
+	scratch(in []tensor.Shape) int // number of values
+}
+
 // savedReader is an operation that reads what operand i saved, and says whether
 // it reads the operand's output as well.
 type savedReader interface{ readsSaved() (i int, output bool) }
@@ -80,6 +85,7 @@ type call struct {
 	out        []float32
 	rows, cols int         // of out
 	saved      [][]float32 // parts of what it saves
+	scratch    []float32
 	in         []operand
 	add        bool // add to out
 	// deposits has, for each operand, where its gradient is to be added during

@@ -68,6 +68,12 @@ func (o headLoss) saved(in []tensor.Shape) []int {
 	return []int{n}
 }
 
+func (o headLoss) scratch(in []tensor.Shape) int {
+	n, _ := rows(in[0])
+	v, _ := rows(in[1])
+	return kernel.HeadScratch(n, v)
+}
+
 func (o headLoss) intRange(in []tensor.Shape) (int, int32, int32) {
 	v, _ := rows(in[1])
 	return 2, math.MinInt32, int32(v)
@@ -85,7 +91,7 @@ func (o headLoss) run(c *call) {
 		bias, dbias = c.in[4].f, c.deposits[4]
 	}
 	kernel.HeadLoss(c.pool, x.f, w.f, bias, c.in[2].ids, x.rows, x.cols, w.rows,
-		kernel.HeadOptions{Scale: scale, Smoothing: o.smoothing, BF16: o.bf16}, nll, dx, c.deposits[1], dbias)
+		kernel.HeadOptions{Scale: scale, Smoothing: o.smoothing, BF16: o.bf16, Scratch: c.scratch}, nll, dx, c.deposits[1], dbias)
 	sum := 0.0
 	for _, l := range nll {
 		sum += float64(l)

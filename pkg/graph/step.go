@@ -71,6 +71,7 @@ type storage struct {
 	value *stockValue // of a leaf or an operation of Gorgonia's own
 	buf   *Buffer     // nil when fixed
 	saved []*Buffer
+	work  *Buffer // while it runs
 }
 
 // operands are the nodes that n is computed from, in order.

@@ -8,10 +8,22 @@ type HeadOptions struct {
 	Scale     float32 // multiplies the gradients: 1/targets for a mean
 	Smoothing float32 // share of the target spread evenly over the vocabulary; 0 is none
 	BF16      bool    // the products' inputs are rounded to bfloat16
+	// Scratch is HeadScratch(N, V) values to work in, DistillScratch(N, V) with a
+	// teacher; nil takes the pool's, which keeps them.
+	Scratch []float32
 }
 
 // logitRows is the number of rows whose logits exist at one time.
 const logitRows = 256
+
+// HeadScratch is how many values HeadLoss works in: the logits of some rows.
+func HeadScratch(N, V int) int {
+	rows := min(N, logitRows)
+	return (rows + rowBlocks(rows)) * V
+}
+
+// DistillScratch is how many values DistillLoss works in.
+func DistillScratch(N, V int) int { return HeadScratch(N, V) + (min(N, logitRows)+2)*V }
 
 // head is a call of HeadLoss or DistillLoss.
 type head struct {
@@ -120,11 +132,15 @@ func (h *head) check() {
 func (h *head) run(p *Pool) {
 	h.pool, h.grad = p, h.dx != nil || h.dw != nil || h.dbias != nil
 	rows := min(h.n, logitRows)
-	size := (rows + rowBlocks(rows)) * h.v
+	size := HeadScratch(h.n, h.v)
 	if h.teacher.X != nil {
-		size += (rows + 2) * h.v
+		size = DistillScratch(h.n, h.v)
 	}
-	buf := p.Scratch(0, size)
+	buf := h.o.Scratch
+	if buf == nil {
+		buf = p.Scratch(0, size)
+	}
+	need(buf, size)
 	logits, buf := cut(buf, rows*h.v)
 	sums, buf := cut(buf, rowBlocks(rows)*h.v)
 	for lo := 0; lo < h.n; lo += logitRows {
