@@ -1,0 +1,99 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// TestReference holds docs/cli.md, which is made from the flags and the result
+// types. ECOSPA_UPDATE=1 go test ./cmd -run TestReference writes it anew.
+func TestReference(t *testing.T) {
+	var b strings.Builder
+	writeReference(&b, newApp(strings.NewReader(""), io.Discard, io.Discard))
+	const path = "../docs/cli.md"
+	if os.Getenv("ECOSPA_UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != b.String() {
+		t.Error("docs/cli.md is not what the binary says; write it anew: ECOSPA_UPDATE=1 go test ./cmd -run TestReference")
+	}
+}
+
+// results are what --json prints, by subcommand.
+var results = []struct {
+	command string
+	of      any
+}{
+	{"eval", EvalResult{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
+	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
+}
+
+func writeReference(w io.Writer, app *cli.App) {
+	fmt.Fprintf(w, "# Command line\n\nMade from the binary; `ecospa COMMAND --help` says the same.\n")
+	fmt.Fprintf(w, "\nExit status: 0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (state saved).\n")
+	for _, c := range app.Commands {
+		writeCommand(w, "ecospa "+c.Name, c)
+	}
+	fmt.Fprintf(w, "\n## JSON results\n\n`--json` prints exactly one object on standard output. Keys are stable.\n")
+	for _, r := range results {
+		fmt.Fprintf(w, "\n### %s\n\n| key | type |\n|---|---|\n", r.command)
+		typ := reflect.TypeOf(r.of)
+		for i := range typ.NumField() {
+			key, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if key != "-" {
+				fmt.Fprintf(w, "| `%s` | %s |\n", key, typ.Field(i).Type)
+			}
+		}
+	}
+}
+
+func writeCommand(w io.Writer, name string, c *cli.Command) {
+	fmt.Fprintf(w, "\n## %s\n\n%s.\n", name, strings.ToUpper(c.Usage[:1])+c.Usage[1:])
+	if c.Description != "" {
+		fmt.Fprintf(w, "\n%s\n", c.Description)
+	}
+	if len(c.Flags) > 0 {
+		fmt.Fprintf(w, "\n| flag | meaning | default |\n|---|---|---|\n")
+	}
+	for _, f := range c.Flags {
+		d, ok := f.(cli.DocGenerationFlag)
+		if !ok || f.Names()[0] == "help" {
+			continue
+		}
+		names := make([]string, len(f.Names()))
+		for i, n := range f.Names() {
+			names[i] = strings.Repeat("-", min(2, len(n))) + n
+		}
+		place, text := unquote(d.GetUsage())
+		def := d.GetValue()
+		if r, ok := f.(cli.RequiredFlag); ok && r.IsRequired() {
+			def = "required"
+		}
+		fmt.Fprintf(w, "| `%s%s` | %s | %s |\n", strings.Join(names, ", "), place, strings.ReplaceAll(text, "|", "\\|"), def)
+	}
+	for _, s := range c.Subcommands {
+		writeCommand(w, name+" "+s.Name, s)
+	}
+}
+
+// unquote finds the `PLACEHOLDER` of a usage text, as urfave/cli does.
+func unquote(usage string) (place, text string) {
+	before, rest, ok := strings.Cut(usage, "`")
+	word, after, ok2 := strings.Cut(rest, "`")
+	if !ok || !ok2 {
+		return "", usage
+	}
+	return " " + word, before + word + after
+}
