@@ -21,6 +21,7 @@ type Builder struct {
 	params  map[string]*Node
 	inputs  map[string]*Node
 	outputs []output
+	losses  int // heads with a loss so far
 	taps    []tap
 	sites   []site
 	rotary  map[string]*rotary

@@ -11,9 +11,9 @@ import (
 
 // checkGradients compares every block's gradient along a random direction with
 // central differences of the loss. build makes the graph for training or
-// evaluation, feed gives a machine its inputs; the loss is scale times the sum of
-// the output "nll".
-func checkGradients(t *testing.T, set *param.Set, scale float64, build func(train bool) *Builder, feed func(*Machine)) {
+// evaluation, feed gives a machine its inputs; the loss is the sum of the rows of
+// each output times its share: summed in float64, it is sharper than the float32 loss.
+func checkGradients(t *testing.T, set *param.Set, shares map[string]float64, build func(train bool) *Builder, feed func(*Machine)) {
 	t.Helper()
 	pool := newPool(t)
 	grads := set.NewSlab()
@@ -25,10 +25,12 @@ func checkGradients(t *testing.T, set *param.Set, scale float64, build func(trai
 	loss := func() float64 {
 		ok(t, eval.RunAll())
 		sum := 0.0
-		for _, l := range eval.Output("nll") { // summed in float64: sharper than the float32 loss
-			sum += float64(l)
+		for name, share := range shares {
+			for _, l := range eval.Output(name) {
+				sum += share * float64(l)
+			}
 		}
-		return sum * scale
+		return sum
 	}
 	if d := math.Abs(loss() - float64(mc.Output("loss")[0])); !(d <= 1e-6*(1+loss())) {
 		t.Fatalf("losses of training and evaluation differ by %g", d)
@@ -70,7 +72,7 @@ func checkGradients(t *testing.T, set *param.Set, scale float64, build func(trai
 
 func TestModelGradients(t *testing.T) {
 	m := newToy(t, "lglg")
-	checkGradients(t, m.set, 1.0/9, m.build, func(mc *Machine) { m.feed(t, mc) })
+	checkGradients(t, m.set, map[string]float64{"nll": 1.0 / 9}, m.build, func(mc *Machine) { m.feed(t, mc) })
 }
 
 // TestOneToken: sequences of one token have matrices of one row.
@@ -166,7 +168,7 @@ func (c opCase) check(t *testing.T) {
 		b.HeadLoss(c.make(b, p), b.Param("w"), b.Param("bias"), b.IDs("targets", c.rows), b.Scalar("scale"), 0.1)
 		return b
 	}
-	checkGradients(t, set, 0.5, build, func(m *Machine) {
+	checkGradients(t, set, map[string]float64{"nll": 0.5}, build, func(m *Machine) {
 		targets := make([]int32, c.rows)
 		for i := range targets {
 			targets[i] = int32((i*3 + 1) % v)
