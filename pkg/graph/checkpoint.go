@@ -47,14 +47,43 @@ func ParseRecompute(name string) (Recompute, error) {
 // scope is one checkpoint.
 type scope struct{ level Recompute }
 
-// Checkpoint runs f; the operations that f adds are computed again in the
-// backward pass when the graph is lowered with LowerOptions.Recompute of this
-// level or a higher one. What operations outside read is kept. Checkpoints may
-// hold others of a lower level.
-func (b *Builder) Checkpoint(level Recompute, f func()) {
-	b.scopes = append(b.scopes, &scope{level})
-	f()
-	b.scopes = b.scopes[:len(b.scopes)-1]
+// Checkpoint begins a checkpoint, which lasts until end is called: what is added
+// in between is computed again in the backward pass when the graph is lowered with
+// LowerOptions.Recompute of this level or a higher one. What operations outside
+// read is kept. Checkpoints may hold others of a lower level.
+//
+//	end := b.Checkpoint(graph.RecomputeLayer)
+//	x = b.LinearIn(b.GELU(b.Linear(x, in, nil), true), out, nil, x)
+//	end()
+func (b *Builder) Checkpoint(level Recompute) (end func()) {
+	s := &scope{level}
+	b.scopes = append(b.scopes, s)
+	return func() {
+		if n := len(b.scopes) - 1; n < 0 || b.scopes[n] != s {
+			b.Fail(fmt.Errorf("graph: a checkpoint of level %s ends out of order", level))
+		} else {
+			b.scopes = b.scopes[:n]
+		}
+	}
+}
+
+// checkScopes reports checkpoints that were not ended, and a level that would
+// do no more than the one below.
+func (b *Builder) checkScopes(r Recompute) error {
+	if n := len(b.scopes); n > 0 {
+		return fmt.Errorf("graph: %d checkpoints were not ended", n)
+	}
+	if r <= RecomputeLight {
+		return nil
+	}
+	for _, scopes := range b.scoped {
+		for _, s := range scopes {
+			if s.level == r {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("graph: recompute %s: the graph has no checkpoints of that level", r)
 }
 
 // recompute gives the backward pass copies of the steps that are dropped, each

@@ -1,6 +1,9 @@
 package graph
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestRecomputeChangesNothing: every level gives the bits of keeping all, takes
 // less memory the higher it is, and counts what it repeats apart.
@@ -48,5 +51,33 @@ func TestGraphIsLoweredAgain(t *testing.T) {
 		} else if o.Grads != nil {
 			sameBits(t, mc, a, ga, o.Grads)
 		}
+	}
+}
+
+func TestCheckpointErrors(t *testing.T) {
+	m := newToy(t, "g") // has no checkpoint of the level attention
+	grads := m.set.NewSlab()
+	for want, f := range map[string]func(b *Builder) LowerOptions{
+		"recompute attention: the graph has no checkpoints": func(b *Builder) LowerOptions { return LowerOptions{Recompute: RecomputeAttention} },
+		"1 checkpoints were not ended":                      func(b *Builder) LowerOptions { b.Checkpoint(RecomputeLayer); return LowerOptions{} },
+		"level layer ends out of order": func(b *Builder) LowerOptions {
+			end := b.Checkpoint(RecomputeLayer)
+			b.Checkpoint(RecomputeAttention)
+			end()
+			return LowerOptions{}
+		},
+	} {
+		b := m.build(true)
+		o := f(b)
+		o.Pool, o.Grads = newPool(t), grads
+		if _, err := b.Lower(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, expected %q", err, want)
+		}
+	}
+	if r, err := ParseRecompute("layer"); r != RecomputeLayer || err != nil {
+		t.Errorf("layer is %v, %v", r, err)
+	}
+	if _, err := ParseRecompute("all"); err == nil || !strings.Contains(err.Error(), "none, light, attention, layer") {
+		t.Errorf("all: %v", err)
 	}
 }

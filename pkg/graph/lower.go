@@ -92,6 +92,9 @@ func (l *lowering) gather() error {
 	if l.o.Pool == nil {
 		return errors.New("graph: LowerOptions.Pool is missing")
 	}
+	if err := l.b.checkScopes(l.o.Recompute); err != nil {
+		return err
+	}
 	named := append([]output(nil), l.b.outputs...)
 	if l.o.Taps && l.o.Grads == nil {
 		return errors.New("graph: gates need gradients")

@@ -88,13 +88,13 @@ func (m *toy) build(train bool) *Builder {
 	x := b.Embed(b.IDs("ids", m.b*m.t), b.Param("tok"))
 	x = b.AddRows(x, b.Param("pos"), m.t)
 	for i, s := range m.style {
-		b.Checkpoint(RecomputeLayer, func() {
-			if s == 'l' {
-				x = m.llama(b, x, fmt.Sprint(i))
-			} else {
-				x = m.gpt2(b, x, fmt.Sprint(i), i%2 == 0)
-			}
-		})
+		end := b.Checkpoint(RecomputeLayer)
+		if s == 'l' {
+			x = m.llama(b, x, fmt.Sprint(i))
+		} else {
+			x = m.gpt2(b, x, fmt.Sprint(i), i%2 == 0)
+		}
+		end()
 	}
 	x = b.RMSNorm(x, b.Param("norm"), 1e-6)
 	b.HeadLoss(x, b.Param("tok"), nil, b.IDs("targets", m.b*m.t), b.Scalar("scale"), 0)
@@ -117,16 +117,16 @@ func (m *toy) tap(b *Builder, n *Node, dim string, col0, units, width int) *Node
 func (m *toy) llama(b *Builder, x *Node, l string) *Node {
 	s := m.shape(l)
 	s.QK *= 2
-	b.Checkpoint(RecomputeAttention, func() {
-		h := b.RMSNorm(x, b.Param(l+".n1"), 1e-6)
-		qkv := b.RoPE(b.Linear(h, b.Param(l+".qkv"), nil), m.freqs(l), s, m.t, nil)
-		qkv = m.tap(b, qkv, l+".qk", s.G*s.R*s.QK, s.G*s.QK/2, 2)
-		qkv = m.tap(b, qkv, l+".vo", s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
-		ctx := b.Attention(qkv, s)
-		b.Site(l+".ctx", ctx)
-		x = b.LinearIn(ctx, b.Param(l+".o"), nil, x)
-	})
-	h := b.SwiGLU(b.Linear(b.RMSNorm(x, b.Param(l+".n2"), 1e-6), b.Param(l+".gu"), nil))
+	end := b.Checkpoint(RecomputeAttention)
+	h := b.RMSNorm(x, b.Param(l+".n1"), 1e-6)
+	qkv := b.RoPE(b.Linear(h, b.Param(l+".qkv"), nil), m.freqs(l), s, m.t, nil)
+	qkv = m.tap(b, qkv, l+".qk", s.G*s.R*s.QK, s.G*s.QK/2, 2)
+	qkv = m.tap(b, qkv, l+".vo", s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
+	ctx := b.Attention(qkv, s)
+	b.Site(l+".ctx", ctx)
+	x = b.LinearIn(ctx, b.Param(l+".o"), nil, x)
+	end()
+	h = b.SwiGLU(b.Linear(b.RMSNorm(x, b.Param(l+".n2"), 1e-6), b.Param(l+".gu"), nil))
 	h = m.tap(b, h, l+".ffn", 0, m.set.Dim(l+".ffn").Size, 1)
 	return b.LinearIn(h, b.Param(l+".down"), nil, x)
 }
