@@ -36,6 +36,7 @@ type LowerOptions struct {
 type lowering struct {
 	b       *Builder
 	o       LowerOptions
+	grads   bool // gradients of the parameters are wanted
 	m       *Machine
 	diff    *backward // nil without gradients
 	steps   map[*Node]*step
@@ -56,30 +57,20 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	defer func() {
-		// Gorgonia panics on some graphs that it cannot handle.
-		if r := recover(); r != nil {
-			m, err = nil, fmt.Errorf("graph: lower: %v", r)
-		}
-	}()
-	l := &lowering{b: b, o: o, steps: map[*Node]*step{}, m: newMachine()}
-	if err := l.gather(); err != nil {
+	defer caught(&err, "lower")
+	if o.Pool == nil {
+		return nil, errors.New("graph: LowerOptions.Pool is missing")
+	}
+	if b.set != nil && b.set.Weights == nil {
+		return nil, errors.New("graph: the parameters have no storage")
+	}
+	if n := b.gradients(); o.Grads != nil && len(o.Grads.Data) != n {
+		return nil, fmt.Errorf("graph: the gradient slab has %d values, the weights %d", len(o.Grads.Data), n)
+	}
+	l := &lowering{b: b, o: o, grads: o.Grads != nil, steps: map[*Node]*step{}, m: newMachine()}
+	if err := l.arrange(); err != nil {
 		return nil, err
 	}
-	l.schedule()
-	l.recompute()
-	l.watch()
-	for _, s := range l.leaves {
-		if err := l.leaf(s); err != nil {
-			return nil, err
-		}
-	}
-	l.needFloats()
-	l.lifetimes()
-	for _, s := range l.order {
-		l.store(s)
-	}
-	l.m.plan = l.plan()
 	l.allocate()
 	if err := l.bind(); err != nil {
 		return nil, errors.Join(err, l.m.Close())
@@ -87,22 +78,62 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	return l.m, nil
 }
 
+// caught makes a panic an error: Gorgonia panics on some graphs that it cannot handle.
+func caught(err *error, doing string) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("graph: %s: %v", doing, r)
+	}
+}
+
+// gradients is the length of a gradient slab.
+func (b *Builder) gradients() int {
+	if b.set == nil {
+		return 0
+	}
+	return b.set.Len()
+}
+
+// Plan is the plan of the machine that Lower would make, with gradients if the
+// graph is built to train. It needs no memory, not even for the parameters (see
+// param.Layout): so the cost of a model is known before it exists.
+func (b *Builder) Plan(taps bool, r Recompute) (p *Plan, err error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	defer caught(&err, "plan")
+	l := &lowering{b: b, o: LowerOptions{Taps: taps, Recompute: r}, grads: b.train, steps: map[*Node]*step{}, m: newMachine()}
+	if err := l.arrange(); err != nil {
+		return nil, err
+	}
+	return l.m.plan, nil
+}
+
+// arrange decides what is computed, in which order, and where every value lives.
+func (l *lowering) arrange() error {
+	if err := l.gather(); err != nil {
+		return err
+	}
+	l.schedule()
+	l.recompute()
+	l.watch()
+	l.lifetimes()
+	for _, s := range l.order {
+		l.store(s)
+	}
+	l.m.plan = l.plan()
+	return nil
+}
+
 // gather finds what has to be computed: outputs, gradients, gates.
 func (l *lowering) gather() error {
-	if l.o.Pool == nil {
-		return errors.New("graph: LowerOptions.Pool is missing")
-	}
 	if err := l.b.checkScopes(l.o.Recompute); err != nil {
 		return err
 	}
 	named := append([]output(nil), l.b.outputs...)
-	if l.o.Taps && l.o.Grads == nil {
+	if l.o.Taps && !l.grads {
 		return errors.New("graph: gates need gradients")
 	}
-	if l.o.Grads != nil {
-		if n := l.b.set.Len(); len(l.o.Grads.Data) != n {
-			return fmt.Errorf("graph: the gradient slab has %d values, the weights %d", len(l.o.Grads.Data), n)
-		}
+	if l.grads {
 		d, err := l.b.differentiate()
 		if err != nil {
 			return err
@@ -145,7 +176,7 @@ func (l *lowering) gather() error {
 
 // leaf decides where a step without operands lives: a parameter in its slab, an
 // input in memory of the machine's own, a constant in the graph.
-func (l *lowering) leaf(s *step) error {
+func (l *lowering) leaf(s *step) {
 	n, name := s.node, s.node.Name()
 	switch {
 	case l.b.params[name] == n:
@@ -162,5 +193,4 @@ func (l *lowering) leaf(s *step) error {
 		s.mem.fixed = make([]float32, s.size())
 		l.m.floats[name] = s.mem.fixed
 	}
-	return nil
 }

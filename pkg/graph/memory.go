@@ -55,8 +55,7 @@ func (l *lowering) store(s *step) {
 		return
 	}
 	if l.ownsGrad(s) {
-		s.mem.fixed = s.blocks[0].In(l.o.Grads)
-		return
+		return // in the slab
 	}
 	if b := l.inPlace(s); b != nil {
 		b.Last = max(b.Last, s.last)
@@ -118,8 +117,18 @@ func (l *lowering) buffer(s *step, values, last int, p Purpose) *Buffer {
 	return b
 }
 
-// allocate makes the arena, or takes that of the machine that is replaced.
+// allocate finds the memory outside the arena and makes the arena, or takes that
+// of the machine that is replaced.
 func (l *lowering) allocate() {
+	for _, s := range l.leaves {
+		l.leaf(s)
+	}
+	for _, s := range l.order {
+		if l.ownsGrad(s) {
+			s.mem.fixed = s.blocks[0].In(l.o.Grads)
+		}
+	}
+	l.needFloats()
 	need := int(l.m.plan.arena / 4)
 	if r := l.o.Reuse; r != nil && r.arena != nil {
 		if len(r.arena.Data) >= need {

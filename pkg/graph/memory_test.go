@@ -2,6 +2,8 @@ package graph
 
 import (
 	"math/rand/v2"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -142,5 +144,31 @@ func TestResidualStreamInPlace(t *testing.T) {
 	}
 	if n != 8 || len(seen) != 1 {
 		t.Errorf("%d updates of the residual stream use %d buffers, expected 8 and 1", n, len(seen))
+	}
+}
+
+// TestPlanWithoutMemory: a model without storage has the plan of the one with.
+func TestPlanWithoutMemory(t *testing.T) {
+	m := newToy(t, "lg")
+	mc, _ := m.run(t, 1, LowerOptions{Taps: true})
+	var specs []param.Spec
+	for _, p := range m.set.Params {
+		specs = append(specs, p.Spec)
+	}
+	set, err := param.Layout(specs)
+	ok(t, err)
+	m.set = set
+	p, err := m.build(true).Plan(true, KeepAll)
+	ok(t, err)
+	if !reflect.DeepEqual(p, mc.Plan()) {
+		t.Errorf("plans differ: %d and %d bytes", p.ArenaBytes(), mc.Plan().ArenaBytes())
+	}
+	if _, err := m.build(true).Lower(LowerOptions{Pool: newPool(t)}); err == nil || !strings.Contains(err.Error(), "no storage") {
+		t.Errorf("lowering without storage: %v", err)
+	}
+	p, err = m.build(false).Plan(false, KeepAll)
+	ok(t, err)
+	if p.ArenaBytes() >= mc.Plan().ArenaBytes() {
+		t.Errorf("evaluation takes %d bytes, training %d", p.ArenaBytes(), mc.Plan().ArenaBytes())
 	}
 }

@@ -120,14 +120,11 @@ func (p *Plan) RecomputedFLOPs() int64 {
 func (l *lowering) plan() *Plan {
 	p := &Plan{Outputs: map[string]int{}}
 	for _, s := range l.order {
-		if s.mem.buf != nil || s.mem.fixed != nil {
+		if _, isView := s.op.(viewer); s.mem.buf != nil && !isView {
 			p.values += 4 * int64(s.size())
 		}
 		for _, b := range s.mem.saved {
 			p.values += b.Bytes
-		}
-		if _, ok := s.op.(viewer); ok || l.ownsGrad(s) { // counted with what it views; in the slab
-			p.values -= 4 * int64(s.size())
 		}
 	}
 	p.arena = place(l.bufs)
