@@ -82,3 +82,51 @@ func peak256(n int)
 //
 //go:noescape
 func peakBF16(n int)
+
+// thinDot256 multiplies up to thinDotRows rows of A by the rows of B, of
+// which it always reads four and keeps cols.
+//
+//go:noescape
+func thinDot256(t *tile)
+
+// thinRows256 multiplies rows of A by a whole strip of columns of B
+// or by up to thinVector.
+//
+//go:noescape
+func thinRows256(t *tile)
+
+// thinDotHalves256 multiplies up to thinDotRows rows of A by the rows of B as bfloat16, of
+// which it always reads four and keeps cols.
+//
+//go:noescape
+func thinDotHalves256(t *tile)
+
+// thinRowsHalves256 multiplies rows of A by a whole strip of columns of B as
+// bfloat16 or by up to thinVector.
+//
+//go:noescape
+func thinRowsHalves256(t *tile)
+
+// thinDot512 multiplies up to thinDotRows rows of A by the rows of B, of
+// which it always reads four and keeps cols.
+//
+//go:noescape
+func thinDot512(t *tile)
+
+// thinRows512 multiplies rows of A by a whole strip of columns of B
+// or by up to thinVector.
+//
+//go:noescape
+func thinRows512(t *tile)
+
+// thinDotHalves512 multiplies up to thinDotRows rows of A by the rows of B as bfloat16, of
+// which it always reads four and keeps cols.
+//
+//go:noescape
+func thinDotHalves512(t *tile)
+
+// thinRowsHalves512 multiplies rows of A by a whole strip of columns of B as
+// bfloat16 or by up to thinVector.
+//
+//go:noescape
+func thinRowsHalves512(t *tile)

@@ -13,7 +13,8 @@ package kernel
 // out bands of the other factor; for each band one worker packs it, small enough
 // to stay in its cache, and runs the tiles.
 func MatMul(p *Pool, c, a, b Matrix, o Product) {
-	m, n, k := o.dims(c, a, b)
+	b.check()
+	m, n, k := o.dims(c, a, b.Rows, b.Cols)
 	if m == 0 || n == 0 {
 		return
 	}
@@ -25,7 +26,7 @@ func MatMul(p *Pool, c, a, b Matrix, o Product) {
 // bfloat16, else B is widened and the product is one of float32.
 func MatMul16(p *Pool, c, a Matrix, b Matrix16, o Product) {
 	b.check()
-	m, n, k := o.dims(c, a, Matrix{nil, b.Rows, b.Cols, b.Stride})
+	m, n, k := o.dims(c, a, b.Rows, b.Cols)
 	if m == 0 || n == 0 {
 		return
 	}
@@ -34,6 +35,10 @@ func MatMul16(p *Pool, c, a Matrix, b Matrix16, o Product) {
 }
 
 func (g *gemm) run(m, n, k int) {
+	if g.isThin(m, k) {
+		g.thin(0, k, false)
+		return
+	}
 	if m*n*k <= smallProduct || g.p.threads == 1 {
 		g.alone(0, k)
 		return
@@ -44,11 +49,16 @@ func (g *gemm) run(m, n, k int) {
 // matTile is MatMul on the calling worker alone, for kernels that multiply
 // tiles within their own chunks. Its packed panels are apart from Scratch.
 func matTile(p *Pool, worker int, c, a, b Matrix, o Product) {
-	m, n, k := o.dims(c, a, b)
+	b.check()
+	m, n, k := o.dims(c, a, b.Rows, b.Cols)
 	if m == 0 || n == 0 {
 		return
 	}
 	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(b.Data, nil, b.Stride, !o.TransB), &o)
+	if g.isThin(m, k) {
+		g.thin(worker, k, true)
+		return
+	}
 	g.alone(worker, k)
 }
 
@@ -72,7 +82,7 @@ type gemm struct {
 	bias []float32 // what the first slice adds
 
 	k0, k     int  // slice of the inner length at hand
-	group     int  // panels of the shared factor that are packed side by side
+	group     int  // panels of the shared factor that are packed side by side; columns of a thin chunk
 	shareA    bool // A is packed by all workers, and B by the one that uses it
 	bands     int  // bands of the factor that one worker packs
 	grid, cut int  // parts that the shared factor is cut in, and panels of a part
@@ -292,10 +302,19 @@ func (g *gemm) tiles(t *tile, iLo, iHi, jLo, jHi int) {
 }
 
 func (g *gemm) tile(t *tile, i, j int) {
-	row, col := g.a.lo+i*g.a.w, g.b.lo+j*g.b.w
 	t.a = g.a.packed[(i-g.a.base)*panelSize(g.a.w, g.lanes()):]
 	t.b = g.b.packed[(j-g.b.base)*panelSize(g.b.w, g.lanes()):]
 	t.rows, t.cols = min(g.a.w, g.a.n-i*g.a.w), min(g.b.w, g.b.n-j*g.b.w)
+	g.place(t, g.a.lo+i*g.a.w, g.b.lo+j*g.b.w)
+	if g.pair == 2 {
+		g.q.tileBF16(t)
+	} else {
+		g.q.tile(t)
+	}
+}
+
+// place points t at C from (row, col) on, and at what is to be added there.
+func (g *gemm) place(t *tile, row, col int) {
 	at := row*g.c.Stride + col
 	t.c, t.init, t.bias = g.c.Data[at:], nil, nil
 	switch {
@@ -306,10 +325,5 @@ func (g *gemm) tile(t *tile, i, j int) {
 	}
 	if g.k0 == 0 && g.bias != nil {
 		t.bias = g.bias[col:]
-	}
-	if g.pair == 2 {
-		g.q.tileBF16(t)
-	} else {
-		g.q.tile(t)
 	}
 }

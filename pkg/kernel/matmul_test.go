@@ -137,6 +137,22 @@ func eachMatMulPath(t *testing.T, f func(t *testing.T)) {
 // dot product instruction of bfloat16 takes denormals for 0, which is far less.
 func checkProduct(t *testing.T, r *rand.Rand, m, n, k int, o Product, mul func(c, a, b Matrix, o Product)) {
 	t.Helper()
+	checkProductOf(t, r, m, n, k, o, func(b Matrix) {}, mul)
+}
+
+// checkProduct16 is checkProduct for a B that bfloat16 holds exactly.
+func checkProduct16(t *testing.T, r *rand.Rand, m, n, k int, o Product, mul func(c, a, b Matrix, o Product)) {
+	t.Helper()
+	exact := func(b Matrix) {
+		for i := range b.Rows {
+			roundPortable(b.Data[min(i*b.Stride, len(b.Data)):][:b.Cols])
+		}
+	}
+	checkProductOf(t, r, m, n, k, o, exact, mul)
+}
+
+func checkProductOf(t *testing.T, r *rand.Rand, m, n, k int, o Product, prepare func(b Matrix), mul func(c, a, b Matrix, o Product)) {
+	t.Helper()
 	ar, ac, br, bc := m, k, k, n
 	if o.TransA {
 		ar, ac = ac, ar
@@ -145,6 +161,8 @@ func checkProduct(t *testing.T, r *rand.Rand, m, n, k int, o Product, mul func(c
 		br, bc = bc, br
 	}
 	a, b, c := newGuarded(r, ar, ac), newGuarded(r, br, bc), newGuarded(r, m, n)
+	prepare(b.Matrix)
+	copy(b.held, b.buf)
 	what := fmt.Sprintf("m=%d n=%d k=%d transA=%v transB=%v accumulate=%v bias=%v residual=%v bf16=%v", m, n, k, o.TransA, o.TransB, o.Accumulate, o.Bias != nil, o.Residual != nil, o.BF16)
 	if o.Bias != nil {
 		o.Bias = newGuarded(r, 1, n).Data
@@ -200,6 +218,28 @@ func TestMatMul(t *testing.T) {
 		}
 		checkProduct(t, r, 2060, 5, 7, Product{}, mul) // more than one block of rows
 		checkProduct(t, r, 5, 2060, 300, Product{Accumulate: true}, mul)
+	})
+}
+
+// TestMatMul16 stores B as bfloat16; it is a MatMul of what that holds.
+func TestMatMul16(t *testing.T) {
+	eachMatMulPath(t, func(t *testing.T) {
+		p := NewPool(2)
+		defer p.Close()
+		r := rand.New(rand.NewPCG(7, 8))
+		mul := func(c, a, b Matrix, o Product) {
+			half := make([]uint16, len(b.Data)) // without a value to spare at the end
+			ToBF16(half, b.Data)
+			MatMul16(p, c, a, Matrix16{half, b.Rows, b.Cols, b.Stride}, o)
+		}
+		for range 150 {
+			m, n, k := [...]int{1, 2, 3, 5, 8, r.IntN(40)}[r.IntN(6)], r.IntN(150), r.IntN(150)
+			checkProduct16(t, r, m, n, k, randomProduct(r), mul)
+		}
+		for range 10 {
+			checkProduct16(t, r, 1+r.IntN(8), 1+r.IntN(900), 1+r.IntN(90), randomProduct(r), mul)
+			checkProduct16(t, r, 1+r.IntN(16), 1+r.IntN(90), 200+r.IntN(900), randomProduct(r), mul)
+		}
 	})
 }
 

@@ -43,16 +43,16 @@ func (m Matrix) check() {
 	}
 }
 
-// dims checks a product and returns its sizes: C is m x n, the inner length k.
-func (o *Product) dims(c, a, b Matrix) (m, n, k int) {
+// dims checks a product, but for B's data, and returns its sizes: C is m x n, the
+// inner length k.
+func (o *Product) dims(c, a Matrix, bRows, bCols int) (m, n, k int) {
 	c.check()
 	a.check()
-	b.check()
 	am, ak := a.Rows, a.Cols
 	if o.TransA {
 		am, ak = ak, am
 	}
-	bk, bn := b.Rows, b.Cols
+	bk, bn := bRows, bCols
 	if o.TransB {
 		bk, bn = bn, bk
 	}

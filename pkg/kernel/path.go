@@ -21,6 +21,13 @@ type path struct {
 	tileBF16 func(t *tile) // a tile whose panels hold pairs of bfloat16
 	packBF16 func(dst []float32, s side, n, w, k, size int)
 
+	// Thin products, see thin.go: of B as float32 and as bfloat16.
+	thinDot, thinDotHalves   func(t *tile)
+	thinDotRows              int // rows of A that they take at most
+	thinRows, thinRowsHalves func(t *tile)
+	thinStrip                []int // columns that they take, by rows of A less one
+	thinVector               int   // or up to so many columns
+
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int
 

@@ -14,9 +14,19 @@ type tile struct {
 	k          int
 	cs, is     int
 	rows, cols int
+
+	as, bs int // of a thin product: rows of A and B are as and bs values apart
+	half   []uint16
 }
 
-var portablePath = &path{name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10, tile: tilePortable, pack: packPortable, round: roundPortable, peak: peakPortable, peakOps: 16, verbs: &portableVerbs}
+var portablePath = &path{
+	name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10,
+	tile: tilePortable, pack: packPortable, round: roundPortable,
+	thinDot: thinDotPortable, thinDotHalves: thinDotPortable, thinDotRows: 1,
+	thinRows: thinRowsPortable, thinRowsHalves: thinRowsPortable, thinStrip: []int{thinColumns}, thinVector: thinColumns,
+	peak: peakPortable, peakOps: 16,
+	verbs: &portableVerbs,
+}
 
 // tilePortable is the 4 x 4 register tile in plain Go. It makes two passes of
 // two rows each: eight sums are what the compiler keeps in registers.

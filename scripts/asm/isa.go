@@ -60,13 +60,19 @@ var avx2 = isa{
 	mask: func(v int, n Register, from int) {
 		VMOVD(n.(GP).As32(), X14)
 		VPBROADCASTD(X14, Y14)
-		VPCMPGTD(iota16(from), Y14, ymask[v])
+		VPCMPGTD(iota16(from), Y14, ymask(v, Y14))
 	},
-	load:  func(v int, from Mem, to VecPhysical) { VMASKMOVPS(from, ymask[v], to) },
-	store: func(v int, from VecPhysical, to Mem) { VMASKMOVPS(from, ymask[v], to) },
+	load:  func(v int, from Mem, to VecPhysical) { VMASKMOVPS(from, ymask(v, to), to) },
+	store: func(v int, from VecPhysical, to Mem) { VMASKMOVPS(from, ymask(v, from), to) },
 }
 
-var ymask = []VecPhysical{Y12, Y13}
+// ymask is mask number v for a register as long as r.
+func ymask(v int, r VecPhysical) VecPhysical {
+	if r.Size() == 16 {
+		return []VecPhysical{X12, X13}[v]
+	}
+	return []VecPhysical{Y12, Y13}[v]
+}
 
 var iotas *Mem
 

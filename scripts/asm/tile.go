@@ -15,6 +15,7 @@ const (
 	tileInit, tileBias, tileK = 72, 96, 120
 	tileCS, tileIS            = 128, 136
 	tileRows, tileCols        = 144, 152
+	tileAS, tileBS, tileHalf  = 160, 168, 176
 )
 
 // tile writes the register tile of an instruction set: one loop for every

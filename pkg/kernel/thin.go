@@ -1,0 +1,166 @@
+package kernel
+
+import "math"
+
+// Thin products have few rows, as when a model generates a token at a time. Each
+// value of B serves few sums, so that reading B is what they cost. It is read
+// once, in order, as it lies; nothing is packed.
+
+const (
+	thinMost    = 8       // rows of C in a product that is thin whatever B is
+	thinMostDot = 16      // and with B transposed
+	thinChunk   = 1 << 14 // values of B that a worker takes at least
+	thinColumns = 256     // columns that thinRowsPortable takes at most
+)
+
+// isThin reports whether a product of m rows is to be done as a thin one.
+func (g *gemm) isThin(m, k int) bool {
+	if k == 0 || g.bf16 && g.b.half == nil {
+		return false // the latter would round B again for every row
+	}
+	return m <= thinMost || m <= thinMostDot && g.b.inner == 1
+}
+
+// thin does the product of inner length k, on one worker if it is small or if
+// alone.
+func (g *gemm) thin(worker, k int, alone bool) {
+	l, n := &g.p.lanes[worker], g.c.Cols
+	g.k = k
+	g.rows(l)
+	g.group = g.strip()
+	chunks := min(bandsPerWorker*g.p.threads, n*k/thinChunk)
+	if alone || chunks <= 1 || g.p.threads == 1 {
+		g.thinRange(l, 0, n)
+		return
+	}
+	g.group = ceil(ceil(n, g.group), chunks) * g.group
+	thinLoop.run(g.p, ceil(n, g.group), *g)
+}
+
+// strip is how many columns are done at a time.
+func (g *gemm) strip() int {
+	if g.b.inner == 1 {
+		return 4
+	}
+	return g.q.thinStrip[min(g.c.Rows, len(g.q.thinStrip))-1]
+}
+
+var thinLoop = newLoop(func(g *gemm, worker, chunk int) {
+	lo := chunk * g.group
+	g.thinRange(&g.p.lanes[worker], lo, min(lo+g.group, g.c.Cols))
+})
+
+// rows makes A's rows contiguous, and bfloat16 if they are to be rounded.
+func (g *gemm) rows(l *lane) {
+	if !g.bf16 && g.a.inner == 1 {
+		return
+	}
+	m, k := g.c.Rows, g.k
+	dst := grow(&l.pack, m*k)
+	for i := range m {
+		for kk := range k {
+			dst[i*k+kk] = g.a.data[i*g.a.free+kk*g.a.inner]
+		}
+	}
+	if g.bf16 {
+		g.q.round(dst)
+	}
+	g.a.side = side{data: dst, free: k, inner: 1}
+}
+
+// thinRange does columns lo to hi of C.
+func (g *gemm) thinRange(l *lane, lo, hi int) {
+	t, q, m := &l.tile, g.q, g.c.Rows
+	t.k, t.cs, t.is, t.as = g.k, g.c.Stride, g.c.Stride, g.a.free
+	dot, most, kernel := g.b.inner == 1, q.thinDotRows, q.thinDot
+	switch {
+	case dot && g.b.half != nil:
+		kernel = q.thinDotHalves
+	case !dot && g.b.half != nil:
+		most, kernel = len(q.thinStrip), q.thinRowsHalves
+	case !dot:
+		most, kernel = len(q.thinStrip), q.thinRows
+	}
+	for strip := g.strip(); lo < hi; lo += strip {
+		end := min(lo+strip, hi)
+		for i := 0; i < m; i += t.rows {
+			t.rows = min(most, m-i)
+			for j := lo; j < end; j += t.cols {
+				t.cols = end - j
+				switch {
+				case dot && t.cols == 4:
+					t.bs = g.b.free
+				case dot: // one row of B at a time, as if it were four
+					t.cols, t.bs = 1, 0
+				default:
+					t.bs = g.b.inner
+					if own := q.thinStrip[t.rows-1]; t.cols != own {
+						t.cols = min(t.cols, q.thinVector)
+					}
+				}
+				g.place(t, i, j)
+				if b := g.b.at(j, 0); b.half != nil {
+					t.half = b.half
+				} else {
+					t.b = b.data
+				}
+				t.a = g.a.data[i*g.a.free:]
+				kernel(t)
+			}
+		}
+	}
+}
+
+// thinDotPortable is t for B's rows bs values apart: B[k,j] = b[j*bs+k].
+func thinDotPortable(t *tile) {
+	for i := range t.rows {
+		a := t.a[i*t.as:][:t.k]
+		for j := range t.cols {
+			var s float32
+			if t.half != nil {
+				for k, v := range t.half[j*t.bs:][:t.k] {
+					s += a[k] * math.Float32frombits(uint32(v)<<16)
+				}
+			} else {
+				for k, v := range t.b[j*t.bs:][:t.k] {
+					s += a[k] * v
+				}
+			}
+			t.set(i, j, s)
+		}
+	}
+}
+
+// thinRowsPortable is t for B's rows bs values apart: B[k,j] = b[k*bs+j].
+func thinRowsPortable(t *tile) {
+	var sums [thinColumns]float32
+	for i := range t.rows {
+		s := sums[:t.cols]
+		clear(s)
+		for k, v := range t.a[i*t.as:][:t.k] {
+			if t.half != nil {
+				for j, b := range t.half[k*t.bs:][:t.cols] {
+					s[j] += v * math.Float32frombits(uint32(b)<<16)
+				}
+			} else {
+				for j, b := range t.b[k*t.bs:][:t.cols] {
+					s[j] += v * b
+				}
+			}
+		}
+		for j, v := range s {
+			t.set(i, j, v)
+		}
+	}
+}
+
+// set stores the sum v at (i, j), plus what is to be added.
+func (t *tile) set(i, j int, v float32) {
+	if t.init != nil {
+		v += t.init[i*t.is+j]
+	}
+	if t.bias != nil {
+		v += t.bias[j]
+	}
+	t.c[i*t.cs+j] = v
+}

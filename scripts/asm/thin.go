@@ -1,0 +1,338 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Kernels of products with few rows, which pack nothing: they read B once, as it
+// lies, and are meant to be as fast as memory.
+
+// thinArgs are the fields of a kernel.tile that they use.
+type thinArgs struct{ t, a, as, b, bs, c, cs, k GPVirtual }
+
+func loadThin(size int) thinArgs {
+	t := Load(Param("t"), GP64()).(GPVirtual)
+	field := func(at, size int) GPVirtual {
+		r := GP64()
+		MOVQ(Mem{Base: t, Disp: at}, r)
+		for ; size > 1; size /= 2 {
+			ADDQ(r, r)
+		}
+		return r
+	}
+	b := tileB
+	if size == 2 {
+		b = tileHalf
+	}
+	return thinArgs{t, field(tileA, 1), field(tileAS, 4), field(b, 1), field(tileBS, size), field(tileC, 1), field(tileCS, 4), field(tileK, 1)}
+}
+
+// thin writes all of them for an instruction set, of float32 and of bfloat16.
+func thin(suffix string, s isa, dot int, vecs []int) {
+	thinDot("thinDot"+suffix, s, 4, dot)
+	thinDot("thinDotHalves"+suffix, s, 2, dot)
+	thinRows("thinRows"+suffix, s, 4, vecs)
+	thinRows("thinRowsHalves"+suffix, s, 2, vecs)
+}
+
+// rowsAt gives the addresses of up to nine rows from three pointers.
+func rowsAt(p, stride Register, n int) (at func(i int) Mem, pointers []Register) {
+	pointers = []Register{p}
+	if n > 3 {
+		three := GP64()
+		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, three)
+		for i := 3; i < n; i += 3 {
+			next := GP64()
+			LEAQ(Mem{Base: pointers[len(pointers)-1], Index: three, Scale: 1}, next)
+			pointers = append(pointers, next)
+		}
+	}
+	return func(i int) Mem {
+		m := Mem{Base: pointers[i/3]}
+		if i%3 > 0 {
+			m.Index, m.Scale = stride, uint8(i%3)
+		}
+		return m
+	}, pointers
+}
+
+// value loads lanes of float32, or of bfloat16 that it widens.
+func value(s isa, size int, from Mem, to VecPhysical, part bool) {
+	switch {
+	case size == 4 && part:
+		s.load(1, from, to)
+	case size == 4:
+		VMOVUPS(from, to)
+	case part:
+		VPMOVZXWD_Z(from, kmask[1], to)
+	default:
+		VPMOVZXWD(from, to)
+	}
+	if size == 2 {
+		VPSLLD(Imm(16), to, to)
+	}
+}
+
+// thinDot writes the kernel for a B whose inner index is contiguous: up to four
+// of its rows against up to most rows of A, lanes inner values at a time.
+func thinDot(name string, s isa, size, most int) {
+	const four = 4
+	TEXT(name, NOSPLIT, "func(t uintptr)")
+	Doc(fmt.Sprintf("%s multiplies up to %d rows by %d rows.", name, most, four))
+	x := loadThin(size)
+	rows := GP64()
+	MOVQ(Mem{Base: x.t, Disp: tileRows}, rows)
+	for r := most; r > 1; r-- {
+		CMPQ(rows, Imm(uint64(r)))
+		JEQ(LabelRef(fmt.Sprintf("m%d", r)))
+	}
+	for m := 1; m <= most; m++ {
+		label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
+		acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
+		fromA := s.regs[four*most : four*most+m]
+		fromB := s.regs[four*most+most : four*most+most+2]
+		Label(label(""))
+		atA, pa := rowsAt(x.a, x.as, m)
+		atB, pb := rowsAt(x.b, x.bs, four)
+		next := GP64()
+		LEAQ(Mem{Base: x.b, Index: x.bs, Scale: 4}, next)
+		atNext, pn := rowsAt(next, x.bs, four)
+		for i := range four * m {
+			s.zero(s.regs[i])
+		}
+		step := func(part bool) {
+			for i := range m {
+				value(s, 4, atA(i), fromA[i], part)
+			}
+			for j := range four {
+				b := fromB[j%2]
+				value(s, size, atB(j), b, part)
+				if !part {
+					PREFETCHT0(atNext(j))
+				}
+				for i := range m {
+					VFMADD231PS(b, fromA[i], acc(i, j))
+				}
+			}
+		}
+		k := x.k
+		SUBQ(Imm(uint64(s.lanes)), k)
+		JL(LabelRef(label("part")))
+		Label(label("loop"))
+		step(false)
+		for _, p := range pa {
+			ADDQ(Imm(uint64(4*s.lanes)), p)
+		}
+		for _, p := range append(pb, pn...) {
+			ADDQ(Imm(uint64(size*s.lanes)), p)
+		}
+		SUBQ(Imm(uint64(s.lanes)), k)
+		JGE(LabelRef(label("loop")))
+		Label(label("part"))
+		ADDQ(Imm(uint64(s.lanes)), k)
+		JZ(LabelRef(label("sum")))
+		if s.lanes == 8 && size == 2 { // no masked loads of words: one by one
+			Label(label("one"))
+			for i := range m {
+				VMOVSS(atA(i), fromA[i].AsX())
+			}
+			for j := range four {
+				word := GP32()
+				MOVWLZX(atB(j), word)
+				SHLL(Imm(16), word)
+				VMOVD(word, fromB[j%2].AsX())
+				for i := range m {
+					VFMADD231PS(fromB[j%2], fromA[i], acc(i, j))
+				}
+			}
+			for _, p := range pa {
+				ADDQ(Imm(4), p)
+			}
+			for _, p := range pb {
+				ADDQ(Imm(2), p)
+			}
+			DECQ(k)
+			JNZ(LabelRef(label("one")))
+		} else {
+			s.mask(1, k, 0)
+			step(true)
+		}
+
+		Label(label("sum"))
+		for i := range m {
+			s.sumFour(acc(i, 0), acc(i, 1), acc(i, 2), acc(i, 3))
+		}
+		cols, init, bias := GP64(), GP64(), GP64()
+		MOVQ(Mem{Base: x.t, Disp: tileCols}, cols)
+		s.mask(0, cols, 0)
+		MOVQ(Mem{Base: x.t, Disp: tileInit}, init)
+		MOVQ(Mem{Base: x.t, Disp: tileBias}, bias)
+		TESTQ(init, init)
+		JZ(LabelRef(label("bias")))
+		is := GP64()
+		MOVQ(Mem{Base: x.t, Disp: tileIS}, is)
+		SHLQ(Imm(2), is)
+		spare := s.temps[0].AsX()
+		for i := range m {
+			s.load(0, Mem{Base: init}, spare.(VecPhysical))
+			VADDPS(spare, acc(i, 0).AsX(), acc(i, 0).AsX())
+			if i < m-1 {
+				ADDQ(is, init)
+			}
+		}
+		Label(label("bias"))
+		TESTQ(bias, bias)
+		JZ(LabelRef(label("store")))
+		s.load(0, Mem{Base: bias}, spare.(VecPhysical))
+		for i := range m {
+			VADDPS(spare, acc(i, 0).AsX(), acc(i, 0).AsX())
+		}
+		Label(label("store"))
+		for i := range m {
+			s.store(0, acc(i, 0).AsX().(VecPhysical), Mem{Base: x.c})
+			if i < m-1 {
+				ADDQ(x.cs, x.c)
+			}
+		}
+		VZEROUPPER()
+		RET()
+	}
+}
+
+// sumFour leaves the sums of a, b, c and d in the first four lanes of a.
+func (s isa) sumFour(a, b, c, d VecPhysical) {
+	x, y := s.temps[0], s.temps[1]
+	pairs := func(p, q VecPhysical) { // p = sums of pairs: p02 q02 p13 q13
+		VUNPCKLPS(q, p, x)
+		VUNPCKHPS(q, p, y)
+		VADDPS(x, y, p)
+	}
+	pairs(a, b)
+	pairs(c, d)
+	VUNPCKLPD(c, a, x)
+	VUNPCKHPD(c, a, y)
+	VADDPS(x, y, a)
+	if s.lanes == 16 {
+		VEXTRACTF64X4(Imm(1), a, x.AsY())
+		VADDPS(x.AsY(), a.AsY(), a.AsY())
+		VEXTRACTF32X4(Imm(1), a.AsY(), x.AsX())
+	} else {
+		VEXTRACTF128(Imm(1), a, x.AsX())
+	}
+	VADDPS(x.AsX(), a.AsX(), a.AsX())
+}
+
+// thinRows writes the kernel for a B whose columns are contiguous: vecs[m-1]
+// vectors of columns, or one, of which cols count, of the product of m rows. With
+// bfloat16 in AVX2 all of its columns must be there.
+func thinRows(name string, s isa, size int, vecs []int) {
+	TEXT(name, NOSPLIT, "func(t uintptr)")
+	Doc(fmt.Sprintf("%s multiplies up to %d rows by a strip of columns.", name, len(vecs)))
+	x := loadThin(size)
+	rows, cols := GP64(), GP64()
+	MOVQ(Mem{Base: x.t, Disp: tileRows}, rows)
+	MOVQ(Mem{Base: x.t, Disp: tileCols}, cols)
+	CMPQ(cols, Imm(uint64(s.lanes)))
+	JLE(LabelRef("narrow"))
+	for _, wide := range []bool{true, false} {
+		name := "wide"
+		if !wide {
+			name = "narrow"
+			Label(name)
+		}
+		for m := len(vecs); m > 1; m-- {
+			CMPQ(rows, Imm(uint64(m)))
+			JEQ(LabelRef(fmt.Sprintf("%s%d", name, m)))
+		}
+		for m := 1; m <= len(vecs); m++ {
+			n := 1
+			if wide {
+				n = vecs[m-1]
+			}
+			label := func(what string) string { return fmt.Sprintf("%s%d%s", name, m, what) }
+			acc := func(i, v int) VecPhysical { return s.regs[i*n+v] }
+			fromA, fromB := s.regs[m*n:m*n+m], s.regs[m*n+m]
+			Label(label(""))
+			if !wide {
+				s.mask(1, cols, 0)
+			}
+			for i := range m * n {
+				s.zero(s.regs[i])
+			}
+			atA, pa := rowsAt(x.a, x.as, m)
+			next := GP64()
+			LEAQ(Mem{Base: x.b, Index: x.bs, Scale: 8}, next)
+			TESTQ(x.k, x.k)
+			JZ(LabelRef(label("sum")))
+			Label(label("loop"))
+			for i := range m {
+				VBROADCASTSS(atA(i), fromA[i])
+			}
+			for v := range n {
+				at := size * s.lanes * v
+				value(s, size, Mem{Base: x.b, Disp: at}, fromB, !wide && (size == 4 || s.lanes == 16))
+				if at%64 == 0 {
+					PREFETCHT0(Mem{Base: next, Disp: at})
+				}
+				for i := range m {
+					VFMADD231PS(fromB, fromA[i], acc(i, v))
+				}
+			}
+			for _, p := range pa {
+				ADDQ(Imm(4), p)
+			}
+			ADDQ(x.bs, x.b)
+			ADDQ(x.bs, next)
+			DECQ(x.k)
+			JNZ(LabelRef(label("loop")))
+
+			Label(label("sum"))
+			init, bias := GP64(), GP64()
+			MOVQ(Mem{Base: x.t, Disp: tileInit}, init)
+			MOVQ(Mem{Base: x.t, Disp: tileBias}, bias)
+			at := func(p Register, v int) Mem { return Mem{Base: p, Disp: 4 * s.lanes * v} }
+			TESTQ(init, init)
+			JZ(LabelRef(label("bias")))
+			is := GP64()
+			MOVQ(Mem{Base: x.t, Disp: tileIS}, is)
+			SHLQ(Imm(2), is)
+			for i := range m {
+				for v := range n {
+					value(s, 4, at(init, v), fromB, !wide)
+					VADDPS(fromB, acc(i, v), acc(i, v))
+				}
+				if i < m-1 {
+					ADDQ(is, init)
+				}
+			}
+			Label(label("bias"))
+			TESTQ(bias, bias)
+			JZ(LabelRef(label("store")))
+			for v := range n {
+				value(s, 4, at(bias, v), fromB, !wide)
+				for i := range m {
+					VADDPS(fromB, acc(i, v), acc(i, v))
+				}
+			}
+			Label(label("store"))
+			for i := range m {
+				for v := range n {
+					if wide {
+						VMOVUPS(acc(i, v), at(x.c, v))
+					} else {
+						s.store(1, acc(i, v), at(x.c, v))
+					}
+				}
+				if i < m-1 {
+					ADDQ(x.cs, x.c)
+				}
+			}
+			VZEROUPPER()
+			RET()
+		}
+	}
+}
