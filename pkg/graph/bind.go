@@ -76,7 +76,7 @@ func (l *lowering) bindStep(s *step) error {
 
 // operand is a step's output as others read it.
 func (l *lowering) operand(s *step) operand {
-	o := operand{f: s.mem.fixed, ids: s.mem.ids, value: s.mem.value}
+	o := operand{f: s.mem.fixed, half: s.mem.half, ids: s.mem.ids, value: s.mem.value}
 	if s.mem.buf != nil {
 		o.f = l.memory(s.mem.buf)
 	}

@@ -21,6 +21,10 @@ type LowerOptions struct {
 	// Observe, where it is not nil, is shown the value of every site [rows, cols]
 	// during a run; x is valid until Observe returns. Its error ends the run.
 	Observe func(site string, x []float32, rows, cols int) error
+	// Half, where it is not nil, is the weights as bfloat16, laid out as their slab
+	// (kernel.ToBF16): products of the form Linear and LinearIn, and the gradients
+	// of their inputs, read it instead. Whoever changes the weights keeps it up to date.
+	Half []uint16
 	// Recompute trades time for memory; the zero value keeps all.
 	Recompute Recompute
 	// Reuse is a machine that this one replaces: its arena is taken over where
@@ -64,8 +68,11 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	if b.set != nil && b.set.Weights == nil {
 		return nil, errors.New("graph: the parameters have no storage")
 	}
-	if n := b.gradients(); o.Grads != nil && len(o.Grads.Data) != n {
+	if n := b.slabLen(); o.Grads != nil && len(o.Grads.Data) != n {
 		return nil, fmt.Errorf("graph: the gradient slab has %d values, the weights %d", len(o.Grads.Data), n)
+	}
+	if n := b.slabLen(); o.Half != nil && len(o.Half) != n {
+		return nil, fmt.Errorf("graph: the bfloat16 weights have %d values, the weights %d", len(o.Half), n)
 	}
 	l := &lowering{b: b, o: o, grads: o.Grads != nil, steps: map[*Node]*step{}, m: newMachine()}
 	if err := l.arrange(); err != nil {
@@ -85,8 +92,8 @@ func caught(err *error, doing string) {
 	}
 }
 
-// gradients is the length of a gradient slab.
-func (b *Builder) gradients() int {
+// slabLen is the length of a slab parallel to the weights.
+func (b *Builder) slabLen() int {
 	if b.set == nil {
 		return 0
 	}
@@ -180,7 +187,11 @@ func (l *lowering) leaf(s *step) {
 	n, name := s.node, s.node.Name()
 	switch {
 	case l.b.params[name] == n:
-		s.mem.fixed = l.b.set.Block(name).In(l.b.set.Weights)
+		bl := l.b.set.Block(name)
+		s.mem.fixed = bl.In(l.b.set.Weights)
+		if l.o.Half != nil {
+			s.mem.half = l.o.Half[bl.Offset:][:bl.Size()]
+		}
 	case l.b.inputs[name] != n:
 		s.mem.value = &stockValue{node: n}
 		s.mem.fixed = make([]float32, n.Shape().TotalSize())

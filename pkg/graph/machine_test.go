@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -115,8 +116,9 @@ func TestBuildErrors(t *testing.T) {
 func TestLowerErrors(t *testing.T) {
 	m := newToy(t, "l")
 	for want, o := range map[string]LowerOptions{
-		"gates need gradients":                        {Taps: true},
-		"the gradient slab has 3 values, the weights": {Grads: param.NewSlab(3)},
+		"gates need gradients":                            {Taps: true},
+		"the gradient slab has 3 values, the weights":     {Grads: param.NewSlab(3)},
+		"the bfloat16 weights have 1 values, the weights": {Half: make([]uint16, 1)},
 	} {
 		o.Pool = newPool(t)
 		if _, err := m.build(true).Lower(o); err == nil || !strings.Contains(err.Error(), want) {
@@ -154,5 +156,28 @@ func TestInputErrors(t *testing.T) {
 	}
 	if err := mc.SetInts("targets", []int32{-5, -1, 0, 0, 0, 0, 0, 0, 0, 10}); err != nil {
 		t.Errorf("targets to ignore: %v", err)
+	}
+}
+
+// TestHalfWeights: products that round to bfloat16 give the same results, summed
+// in another order, when the weights were rounded before.
+func TestHalfWeights(t *testing.T) {
+	m := newToy(t, "lg")
+	half := make([]uint16, m.set.Len())
+	kernel.ToBF16(half, m.set.Weights.Data)
+	m.bf16 = true
+	a, ga := m.run(t, 1, LowerOptions{})
+	b, gb := m.run(t, 1, LowerOptions{Half: half})
+	for i, g := range ga.Data {
+		if d := math.Abs(float64(gb.Data[i] - g)); !(d <= 1e-6) {
+			t.Fatalf("gradient %d is %g, with rounded weights %g", i, g, gb.Data[i])
+		}
+	}
+	if d := math.Abs(float64(a.Output("loss")[0] - b.Output("loss")[0])); !(d <= 1e-6) {
+		t.Errorf("losses differ by %g", d)
+	}
+	clear(half)
+	if c, _ := m.run(t, 1, LowerOptions{Half: half}); c.Output("loss")[0] == a.Output("loss")[0] {
+		t.Error("the rounded weights are not read")
 	}
 }

@@ -97,6 +97,7 @@ type call struct {
 // operand is one input of a call.
 type operand struct {
 	f          []float32
+	half       []uint16    // of a parameter: its bfloat16 copy, if there is one
 	rows, cols int         // of f: all but the last dimension, and the last
 	saved      [][]float32 // what the operation that made f saved
 	ids        []int32     // instead of f, for integer inputs

@@ -92,7 +92,17 @@ func (o linear) run(c *call) {
 			p.Residual = r
 		}
 	}
-	kernel.MatMul(c.pool, c.mat(), c.in[0].mat(), c.in[1].mat(), p)
+	c.multiply(p)
+}
+
+// multiply computes out = in[0] · op(in[1]), in[1] a weight.
+func (c *call) multiply(p kernel.Product) {
+	x, w := c.in[0], c.in[1]
+	if w.half != nil {
+		kernel.MatMul16(c.pool, c.mat(), x.mat(), kernel.Matrix16{Data: w.half, Rows: w.rows, Cols: w.cols, Stride: w.cols}, p)
+	} else {
+		kernel.MatMul(c.pool, c.mat(), x.mat(), w.mat(), p)
+	}
 }
 
 func (o linear) overwrites() []int {
@@ -151,7 +161,7 @@ func (o inputGrad) shape(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 func (o inputGrad) run(c *call) {
-	kernel.MatMul(c.pool, c.mat(), c.in[0].mat(), c.in[1].mat(), kernel.Product{TransB: o.in, BF16: o.bf16, Accumulate: c.add})
+	c.multiply(kernel.Product{TransB: o.in, BF16: o.bf16, Accumulate: c.add})
 }
 
 func (o inputGrad) alwaysAdds() bool { return false }

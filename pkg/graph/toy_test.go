@@ -20,6 +20,7 @@ type toy struct {
 	b, t, v         int
 	g, r, qk, vo, f int // qk in pairs for l, in columns for g
 	e               int
+	bf16            bool
 	// gate, where it is not nil, changes a tapped value.
 	gate func(b *Builder, n *Node, dim string, col0, units, width int) *Node
 }
@@ -84,7 +85,7 @@ func (m *toy) init(tb testing.TB) *toy {
 }
 
 func (m *toy) build(train bool) *Builder {
-	b := NewBuilder(m.set, BuildOptions{Train: train})
+	b := NewBuilder(m.set, BuildOptions{Train: train, BF16: m.bf16})
 	x := b.Embed(b.IDs("ids", m.b*m.t), b.Param("tok"))
 	x = b.AddRows(x, b.Param("pos"), m.t)
 	for i, s := range m.style {
