@@ -25,9 +25,10 @@ var layers = map[string]string{
 	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
 	"pkg/infer":       "pkg/model",
+	"pkg/prune":       "pkg/model pkg/coupled",
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/coupled",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/infer pkg/kernel/blas",
+	"cmd":             "pkg/config pkg/infer pkg/prune pkg/kernel/blas",
 	".":               "cmd",
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -160,7 +161,7 @@ func RunBenchStep(o BenchOptions, out io.Writer) error {
 	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(o.Batch*o.Seq, m.Vocab()))
 	defer l.Close()
 	if o.Evidence {
-		l.Watch()
+		l.Watch(coupled.Options{})
 	}
 	if err := l.Lower(); err != nil {
 		return err

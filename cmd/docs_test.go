@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
 )
 
 // TestReference holds docs/cli.md, which is made from the flags and the result
@@ -36,7 +38,7 @@ var results = []struct {
 	command string
 	of      any
 }{
-	{"eval", EvalResult{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
+	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", coupled.Row{}}, {"eval", EvalResult{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
 }
 

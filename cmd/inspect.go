@@ -140,7 +140,7 @@ func drawGraph(m model.Model, layout *param.Set, o InspectOptions) error {
 	pool := kernel.NewPool(1)
 	defer pool.Close()
 	b := graph.NewBuilder(layout, graph.BuildOptions{Train: true})
-	m.Loss(b, o.Batch, o.Seq)
+	m.Loss(b, o.Batch, o.Seq, 0)
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads, Taps: true})
 	if err != nil {
 		return err

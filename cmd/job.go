@@ -224,6 +224,9 @@ func (j *job) assemble(saved *state) (err error) {
 	j.pool = kernel.NewPool(c.Threads)
 	j.loop = train.NewLoop(c, j.run.Optim.Resolve(c.Steps), j.m, j.set, j.pool, j.data)
 	if j.run.Prune.Enabled() {
+		if err := errors.Join(j.run.Prune.CheckTraining(), j.run.Prune.Check(j.set)); err != nil {
+			return usage(err)
+		}
 		j.pruner = &train.Pruner{Config: j.run.Prune, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent}
 		if saved == nil {
 			if j.pruner.Goal, err = j.goal(); err != nil {

@@ -67,6 +67,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		CustomAppHelpTemplate:     cli.AppHelpTemplate + exitStatusHelp + "\n",
 		Commands: []*cli.Command{
 			pretrainCommand(),
+			pruneCommand(),
 			evalCommand(),
 			generateCommand(),
 			inspectCommand(),

@@ -98,13 +98,41 @@ func writeSynced(path string, write func(io.Writer) error) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), errors.Join(err, f.Close())
 }
 
+// ReplaceDir is WriteDir where an older directory of that name makes way: it is
+// renamed aside first and removed last, so that one of the two is always whole.
+func ReplaceDir(dir string, files []File) error {
+	if _, err := os.Lstat(dir); err != nil {
+		return WriteDir(dir, files)
+	}
+	fresh := dir + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return err
+	}
+	if err := WriteDir(fresh, files); err != nil {
+		return err
+	}
+	old := dir + ".old"
+	if err := errors.Join(os.RemoveAll(old), os.Rename(dir, old)); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, dir); err != nil {
+		return errors.Join(err, os.Rename(old, dir))
+	}
+	return os.RemoveAll(old)
+}
+
 // WriteFile replaces one file atomically: temporary file, sync, rename.
 func WriteFile(path string, data []byte) error {
+	return WriteStream(path, func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+// WriteStream is WriteFile of what write writes.
+func WriteStream(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	err = write(f)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}

@@ -47,7 +47,7 @@ func TestFisherAgainstBruteForce(t *testing.T) {
 			}
 			machine := func(b int, grads *param.Slab) *graph.Machine {
 				g := graph.NewBuilder(set, graph.BuildOptions{Train: grads != nil})
-				m.Loss(g, b, T)
+				m.Loss(g, b, T, 0)
 				mc, err := g.Lower(graph.LowerOptions{Pool: pool, Grads: grads, Taps: grads != nil})
 				if err != nil {
 					t.Fatal(err)

@@ -48,6 +48,27 @@ type problem struct {
 	trials   []Trial            // made by auto
 }
 
+// Check reports what of the configuration does not fit the model: layers that it
+// does not have, kinds of which it has no unit, a layout that its widths rule out.
+func (c Config) Check(set *param.Set) error {
+	_, err := newProblem(Request{Set: set, Config: c})
+	return err
+}
+
+// CheckTraining reports what a run cannot do by itself, between its steps: evidence
+// beyond gate gradients, and losses of trial cuts.
+func (c Config) CheckTraining() error {
+	switch o := c.Options(0); {
+	case o.Squares || o.Activations:
+		return fmt.Errorf("prune.criterion %s needs a calibration pass of its own, which a training run does not make; prune afterwards, or take fisher, taylor, magnitude or random", c.Criterion)
+	case o.Gains:
+		return fmt.Errorf("prune.qk_order %s needs a calibration pass of its own, which a training run does not make; take %s or %s", c.QKOrder, OrderScore, OrderInteractions)
+	case c.Allocation == "sensitivity" || c.Allocation == "auto":
+		return fmt.Errorf("prune.allocation %s needs losses of trial cuts, which a training run does not measure; take uniform or global", c.Allocation)
+	}
+	return nil
+}
+
 // newProblem finds the groups that may shrink and how far.
 func newProblem(r Request) (*problem, error) {
 	if err := r.Config.Validate(); err != nil {

@@ -42,7 +42,7 @@ func TestTryEqualsTheCut(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		loss := func(set *param.Set) float64 {
 			b := graph.NewBuilder(set, graph.BuildOptions{})
-			m.Loss(b, B, T)
+			m.Loss(b, B, T, 0)
 			mc, err := b.Lower(graph.LowerOptions{Pool: pool})
 			if err != nil {
 				t.Fatal(err)

@@ -13,10 +13,22 @@ func attend(b *graph.Builder, qkv *graph.Node, s graph.Shape, layer int, cache *
 	if cache != nil {
 		return b.CachedAttention(qkv, s, layer, cache)
 	}
+	b.Site(dim(layer, "qkv"), qkv)
 	// The gates are taken at k and v, which a K/V head's query heads share.
 	b.Tap(dim(layer, "qk"), qkv, s.B, s.G*s.R*s.QK, s.G*s.QK/pair, pair)
 	b.Tap(dim(layer, "vo"), qkv, s.B, s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
-	return b.Attention(qkv, s)
+	ctx := b.Attention(qkv, s)
+	b.Site(dim(layer, "ctx"), ctx)
+	return ctx
+}
+
+// start is where a graph begins: at the embedding, or with the residual stream
+// that enters layer `from`, the input "hidden" [N, E].
+func start(b *graph.Builder, n, e, from int, embed func() *graph.Node) *graph.Node {
+	if from > 0 {
+		return b.Floats("hidden", n, e)
+	}
+	return embed()
 }
 
 // logits makes the output "logits" from the last hidden state x [B·T, E]: of

@@ -158,43 +158,49 @@ func (m *gpt2) specs(layers []Widths) []param.Spec {
 	return append(specs, norm("norm")...)
 }
 
-// hidden is the residual stream behind the last norm: (N, E).
-func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node {
+// hidden is the residual stream behind the last norm, (N, E), from the layer
+// `from` on.
+func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *graph.Node {
 	eps := float32(m.Eps)
-	x := b.Embed(b.IDs("ids", B*T), b.Param("embed")) // (N, E)
-	if cache != nil {
-		x = b.AddPositions(x, b.Param("positions"), T, cache)
-	} else {
-		x = b.AddRows(x, b.Param("positions"), T)
-	}
-	for i := range m.Layers {
+	x := start(b, B*T, m.Embed, from, func() *graph.Node {
+		x := b.Embed(b.IDs("ids", B*T), b.Param("embed"))
+		if cache != nil {
+			return b.AddPositions(x, b.Param("positions"), T, cache)
+		}
+		return b.AddRows(x, b.Param("positions"), T)
+	}) // (N, E)
+	for i := from; i < m.Layers; i++ {
+		b.Site(dim(i, "input"), x)
 		at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 		w := Layer(b.Set(), i)
 		s := graph.Shape{
 			B: B, T: T, G: w.KV, R: 1, QK: w.QK, VO: w.VO,
-			Scale: float32(1 / math.Sqrt(float64(m.headDim()))), Causal: true,
+			Scale: float32(m.Scale()), Causal: true,
 		}
 		h := b.LayerNorm(x, at("norm1"), eps)
-		qkv := b.Linear(h, at("qkv"), at("qkv_bias"))   // (N, G·(2·QK + VO))
-		ctx := attend(b, qkv, s, i, cache, 1)           // (N, G·VO)
-		x = b.LinearIn(ctx, at("o"), at("o_bias"), x)   // (N, E)
-		h = b.LayerNorm(x, at("norm2"), eps)            //
-		h = b.Linear(h, at("in"), at("in_bias"))        // (N, F)
-		h = b.GELU(h, m.Activation != "gelu")           // (N, F)
+		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·(2·QK + VO))
+		ctx := attend(b, qkv, s, i, cache, 1)         // (N, G·VO)
+		x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
+		h = b.LayerNorm(x, at("norm2"), eps)          //
+		h = b.Linear(h, at("in"), at("in_bias"))      // (N, F)
+		h = b.GELU(h, m.Activation != "gelu")         // (N, F)
+		b.Site(dim(i, "hidden"), h)
 		b.Tap(dim(i, "ffn"), h, B, 0, w.FFN, 1)         //
 		x = b.LinearIn(h, at("out"), at("out_bias"), x) // (N, E)
 	}
 	return b.LayerNorm(x, b.Param("norm"), eps)
 }
 
-func (m *gpt2) Loss(b *graph.Builder, B, T int) {
-	x := m.hidden(b, nil, B, T)
+func (m *gpt2) Loss(b *graph.Builder, B, T, from int) {
+	x := m.hidden(b, nil, B, T, from)
 	b.HeadLoss(x, b.Param("embed"), nil, b.IDs("targets", B*T), b.Scalar("scale"), 0)
 }
 
 func (m *gpt2) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	logits(b, m.hidden(b, cache, B, T), b.Param("embed"), T, all)
+	logits(b, m.hidden(b, cache, B, T, 0), b.Param("embed"), T, all)
 }
+
+func (m *gpt2) Scale() float64 { return 1 / math.Sqrt(float64(m.headDim())) }
 
 func (m *gpt2) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layers, 1) }
 

@@ -186,19 +186,23 @@ func (m *llama) shape(b *graph.Builder, i, B, T int) graph.Shape {
 	w := Layer(b.Set(), i)
 	return graph.Shape{
 		B: B, T: T, G: w.KV, R: m.Heads / m.KVHeads, QK: 2 * w.QK, VO: w.VO,
-		Scale: float32(1 / math.Sqrt(float64(m.HeadDim))), Causal: true,
+		Scale: float32(m.Scale()), Causal: true,
 	}
 }
 
-// hidden is the residual stream behind the last norm: (N, E).
-func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node {
+// hidden is the residual stream behind the last norm, (N, E), from the layer
+// `from` on.
+func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *graph.Node {
 	eps := float32(m.Eps)
 	positions := T
 	if cache != nil {
 		positions = cache.Capacity
 	}
-	x := b.Embed(b.IDs("ids", B*T), b.Param("embed")) // (N, E)
-	for i := range m.Layers {
+	x := start(b, B*T, m.Hidden, from, func() *graph.Node {
+		return b.Embed(b.IDs("ids", B*T), b.Param("embed"))
+	}) // (N, E)
+	for i := from; i < m.Layers; i++ {
+		b.Site(dim(i, "input"), x)
 		at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 		s := m.shape(b, i, B, T)
 		h := b.RMSNorm(x, at("norm1"), eps)
@@ -209,6 +213,7 @@ func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.No
 		h = b.RMSNorm(x, at("norm2"), eps)                   //
 		gu := b.Linear(h, at("gate_up"), at("gate_up_bias")) // (N, 2F)
 		h = b.SwiGLU(gu)                                     // (N, F)
+		b.Site(dim(i, "hidden"), h)
 		b.Tap(dim(i, "ffn"), h, B, 0, Layer(b.Set(), i).FFN, 1)
 		x = b.LinearIn(h, at("down"), at("down_bias"), x) // (N, E)
 	}
@@ -222,14 +227,16 @@ func (m *llama) head(b *graph.Builder) *graph.Node {
 	return b.Param("head")
 }
 
-func (m *llama) Loss(b *graph.Builder, B, T int) {
-	x := m.hidden(b, nil, B, T)
+func (m *llama) Loss(b *graph.Builder, B, T, from int) {
+	x := m.hidden(b, nil, B, T, from)
 	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), 0)
 }
 
 func (m *llama) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	logits(b, m.hidden(b, cache, B, T), m.head(b), T, all)
+	logits(b, m.hidden(b, cache, B, T, 0), m.head(b), T, all)
 }
+
+func (m *llama) Scale() float64 { return 1 / math.Sqrt(float64(m.HeadDim)) }
 
 func (m *llama) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layers, 2) }
 

@@ -28,12 +28,16 @@ type Model interface {
 	DenseSpecs() []param.Spec
 	// Loss describes the training and evaluation graph over B sequences of T
 	// tokens: inputs "ids", "targets" [B·T] and "scale", outputs "loss" and "nll"
-	// [B·T], a tap for every coupled dimension.
-	Loss(b *graph.Builder, B, T int)
+	// [B·T], a tap for every coupled dimension, sites "layer.N.input", ".qkv", ".ctx"
+	// and ".hidden". With from > 0 it begins at that layer, whose input is "hidden"
+	// [B·T, E] instead of "ids".
+	Loss(b *graph.Builder, B, T, from int)
 	// Decode describes inference: B sequences of T new tokens behind what the
 	// cache holds; input "ids", output "logits" of every sequence's last token
 	// [B, V], or of all tokens [B·T, V].
 	Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
+	// Scale multiplies q·k before the softmax: 1/sqrt of the dense model's head width.
+	Scale() float64
 	// Cache is the floats a token that each layer keeps of keys and of values.
 	Cache(set *param.Set) [][2]int
 	// Tensors says how the parameters are called and laid out on disk.

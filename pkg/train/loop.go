@@ -100,7 +100,7 @@ func (l *Loop) Lower() error {
 }
 
 // Watch begins to gather evidence from gates; Lower must follow.
-func (l *Loop) Watch() { l.Evidence = coupled.NewEvidence(l.Set, coupled.Options{}) }
+func (l *Loop) Watch(o coupled.Options) { l.Evidence = coupled.NewEvidence(l.Set, o) }
 
 // Machine is the machine that runs the steps, nil before the first Lower.
 func (l *Loop) Machine() *graph.Machine { return l.machine }

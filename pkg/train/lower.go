@@ -20,7 +20,7 @@ type shape struct {
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16})
-	m.Loss(b, s.batch, s.context)
+	m.Loss(b, s.batch, s.context, 0)
 	return b.Lower(graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute})
 }
 

@@ -54,7 +54,7 @@ func (p *Pruner) watch(l *Loop) error {
 		return nil
 	}
 	if need {
-		l.Watch()
+		l.Watch(p.Config.Options(l.Model.Scale()))
 	} else {
 		l.Evidence.Close()
 		l.Evidence = nil

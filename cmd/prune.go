@@ -1,0 +1,262 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+)
+
+// PruneOptions is what the flags of prune say.
+type PruneOptions struct {
+	From, Data, Field, Out string
+	Config                 coupled.Config
+	Improve                coupled.Improve
+	Rounds                 int
+	Uncoupled              bool
+	Sequences, Context     int // of calibration
+	Trial                  int // sequences for trial cuts
+	EvalTokens             int // held-out tokens for the report; 0 is all
+	SaveScores, Scores     string
+	Plan                   string // apply this plan
+	DryRun, Force, JSON    bool
+	Threads                int
+	DType                  string
+}
+
+func pruneCommand() *cli.Command {
+	c, m := coupled.DefaultConfig(), coupled.DefaultImprove()
+	return &cli.Command{
+		Name:  "prune",
+		Usage: "make a trained model smaller, in one shot or a few rounds",
+		Description: "Gathers evidence about the model's coupled units on calibration text, decides which stay, improves what\n" +
+			"stays (a better basis, a refit of the matrices that consume the units) and cuts. The source is only read.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "from", Required: true, Usage: "model or run `DIR` to prune"},
+			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration text: a .txt or .jsonl file, a folder or a glob `PATH`; the last tenth is for the report"},
+			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
+			&cli.StringFlag{Name: "out", Usage: "model `DIR` to write; required unless --dry-run"},
+			&cli.StringFlag{Name: "target", Usage: "what stays, `SIZE`: 0.45x, 27M or a count of parameters"},
+			&cli.StringFlag{Name: "of", Value: c.Of, Usage: "`WHICH` parameters --target counts: all or prunable"},
+			&cli.StringFlag{Name: "ratio", Usage: "share of each kind's units that goes, instead of --target: `qk=0.3,vo=0.4,ffn=0.5`"},
+			&cli.StringFlag{Name: "kinds", Usage: "kinds of units that may go, `LIST` of qk, vo, ffn, head; default qk,vo,ffn"},
+			&cli.StringFlag{Name: "criterion", Value: c.Criterion, Usage: "how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
+			&cli.StringFlag{Name: "allocation", Value: "auto", Usage: "how the budget is divided, `NAME`: " + strings.Join(coupled.Allocations(), ", ")},
+			&cli.IntFlag{Name: "evaluations", Value: c.Evaluations, Usage: "trial cuts that measuring sensitivity may make, `N`"},
+			&cli.StringFlag{Name: "qk-order", Value: "attention", Usage: "which qk units go first, `NAME`: " + strings.Join(coupled.QKOrders(), ", ") + "; attention is for RoPE"},
+			&cli.StringFlag{Name: "layout", Value: c.Layout, Usage: "shapes that may come out, `NAME`: " + strings.Join(coupled.Layouts(), ", ")},
+			&cli.IntFlag{Name: "round-to", Value: c.RoundTo, Usage: "widths of pruned matrices become multiples of `N` rows"},
+			&cli.IntFlag{Name: "min-keep", Value: c.MinKeep, Usage: "units that every list keeps at least, `N`"},
+			&cli.StringFlag{Name: "skip-layers", Usage: "layers that stay whole, `LIST` as 0,11"},
+			&cli.StringFlag{Name: "basis", Value: m.Basis, Usage: "basis of linear pairs, `NAME`: " + strings.Join(coupled.Bases(), ", ")},
+			&cli.StringFlag{Name: "compensate", Value: m.Compensate, Usage: "refit of the consumers, `NAME`: " + strings.Join(coupled.Compensations(), ", ")},
+			&cli.BoolFlag{Name: "gains", Value: m.Gains, Usage: "fit gains of kept rotation pairs (RoPE)"},
+			&cli.IntFlag{Name: "steps", Value: 1, Usage: "rounds, `N`, with evidence gathered anew in each"},
+			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: each matrix zeroes its own least rows; shapes stay"},
+			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, `N`"},
+			&cli.IntFlag{Name: "context", Usage: "tokens a calibration sequence, `N`; 0 is the model's context, at most 512"},
+			&cli.IntFlag{Name: "trial-sequences", Value: 4, Usage: "sequences on which trial cuts are measured, `N`"},
+			&cli.IntFlag{Name: "eval-tokens", Value: 32768, Usage: "held-out tokens for the report's perplexity, `N`; 0 is all"},
+			&cli.Uint64Flag{Name: "seed", Value: c.Seed, Usage: "`SEED` of the criterion random and of the choice of sequences"},
+			&cli.StringFlag{Name: "save-scores", Usage: "keep the evidence in `FILE`, to prune to another size without a new pass"},
+			&cli.StringFlag{Name: "scores", Usage: "use evidence that --save-scores kept in `FILE`"},
+			&cli.StringFlag{Name: "plan", Usage: "apply the plan in `FILE` (of --dry-run) instead of making one"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the plan and write no model; with --out, write the plan there as FILE"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
+			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights written: f32, f16 or bf16"},
+			threadsFlag(),
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			o, err := pruneFlags(c)
+			if err != nil {
+				return usage(err)
+			}
+			return RunPrune(o, c.App.Writer, c.App.ErrWriter)
+		},
+	}
+}
+
+func pruneFlags(c *cli.Context) (PruneOptions, error) {
+	o := PruneOptions{
+		From: c.String("from"), Data: c.String("data"), Field: c.String("field"), Out: c.String("out"), Rounds: c.Int("steps"), Uncoupled: c.Bool("uncoupled"),
+		Sequences: c.Int("sequences"), Context: c.Int("context"), Trial: c.Int("trial-sequences"), EvalTokens: c.Int("eval-tokens"),
+		SaveScores: c.String("save-scores"), Scores: c.String("scores"), Plan: c.String("plan"),
+		DryRun: c.Bool("dry-run"), Force: c.Bool("force"), JSON: c.Bool("json"), Threads: c.Int("threads"), DType: strings.ToUpper(c.String("dtype")),
+		Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(),
+	}
+	k := &o.Config
+	k.Target, k.Of, k.Criterion, k.Allocation, k.QKOrder, k.Layout = c.String("target"), c.String("of"), c.String("criterion"), c.String("allocation"), c.String("qk-order"), c.String("layout")
+	k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")
+	o.Improve.Basis, o.Improve.Compensate, o.Improve.Gains = c.String("basis"), c.String("compensate"), c.Bool("gains")
+	for _, name := range list(c.String("kinds")) {
+		k.Kinds = append(k.Kinds, coupled.Kind(name))
+	}
+	for _, s := range list(c.String("skip-layers")) {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return o, fmt.Errorf("--skip-layers has %q, expected a layer's number", s)
+		}
+		k.SkipLayers = append(k.SkipLayers, n)
+	}
+	for _, s := range list(c.String("ratio")) {
+		kind, share, ok := strings.Cut(s, "=")
+		x, err := strconv.ParseFloat(share, 64)
+		if !ok || err != nil {
+			return o, fmt.Errorf("--ratio has %q, expected KIND=SHARE", s)
+		}
+		if k.Ratio == nil {
+			k.Ratio = map[coupled.Kind]float64{}
+		}
+		k.Ratio[coupled.Kind(kind)] = x
+	}
+	if o.Uncoupled {
+		// The ablation is about scores alone; what improves a cut needs a cut.
+		for _, f := range []string{"basis", "compensate", "gains", "allocation", "steps"} {
+			if c.IsSet(f) && f != "allocation" {
+				return o, fmt.Errorf("--%s does not apply with --uncoupled: its rows are only zeroed", f)
+			}
+		}
+		o.Improve = coupled.Improve{Basis: coupled.BasisNone, Compensate: coupled.CompensateNone, Ridge: coupled.DefaultRidge}
+		if !c.IsSet("allocation") {
+			k.Allocation = "global"
+		}
+		if !c.IsSet("qk-order") {
+			k.QKOrder = coupled.OrderScore
+		}
+	}
+	return o, o.check(c)
+}
+
+// check refuses what does not go together.
+func (o PruneOptions) check(c *cli.Context) error {
+	switch {
+	case o.Out == "" && !o.DryRun:
+		return errors.New("--out DIR is required (or --dry-run)")
+	case o.Plan == "" && !o.Config.Enabled():
+		return errors.New("prune needs --target, --ratio or --plan")
+	case o.Plan != "" && (o.Config.Enabled() || o.DryRun || o.Uncoupled || c.IsSet("steps")):
+		return errors.New("--plan applies decisions made earlier: --target, --ratio, --dry-run, --uncoupled and --steps do not go with it")
+	case o.Scores != "" && o.Improve.Basis == coupled.BasisDataSVD:
+		return errors.New("--scores were gathered before a change of basis: give --basis none (when saving them as well)")
+	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):
+		return errors.New("--save-scores keeps the evidence of one round in the model's own basis: give --basis none and no --steps")
+	case o.Sequences < 1 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < 0 || o.Threads < 0 || o.Rounds < 1:
+		return errors.New("--sequences, --trial-sequences and --steps are expected to be at least 1, --context, --eval-tokens and --threads at least 0")
+	case o.DType != "F32" && o.DType != "F16" && o.DType != "BF16":
+		return fmt.Errorf("--dtype is %q, expected f32, f16 or bf16", strings.ToLower(o.DType))
+	}
+	if err := o.Improve.Validate(); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	return o.Config.Validate()
+}
+
+// list splits a comma-separated flag.
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	parts := strings.Split(s, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+// PruneSide is a model before or after, in PruneResult.
+type PruneSide struct {
+	Params     int     `json:"params"`
+	FLOPs      float64 `json:"flops_per_token"` // of the matrix products of a forward pass
+	FileBytes  int64   `json:"file_bytes"`      // of the weights as written
+	Loss       float64 `json:"loss"`            // nats a token, on held-out text
+	Perplexity float64 `json:"perplexity"`
+	TokensPerS float64 `json:"tokens_per_s"` // of evaluation
+}
+
+// PruneResult is what prune prints with --json.
+type PruneResult struct {
+	From    string        `json:"from"`
+	Out     string        `json:"out"`
+	Before  PruneSide     `json:"before"`
+	After   *PruneSide    `json:"after"` // null with --dry-run
+	Rows    []coupled.Row `json:"rows"`  // the last plan, by layer and kind
+	Planned int           `json:"planned_params"`
+	Trials  int           `json:"trials"` // losses of trial cuts that were measured
+	Zeroed  int           `json:"zeroed"` // rows, with --uncoupled
+	Seconds float64       `json:"seconds"`
+	PeakRSS int64         `json:"peak_rss"` // bytes
+}
+
+// RunPrune prunes; the report goes to out, progress to log.
+func RunPrune(o PruneOptions, out, log io.Writer) error {
+	if !o.DryRun {
+		if _, err := os.Lstat(o.Out); err == nil && !o.Force {
+			return usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
+		}
+		if same(o.From, o.Out) {
+			return usage(fmt.Errorf("--out is the source, %s: a model is never pruned over itself", o.From))
+		}
+	}
+	start := time.Now()
+	p, err := preparePrune(o, log)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	r, err := p.run()
+	if err != nil {
+		return err
+	}
+	r.Seconds = time.Since(start).Seconds()
+	if o.JSON {
+		return printJSON(out, r)
+	}
+	return r.print(out)
+}
+
+// same reports whether two paths are one directory.
+func same(a, b string) bool {
+	x, err := filepath.EvalSymlinks(a)
+	y, err2 := filepath.EvalSymlinks(b)
+	return err == nil && err2 == nil && filepath.Clean(x) == filepath.Clean(y)
+}
+
+func (r *PruneResult) print(out io.Writer) error {
+	t := newTable("layer", "kind", "units", "kept", "share", "removed score mass", "parameters before", "after")
+	for _, row := range r.Rows {
+		t.add(row.Layer, row.Kind, row.Units, row.Keep, fmt.Sprintf("%.2f", float64(row.Keep)/float64(row.Units)), fmt.Sprintf("%.4f", row.Removed), row.Before, row.After)
+	}
+	t.print(out)
+	fmt.Fprintln(out)
+	if r.After == nil {
+		fmt.Fprintf(out, "%d -> %d parameters by plan; nothing was changed\n", r.Before.Params, r.Planned)
+		return nil
+	}
+	s := newTable("", "before", "after", "ratio")
+	for _, row := range []struct {
+		name string
+		a, b float64
+		f    string
+	}{
+		{"parameters", float64(r.Before.Params), float64(r.After.Params), "%.0f"},
+		{"FLOPs a token", r.Before.FLOPs, r.After.FLOPs, "%.0f"},
+		{"file bytes", float64(r.Before.FileBytes), float64(r.After.FileBytes), "%.0f"},
+		{"loss, nats a token", r.Before.Loss, r.After.Loss, "%.4f"},
+		{"perplexity", r.Before.Perplexity, r.After.Perplexity, "%.3f"},
+		{"tokens/s", r.Before.TokensPerS, r.After.TokensPerS, "%.0f"},
+	} {
+		s.add(row.name, fmt.Sprintf(row.f, row.a), fmt.Sprintf(row.f, row.b), fmt.Sprintf("%.3f", row.b/row.a))
+	}
+	s.print(out)
+	fmt.Fprintf(out, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, byteCount(r.PeakRSS))
+	return nil
+}

@@ -1,0 +1,242 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// pruning is one run of prune.
+type pruning struct {
+	PruneOptions
+	log  io.Writer
+	src  *loaded
+	pool *kernel.Pool
+	cal  prune.Sequences
+	held data.Tokens
+	r    PruneResult
+}
+
+func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
+	docs, err := data.ReadText(o.Data, o.Field)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	src, err := openModel(o.From)
+	if err != nil {
+		return nil, err
+	}
+	p := &pruning{PruneOptions: o, log: log, src: src}
+	if src.tok == nil {
+		return p, badInput(fmt.Errorf("%s holds no tokenizer.json", o.From))
+	}
+	if err := o.Config.Check(src.set); err != nil {
+		return p, usage(err)
+	}
+	if p.Context == 0 {
+		p.Context = min(src.m.Context(), 512)
+	}
+	if p.Context > src.m.Context() {
+		return p, usage(fmt.Errorf("--context is %d tokens, the model's context is %d", p.Context, src.m.Context()))
+	}
+	tokens := data.Encode(src.tok, data.Part{Documents: docs})
+	cut := len(tokens) - len(tokens)/10
+	p.held = tokens[cut:]
+	if p.cal, err = sequences(tokens[:cut], p.Context, o.Sequences, o.Config.Seed); err != nil {
+		return p, badInput(fmt.Errorf("%s: %w", o.Data, err))
+	}
+	p.pool = kernel.NewPool(o.Threads)
+	return p, nil
+}
+
+// sequences are n windows of the tokens, spread by a seeded choice.
+func sequences(tokens data.Tokens, context, n int, seed uint64) (prune.Sequences, error) {
+	all := (len(tokens) - 1) / context
+	if all < 1 {
+		return prune.Sequences{}, fmt.Errorf("%d tokens do not fill one sequence of %d", len(tokens), context)
+	}
+	order := rand.New(rand.NewPCG(seed, 0x63616c)).Perm(all)
+	s := prune.Sequences{Context: context}
+	for _, w := range order[:min(n, all)] {
+		s.IDs = append(s.IDs, tokens[w*context:][:context]...)
+		s.Targets = append(s.Targets, tokens[w*context+1:][:context]...)
+	}
+	return s, nil
+}
+
+func (p *pruning) close() {
+	if p.pool != nil {
+		p.pool.Close()
+	}
+	if p.src != nil {
+		p.src.root.Close()
+	}
+}
+
+func (p *pruning) say(format string, args ...any) { fmt.Fprintf(p.log, format+"\n", args...) }
+
+func (p *pruning) run() (*PruneResult, error) {
+	p.r.From, p.r.Out = p.From, p.Out
+	var err error
+	if p.r.Before, err = p.side(); err != nil {
+		return nil, err
+	}
+	pr := &prune.Pruner{
+		Calibration: prune.Calibration{Model: p.src.m, Set: p.src.set, Pool: p.pool, Data: p.cal},
+		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, Say: p.say,
+	}
+	if p.Plan != "" {
+		return p.applyPlan(pr)
+	}
+	if p.Scores != "" {
+		if pr.Evidence, err = p.loadScores(); err != nil {
+			return nil, err
+		}
+	}
+	var res *prune.Result
+	if p.DryRun {
+		res, err = pr.Plan()
+	} else {
+		res, err = pr.Run()
+	}
+	if err != nil {
+		if errors.Is(err, coupled.ErrBudget) {
+			err = usage(err)
+		}
+		return nil, err
+	}
+	last := res.Plans[len(res.Plans)-1]
+	p.r.Rows, p.r.Planned, p.r.Trials, p.r.Zeroed = last.Rows(), last.After, res.Trials, res.Zeros
+	if p.SaveScores != "" {
+		if err := p.saveScores(res.Evidence); err != nil {
+			return nil, err
+		}
+	}
+	if p.DryRun {
+		if p.Out != "" {
+			return &p.r, writePlanFile(p.Out, last, p.Force)
+		}
+		return &p.r, nil
+	}
+	return p.finish()
+}
+
+// applyPlan carries out a plan made earlier. A plan whose units are of another
+// basis, or that compensates, needs the calibration that it was made with again.
+func (p *pruning) applyPlan(pr *prune.Pruner) (*PruneResult, error) {
+	f, err := os.Open(p.Plan)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	defer f.Close()
+	plan, err := coupled.ReadPlan(f)
+	if err != nil {
+		return nil, badInput(fmt.Errorf("%s: %w", p.Plan, err))
+	}
+	if err := plan.Validate(p.src.m.Family(), p.src.set); err != nil {
+		return nil, badInput(fmt.Errorf("%s: %w", p.Plan, err))
+	}
+	if err := pr.Follow(plan); err != nil {
+		return nil, err
+	}
+	p.r.Rows, p.r.Planned = plan.Rows(), plan.After
+	return p.finish()
+}
+
+// finish measures the smaller model and writes it.
+func (p *pruning) finish() (*PruneResult, error) {
+	after, err := p.side()
+	if err != nil {
+		return nil, err
+	}
+	p.r.After = &after
+	config, err := p.src.m.Config(p.src.set)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := p.src.tok.JSON()
+	if err != nil {
+		return nil, err
+	}
+	files := checkpoint.Model{Config: config, Tokenizer: tok}.Files(p.src.set, p.src.m.Tensors(p.src.set), p.DType)
+	if err := checkpoint.ReplaceDir(p.Out, files); err != nil {
+		return nil, err
+	}
+	_, p.r.PeakRSS = train.Resident()
+	return &p.r, nil
+}
+
+// side measures the model as it is now.
+func (p *pruning) side() (PruneSide, error) {
+	s := PruneSide{Params: p.src.set.Count()}
+	width := map[string]int64{"F32": 4, "F16": 2, "BF16": 2}[p.DType]
+	s.FileBytes = width * int64(s.Params)
+	b := graph.NewBuilder(p.src.set, graph.BuildOptions{})
+	p.src.m.Decode(b, nil, 1, p.Context, true)
+	m, err := b.Lower(graph.LowerOptions{Pool: p.pool})
+	if err != nil {
+		return s, err
+	}
+	s.FLOPs = float64(m.Plan().FLOPs()) / float64(p.Context)
+	m.Close()
+	if len(p.held) < 2 {
+		return s, fmt.Errorf("%s: the held-out tenth has %d tokens, expected at least 2", p.Data, len(p.held))
+	}
+	context := min(p.Context, len(p.held)-1)
+	batch := max(1, min(4096/context, (len(p.held)-1)/context))
+	e, err := train.NewEvaluator(p.src.m, p.src.set, p.pool, batch, context, false)
+	if err != nil {
+		return s, err
+	}
+	defer e.Close()
+	start := time.Now()
+	v, err := e.Run(data.Windows(p.held, batch, context, p.EvalTokens))
+	s.Loss, s.Perplexity, s.TokensPerS = v.Loss, v.Perplexity(), float64(v.Tokens)/time.Since(start).Seconds()
+	return s, err
+}
+
+func (p *pruning) loadScores() (*coupled.Evidence, error) {
+	f, err := os.Open(p.Scores)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, badInput(err)
+	}
+	e, err := coupled.LoadEvidence(f, st.Size(), p.src.m.Family(), p.src.set, nil)
+	if err != nil {
+		return nil, badInput(fmt.Errorf("%s: %w", p.Scores, err))
+	}
+	return e, nil
+}
+
+// saveScores keeps evidence for another prune of the same model; the file is
+// complete or absent.
+func (p *pruning) saveScores(e *coupled.Evidence) error {
+	src, err := openModel(p.From) // the shapes that the evidence was gathered on
+	if err != nil {
+		return err
+	}
+	defer src.root.Close()
+	return checkpoint.WriteStream(p.SaveScores, func(w io.Writer) error { return e.Save(w, src.m.Family(), src.set) })
+}
+
+func writePlanFile(path string, plan *coupled.Plan, force bool) error {
+	if _, err := os.Lstat(path); err == nil && !force {
+		return usage(fmt.Errorf("%s is already there; give --force to overwrite it", path))
+	}
+	return checkpoint.WriteStream(path, func(w io.Writer) error { return coupled.WritePlan(w, plan) })
+}

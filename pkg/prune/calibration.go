@@ -1,0 +1,161 @@
+package prune
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Sequences is calibration text: ids and targets of rows of Context tokens, one
+// sequence after the other. A negative target is not predicted.
+type Sequences struct {
+	Context      int
+	IDs, Targets []int32
+}
+
+// Len is the number of sequences.
+func (s Sequences) Len() int { return len(s.IDs) / s.Context }
+
+// slice is sequences lo..hi.
+func (s Sequences) slice(lo, hi int) Sequences {
+	return Sequences{s.Context, s.IDs[lo*s.Context : hi*s.Context], s.Targets[lo*s.Context : hi*s.Context]}
+}
+
+// Calibration runs sequences through a model to see what its units do.
+type Calibration struct {
+	Model model.Model
+	Set   *param.Set
+	Pool  *kernel.Pool
+	Data  Sequences
+	Batch int                   // sequences at a time; default 4
+	Seen  func(done, total int) // told after every batch; may be nil
+}
+
+func (c *Calibration) batch() int {
+	if c.Batch == 0 {
+		return min(4, c.Data.Len())
+	}
+	return min(c.Batch, c.Data.Len())
+}
+
+// Gather runs all sequences forward and backward and returns what the options
+// ask for beside the gates. Its memory does not depend on how many there are.
+// Options.Squares needs the gradient of every sequence by itself, so that
+// sequences then run one at a time.
+func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
+	batch := c.batch()
+	if o.Squares {
+		batch = 1
+	}
+	o.Product = c.product()
+	e := coupled.NewEvidence(c.Set, o)
+	grads := c.Set.NewSlab()
+	defer grads.Close()
+	// What does not fill a batch runs one sequence at a time.
+	n := c.Data.Len()
+	full := n / batch * batch
+	if err := c.pass(e, grads, 0, full, batch, o.Squares); err != nil {
+		return nil, err
+	}
+	return e, c.pass(e, grads, full, n, 1, o.Squares)
+}
+
+// pass runs sequences lo..hi, batch at a time.
+func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch int, squares bool) error {
+	if lo == hi {
+		return nil
+	}
+	sites := map[string]bool{}
+	for _, s := range e.Sites() {
+		sites[s.Name] = true
+	}
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: true})
+	c.Model.Loss(b, batch, c.Data.Context, 0)
+	m, err := b.Lower(graph.LowerOptions{
+		Pool: c.Pool, Grads: grads, Taps: true,
+		Observe: func(name string, x []float32, rows, cols int) error {
+			if !sites[name] {
+				return nil
+			}
+			return e.Observe(name, x, rows/c.Data.Context, c.Data.Context)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	for ; lo < hi; lo += batch {
+		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch), squares); err != nil {
+			return err
+		}
+		if c.Seen != nil {
+			c.Seen(lo+batch, c.Data.Len())
+		}
+	}
+	return nil
+}
+
+// run adds one batch to the evidence. The loss is the mean over a sequence's
+// predicted tokens, summed over the batch: a gate's gradient is then that of its
+// own sequence's loss.
+func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Slab, s Sequences, squares bool) error {
+	predicted := 0
+	for _, t := range s.Targets {
+		if t >= 0 {
+			predicted++
+		}
+	}
+	if predicted == 0 {
+		return errors.New("prune: a calibration batch predicts nothing")
+	}
+	scale := float32(s.Len()) / float32(predicted)
+	if err := feed(m, s, scale); err != nil {
+		return err
+	}
+	if err := m.RunAll(); err != nil {
+		return err
+	}
+	for _, dim := range e.Gates() {
+		if err := e.Add(dim, m.Output("gate:"+dim), 1); err != nil {
+			return err
+		}
+	}
+	if squares {
+		if err := e.AddGradients(grads, 1); err != nil {
+			return err
+		}
+	}
+	clear(grads.Data)
+	return nil
+}
+
+func feed(m *graph.Machine, s Sequences, scale float32) error {
+	if err := m.SetInts("ids", s.IDs); err != nil {
+		return err
+	}
+	if err := m.SetInts("targets", s.Targets); err != nil {
+		return err
+	}
+	return m.SetFloats("scale", scale)
+}
+
+// product is xᵀx by the fast kernels, for the evidence's moments.
+func (c *Calibration) product() func(out []float32, n int, x []float32, rows, stride int) {
+	return func(out []float32, n int, x []float32, rows, stride int) {
+		a := kernel.Matrix{Data: x, Rows: rows, Cols: n, Stride: stride}
+		kernel.MatMul(c.Pool, kernel.Mat(out, n, n), a, a, kernel.Product{TransA: true, Accumulate: true})
+	}
+}
+
+// check refuses calibration data that the model cannot read.
+func (c *Calibration) check() error {
+	if c.Data.Len() < 1 || c.Data.Context > c.Model.Context() {
+		return fmt.Errorf("prune: %d calibration sequences of %d tokens for a context of %d", c.Data.Len(), c.Data.Context, c.Model.Context())
+	}
+	return nil
+}

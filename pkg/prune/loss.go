@@ -1,0 +1,109 @@
+package prune
+
+import (
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Losses measures the loss of trial cuts on one batch of sequences. The
+// activations that enter the first layer that a cut touches are kept from a pass
+// of the whole model, so that a trial runs only the layers from there on.
+type Losses struct {
+	model    model.Model
+	set      *param.Set
+	pool     *kernel.Pool
+	data     Sequences
+	improve  coupled.Improve
+	evidence *coupled.Evidence
+
+	inputs [][]float32      // that enter each layer [N, E]; the first is not needed
+	tails  []*graph.Machine // from each layer on, lowered when first asked for
+	Runs   int              // trials made
+}
+
+// NewLosses prepares trials of cuts improved as improve says, on the uncut model.
+func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences, improve coupled.Improve, e *coupled.Evidence) (*Losses, error) {
+	l := &Losses{model: m, set: set, pool: pool, data: data, improve: improve, evidence: e}
+	var layers int
+	for set.Dim(fmt.Sprintf("layer.%d.kv", layers)).Size > 0 {
+		layers++
+	}
+	l.inputs, l.tails = make([][]float32, layers), make([]*graph.Machine, layers)
+	b := graph.NewBuilder(set, graph.BuildOptions{})
+	m.Loss(b, data.Len(), data.Context, 0)
+	whole, err := b.Lower(graph.LowerOptions{Pool: pool, Observe: func(site string, x []float32, _, _ int) error {
+		var layer int
+		var what string
+		if n, _ := fmt.Sscanf(site, "layer.%d.%s", &layer, &what); n == 2 && what == "input" && layer > 0 {
+			l.inputs[layer] = append([]float32(nil), x...)
+		}
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	l.tails[0] = whole
+	if err := feed(whole, data, 1); err != nil {
+		return nil, err
+	}
+	return l, whole.RunAll()
+}
+
+// Close releases the machines.
+func (l *Losses) Close() {
+	for _, m := range l.tails {
+		if m != nil {
+			m.Close()
+		}
+	}
+}
+
+// Of is the mean loss, in nats a token, of the model with a cut.
+func (l *Losses) Of(cut param.Cut) (float64, error) {
+	from := 0
+	if len(cut) > 0 {
+		from = coupled.FirstLayer(cut)
+	}
+	m, err := l.tail(from)
+	if err != nil {
+		return 0, err
+	}
+	l.Runs++
+	if err := l.improve.Try(l.set, l.evidence, cut, m.RunAll); err != nil {
+		return 0, err
+	}
+	sum, n := 0.0, 0
+	for i, nll := range m.Output("nll") {
+		if l.data.Targets[i] >= 0 {
+			sum += float64(nll)
+			n++
+		}
+	}
+	return sum / float64(n), nil
+}
+
+// tail is the machine that runs layers from on.
+func (l *Losses) tail(from int) (*graph.Machine, error) {
+	if l.tails[from] != nil {
+		return l.tails[from], nil
+	}
+	b := graph.NewBuilder(l.set, graph.BuildOptions{})
+	l.model.Loss(b, l.data.Len(), l.data.Context, from)
+	m, err := b.Lower(graph.LowerOptions{Pool: l.pool})
+	if err != nil {
+		return nil, err
+	}
+	l.tails[from] = m
+	if err := m.SetInts("targets", l.data.Targets); err != nil {
+		return nil, err
+	}
+	if err := m.SetFloats("scale", 1); err != nil {
+		return nil, err
+	}
+	return m, m.SetFloats("hidden", l.inputs[from]...)
+}

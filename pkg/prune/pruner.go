@@ -1,0 +1,234 @@
+package prune
+
+import (
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Pruner prunes the model of a calibration.
+type Pruner struct {
+	Calibration
+	Config  coupled.Config
+	Improve coupled.Improve
+	Rounds  int // one shot (1, the default), or so many rounds with evidence gathered anew
+	// Trial is the number of sequences on which sensitivity measures trial cuts,
+	// taken from the front of Data; default 4. Held, as many from the end, are not
+	// gathered from: the allocation auto chooses by them.
+	Trial int
+	// Uncoupled zeroes what each matrix would drop by its own ranking instead of
+	// cutting pairs: the ablation. Shapes stay.
+	Uncoupled bool
+	Say       func(format string, args ...any) // progress; may be nil
+	// Evidence, where it is not nil, is used in the first round instead of a
+	// pass over the data; it must have been gathered in the same basis.
+	Evidence *coupled.Evidence
+}
+
+// Result is what a pruning did.
+type Result struct {
+	Plans    []*coupled.Plan   // of every round
+	Evidence *coupled.Evidence // of the last round, before its cut
+	Trials   int               // losses measured
+	Zeros    int               // rows zeroed by the ablation
+}
+
+func (p *Pruner) say(format string, args ...any) {
+	if p.Say != nil {
+		p.Say(format, args...)
+	}
+}
+
+// Plan decides the first round and carries nothing out. The basis of the set
+// has been changed when it returns, which leaves the model's function alone.
+func (p *Pruner) Plan() (*Result, error) {
+	goal, err := p.goal()
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	_, err = p.plan(r, goal.At(1))
+	return r, err
+}
+
+// Run prunes.
+func (p *Pruner) Run() (*Result, error) {
+	goal, err := p.goal()
+	if err != nil {
+		return nil, err
+	}
+	rounds := max(1, p.Rounds)
+	r := &Result{}
+	for i := range rounds {
+		if rounds > 1 {
+			p.say("round %d of %d", i+1, rounds)
+		}
+		plan, err := p.plan(r, goal.At(float64(i+1)/float64(rounds)))
+		if err != nil {
+			return nil, err
+		}
+		if err := p.apply(r, plan); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (p *Pruner) goal() (coupled.Goal, error) {
+	if err := p.check(); err != nil {
+		return coupled.Goal{}, err
+	}
+	return p.Config.Goal(p.Set, nil)
+}
+
+// split divides the calibration data: trial sequences in front (gathered from
+// as well), held ones at the end, which only auto uses.
+func (p *Pruner) split() (gather, trial, held Sequences) {
+	n := p.Data.Len()
+	t := p.Trial
+	if t == 0 {
+		t = 4
+	}
+	t = max(1, min(t, n/2))
+	if p.Config.Allocation != "auto" || n < 2 {
+		return p.Data, p.Data.slice(0, t), Sequences{}
+	}
+	return p.Data.slice(0, n-t), p.Data.slice(0, t), p.Data.slice(n-t, n)
+}
+
+// plan changes the basis, gathers evidence and decides.
+func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
+	gather, trial, held := p.split()
+	c := p.Calibration
+	c.Data = gather
+	scale := p.Model.Scale()
+	prepare, improve := p.Improve.Options(scale)
+	if p.Improve.Basis != coupled.BasisNone {
+		var e *coupled.Evidence
+		if prepare.Basis {
+			p.say("gathering activations of %d sequences for the basis", gather.Len())
+			var err error
+			if e, err = c.Gather(prepare); err != nil {
+				return nil, err
+			}
+			defer e.Close()
+		}
+		if _, err := coupled.ChangeBasis(p.Set, e, p.Improve.Basis); err != nil {
+			return nil, err
+		}
+	}
+	e := p.Evidence
+	p.Evidence = nil
+	if e == nil {
+		p.say("gathering evidence from %d sequences of %d tokens", gather.Len(), gather.Context)
+		o := p.Config.Options(scale).Join(improve)
+		o.Squares = o.Squares || p.Uncoupled
+		var err error
+		if e, err = c.Gather(o); err != nil {
+			return nil, err
+		}
+	}
+	if r.Evidence != nil {
+		r.Evidence.Close()
+	}
+	r.Evidence = e
+	req := coupled.Request{
+		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: e,
+	}
+	if needsLoss(p.Config.Allocation) {
+		l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, e)
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		req.Loss = l.Of
+		n, err := coupled.Evaluations(req)
+		if err != nil {
+			return nil, err
+		}
+		p.say("measuring sensitivity: %d trial cuts on %d sequences of %d tokens", n, trial.Len(), trial.Context)
+		defer func() { r.Trials += l.Runs }()
+	}
+	if held.Context > 0 {
+		h, err := NewLosses(p.Model, p.Set, p.Pool, held, p.Improve, e)
+		if err != nil {
+			return nil, err
+		}
+		defer h.Close()
+		req.Held = h.Of
+		defer func() { r.Trials += h.Runs }()
+	}
+	plan, err := coupled.MakePlan(req)
+	if err != nil {
+		return nil, err
+	}
+	r.Plans = append(r.Plans, plan)
+	return plan, nil
+}
+
+// Follow carries out a plan made earlier for this model. What the plan records of
+// its recipe is done again on the calibration data, which must be the data that
+// the plan was made with: a basis and a refit come from them.
+func (p *Pruner) Follow(plan *coupled.Plan) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	c := p.Calibration
+	c.Data, _, _ = p.split()
+	scale := p.Model.Scale()
+	prepare, improve := plan.Improve.Options(scale)
+	if plan.Improve.Basis == coupled.BasisSVD || plan.Improve.Basis == coupled.BasisDataSVD {
+		var e *coupled.Evidence
+		if prepare.Basis {
+			var err error
+			if e, err = c.Gather(prepare); err != nil {
+				return err
+			}
+			defer e.Close()
+		}
+		if _, err := coupled.ChangeBasis(p.Set, e, plan.Improve.Basis); err != nil {
+			return err
+		}
+	}
+	var e *coupled.Evidence
+	if improve.Compensation || improve.Gains {
+		var err error
+		if e, err = c.Gather(improve); err != nil {
+			return err
+		}
+		defer e.Close()
+	}
+	return Apply(p.Set, plan, e)
+}
+
+func needsLoss(allocation string) bool { return allocation == "sensitivity" || allocation == "auto" }
+
+// apply improves and cuts, or for the ablation zeroes.
+func (p *Pruner) apply(r *Result, plan *coupled.Plan) error {
+	if p.Uncoupled {
+		zeros, err := coupled.Uncoupled(p.Set, r.Evidence, plan)
+		if err != nil {
+			return err
+		}
+		r.Zeros = len(zeros)
+		return coupled.SetZero(p.Set, zeros)
+	}
+	return Apply(p.Set, plan, r.Evidence)
+}
+
+// Apply carries out a plan made for the set as it is: the improvements that it
+// records, which need evidence, then the cut.
+func Apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence) error {
+	cut := plan.Cut()
+	if plan.Improve.Compensate != coupled.CompensateNone && plan.Improve.Compensate != "" || plan.Improve.Gains {
+		if e == nil {
+			return fmt.Errorf("prune: the plan compensates (%s, gains %t), which needs calibration data", plan.Improve.Compensate, plan.Improve.Gains)
+		}
+		if err := plan.Improve.Apply(set, e, cut); err != nil {
+			return err
+		}
+	}
+	return graph.Rewrite(set, cut, nil)
+}

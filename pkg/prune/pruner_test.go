@@ -1,0 +1,157 @@
+package prune
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+func calibration(t *testing.T, family string, n int) Calibration {
+	t.Helper()
+	s := model.Sizes{Family: family, Layers: 3, Width: 24, Heads: 4, HeadDim: 6, FFN: 20, Vocab: 31, Context: 16}
+	if family == "llama" {
+		s.KVHeads = 2
+	}
+	m, err := model.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Init(1)
+	for i := range set.Weights.Data {
+		set.Weights.Data[i] *= 6 // so that what is cut is felt
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	data := Sequences{Context: 16}
+	for range n * 16 {
+		data.IDs, data.Targets = append(data.IDs, rng.Int32N(31)), append(data.Targets, rng.Int32N(31))
+	}
+	pool := kernel.NewPool(2)
+	t.Cleanup(pool.Close)
+	return Calibration{Model: m, Set: set, Pool: pool, Data: data}
+}
+
+// TestTrialsAreTheCutModel: the loss of a trial, which runs only the layers from
+// the first one cut on, is that of the model after the plan is carried out.
+func TestTrialsAreTheCutModel(t *testing.T) {
+	for _, family := range []string{"gpt2", "llama"} {
+		c := calibration(t, family, 10)
+		p := &Pruner{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+		p.Config.Target, p.Config.Of, p.Config.SkipLayers = "0.6x", "prunable", []int{0}
+		res, err := p.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := res.Plans[0]
+		if coupled.FirstLayer(plan.Cut()) == 0 {
+			t.Fatal("layer 0 was to stay whole")
+		}
+		_, trial, _ := p.split()
+		l, err := NewLosses(c.Model, c.Set, c.Pool, trial, p.Improve, res.Evidence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		whole, err := l.Of(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := l.Of(plan.Cut())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := l.Of(nil); again != whole {
+			t.Errorf("%s: a trial changed the weights: loss %g, then %g", family, whole, again)
+		}
+		if err := Apply(c.Set, plan, res.Evidence); err != nil {
+			t.Fatal(err)
+		}
+		after, err := NewLosses(c.Model, c.Set, c.Pool, trial, coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer after.Close()
+		got, err := after.Of(nil)
+		// The same sums in another order.
+		if err != nil || math.Abs(got-want) > 1e-5*want {
+			t.Errorf("%s: loss after the cut is %g, the trial said %g (whole %g, %v)", family, got, want, whole, err)
+		}
+	}
+}
+
+// TestGatherIsTheSameInAnyBatch: how sequences are batched, and what is left over
+// at the end, does not show in the scores.
+func TestGatherIsTheSameInAnyBatch(t *testing.T) {
+	scores := func(batch int) coupled.Scores {
+		c := calibration(t, "llama", 7)
+		c.Batch = batch
+		e, err := c.Gather(coupled.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := coupled.Score("fisher", &coupled.Context{Set: c.Set, Evidence: e}, coupled.Groups(c.Set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a, b := scores(1), scores(3)
+	for dim, lists := range a {
+		for l, units := range lists {
+			for u, x := range units {
+				// Squares of float32 sums: twice their rounding.
+				if y := b[dim][l][u]; math.Abs(x-y) > 1e-4*x+1e-12 {
+					t.Errorf("%s list %d unit %d: %g one at a time, %g in threes", dim, l, u, x, y)
+				}
+			}
+		}
+	}
+}
+
+func TestRunMeetsItsTarget(t *testing.T) {
+	for name, edit := range map[string]func(*Pruner){
+		"full recipe": func(p *Pruner) { p.Config.Allocation, p.Config.QKOrder = "auto", coupled.OrderAttention },
+		"plain":       func(p *Pruner) { p.Improve = coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3} },
+		"rounds":      func(p *Pruner) { p.Rounds = 3 },
+		"fisher-diag": func(p *Pruner) { p.Config.Criterion = "fisher-diag" },
+		"activation":  func(p *Pruner) { p.Config.Criterion = "activation" },
+		"heads":       func(p *Pruner) { p.Config.Kinds = []coupled.Kind{coupled.Head, coupled.FFN} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Pruner{Calibration: calibration(t, "llama", 8), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+			p.Config.Target, p.Config.Of = "0.5x", "prunable"
+			edit(p)
+			goal, err := p.Config.Goal(p.Set, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Run(); err != nil {
+				t.Fatal(err)
+			}
+			if n := p.Set.Count(); n > goal.Params || n < goal.Params*8/10 {
+				t.Errorf("%d parameters are left, the goal is %d", n, goal.Params)
+			}
+		})
+	}
+}
+
+func TestUncoupledKeepsShapes(t *testing.T) {
+	p := &Pruner{Calibration: calibration(t, "gpt2", 4), Config: coupled.DefaultConfig(), Improve: coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3}, Uncoupled: true}
+	p.Config.Target, p.Config.Of = "0.5x", "prunable"
+	before := p.Set.Count()
+	r, err := p.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Set.Count() != before || r.Zeros == 0 {
+		t.Errorf("%d of %d parameters, %d rows zeroed", p.Set.Count(), before, r.Zeros)
+	}
+}
