@@ -74,3 +74,51 @@ func TestVectorAccuracy(t *testing.T) {
 		})
 	}
 }
+
+// A NaN must come out of every operation that it goes into: training looks for it
+// in the loss and in the gradients' norm, and a vector maximum could swallow it.
+func TestNaNSurvives(t *testing.T) {
+	p := NewPool(1)
+	defer p.Close()
+	const n = 37
+	anyNaN := func(s []float32) bool {
+		for _, v := range s {
+			if v != v {
+				return true
+			}
+		}
+		return false
+	}
+	eachPath(t, func(t *testing.T) {
+		for at := range n {
+			x, one := make([]float32, n), make([]float32, n)
+			for i := range x {
+				x[i], one[i] = float32(i)/10, 1
+			}
+			x[at] = nan32
+			y, mean, rstd := make([]float32, n), make([]float32, 1), make([]float32, 1)
+			s := AttnShape{B: 1, T: 1, G: 1, R: 1, QK: n / 3, VO: n - 2*(n/3), Scale: 1, Causal: true}
+			for name, run := range map[string]func(){
+				"layernorm": func() { LayerNormForward(p, y, mean, rstd, x, one, nil, 1, n, 1e-5) },
+				"rmsnorm":   func() { RMSNormForward(p, y, rstd, x, one, 1, n, 1e-5) },
+				"gelu tanh": func() { GELUForward(p, y, x, true) },
+				"gelu erf":  func() { GELUForward(p, y, x, false) },
+				"gelu back": func() { GELUBackward(p, y, x, one, true) },
+				"swiglu":    func() { SwiGLUForward(p, y[:n/2], x[:n-1], 1, n/2); y[n/2] = x[n-1] },
+				"attention": func() { AttentionForward(p, y[:s.VO], nil, x, s) },
+				"head":      func() { HeadLoss(p, one[:1], x, nil, []int32{3}, 1, 1, n, HeadOptions{Scale: 1}, y[:1], nil, nil, nil) },
+				"adamw": func() {
+					copy(y, one)
+					AdamWStep(p, y, x, make([]float32, n), make([]float32, n), AdamWArgs{LR: 1, GradScale: 1, Eps: 1, Step: 1})
+				},
+				"sumsquares": func() { y[0] = float32(SumSquares(p, x)) },
+				"gatedot":    func() { GateDot(p, y, x, one, 1, 1, n, 0, n, 1) },
+			} {
+				clear(y)
+				if run(); !anyNaN(y) {
+					t.Fatalf("%s swallowed a NaN at %d", name, at)
+				}
+			}
+		}
+	})
+}
