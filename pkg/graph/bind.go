@@ -37,7 +37,7 @@ func (l *lowering) add(op kernelOp, c call) { l.m.calls = append(l.m.calls, boun
 
 func (l *lowering) bindStep(s *step) error {
 	if _, ok := s.op.(deposit); ok {
-		if s.uses > 0 || len(s.blocks) != 1 {
+		if s.uses > 0 || len(s.terms) != 1 {
 			return errors.New("graph: the head's weight and bias must be parameters of their own")
 		}
 		return nil
@@ -92,8 +92,8 @@ func (l *lowering) addTerms(s *step) {
 	if l.ownsGrad(s) {
 		return
 	}
-	for _, bl := range s.blocks {
-		g := bl.In(l.o.Grads)
+	for _, p := range s.terms {
+		g := l.gradient(p)
 		l.add(add{}, call{pool: l.o.Pool, out: g, in: []operand{{f: g}, {f: l.operand(s).f}}})
 	}
 }
@@ -102,8 +102,8 @@ func (l *lowering) addTerms(s *step) {
 func (l *lowering) deposits(loss *step) [][]float32 {
 	d := make([][]float32, len(loss.in))
 	for _, s := range l.order {
-		if op, ok := s.op.(deposit); ok && s.in[0] == loss && len(s.blocks) == 1 {
-			d[op.of()] = s.blocks[0].In(l.o.Grads)
+		if op, ok := s.op.(deposit); ok && s.in[0] == loss && len(s.terms) == 1 {
+			d[op.of()] = l.gradient(s.terms[0])
 		}
 	}
 	return d

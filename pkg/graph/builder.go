@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 
 	_ "go4.org/unsafe/assume-no-moving-gc" // its newer version lets Gorgonia start under this Go
@@ -14,11 +15,12 @@ import (
 // later calls do nothing and return nil, and Lower returns it. The operations
 // stand beside their kernels' adapters, one file a theme (op_*.go).
 type Builder struct {
-	set     *param.Set
+	set     *param.Set // nil in Wrap
+	more    *param.Set // adapters, or nil
 	train   bool
 	bf16    bool
 	g       *gorgonia.ExprGraph
-	params  map[string]*Node
+	params  map[string]paramLeaf
 	inputs  map[string]*Node
 	outputs []output
 	losses  int // heads with a loss so far
@@ -29,6 +31,21 @@ type Builder struct {
 	scoped  map[*Node][]*scope
 	diff    *backward // made by the first Lower that asks for gradients
 	err     error
+}
+
+// paramLeaf is a block of parameters in the graph.
+type paramLeaf struct {
+	node  *Node
+	block *param.Block
+	set   *param.Set
+}
+
+// in is the block's part of a slab parallel to its set, nil of nil.
+func (l paramLeaf) in(s *param.Slab) []float32 {
+	if s == nil {
+		return nil
+	}
+	return l.block.In(s)
 }
 
 type output struct {
@@ -46,7 +63,7 @@ type BuildOptions struct {
 func NewBuilder(set *param.Set, o BuildOptions) *Builder {
 	return &Builder{
 		set: set, train: o.Train, bf16: o.BF16, g: gorgonia.NewGraph(),
-		params: map[string]*Node{}, inputs: map[string]*Node{}, rotary: map[string]*rotary{},
+		params: map[string]paramLeaf{}, inputs: map[string]*Node{}, rotary: map[string]*rotary{},
 		scoped: map[*Node][]*scope{},
 	}
 }
@@ -72,6 +89,31 @@ func (b *Builder) Fail(err error) {
 
 // Set is the parameters that the graph is over.
 func (b *Builder) Set() *param.Set { return b.set }
+
+// Adapt adds a second set of parameters, whose gradients go to a slab of its own
+// (LowerOptions.AdapterGrads), so that adapters are trained while the rest stays
+// as it is. Block names must differ from those of the first set.
+func (b *Builder) Adapt(adapters *param.Set) {
+	if b.more != nil && b.more != adapters {
+		b.Fail(errors.New("graph: a graph has one set of adapters"))
+	}
+	for _, bl := range adapters.Blocks {
+		if b.set != nil && b.set.Block(bl.Name) != nil {
+			b.Fail(fmt.Errorf("graph: both sets of parameters have a block %q", bl.Name))
+		}
+	}
+	b.more = adapters
+}
+
+// find looks a block up in both sets.
+func (b *Builder) find(block string) (paramLeaf, bool) {
+	for _, set := range []*param.Set{b.set, b.more} {
+		if set != nil && set.Block(block) != nil {
+			return paramLeaf{block: set.Block(block), set: set}, true
+		}
+	}
+	return paramLeaf{}, false
+}
 
 // apply adds an operation, and notes which checkpoints it is made in.
 func (b *Builder) apply(op kernelOp, in ...*Node) *Node {
@@ -107,7 +149,7 @@ func (b *Builder) input(name string, shape tensor.Shape, make func() *Node) *Nod
 		}
 		return n
 	}
-	if b.set != nil && b.set.Block(name) != nil {
+	if _, ok := b.find(name); ok {
 		b.Fail(fmt.Errorf("graph: input %q has the name of a block of parameters", name))
 		return nil
 	}
@@ -138,26 +180,27 @@ func (b *Builder) Floats(name string, rows, cols int) *Node {
 }
 
 // Param is a block of parameters: [Rows, Cols], or [Size] for vectors and
-// matrices of one row. nil when the set has no such block, so that optional
-// biases read naturally.
+// matrices of one row. nil when there is no such block, so that optional biases
+// read naturally.
 func (b *Builder) Param(block string) *Node {
-	if b.err != nil || b.set == nil {
+	if b.err != nil {
 		return nil
 	}
-	if n, ok := b.params[block]; ok {
-		return n
+	if p, ok := b.params[block]; ok {
+		return p.node
 	}
-	bl := b.set.Block(block)
-	if bl == nil {
+	p, ok := b.find(block)
+	if !ok {
 		return nil
 	}
-	var n *Node
+	bl, n := p.block, (*Node)(nil)
 	if len(bl.Params[0].Dims) == 1 || bl.Rows == 1 {
 		n = gorgonia.NewVector(b.g, tensor.Float32, gorgonia.WithName(block), gorgonia.WithShape(bl.Size()))
 	} else {
 		n = gorgonia.NewMatrix(b.g, tensor.Float32, gorgonia.WithName(block), gorgonia.WithShape(bl.Rows, bl.Cols))
 	}
-	b.params[block] = n
+	p.node = n
+	b.params[block] = p
 	return n
 }
 

@@ -11,23 +11,27 @@ import (
 
 // backward is what differentiation adds to a graph, once.
 type backward struct {
-	first int64  // ID of the first node of the backward pass
-	terms []term // of the gradients of the parameters
+	first int64   // ID of the first node of the backward pass
+	of    [2]bool // gradients of the parameters, of the adapters
+	terms []term  // of the gradients of the parameters
 }
 
 // term is a node whose value is to be added to a block's gradient.
 type term struct {
-	node  *Node
-	block *param.Block
+	node *Node
+	of   paramLeaf
 }
 
 var errNoLoss = errors.New("graph: gradients need an output named loss in a graph built to train")
 
 // differentiate derives the gradients of the output "loss" with respect to all
-// parameters in the graph.
-func (b *Builder) differentiate() (*backward, error) {
-	if b.diff != nil {
-		return b.diff, nil
+// parameters of the wanted sets (the first, the adapters) that it depends on.
+func (b *Builder) differentiate(of [2]bool) (*backward, error) {
+	if d := b.diff; d != nil {
+		if d.of != of {
+			return nil, errors.New("graph: the graph was lowered with gradients of other parameters before")
+		}
+		return d, nil
 	}
 	var loss *Node
 	for _, out := range b.outputs {
@@ -35,31 +39,52 @@ func (b *Builder) differentiate() (*backward, error) {
 			loss = out.node
 		}
 	}
-	if loss == nil || !b.train || b.set == nil {
+	if loss == nil || !b.train {
 		return nil, errNoLoss
 	}
-	d := &backward{first: nextID(b.g)}
-	var blocks []*param.Block
+	d := &backward{first: nextID(b.g), of: of}
+	var leaves []paramLeaf
 	var wrt []*Node
-	for _, bl := range b.set.Blocks {
-		if n, ok := b.params[bl.Name]; ok {
-			blocks, wrt = append(blocks, bl), append(wrt, n)
+	used := map[*Node]bool{}
+	ancestors(b.g, loss, used)
+	for i, set := range []*param.Set{b.set, b.more} {
+		if set == nil || !of[i] {
+			continue
 		}
+		for _, bl := range set.Blocks {
+			if p, ok := b.params[bl.Name]; ok && used[p.node] {
+				leaves, wrt = append(leaves, p), append(wrt, p.node)
+			}
+		}
+	}
+	if len(wrt) == 0 {
+		return nil, errors.New("graph: the loss depends on no parameter")
 	}
 	grads, err := gorgonia.Grad(loss, wrt...)
 	if err != nil {
 		return nil, fmt.Errorf("graph: differentiate: %w", err)
 	}
 	for i, g := range grads {
-		if g.Shape().TotalSize() != blocks[i].Size() {
-			return nil, fmt.Errorf("graph: gradient of %s has shape %v, expected %d values", blocks[i].Name, g.Shape(), blocks[i].Size())
+		if bl := leaves[i].block; g.Shape().TotalSize() != bl.Size() {
+			return nil, fmt.Errorf("graph: gradient of %s has shape %v, expected %d values", bl.Name, g.Shape(), bl.Size())
 		}
 		for _, n := range dissolve(b.g, g) {
-			d.terms = append(d.terms, term{n, blocks[i]})
+			d.terms = append(d.terms, term{n, leaves[i]})
 		}
 	}
 	b.diff = d
 	return d, nil
+}
+
+// ancestors marks n and everything that it is computed from.
+func ancestors(g *gorgonia.ExprGraph, n *Node, seen map[*Node]bool) {
+	if seen[n] {
+		return
+	}
+	seen[n] = true
+	for _, o := range operands(g, n) {
+		ancestors(g, o, seen)
+	}
 }
 
 // dissolve lists the terms of a sum that Gorgonia built over a parameter's

@@ -17,7 +17,12 @@ func checkGradients(t *testing.T, set *param.Set, shares map[string]float64, bui
 	t.Helper()
 	pool := newPool(t)
 	grads := set.NewSlab()
-	mc := lowered(t, build(true), LowerOptions{Pool: pool, Grads: grads})
+	o := LowerOptions{Pool: pool, Grads: grads}
+	b := build(true)
+	if set == b.more {
+		o.Grads, o.AdapterGrads = nil, grads
+	}
+	mc := lowered(t, b, o)
 	feed(mc)
 	eval := lowered(t, build(false), LowerOptions{Pool: pool})
 	feed(eval)
@@ -118,6 +123,7 @@ func TestOperationGradients(t *testing.T) {
 		{"gelu", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.GELU(p[0], false) }},
 		{"gelu tanh", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.GELU(p[0], true) }},
 		{"swiglu", [][]int{{6, 10}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.SwiGLU(p[0]) }},
+		{"scale", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.Scale(p[0], -1.5) }},
 		{"add", [][]int{{6, 5}, {6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.Add(p[0], p[1]) }},
 		{"add to itself", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.Add(p[0], p[0]) }},
 		{"used three times", [][]int{{6, 5}, {5, 5}}, 6, 5, func(b *Builder, p []*Node) *Node {

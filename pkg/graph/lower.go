@@ -14,9 +14,11 @@ import (
 type LowerOptions struct {
 	Pool *kernel.Pool
 	// Grads, for a graph built to train, is the slab that parameter gradients
-	// are added to; nil makes no gradients.
+	// are added to; nil makes none.
 	Grads *param.Slab
-	// Taps asks for the gate gradients of every tap as outputs. It needs Grads.
+	// AdapterGrads is the same for the adapters (Builder.Adapt).
+	AdapterGrads *param.Slab
+	// Taps asks for the gate gradients of every tap as outputs. It needs gradients.
 	Taps bool
 	// Observe, where it is not nil, is shown the value of every site [rows, cols]
 	// during a run; x is valid until Observe returns. Its error ends the run.
@@ -40,7 +42,7 @@ type LowerOptions struct {
 type lowering struct {
 	b       *Builder
 	o       LowerOptions
-	grads   bool // gradients of the parameters are wanted
+	grads   [2]bool // gradients that are wanted: of the parameters, of the adapters
 	m       *Machine
 	diff    *backward // nil without gradients
 	steps   map[*Node]*step
@@ -65,16 +67,18 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	if o.Pool == nil {
 		return nil, errors.New("graph: LowerOptions.Pool is missing")
 	}
-	if b.set != nil && b.set.Weights == nil {
-		return nil, errors.New("graph: the parameters have no storage")
+	for i, set := range []*param.Set{b.set, b.more} {
+		if set != nil && set.Weights == nil {
+			return nil, errors.New("graph: the parameters have no storage")
+		}
+		if g := []*param.Slab{o.Grads, o.AdapterGrads}[i]; g != nil && len(g.Data) != slabLen(set) {
+			return nil, fmt.Errorf("graph: the gradient slab has %d values, the weights %d", len(g.Data), slabLen(set))
+		}
 	}
-	if n := b.slabLen(); o.Grads != nil && len(o.Grads.Data) != n {
-		return nil, fmt.Errorf("graph: the gradient slab has %d values, the weights %d", len(o.Grads.Data), n)
-	}
-	if n := b.slabLen(); o.Half != nil && len(o.Half) != n {
+	if n := slabLen(b.set); o.Half != nil && len(o.Half) != n {
 		return nil, fmt.Errorf("graph: the bfloat16 weights have %d values, the weights %d", len(o.Half), n)
 	}
-	l := &lowering{b: b, o: o, grads: o.Grads != nil, steps: map[*Node]*step{}, m: newMachine()}
+	l := &lowering{b: b, o: o, grads: [2]bool{o.Grads != nil, o.AdapterGrads != nil}, steps: map[*Node]*step{}, m: newMachine()}
 	if err := l.arrange(); err != nil {
 		return nil, err
 	}
@@ -92,23 +96,23 @@ func caught(err *error, doing string) {
 	}
 }
 
-// slabLen is the length of a slab parallel to the weights.
-func (b *Builder) slabLen() int {
-	if b.set == nil {
+// slabLen is the length of a slab parallel to the set.
+func slabLen(s *param.Set) int {
+	if s == nil {
 		return 0
 	}
-	return b.set.Len()
+	return s.Len()
 }
 
 // Plan is the plan of the machine that Lower would make, with gradients if the
-// graph is built to train. It needs no memory, not even for the parameters (see
+// graph is built to train: those of the adapters alone if there are any. It needs no memory, not even for the parameters (see
 // param.Layout): so the cost of a model is known before it exists.
 func (b *Builder) Plan(taps bool, r Recompute) (p *Plan, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
 	defer caught(&err, "plan")
-	l := &lowering{b: b, o: LowerOptions{Taps: taps, Recompute: r}, grads: b.train, steps: map[*Node]*step{}, m: newMachine()}
+	l := &lowering{b: b, o: LowerOptions{Taps: taps, Recompute: r}, grads: [2]bool{b.train && b.more == nil, b.train && b.more != nil}, steps: map[*Node]*step{}, m: newMachine()}
 	if err := l.arrange(); err != nil {
 		return nil, err
 	}
@@ -137,11 +141,11 @@ func (l *lowering) gather() error {
 		return err
 	}
 	named := append([]output(nil), l.b.outputs...)
-	if l.o.Taps && !l.grads {
+	if l.o.Taps && l.grads == [2]bool{} {
 		return errors.New("graph: gates need gradients")
 	}
-	if l.grads {
-		d, err := l.b.differentiate()
+	if l.grads != [2]bool{} {
+		d, err := l.b.differentiate(l.grads)
 		if err != nil {
 			return err
 		}
@@ -175,7 +179,7 @@ func (l *lowering) gather() error {
 	if l.diff != nil {
 		for _, t := range l.diff.terms {
 			s := l.steps[t.node]
-			s.blocks = append(s.blocks, t.block)
+			s.terms = append(s.terms, t.of)
 		}
 	}
 	return nil
@@ -186,11 +190,11 @@ func (l *lowering) gather() error {
 func (l *lowering) leaf(s *step) {
 	n, name := s.node, s.node.Name()
 	switch {
-	case l.b.params[name] == n:
-		bl := l.b.set.Block(name)
-		s.mem.fixed = bl.In(l.b.set.Weights)
-		if l.o.Half != nil {
-			s.mem.half = l.o.Half[bl.Offset:][:bl.Size()]
+	case l.b.params[name].node == n:
+		p := l.b.params[name]
+		s.mem.fixed = p.in(p.set.Weights)
+		if l.o.Half != nil && p.set == l.b.set {
+			s.mem.half = l.o.Half[p.block.Offset:][:p.block.Size()]
 		}
 	case l.b.inputs[name] != n:
 		s.mem.value = &stockValue{node: n}

@@ -92,7 +92,7 @@ func (l *lowering) inPlace(s *step) *Buffer {
 // so that it can add to the slab itself.
 func (l *lowering) ownsGrad(s *step) bool {
 	_, adds := s.op.(adder)
-	return adds && len(s.blocks) == 1 && s.uses == 0
+	return adds && len(s.terms) == 1 && s.uses == 0
 }
 
 func (l *lowering) purpose(s *step) Purpose {
@@ -117,6 +117,14 @@ func (l *lowering) buffer(s *step, values, last int, p Purpose) *Buffer {
 	return b
 }
 
+// gradient is the memory that a block's gradient is added to.
+func (l *lowering) gradient(p paramLeaf) []float32 {
+	if p.set == l.b.set {
+		return p.in(l.o.Grads)
+	}
+	return p.in(l.o.AdapterGrads)
+}
+
 // allocate finds the memory outside the arena and makes the arena, or takes that
 // of the machine that is replaced.
 func (l *lowering) allocate() {
@@ -125,7 +133,7 @@ func (l *lowering) allocate() {
 	}
 	for _, s := range l.order {
 		if l.ownsGrad(s) {
-			s.mem.fixed = s.blocks[0].In(l.o.Grads)
+			s.mem.fixed = l.gradient(s.terms[0])
 		}
 	}
 	l.needFloats()

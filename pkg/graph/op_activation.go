@@ -19,6 +19,9 @@ func (b *Builder) SwiGLU(gateUp *Node) *Node { return b.apply(swiGLU{}, gateUp) 
 // Add is x + y, of one shape.
 func (b *Builder) Add(x, y *Node) *Node { return b.apply(add{}, x, y) }
 
+// Scale is f·x.
+func (b *Builder) Scale(x *Node, f float32) *Node { return b.apply(scale{f}, x) }
+
 // gelu is y = x·Φ(x), with tanh by GPT-2's approximation.
 type gelu struct{ tanh bool }
 
@@ -91,4 +94,19 @@ func (add) overwrites() []int  { return []int{0, 1} }
 func (add) diffs(n int) []bool { return allTrue(n) }
 func (add) backward(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
 	return gorgonia.Nodes{dy, dy}, nil
+}
+
+// scale is y = f·x.
+type scale struct{ f float32 }
+
+func (o scale) name() string                                  { return fmt.Sprintf("Scale(%g)", o.f) }
+func (o scale) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
+func (o scale) run(c *call)                                   { kernel.Scale(c.pool, c.out, c.in[0].f, o.f) }
+func (o scale) overwrites() []int                             { return []int{0} }
+func (o scale) light()                                        {}
+func (o scale) diffs(n int) []bool                            { return allTrue(n) }
+
+func (o scale) backward(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
+	dx, err := apply(o, dy)
+	return gorgonia.Nodes{dx}, err
 }

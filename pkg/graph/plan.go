@@ -134,7 +134,7 @@ func (l *lowering) plan() *Plan {
 	at := map[*step]int{}
 	for i, s := range l.leaves {
 		at[s] = -1 - i
-		p.Leaves = append(p.Leaves, PlanLeaf{s.node.Name(), l.b.params[s.node.Name()] == s.node, s.shape()})
+		p.Leaves = append(p.Leaves, PlanLeaf{s.node.Name(), l.b.params[s.node.Name()].node == s.node, s.shape()})
 	}
 	owner := l.owners()
 	for i, s := range l.order {
@@ -149,8 +149,8 @@ func (l *lowering) plan() *Plan {
 		if s.mem.buf != nil {
 			ps.Buffer = s.mem.buf.index
 		}
-		for _, b := range s.blocks {
-			ps.Grads = append(ps.Grads, b.Name)
+		for _, p := range s.terms {
+			ps.Grads = append(ps.Grads, p.block.Name)
 		}
 		if of, ok := owner[s]; ok {
 			ps.Of = of

@@ -6,8 +6,6 @@ import (
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-
-	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Phase says in which part of a run a step stands.
@@ -31,7 +29,7 @@ type step struct {
 	phase Phase
 	uses  int // operands that it is of other steps
 
-	blocks []*param.Block // parameters whose gradient it is a term of
+	terms []paramLeaf // parameters whose gradient it is a term of
 
 	pos, last int // in the order; the last step that reads its output
 	lastSaved int // the last step that reads what it saves
