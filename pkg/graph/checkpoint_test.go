@@ -81,3 +81,19 @@ func TestCheckpointErrors(t *testing.T) {
 		t.Errorf("all: %v", err)
 	}
 }
+
+// TestStatisticsAreKept: a norm whose output no gradient reads is not computed
+// again for its statistics, which were kept.
+func TestStatisticsAreKept(t *testing.T) {
+	p, err := newToy(t, "l").build(true).Plan(false, RecomputeLight)
+	ok(t, err)
+	again := map[string]int{}
+	for _, s := range p.Steps {
+		if s.Phase == Recomputed {
+			again[s.Op()]++
+		}
+	}
+	if again["RMSNorm"] != 2 || again["SwiGLU"] != 1 || len(again) != 2 { // not the norm before the head
+		t.Errorf("recomputed are %v, expected 2 norms and SwiGLU", again)
+	}
+}

@@ -129,6 +129,13 @@ func TestOperationGradients(t *testing.T) {
 		{"used three times", [][]int{{6, 5}, {5, 5}}, 6, 5, func(b *Builder, p []*Node) *Node {
 			return b.Add(b.Linear(b.Linear(p[0], p[1], nil), p[1], nil), b.Linear(p[0], p[1], nil))
 		}},
+		{"residual is its own input", [][]int{{6, 5}, {5, 5}, {6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node {
+			h := b.Add(p[0], p[2]) // must not be overwritten while it is multiplied
+			return b.LinearIn(h, p[1], nil, h)
+		}},
+		{"gain is computed", [][]int{{6, 5}, {5}, {5}}, 6, 5, func(b *Builder, p []*Node) *Node {
+			return b.RMSNorm(p[0], b.Add(p[1], p[2]), 1e-6) // a gradient that goes two ways
+		}},
 		{"embed", [][]int{{7, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.Embed(ids(b), p[0]) }},
 		{"positions", [][]int{{6, 5}, {4, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.AddRows(p[0], p[1], 3) }},
 		{"rows", [][]int{{12, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.Rows(p[0], 2, 1) }},
