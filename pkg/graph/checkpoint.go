@@ -24,8 +24,8 @@ const (
 	// convention from a layer's first norm to its attention's output projection:
 	// the product for q, k, v and attention run once more.
 	RecomputeAttention
-	// RecomputeLayer recomputes Checkpoints of this level: one more forward pass
-	// of nearly all, a third more time.
+	// RecomputeLayer recomputes Checkpoints of this level, by convention a layer
+	// each: one more forward pass of all but the head.
 	RecomputeLayer
 )
 
