@@ -281,3 +281,25 @@ func readSmall(root *os.Root, name string, limit int64) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// ReadTensors reads every float tensor of one safetensors file as float32, by
+// name: for golden numbers and tools, not for models.
+func ReadTensors(root *os.Root, file string) (map[string][]float32, error) {
+	w := &weights{entries: map[string]located{}}
+	defer w.close()
+	if err := w.open(root, file, nil); err != nil {
+		return nil, err
+	}
+	out := map[string][]float32{}
+	for name, l := range w.entries {
+		width := dtypeBytes[l.entry.DType]
+		raw := make([]byte, l.entry.Offsets[1]-l.entry.Offsets[0])
+		if _, err := l.f.ReadAt(raw, l.base+l.entry.Offsets[0]); err != nil {
+			return nil, fmt.Errorf("%s: read %s: %w", l.f.Name(), name, err)
+		}
+		values := make([]float32, len(raw)/int(width))
+		decode(values, raw, l.entry.DType)
+		out[name] = values
+	}
+	return out, nil
+}

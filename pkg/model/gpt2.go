@@ -233,7 +233,7 @@ func (m *gpt2) Tensors(set *param.Set) []checkpoint.Tensor {
 				checkpoint.Part{Param: at("v"), Perm: []int{2, 0, 1}}),
 			named(hf("attn.c_attn.bias"), 0,
 				checkpoint.Part{Param: at("q_bias")}, checkpoint.Part{Param: at("k_bias")}, checkpoint.Part{Param: at("v_bias")}),
-			named(hf("attn.c_proj.weight"), 1, checkpoint.Part{Param: at("o"), Perm: []int{0, 1, 2, 3}}),
+			checkpoint.Tensor{Name: "transformer." + hf("attn.c_proj.weight"), Aliases: []string{hf("attn.c_proj.weight")}, Parts: []checkpoint.Part{{Param: at("o")}}, Rank: 2},
 			one(hf("attn.c_proj.bias"), at("o_bias")),
 			one(hf("ln_2.weight"), at("norm2_gain")), one(hf("ln_2.bias"), at("norm2_bias")),
 			named(hf("mlp.c_fc.weight"), 1, checkpoint.Part{Param: at("in"), Perm: []int{1, 0}}),

@@ -258,11 +258,11 @@ func (m *llama) Tensors(set *param.Set) []checkpoint.Tensor {
 			checkpoint.Tensor{Name: hf("self_attn.q_proj.weight"), Parts: []checkpoint.Part{{Param: at("q"), Perm: []int{0, 1, 3, 2, 4}}}, Rank: 2},
 			checkpoint.Tensor{Name: hf("self_attn.k_proj.weight"), Parts: []checkpoint.Part{{Param: at("k"), Perm: []int{0, 2, 1, 3}}}, Rank: 2},
 			checkpoint.Tensor{Name: hf("self_attn.v_proj.weight"), Parts: []checkpoint.Part{{Param: at("v")}}, Rank: 2},
-			checkpoint.Tensor{Name: hf("self_attn.o_proj.weight"), Parts: []checkpoint.Part{{Param: at("o"), Perm: []int{3, 0, 1, 2}}}, Rank: 2},
+			checkpoint.Tensor{Name: hf("self_attn.o_proj.weight"), Parts: []checkpoint.Part{{Param: at("o"), Perm: []int{3, 0, 1, 2}}}, Axis: 1, Rank: 2},
 			whole(hf("post_attention_layernorm.weight"), at("norm2")),
 			whole(hf("mlp.gate_proj.weight"), at("gate")),
 			whole(hf("mlp.up_proj.weight"), at("up")),
-			checkpoint.Tensor{Name: hf("mlp.down_proj.weight"), Parts: []checkpoint.Part{{Param: at("down"), Perm: []int{1, 0}}}, Rank: 2})
+			checkpoint.Tensor{Name: hf("mlp.down_proj.weight"), Parts: []checkpoint.Part{{Param: at("down"), Perm: []int{1, 0}}}, Axis: 1, Rank: 2})
 		if m.AttentionBias {
 			ts = append(ts,
 				checkpoint.Tensor{Name: hf("self_attn.q_proj.bias"), Parts: []checkpoint.Part{{Param: at("q_bias"), Perm: []int{0, 1, 3, 2}}}, Rank: 1},

@@ -6,7 +6,7 @@ import "fmt"
 type Config struct {
 	LR          float64 `yaml:"lr"`           // highest learning rate; default 1e-3
 	MinLR       float64 `yaml:"min_lr"`       // learning rate at the last step; default (-1) a tenth of lr
-	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps
+	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
 	Schedule    string  `yaml:"schedule"`     // cosine (default), linear or constant after the warm-up
 	WeightDecay float64 `yaml:"weight_decay"` // decoupled, on matrices only (no norms, biases, embeddings); default 0.1
 	Beta1       float64 `yaml:"beta1"`        // decay of the first moment; default 0.9
@@ -26,7 +26,7 @@ func (c Config) Resolve(steps int) Config {
 		c.MinLR = c.LR / 10
 	}
 	if c.WarmUp < 0 {
-		c.WarmUp = steps / 50
+		c.WarmUp = max(steps/50, min(20, steps/5))
 	}
 	return c
 }

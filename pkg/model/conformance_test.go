@@ -1,0 +1,352 @@
+package model_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// forms are the models that every law is held against; a new family joins with
+// a line for each form of attention it has.
+var forms = map[string]model.Sizes{
+	"gpt2":               {Family: "gpt2", Layers: 2, Width: 15, Heads: 3, FFN: 11, Vocab: 13, Context: 8},
+	"llama multi-head":   {Family: "llama", Layers: 2, Width: 10, Heads: 3, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
+	"llama grouped":      {Family: "llama", Layers: 2, Width: 10, Heads: 4, KVHeads: 2, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
+	"llama multi-query":  {Family: "llama", Layers: 2, Width: 10, Heads: 3, KVHeads: 1, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
+	"llama, tied weight": {Family: "llama", Layers: 1, Width: 10, Heads: 2, HeadDim: 6, FFN: 7, Vocab: 13, Context: 8, Tied: new(bool)},
+}
+
+const formB, formT = 2, 6
+
+// bench is a model with weights, its training machine and one batch.
+type bench struct {
+	m     model.Model
+	set   *param.Set
+	grads *param.Slab
+	pool  *kernel.Pool
+	mc    *graph.Machine
+}
+
+func newBench(t *testing.T, s model.Sizes) *bench {
+	t.Helper()
+	m, err := model.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Init(1)
+	rng := rand.New(rand.NewPCG(4, 4))
+	for i := range set.Weights.Data { // biases and norms away from 0 and 1, weights large enough to matter
+		set.Weights.Data[i] = set.Weights.Data[i]*8 + 0.2*float32(rng.NormFloat64())
+	}
+	for _, p := range set.Params { // but norms near one
+		if strings.Contains(p.Name, "norm") && !strings.HasSuffix(p.Name, "_bias") {
+			for i := range p.Data() {
+				p.Data()[i] = 1 + 0.1*float32(rng.NormFloat64())
+			}
+		}
+	}
+	pool := kernel.NewPool(2)
+	t.Cleanup(pool.Close)
+	b := &bench{m: m, set: set, grads: set.NewSlab(), pool: pool}
+	b.lower(t)
+	return b
+}
+
+func (b *bench) lower(t *testing.T) {
+	t.Helper()
+	g := graph.NewBuilder(b.set, graph.BuildOptions{Train: true})
+	b.m.Loss(g, formB, formT, 0)
+	mc, err := g.Lower(graph.LowerOptions{Pool: b.pool, Grads: b.grads, Taps: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mc = mc
+}
+
+// run makes one pass from cleared gradients and returns each row's loss.
+func (b *bench) run(t *testing.T) []float64 {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(9, 9))
+	ids, targets := make([]int32, formB*formT), make([]int32, formB*formT)
+	for i := range ids {
+		ids[i], targets[i] = rng.Int32N(13), rng.Int32N(13)
+	}
+	clear(b.grads.Data)
+	for _, err := range []error{b.mc.SetInts("ids", ids), b.mc.SetInts("targets", targets), b.mc.SetFloats("scale", 1.0/(formB*formT)), b.mc.RunAll()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var nll []float64
+	for _, l := range b.mc.Output("nll") {
+		nll = append(nll, float64(l))
+	}
+	return nll
+}
+
+func eachForm(t *testing.T, f func(t *testing.T, s model.Sizes)) {
+	for name, s := range forms {
+		if s.Tied != nil {
+			*s.Tied = true
+		}
+		t.Run(name, func(t *testing.T) { f(t, s) })
+	}
+}
+
+// TestGradientOfTheWholeModel compares every block's gradient with central
+// differences of the loss along a random direction.
+func TestGradientOfTheWholeModel(t *testing.T) {
+	eachForm(t, func(t *testing.T, s model.Sizes) {
+		b := newBench(t, s)
+		b.run(t)
+		grads := append([]float32(nil), b.grads.Data...)
+		rng := rand.New(rand.NewPCG(1, 2))
+		for _, bl := range b.set.Blocks {
+			w := bl.In(b.set.Weights)
+			keep := append([]float32(nil), w...)
+			dir := make([]float64, len(w))
+			norm, want, scale := 0.0, 0.0, 0.0
+			for i := range dir {
+				dir[i] = rng.NormFloat64()
+				norm += dir[i] * dir[i]
+			}
+			for i := range dir {
+				dir[i] /= math.Sqrt(norm)
+				g := float64(grads[bl.Offset+i])
+				want += dir[i] * g
+				scale += g * g
+			}
+			at := func(h float64) float64 {
+				for i := range w {
+					w[i] = keep[i] + float32(h*dir[i])
+				}
+				sum := 0.0
+				for _, l := range b.run(t) {
+					sum += l / (formB * formT)
+				}
+				copy(w, keep)
+				return sum
+			}
+			const h = 1e-2
+			got := (8*(at(h)-at(-h)) - (at(2*h) - at(-2*h))) / (12 * h)
+			// Fourth order in h; the loss is good to 1e-7, which 12h magnifies to 1e-5.
+			if math.Abs(got-want) > 1e-4+5e-3*math.Sqrt(scale) {
+				t.Errorf("%s: finite differences give %g, the graph %g", bl.Name, got, want)
+			}
+		}
+	})
+}
+
+// cuts are one cut of each kind and one of all, with different units in
+// different K/V heads.
+func cuts(set *param.Set) map[string]param.Cut {
+	heads := set.Dim("layer.0.kv").Size
+	lists := func(of ...[]int) param.Keep {
+		k := make(param.Keep, heads)
+		for g := range k {
+			k[g] = of[g%len(of)]
+		}
+		return k
+	}
+	d := func(s string) string { return "layer.0." + s }
+	out := map[string]param.Cut{
+		"qk":  {d("qk"): lists([]int{0, 2}, []int{1, 2})},
+		"vo":  {d("vo"): lists([]int{0, 3, 4}, []int{1, 2, 4})},
+		"ffn": {d("ffn"): {{1, 2, 5, 6}}},
+	}
+	all := param.Cut{d("qk"): lists([]int{1}, []int{2}), d("vo"): lists([]int{4}, []int{0}), d("ffn"): {{3}}}
+	if heads > 1 {
+		out["head"] = param.Cut{d("kv"): {{heads - 1}}}
+		all[d("kv")] = param.Keep{{0}}
+	}
+	out["all"] = all
+	return out
+}
+
+// mask sets the gates of what a cut removes to zero, exactly: q rows of qk units,
+// o rows of vo units and heads, out or down rows of channels. It returns which
+// elements of each parameter the cut keeps.
+func mask(t *testing.T, set *param.Set, cut param.Cut) map[string][]bool {
+	t.Helper()
+	// Shrinking a set whose weights are their own positions says what stays.
+	probe, err := param.New(specsOf(set))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range probe.Weights.Data {
+		probe.Weights.Data[i] = float32(i)
+	}
+	if err := probe.Shrink(cut); err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string][]bool{}
+	for _, p := range set.Params {
+		k := make([]bool, p.Size())
+		for _, at := range probe.Param(p.Name).Data() {
+			k[int(at)-p.Offset] = true
+		}
+		kept[p.Name] = k
+		kind := p.Name[strings.LastIndex(p.Name, ".")+1:]
+		switch kind {
+		case "q", "q_bias", "o", "down", "out":
+			for i, keep := range k {
+				if !keep {
+					p.Data()[i] = 0
+				}
+			}
+		}
+	}
+	return kept
+}
+
+func specsOf(set *param.Set) []param.Spec {
+	var s []param.Spec
+	for _, p := range set.Params {
+		s = append(s, p.Spec)
+	}
+	return s
+}
+
+// TestMaskingEqualsSlicing is the law that every family and kind obeys: the old
+// model with the removed units' gates at zero and the rewritten model give the
+// same losses, row by row, and the same gradients for what is kept.
+func TestMaskingEqualsSlicing(t *testing.T) {
+	eachForm(t, func(t *testing.T, s model.Sizes) {
+		for kind, cut := range cuts(newBench(t, s).set) {
+			masked, sliced := newBench(t, s), newBench(t, s)
+			kept := mask(t, masked.set, cut)
+			if err := graph.Rewrite(sliced.set, cut, []*param.Slab{sliced.grads}); err != nil {
+				t.Fatal(err)
+			}
+			sliced.lower(t)
+			a, b := masked.run(t), sliced.run(t)
+			for i := range a {
+				// The same sums without their zeros, in float32.
+				if math.Abs(a[i]-b[i]) > 2e-5 {
+					t.Fatalf("%s: loss of row %d is %g masked, %g sliced", kind, i, a[i], b[i])
+				}
+			}
+			for _, p := range sliced.set.Params {
+				var want []float32
+				for i, g := range masked.set.Param(p.Name).In(masked.grads) {
+					if kept[p.Name][i] {
+						want = append(want, g)
+					}
+				}
+				near(t, kind+": gradient of "+p.Name, p.In(sliced.grads), want, 2e-5)
+			}
+		}
+	})
+}
+
+func TestEmptyCutIsTheIdentity(t *testing.T) {
+	eachForm(t, func(t *testing.T, s model.Sizes) {
+		a, b := newBench(t, s), newBench(t, s)
+		if err := graph.Rewrite(b.set, param.Cut{}, []*param.Slab{b.grads}); err != nil {
+			t.Fatal(err)
+		}
+		b.lower(t)
+		la, lb := a.run(t), b.run(t)
+		for i := range la {
+			if la[i] != lb[i] {
+				t.Fatalf("loss of row %d is %g, then %g", i, la[i], lb[i])
+			}
+		}
+		for i, g := range a.grads.Data {
+			if g != b.grads.Data[i] {
+				t.Fatalf("gradient %d is %g, then %g", i, g, b.grads.Data[i])
+			}
+		}
+	})
+}
+
+// TestCutsCompose: applying one cut and then another equals applying both at once.
+func TestCutsCompose(t *testing.T) {
+	eachForm(t, func(t *testing.T, s model.Sizes) {
+		first := cuts(newBench(t, s).set)["vo"]
+		second := param.Cut{"layer.0.ffn": {{0, 4}}, "layer.0.vo": make(param.Keep, len(first["layer.0.vo"]))}
+		for g := range second["layer.0.vo"] {
+			second["layer.0.vo"][g] = []int{0, 2}
+		}
+		a, b := newBench(t, s), newBench(t, s)
+		both, err := coupled.Compose(b.set, first, second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []param.Cut{first, second} {
+			if err := a.set.Shrink(c, a.grads); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.set.Shrink(both, b.grads); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range a.set.Weights.Data {
+			if w != b.set.Weights.Data[i] {
+				t.Fatalf("weight %d is %g after two cuts, %g after one", i, w, b.set.Weights.Data[i])
+			}
+		}
+	})
+}
+
+// TestTrainingOnAfterACut: ten AdamW steps of the shrunk model, with its shrunk
+// moments, equal ten steps of a model built small with the same numbers.
+func TestTrainingOnAfterACut(t *testing.T) {
+	eachForm(t, func(t *testing.T, s model.Sizes) {
+		a := newBench(t, s)
+		o := optim.Default()
+		o.LR = 1e-3
+		opt := optim.NewAdamW(a.set, o)
+		defer opt.Close()
+		a.run(t)
+		opt.Update(a.pool, a.set, a.grads, o.LR, 1) // moments that are not zero
+		cut := cuts(a.set)["all"]
+		if err := graph.Rewrite(a.set, cut, append(opt.Slabs(), a.grads)); err != nil {
+			t.Fatal(err)
+		}
+		a.lower(t)
+
+		small, err := param.New(specsOf(a.set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range a.set.Params {
+			for _, d := range p.Dims {
+				if of := a.set.Origin(d.Name); of != nil {
+					if err := small.SetOrigin(d.Name, of); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		b := &bench{m: a.m, set: small, grads: small.NewSlab(), pool: a.pool}
+		copy(small.Weights.Data, a.set.Weights.Data)
+		fresh := optim.NewAdamW(small, o)
+		defer fresh.Close()
+		copy(fresh.M.Data, opt.M.Data)
+		copy(fresh.V.Data, opt.V.Data)
+		fresh.Step = opt.Step
+		b.lower(t)
+		for i := range 10 {
+			la, lb := a.run(t), b.run(t)
+			if fmt.Sprint(la) != fmt.Sprint(lb) {
+				t.Fatalf("step %d: losses %v and %v", i, la, lb)
+			}
+			opt.Update(a.pool, a.set, a.grads, o.LR, 1)
+			fresh.Update(b.pool, b.set, b.grads, o.LR, 1)
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package model_test
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// TestGolden compares with what PyTorch makes of the same files: logits, loss,
+// every tensor's gradient, ten optimizer steps. scripts/golden.py wrote them.
+func TestGolden(t *testing.T) {
+	cases, err := filepath.Glob("../../testdata/golden/*/config.json")
+	if err != nil || len(cases) < 4 {
+		t.Fatalf("found %v (%v)", cases, err)
+	}
+	for _, c := range cases {
+		dir := filepath.Dir(c)
+		t.Run(filepath.Base(dir), func(t *testing.T) { golden(t, dir) })
+	}
+}
+
+func golden(t *testing.T, dir string) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	files, err := checkpoint.ReadModel(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Parse(files.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.ReadWeights(root, set, m.Tensors(set), nil); err != nil {
+		t.Fatal(err)
+	}
+	want, err := checkpoint.ReadTensors(root, "golden.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const B, T = 2, 7
+	ints := func(name string) []int32 {
+		out := make([]int32, len(want[name]))
+		for i, f := range want[name] {
+			out[i] = int32(f)
+		}
+		return out
+	}
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	grads := set.NewSlab()
+	b := graph.NewBuilder(set, graph.BuildOptions{Train: true})
+	m.Loss(b, B, T, 0)
+	mc, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mc.Close()
+	step := func() float64 {
+		for _, err := range []error{mc.SetInts("ids", ints("ids")), mc.SetInts("targets", ints("targets")), mc.SetFloats("scale", 1.0/(B*T)), mc.RunAll()} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return float64(mc.Output("loss")[0])
+	}
+
+	bd := graph.NewBuilder(set, graph.BuildOptions{})
+	m.Decode(bd, nil, B, T, true)
+	whole, err := bd.Lower(graph.LowerOptions{Pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	if err := whole.SetInts("ids", ints("ids")); err != nil {
+		t.Fatal(err)
+	}
+	whole.RunAll()
+	// Float32 sums of about twenty products of size one, in another order, through two layers.
+	near(t, "logits", whole.Output("logits"), want["logits"], 2e-5)
+
+	if loss := step(); math.Abs(loss-float64(want["loss"][0])) > 2e-6 {
+		t.Errorf("loss is %.8f, PyTorch's %.8f", loss, want["loss"][0])
+	}
+	// The gradients are written as a model is, so that names and layouts are those of the file.
+	weights := set.Weights
+	set.Weights = grads
+	tmp := filepath.Join(t.TempDir(), "grads")
+	if err := checkpoint.WriteDir(tmp, checkpoint.Model{Config: files.Config}.Files(set, m.Tensors(set), "F32")); err != nil {
+		t.Fatal(err)
+	}
+	set.Weights = weights
+	groot, err := os.OpenRoot(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer groot.Close()
+	got, err := checkpoint.ReadTensors(groot, "model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for name, w := range want {
+		if len(name) > 5 && name[:5] == "grad." {
+			near(t, name, got[name[5:]], w, 2e-6)
+			compared++
+		}
+	}
+	if compared != len(got) {
+		t.Errorf("%d of %d gradients compared", compared, len(got))
+	}
+
+	clear(grads.Data)
+	o := optim.Default()
+	o.LR, o.Clip = 1e-2, 1
+	opt := optim.NewAdamW(set, o)
+	defer opt.Close()
+	for i, w := range want["steps"] {
+		// AdamW's first steps are the sign of the gradient: rounding of a small
+		// one moves its weight by a whole step, and grows from there.
+		if loss := step(); math.Abs(loss-float64(w)) > 2e-4 {
+			t.Errorf("loss before step %d is %.6f, PyTorch's %.6f", i+1, loss, w)
+		}
+		opt.Update(pool, set, grads, o.LR, optim.GradNorm(pool, grads))
+	}
+}
+
+// near compares within tol of the largest value.
+func near(t *testing.T, name string, got, want []float32, tol float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s has %d values, expected %d", name, len(got), len(want))
+		return
+	}
+	top := 1e-3
+	for _, w := range want {
+		top = math.Max(top, math.Abs(float64(w)))
+	}
+	for i, w := range want {
+		if d := math.Abs(float64(got[i]) - float64(w)); !(d <= tol*math.Max(1, top)) {
+			t.Errorf("%s[%d] is %g, PyTorch's %g", name, i, got[i], w)
+			return
+		}
+	}
+}
