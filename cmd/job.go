@@ -21,6 +21,7 @@ import (
 
 // job is a training run: what the run file says, made into things.
 type job struct {
+	dir    *checkpoint.Run
 	run    config.Run // effective: defaults that depend on other values filled in
 	over   bool       // an older run in the directory makes way
 	log    io.Writer
@@ -102,7 +103,8 @@ func (j *job) claim(o PretrainOptions) error {
 	case err == nil:
 		j.over = true
 	}
-	return nil
+	j.dir, err = checkpoint.OpenRun(dir, j.run.Checkpoint)
+	return err
 }
 
 // settle writes the effective configuration into the run directory, from which an
@@ -279,4 +281,5 @@ func (j *job) close() {
 	if j.pool != nil {
 		j.pool.Close()
 	}
+	j.dir.Close()
 }

@@ -32,6 +32,8 @@ type state struct {
 	Before  *snapshot     `json:"before"`
 	Best    *evalPoint    `json:"best,omitempty"`
 	Watched bool          `json:"evidence"` // evidence is in a file of its own
+
+	dir string // from which it was read
 }
 
 const (
@@ -79,36 +81,27 @@ func (j *job) save(l *train.Loop) error {
 	if l.Evidence != nil {
 		files = append(files, checkpoint.File{Name: evidenceFile, Write: func(w io.Writer) error { return l.Evidence.Save(w, j.m.Family(), j.set) }})
 	}
-	return j.run.Checkpoint.Save(j.run.Out, l.Step, j.best.Step, files)
+	return j.dir.Save(l.Step, j.best.Step, files)
 }
 
 // restore reads the model and the state of the newest good checkpoint.
-func (j *job) restore() (*state, error) {
-	steps, err := checkpoint.Steps(j.run.Out)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range steps {
-		dir := checkpoint.StepDir(j.run.Out, s)
-		st, err := j.open(dir)
-		if err == nil {
-			fmt.Fprintf(j.log, "going on from the checkpoint of step %d\n", st.Step)
-			return st, nil
-		}
+func (j *job) restore() (st *state, err error) {
+	good, err := checkpoint.Newest(j.run.Out, func(root *os.Root) (err error) {
+		st, err = j.open(root)
+		return err
+	}, func(dir string, err error) {
 		fmt.Fprintf(j.log, "checkpoint %s is not usable and is skipped: %s\n", dir, oneLine(err))
+	})
+	if err != nil {
+		return nil, badInput(err)
 	}
-	return nil, badInput(fmt.Errorf("%s holds no usable checkpoint to go on from", j.run.Out))
+	st.dir = good.Dir
+	fmt.Fprintf(j.log, "going on from the checkpoint of step %d\n", st.Step)
+	return st, nil
 }
 
-func (j *job) open(dir string) (*state, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	if err := checkpoint.Verify(root); err != nil {
-		return nil, err
-	}
+// open reads the model and the state of a checkpoint whose files are sound.
+func (j *job) open(root *os.Root) (*state, error) {
 	var st state
 	if err := checkpoint.ReadJSON(root, stateFile, &st); err != nil {
 		return nil, err
@@ -116,6 +109,7 @@ func (j *job) open(dir string) (*state, error) {
 	if st.Version != stateVersion {
 		return nil, fmt.Errorf("state of version %d, expected %d", st.Version, stateVersion)
 	}
+	var err error
 	j.m, j.set, err = readModel(root)
 	return &st, err
 }
@@ -146,7 +140,7 @@ func (j *job) resume(st *state) error {
 	if st.Threads != j.pool.Threads() || st.Path != kernelPath() {
 		fmt.Fprintf(j.log, "note: the run had %d threads on the %s path, now %d on %s: the numbers can differ in the last bits\n", st.Threads, st.Path, j.pool.Threads(), kernelPath())
 	}
-	root, err := os.OpenRoot(checkpoint.StepDir(j.run.Out, st.Step))
+	root, err := os.OpenRoot(st.dir)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,23 @@ package checkpoint
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"math"
 )
+
+// ErrNonFinite is returned when a number that is to be saved or loaded is
+// infinite or not a number, or becomes so in a 16-bit type.
+var ErrNonFinite = errors.New("checkpoint: not a finite number")
+
+// dtypeBytes is the size in bytes of every type that safetensors files have.
+var dtypeBytes = map[string]int64{
+	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+	"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+}
+
+// isFloat reports whether weights may have the type.
+func isFloat(dtype string) bool { return dtype == "F32" || dtype == "F16" || dtype == "BF16" }
 
 // decode turns the file's bytes of the type into float32; the lengths fit.
 func decode(dst []float32, src []byte, dtype string) {
@@ -23,22 +38,64 @@ func decode(dst []float32, src []byte, dtype string) {
 	}
 }
 
-// encode is the inverse of decode, rounding to nearest even.
-func encode(dst []byte, src []float32, dtype string) {
+// encode is the inverse of decode, rounding to nearest even. It returns the
+// index of the first element that is not finite in the type, or -1.
+func encode(dst []byte, src []float32, dtype string) int {
 	switch dtype {
 	case "F32":
 		for i, f := range src {
 			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(f))
 		}
+		return nonFinite(src)
 	case "BF16":
 		for i, f := range src {
-			binary.LittleEndian.PutUint16(dst[2*i:], toBF16(f))
+			h := toBF16(f)
+			if h&0x7f80 == 0x7f80 {
+				return i
+			}
+			binary.LittleEndian.PutUint16(dst[2*i:], h)
 		}
 	case "F16":
 		for i, f := range src {
-			binary.LittleEndian.PutUint16(dst[2*i:], toHalf(f))
+			h := toHalf(f)
+			if h&0x7c00 == 0x7c00 {
+				return i
+			}
+			binary.LittleEndian.PutUint16(dst[2*i:], h)
 		}
 	}
+	return -1
+}
+
+// nonFinite is the index of the first element that is infinite or not a
+// number, or -1.
+func nonFinite(x []float32) int {
+	// 0·v is 0 for finite v and NaN for the others.
+	var a, b, c, d float32
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		a += 0 * x[i]
+		b += 0 * x[i+1]
+		c += 0 * x[i+2]
+		d += 0 * x[i+3]
+	}
+	for ; i < len(x); i++ {
+		a += 0 * x[i]
+	}
+	if a+b+c+d == 0 {
+		return -1
+	}
+	for i, v := range x {
+		if v-v != 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// badNumber is the error about element i (of all) of a tensor.
+func badNumber(name string, i int, v float32, dtype string) error {
+	return fmt.Errorf("%w: element %d of %s is %g, which %s cannot hold as a finite number", ErrNonFinite, i, name, v, dtype)
 }
 
 func toBF16(f float32) uint16 {

@@ -2,12 +2,20 @@ package checkpoint
 
 import (
 	"fmt"
+	"sort"
+	"strings"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// placed is a Tensor bound to a set: its shape in the file, and segments of
-// rows that come one after the other in the file.
+const (
+	// chunkElements is about how many elements move at a time: 256 KiB.
+	chunkElements = 64 << 10
+	maxRank       = 8 // dimensions of a tensor in a file
+)
+
+// placed is a Tensor bound to a set: its shape in the file, and segments that
+// come one after the other in the file.
 type placed struct {
 	Tensor
 	shape    []int
@@ -18,128 +26,331 @@ type placed struct {
 type segment struct {
 	rows, width int
 	pieces      []piece
+	least       int // rows that move at a time at least
 }
 
-// piece is one parameter's share of a segment: element j of row r is at
-// r·stride + offset[j] of the parameter.
+// piece is one parameter's share of a segment. Its dimensions are those of the
+// file, merged where both sides allow: the first lead of them number the rows,
+// the others the elements of a row.
 type piece struct {
-	p      *param.Param
-	at     int // first column
-	stride int
-	offset []int
-	plain  bool // offset[j] is j: whole rows are adjacent
+	p    *param.Param
+	at   int // first column
+	dims []axis
+	lead int
+}
+
+// axis is n steps, each so many elements further in the file's segment and in
+// the parameter.
+type axis struct{ n, file, param int }
+
+// Check reports whether the tensors fit the set: every parameter is in some
+// tensor, no two tensors have one name, and every tensor can be laid out.
+func Check(set *param.Set, tensors []Tensor) error {
+	_, err := bindAll(set, tensors)
+	return err
+}
+
+// bindAll binds every tensor and checks that together they hold every parameter.
+func bindAll(set *param.Set, tensors []Tensor) ([]placed, error) {
+	names, held := map[string]bool{}, map[string]bool{}
+	var bound []placed
+	for _, t := range tensors {
+		b, err := t.bind(set)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range append([]string{t.Name}, t.Aliases...) {
+			if names[n] {
+				return nil, fmt.Errorf("checkpoint: tensor name %q is used twice", n)
+			}
+			names[n] = true
+		}
+		for _, part := range t.Parts {
+			held[part.Param] = true
+		}
+		bound = append(bound, b)
+	}
+	var lost []string
+	for _, p := range set.Params {
+		if !held[p.Name] {
+			lost = append(lost, p.Name)
+		}
+	}
+	if len(lost) > 0 {
+		sort.Strings(lost)
+		return nil, fmt.Errorf("checkpoint: no tensor holds the parameters %s", strings.Join(lost, ", "))
+	}
+	return bound, nil
 }
 
 // bind finds where in the parameters every element of the tensor is.
 func (t Tensor) bind(set *param.Set) (placed, error) {
 	b := placed{Tensor: t}
+	fail := func(format string, a ...any) (placed, error) {
+		return b, fmt.Errorf("checkpoint: tensor %s: "+format, append([]any{t.Name}, a...)...)
+	}
+	if len(t.Parts) == 0 {
+		return fail("it has no parts")
+	}
+	sizes := make([][]axis, len(t.Parts)) // permuted dimensions
+	total := 0
 	for i, part := range t.Parts {
 		p := set.Param(part.Param)
 		if p == nil {
-			return b, fmt.Errorf("checkpoint: tensor %s: no parameter %q", t.Name, part.Param)
+			return fail("no parameter %q", part.Param)
 		}
-		pc, rows, shape, err := place(p, part, t.Rank, t.Axis)
+		dims, err := permute(p, part.Perm)
 		if err != nil {
-			return b, fmt.Errorf("checkpoint: tensor %s: %w", t.Name, err)
+			return fail("%w", err)
 		}
-		if i == 0 {
+		shape, err := t.regroup(dims)
+		if err != nil {
+			return fail("%s: %w", p, err)
+		}
+		switch {
+		case i == 0:
 			b.shape = shape
-		} else {
+		case t.Shape != nil:
+		case len(shape) != len(b.shape) || t.Axis >= len(shape) || !equalBut(t.Axis, shape, b.shape):
+			return fail("%s has shape %v, which does not join %v along axis %d", p, shape, b.shape, t.Axis)
+		default:
 			b.shape[t.Axis] += shape[t.Axis]
 		}
-		if t.Axis == 0 || i == 0 {
-			b.segments = append(b.segments, segment{rows: rows})
-		}
-		s := &b.segments[len(b.segments)-1]
-		if s.rows != rows {
-			return b, fmt.Errorf("checkpoint: tensor %s: %s has %d rows, expected %d", t.Name, p, rows, s.rows)
-		}
-		pc.at = s.width
-		s.width += len(pc.offset)
-		s.pieces = append(s.pieces, pc)
+		sizes[i] = dims
+		total += p.Size()
 	}
+	if product(b.shape) != total || t.Axis < 0 || t.Axis >= len(b.shape) || len(b.shape) > maxRank {
+		return fail("shape %v, axis %d: its parts have %d elements", b.shape, t.Axis, total)
+	}
+	outer := product(b.shape[:t.Axis])
+	if outer == 1 || len(t.Parts) == 1 {
+		for i, part := range t.Parts {
+			b.segments = append(b.segments, single(set.Param(part.Param), sizes[i]))
+		}
+		return b, nil
+	}
+	s := segment{rows: outer, width: total / outer, least: tile}
+	for i, part := range t.Parts {
+		p := set.Param(part.Param)
+		lead, ok := prefix(sizes[i], outer)
+		if !ok {
+			return fail("%s cannot be cut into %d rows", p, outer)
+		}
+		columns := p.Size() / outer
+		pc := piece{p: p, at: s.pieceEnd(), dims: merge(inFile(sizes[i][:lead], s.width))}
+		pc.lead = len(pc.dims)
+		pc.dims = append(pc.dims, merge(inFile(sizes[i][lead:], 1))...)
+		s.pieces = append(s.pieces, pc)
+		if i == len(t.Parts)-1 && pc.at+columns != s.width {
+			return fail("its parts have %d columns, expected %d", pc.at+columns, s.width)
+		}
+	}
+	b.segments = []segment{s}
 	return b, nil
 }
 
-// place describes one part: its rows are the first permuted dimension.
-func place(p *param.Param, part Part, rank, axis int) (pc piece, rows int, shape []int, err error) {
+// pieceEnd is the first column that no piece has yet.
+func (s *segment) pieceEnd() int {
+	if len(s.pieces) == 0 {
+		return 0
+	}
+	last := s.pieces[len(s.pieces)-1]
+	return last.at + last.p.Size()/s.rows
+}
+
+// single is a segment of one parameter, cut into rows that are not too long.
+func single(p *param.Param, dims []axis) segment {
+	dims = merge(inFile(dims, 1))
+	if len(dims) == 0 { // one element
+		dims = []axis{{1, 1, 1}}
+	}
+	// A transposition moves in tiles: the dimension that is adjacent in the
+	// parameter, unless it is the last, stays within a chunk.
+	last := len(dims)
+	s := segment{}
+	for i, d := range dims[:len(dims)-1] {
+		if d.param == 1 {
+			last, s.least = i+1, tile
+		}
+	}
+	lead := 1
+	for lead < last && dims[lead-1].file > chunkElements {
+		lead++
+	}
+	if lead < last {
+		s.least = 0
+	}
+	s.rows, s.width = 1, dims[lead-1].file
+	for _, d := range dims[:lead] {
+		s.rows *= d.n
+	}
+	s.pieces = []piece{{p: p, dims: dims, lead: lead}}
+	return s
+}
+
+// permute is the parameter's dimensions in the order perm, with their strides.
+func permute(p *param.Param, perm []int) ([]axis, error) {
 	n := len(p.Dims)
-	perm := part.Perm
 	if perm == nil {
 		for i := range n {
 			perm = append(perm, i)
 		}
 	}
-	if len(perm) != n {
-		return pc, 0, nil, fmt.Errorf("%s has %d dimensions, its permutation %d", p, n, len(perm))
+	seen := make([]bool, n)
+	for _, d := range perm {
+		if d < 0 || d >= n || seen[d] || len(perm) != n {
+			return nil, fmt.Errorf("%s: %v does not permute %d dimensions", p, perm, n)
+		}
+		seen[d] = true
 	}
 	strides := make([]int, n)
 	for i, s := n-1, 1; i >= 0; i-- {
 		strides[i] = s
 		s *= p.Dims[i].Size
 	}
-	sizes := make([]int, n)
+	dims := make([]axis, n)
 	for i, d := range perm {
-		sizes[i] = p.Dims[d].Size
+		dims[i] = axis{n: p.Dims[d].Size, param: strides[d]}
 	}
-	pc = piece{p: p, stride: strides[perm[0]], offset: []int{0}}
-	for i, d := range perm[1:] {
-		next := make([]int, 0, len(pc.offset)*sizes[i+1])
-		for _, o := range pc.offset {
-			for u := range sizes[i+1] {
-				next = append(next, o+u*strides[d])
-			}
-		}
-		pc.offset = next
+	return dims, nil
+}
+
+// regroup is the part's shape in the file; with an explicit Shape, that.
+func (t Tensor) regroup(dims []axis) ([]int, error) {
+	if t.Shape != nil {
+		return append([]int(nil), t.Shape...), nil
 	}
-	pc.plain = pc.stride == len(pc.offset)
-	for j, o := range pc.offset {
-		pc.plain = pc.plain && o == j
+	sizes := make([]int, len(dims))
+	for i, d := range dims {
+		sizes[i] = d.n
 	}
+	size, last := product(sizes), sizes[len(sizes)-1]
 	switch {
-	case rank == 0:
-		shape = sizes
-	case rank == 1:
-		shape = []int{p.Size()}
-	case rank == 2 && axis == 1:
-		shape = []int{sizes[0], p.Size() / sizes[0]}
-	case rank == 2:
-		shape = []int{p.Size() / sizes[n-1], sizes[n-1]}
-	default:
-		return pc, 0, nil, fmt.Errorf("rank %d is not supported", rank)
+	case t.Rank == 0:
+		return sizes, nil
+	case t.Rank == 1:
+		return []int{size}, nil
+	case t.Rank == 2 && t.Axis == 1:
+		return []int{sizes[0], size / sizes[0]}, nil
+	case t.Rank == 2:
+		return []int{size / last, last}, nil
 	}
-	return pc, sizes[0], shape, nil
+	return nil, fmt.Errorf("rank %d is not supported", t.Rank)
 }
 
-// gather copies rows lo..hi of the segment from the parameters to buf, in the
-// file's order.
-func (s *segment) gather(buf []float32, lo, hi int) {
-	s.each(lo, hi, func(w []float32, i, j int) { buf[i] = w[j] }, func(w []float32, i, j, n int) { copy(buf[i:i+n], w[j:]) })
+// inFile gives the dimensions their strides in the file, the last one unit.
+func inFile(dims []axis, unit int) []axis {
+	out := append([]axis(nil), dims...)
+	for i := len(out) - 1; i >= 0; i-- {
+		out[i].file = unit
+		unit *= out[i].n
+	}
+	return out
 }
 
-// scatter is the inverse of gather.
-func (s *segment) scatter(buf []float32, lo, hi int) {
-	s.each(lo, hi, func(w []float32, i, j int) { w[j] = buf[i] }, func(w []float32, i, j, n int) { copy(w[j:j+n], buf[i:]) })
-}
-
-// each visits the elements of rows lo..hi: i is the place in the file's rows
-// from lo on, j the place in the parameter's weights w.
-func (s *segment) each(lo, hi int, one func(w []float32, i, j int), run func(w []float32, i, j, n int)) {
-	for _, pc := range s.pieces {
-		w := pc.p.Data()
-		if pc.plain {
-			for r := lo; r < hi; r++ {
-				run(w, (r-lo)*s.width+pc.at, r*pc.stride, len(pc.offset))
-			}
+// merge joins neighbours that are one run on both sides and drops dimensions of one.
+func merge(dims []axis) []axis {
+	var out []axis
+	for _, d := range dims {
+		if d.n == 1 {
 			continue
 		}
-		for j, o := range pc.offset {
-			for r := lo; r < hi; r++ {
-				one(w, (r-lo)*s.width+pc.at+j, r*pc.stride+o)
+		if k := len(out) - 1; k >= 0 && out[k].file == d.n*d.file && out[k].param == d.n*d.param {
+			out[k] = axis{out[k].n * d.n, d.file, d.param}
+			continue
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// prefix is how many leading dimensions have size elements together.
+func prefix(dims []axis, size int) (int, bool) {
+	n := 1
+	for i, d := range dims {
+		if n == size {
+			return i, true
+		}
+		n *= d.n
+	}
+	return len(dims), n == size
+}
+
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// equalBut reports whether the shapes differ at most along axis.
+func equalBut(axis int, a, b []int) bool {
+	for i := range a {
+		if i != axis && a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// chunk is how many rows of the segment to move at a time.
+func (s *segment) chunk() int {
+	return min(s.rows, max(1, s.least, chunkElements/max(1, s.width)))
+}
+
+// plain is the parameter's elements of rows lo to hi when they are in the
+// file's order already, or nil.
+func (s *segment) plain(lo, hi int) []float32 {
+	if len(s.pieces) != 1 {
+		return nil
+	}
+	pc := s.pieces[0]
+	if len(pc.dims) != 1 || pc.dims[0].param != 1 {
+		return nil
+	}
+	return pc.p.Data()[lo*s.width : hi*s.width]
+}
+
+// gather copies rows lo to hi from the parameters to buf, in the file's order.
+func (s *segment) gather(buf []float32, lo, hi int) { s.move(buf, lo, hi, true) }
+
+// scatter is the inverse of gather.
+func (s *segment) scatter(buf []float32, lo, hi int) { s.move(buf, lo, hi, false) }
+
+func (s *segment) move(buf []float32, lo, hi int, toFile bool) {
+	var loops [maxRank * 2]loop
+	for _, pc := range s.pieces {
+		w := pc.p.Data()
+		// Rows run along the last leading dimension, as far as it goes.
+		run := pc.dims[pc.lead-1]
+		for r := lo; r < hi; {
+			n := min(hi-r, run.n-r%run.n)
+			from, rest := 0, r
+			for i := pc.lead - 1; i >= 0; i-- {
+				d := pc.dims[i]
+				from += rest % d.n * d.param
+				rest /= d.n
 			}
+			box := append(loops[:0], direct(axis{n, s.width, run.param}, toFile))
+			for _, d := range pc.dims[pc.lead:] {
+				box = append(box, direct(d, toFile))
+			}
+			at := (r-lo)*s.width + pc.at
+			if toFile {
+				copyBox(buf[at:], w[from:], box)
+			} else {
+				copyBox(w[from:], buf[at:], box)
+			}
+			r += n
 		}
 	}
 }
 
-// chunk is how many rows of the segment to move at a time: about 256 KiB.
-func (s *segment) chunk() int { return max(1, min(s.rows, (64<<10)/max(1, s.width))) }
+// direct is the axis as a loop towards the file, or from it.
+func direct(a axis, toFile bool) loop {
+	if toFile {
+		return loop{a.n, a.file, a.param}
+	}
+	return loop{a.n, a.param, a.file}
+}

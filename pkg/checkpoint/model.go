@@ -41,11 +41,13 @@ func ReadModel(root *os.Root) (Model, error) {
 // the type F32, F16 or BF16.
 func (m Model) Files(set *param.Set, tensors []Tensor, dtype string) []File {
 	fs := []File{
-		bytesFile(configFile, m.Config),
-		{weightsFile, func(w io.Writer) error { return WriteWeights(w, set, tensors, dtype) }},
+		BytesFile(configFile, m.Config),
+		{Name: weightsFile, Write: func(w io.Writer) error { return WriteWeights(w, set, tensors, dtype) }},
 	}
+	// A layout that does not fit is reported when it is written.
+	fs[1].Size, _ = WeightsSize(set, tensors, dtype)
 	if m.Tokenizer != nil {
-		fs = append(fs, bytesFile(tokenizerFile, m.Tokenizer))
+		fs = append(fs, BytesFile(tokenizerFile, m.Tokenizer))
 	}
 	return fs
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"strconv"
 	"strings"
 )
 
@@ -17,118 +16,246 @@ import (
 //	RUN/config.json -> state/newest/config.json
 //	RUN/state/newest -> step-000400
 //	RUN/state/step-000400/...
+//
+// A checkpoint directory is complete from the moment on that it has its name,
+// and never written to again. A second checkpoint of one step (a resumed run
+// that stopped at once) gets a name of its own, step-000400.2; the sequence
+// number in its manifest says which of two checkpoints is the newer.
 const (
 	stateDir   = "state"
 	newestLink = "newest"
 	stepPrefix = "step-"
 )
 
-// Policy is the checkpoint section of a run file.
-type Policy struct {
-	Every     int  `yaml:"every"`      // steps between checkpoints; default (0) only at the end and on interruption
-	KeepLast  int  `yaml:"keep_last"`  // newest checkpoints that are kept; default 2
-	KeepEvery int  `yaml:"keep_every"` // keep those of every so many steps for good; default (0) none
-	KeepBest  bool `yaml:"keep_best"`  // keep the one with the lowest validation loss; default false
+// ErrOldKept is returned when a checkpoint has been saved and is the newest, but
+// an older one, which the policy does not keep, cannot be removed.
+var ErrOldKept = errors.New("checkpoint: saved, but an older one could not be removed")
+
+// Run is a run directory that belongs to this process.
+type Run struct {
+	Dir    string
+	Policy Policy
+	Disk   Disk
+	lock   *lock
+	made   bool // Dir was made by OpenRun
 }
 
-// DefaultPolicy is the policy of a run file without a checkpoint section.
-func DefaultPolicy() Policy { return Policy{KeepLast: 2} }
+// OpenRun makes the run directory, takes its lock, and removes what an
+// interrupted process has left half-written. It fails with ErrLocked while
+// another process has the directory; a lock whose process has died is free.
+func OpenRun(dir string, p Policy) (*Run, error) {
+	_, err := os.Lstat(dir)
+	made := errors.Is(err, os.ErrNotExist)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	l, err := takeLock(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("run directory %s: %w", dir, err)
+	}
+	r := &Run{Dir: dir, Policy: p, lock: l, made: made}
+	for _, d := range []string{dir, filepath.Join(dir, stateDir)} {
+		if err := r.Disk.sweep(d); err != nil {
+			return nil, errors.Join(err, l.release())
+		}
+	}
+	return r, nil
+}
 
-// Validate reports the first value that makes no sense, by key.
-func (p Policy) Validate() error {
-	switch {
-	case p.Every < 0:
-		return fmt.Errorf("checkpoint.every is %d steps, expected 0 or more", p.Every)
-	case p.KeepLast < 1:
-		return fmt.Errorf("checkpoint.keep_last is %d, expected 1 or more", p.KeepLast)
-	case p.KeepEvery < 0:
-		return fmt.Errorf("checkpoint.keep_every is %d steps, expected 0 or more", p.KeepEvery)
+// Close lets go of the run directory. One that OpenRun has made and that nothing
+// was written to disappears again.
+func (r *Run) Close() error {
+	if r == nil || r.lock == nil {
+		return nil
+	}
+	err := r.lock.release()
+	r.lock = nil
+	if r.made {
+		_ = os.Remove(r.Dir) // fails, as it should, when the directory is not empty
+	}
+	return err
+}
+
+// Save writes the checkpoint of a step, makes it the newest, and removes those
+// that the policy does not keep; best is a step that stays (negative for none).
+// When it fails, the newest checkpoint is the one that it was before; with
+// ErrOldKept it is the new one.
+func (r *Run) Save(step, best int, files []File) error {
+	state := filepath.Join(r.Dir, stateDir)
+	list, err := Checkpoints(r.Dir)
+	if err != nil {
+		return err
+	}
+	m := Manifest{Step: step, Sequence: 1}
+	for _, s := range list {
+		m.Sequence = max(m.Sequence, s.Sequence+1)
+	}
+	name := fmt.Sprintf("%s%06d", stepPrefix, step)
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(filepath.Join(state, name)); err != nil {
+			break
+		}
+		name = fmt.Sprintf("%s%06d.%d", stepPrefix, step, i)
+	}
+	if err := r.Disk.writeDir(filepath.Join(state, name), m, files); err != nil {
+		return err
+	}
+	if err := r.publish(name, files); err != nil {
+		return err
+	}
+	if err := r.retain(best); err != nil {
+		return fmt.Errorf("%w: %w", ErrOldKept, err)
 	}
 	return nil
 }
 
-// Save writes the checkpoint of a step into a run directory, makes it the
-// newest, and removes those that the policy does not keep; best is a step that
-// stays (negative for none).
-func (p Policy) Save(run string, step, best int, files []File) error {
-	state := filepath.Join(run, stateDir)
-	name := fmt.Sprintf("%s%06d", stepPrefix, step)
-	dir := filepath.Join(state, name)
-	if _, err := os.Lstat(dir); err == nil { // of an earlier run of the same steps
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	if err := WriteDir(dir, files); err != nil {
+// publish makes a checkpoint what the run directory shows.
+func (r *Run) publish(name string, files []File) error {
+	if err := r.relink(name, filepath.Join(r.Dir, stateDir, newestLink)); err != nil {
 		return err
 	}
-	if err := relink(name, filepath.Join(state, newestLink)); err != nil {
-		return err
-	}
-	for _, f := range []string{configFile, weightsFile, tokenizerFile} {
-		if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
-			continue
-		}
-		if err := relink(filepath.Join(stateDir, newestLink, f), filepath.Join(run, f)); err != nil {
-			return err
+	for _, f := range files {
+		switch f.Name {
+		case configFile, weightsFile, tokenizerFile:
+			if err := r.relink(filepath.Join(stateDir, newestLink, f.Name), filepath.Join(r.Dir, f.Name)); err != nil {
+				return err
+			}
 		}
 	}
-	return p.prune(state, step, best)
+	return nil
 }
 
 // relink makes link point to target by a rename.
-func relink(target, link string) error {
+func (r *Run) relink(target, link string) error {
 	if old, err := os.Readlink(link); err == nil && old == target {
 		return nil
 	}
-	tmp := link + ".tmp"
-	os.Remove(tmp)
-	if err := os.Symlink(target, tmp); err != nil {
+	l := r.Disk.layer()
+	tmp := temporary(link)
+	if err := l.Symlink(target, tmp); err != nil {
+		return fmt.Errorf("link %s to %s: %w", link, target, err)
+	}
+	if err := l.Rename(tmp, link); err != nil {
+		_ = l.RemoveAll(tmp)
 		return err
 	}
-	if err := os.Rename(tmp, link); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(link))
+	return l.SyncDir(filepath.Dir(link))
 }
 
-// prune removes checkpoints that the policy does not keep.
-func (p Policy) prune(state string, newest, best int) error {
-	steps, err := Steps(filepath.Dir(state))
+// retain removes checkpoints that the policy does not keep. Damaged ones neither
+// count nor go: whoever wants to save something from them can.
+func (r *Run) retain(best int) error {
+	list, err := Checkpoints(r.Dir)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for i, s := range steps { // newest first
-		if i < p.KeepLast || s == newest || p.KeepBest && s == best || p.KeepEvery > 0 && s%p.KeepEvery == 0 {
+	var whole []Saved
+	for _, s := range list {
+		if s.Err == nil {
+			whole = append(whole, s)
+		}
+	}
+	keep := r.Policy.kept(whole, best)
+	l := r.Disk.layer()
+	for _, s := range whole {
+		if keep[s.Dir] {
 			continue
 		}
-		errs = append(errs, os.RemoveAll(StepDir(filepath.Dir(state), s)))
+		// It leaves the list at once, and the disk after that.
+		gone := temporary(s.Dir)
+		if err := l.Rename(s.Dir, gone); err != nil {
+			return err
+		}
+		if err := l.RemoveAll(gone); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// StepDir is where a run keeps the checkpoint of a step.
-func StepDir(run string, step int) string {
-	return filepath.Join(run, stateDir, fmt.Sprintf("%s%06d", stepPrefix, step))
+// Saved is one checkpoint of a run.
+type Saved struct {
+	Dir      string
+	Step     int
+	Sequence int   // counts the run's checkpoints
+	Err      error // why it is not usable, as far as a look at names and lengths tells
 }
 
-// Steps lists the steps of which a run has checkpoints, newest first.
-func Steps(run string) ([]int, error) {
-	entries, err := os.ReadDir(filepath.Join(run, stateDir))
+// Checkpoints lists the checkpoints of a run, newest first, damaged ones last.
+func Checkpoints(run string) ([]Saved, error) {
+	state := filepath.Join(run, stateDir)
+	entries, err := os.ReadDir(state)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	var steps []int
+	var list []Saved
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), stepPrefix)
-		if n, err := strconv.Atoi(rest); ok && err == nil && e.IsDir() {
-			steps = append(steps, n)
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), stepPrefix) {
+			continue
 		}
+		s := Saved{Dir: filepath.Join(state, e.Name())}
+		s.Step, s.Sequence, s.Err = glance(s.Dir)
+		list = append(list, s)
 	}
-	sort.Sort(sort.Reverse(sort.IntSlice(steps)))
-	return steps, nil
+	sort.SliceStable(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		if (a.Err == nil) != (b.Err == nil) {
+			return a.Err == nil
+		}
+		return a.Sequence > b.Sequence
+	})
+	return list, nil
+}
+
+// glance is what a checkpoint's manifest says, if its files have their lengths.
+func glance(dir string) (step, sequence int, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer root.Close()
+	m, err := ReadManifest(root)
+	if err == nil {
+		err = m.intact(root)
+	}
+	return m.Step, m.Sequence, err
+}
+
+// ErrNoCheckpoint is returned when a run has no usable checkpoint.
+var ErrNoCheckpoint = errors.New("checkpoint: no usable checkpoint")
+
+// Newest opens the newest checkpoint of a run that is good: its files are those
+// of the manifest, byte by byte, and open, which reads it, returns no error.
+// Every other one is named to skipped, with the reason, and the one before it is
+// tried. It fails with ErrNoCheckpoint when none is good.
+func Newest(run string, open func(root *os.Root) error, skipped func(dir string, err error)) (Saved, error) {
+	list, err := Checkpoints(run)
+	if err != nil {
+		return Saved{}, err
+	}
+	for _, s := range list {
+		if s.Err == nil {
+			s.Err = try(s.Dir, open)
+		}
+		if s.Err == nil {
+			return s, nil
+		}
+		skipped(s.Dir, s.Err)
+	}
+	return Saved{}, fmt.Errorf("%w in %s: %d were tried", ErrNoCheckpoint, filepath.Join(run, stateDir), len(list))
+}
+
+func try(dir string, open func(*os.Root) error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := Verify(root); err != nil {
+		return err
+	}
+	return open(root)
 }

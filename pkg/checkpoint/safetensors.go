@@ -1,12 +1,12 @@
 package checkpoint
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sort"
 )
 
@@ -18,18 +18,18 @@ import (
 // ErrFormat is returned when a file is not what its name says.
 var ErrFormat = errors.New("checkpoint: bad file")
 
-// maxHeader bounds a safetensors header in bytes, as the reference implementation does.
-const maxHeader = 100 << 20
+// errFault is returned for a mapped file that changes or fails while it is read.
+var errFault = fmt.Errorf("%w: it cannot be read: cut short meanwhile, or a failing disk", ErrFormat)
+
+// maxHeader bounds a safetensors header in bytes, as the reference
+// implementation does.
+const maxHeader = 100_000_000
 
 // entry is one tensor of a file.
 type entry struct {
 	DType   string   `json:"dtype"`
 	Shape   []int64  `json:"shape"`
 	Offsets [2]int64 `json:"data_offsets"`
-}
-
-var dtypeBytes = map[string]int64{
-	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "U16": 2, "U32": 4, "U64": 8,
 }
 
 // parseHeader reads the header of a file of size bytes and checks everything
@@ -45,7 +45,7 @@ func parseHeader(r io.ReaderAt, size int64) (map[string]entry, int64, error) {
 	}
 	n := binary.LittleEndian.Uint64(length[:])
 	if n < 2 || n > maxHeader || int64(n) > size-8 {
-		return nil, 0, fmt.Errorf("%w: header of %d bytes in a file of %d", ErrFormat, n, size)
+		return nil, 0, fmt.Errorf("%w: a header of %d bytes, in a file of %d; expected 2 to %d", ErrFormat, n, size, min(maxHeader, size-8))
 	}
 	text := make([]byte, n)
 	if _, err := r.ReadAt(text, 8); err != nil {
@@ -53,65 +53,100 @@ func parseHeader(r io.ReaderAt, size int64) (map[string]entry, int64, error) {
 	}
 	entries, err := decodeEntries(text)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%w: header: %w", ErrFormat, err)
 	}
-	return entries, 8 + int64(n), checkEntries(entries, size-8-int64(n))
+	if err := checkEntries(entries, size-8-int64(n)); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return entries, 8 + int64(n), nil
 }
 
 // decodeEntries decodes the header, refusing a name that appears twice.
 func decodeEntries(text []byte) (map[string]entry, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("%w: the header is no JSON object", ErrFormat)
-	}
 	entries := map[string]entry{}
-	for dec.More() {
-		t, err := dec.Token()
-		name, ok := t.(string)
-		if err != nil || !ok {
-			return nil, fmt.Errorf("%w: the header is damaged", ErrFormat)
-		}
+	err := wholeObject(text, func(dec *json.Decoder, name string) error {
 		if name == "__metadata__" {
-			var skip map[string]string
-			if err := dec.Decode(&skip); err != nil {
-				return nil, fmt.Errorf("%w: __metadata__: %w", ErrFormat, err)
+			if _, err := texts(dec); err != nil {
+				return fmt.Errorf("__metadata__: %w", err)
 			}
-			continue
+			return nil
 		}
-		if _, twice := entries[name]; twice {
-			return nil, fmt.Errorf("%w: tensor %q appears twice", ErrFormat, name)
-		}
-		var e entry
-		if err := dec.Decode(&e); err != nil {
-			return nil, fmt.Errorf("%w: tensor %q: %w", ErrFormat, name, err)
+		e, err := decodeEntry(dec)
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", quote(name), err)
 		}
 		entries[name] = e
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: the header is cut short", ErrFormat)
-	}
-	if rest := bytes.TrimSpace(text[dec.InputOffset():]); len(rest) > 0 {
-		return nil, fmt.Errorf("%w: the header goes on behind its end", ErrFormat)
-	}
-	return entries, nil
+		return nil
+	})
+	return entries, err
 }
 
+func decodeEntry(dec *json.Decoder) (e entry, err error) {
+	missing := map[string]bool{"dtype": true, "shape": true, "data_offsets": true}
+	err = eachKey(dec, func(key string) error {
+		delete(missing, key)
+		switch key {
+		case "dtype":
+			t, err := dec.Token()
+			if err != nil {
+				return err
+			}
+			s, ok := t.(string)
+			if dtypeBytes[s] == 0 || !ok {
+				return fmt.Errorf("dtype is %s, which is not a type of safetensors", tokenName(t))
+			}
+			e.DType = s
+		case "shape":
+			if e.Shape, err = integers(dec, maxRank); err != nil {
+				return fmt.Errorf("shape %w", err)
+			}
+		case "data_offsets":
+			o, err := integers(dec, 2)
+			if err == nil && len(o) != 2 {
+				err = fmt.Errorf("has %d numbers, expected 2", len(o))
+			}
+			if err != nil {
+				return fmt.Errorf("data_offsets %w", err)
+			}
+			e.Offsets = [2]int64(o)
+		default:
+			return fmt.Errorf("unknown key %s", quote(key))
+		}
+		return nil
+	})
+	for _, key := range []string{"dtype", "shape", "data_offsets"} {
+		if err == nil && missing[key] {
+			err = fmt.Errorf("no %s", key)
+		}
+	}
+	return e, err
+}
+
+// bytes is how long the tensor's data are by type and shape; ok is false when
+// that overflows.
+func (e entry) bytes() (n int64, ok bool) {
+	n = dtypeBytes[e.DType]
+	for _, d := range e.Shape {
+		if d == 0 {
+			return 0, true
+		}
+	}
+	for _, d := range e.Shape {
+		if n > math.MaxInt64/d {
+			return 0, false
+		}
+		n *= d
+	}
+	return n, true
+}
+
+// checkEntries checks that the entries share out exactly data bytes.
 func checkEntries(entries map[string]entry, data int64) error {
 	names := make([]string, 0, len(entries))
 	for name, e := range entries {
-		width, ok := dtypeBytes[e.DType]
-		if !ok {
-			return fmt.Errorf("%w: tensor %q has type %q", ErrFormat, name, e.DType)
-		}
-		n := width
-		for _, d := range e.Shape {
-			if d < 0 || d > 0 && n > data/d {
-				return fmt.Errorf("%w: tensor %q has shape %v, more than the file's %d bytes", ErrFormat, name, e.Shape, data)
-			}
-			n *= d
-		}
-		if e.Offsets[0] < 0 || e.Offsets[1] > data || e.Offsets[1]-e.Offsets[0] != n {
-			return fmt.Errorf("%w: tensor %q of shape %v and type %s lies at %v of %d bytes of data", ErrFormat, name, e.Shape, e.DType, e.Offsets, data)
+		n, ok := e.bytes()
+		if o := e.Offsets; !ok || o[0] > o[1] || o[1] > data || o[1]-o[0] != n {
+			return fmt.Errorf("tensor %s of shape %v and type %s needs %s and has bytes %d to %d of %d", quote(name), e.Shape, e.DType, amount(n, ok), o[0], o[1], data)
 		}
 		names = append(names, name)
 	}
@@ -121,20 +156,28 @@ func checkEntries(entries map[string]entry, data int64) error {
 	})
 	at := int64(0)
 	for _, name := range names {
-		if o := entries[name].Offsets; o[0] != at {
-			return fmt.Errorf("%w: tensor %q begins at byte %d of the data, expected %d", ErrFormat, name, o[0], at)
-		} else {
-			at = o[1]
+		o := entries[name].Offsets
+		if o[0] != at {
+			return fmt.Errorf("tensor %s begins at byte %d of the data, expected %d: data overlap or leave a gap", quote(name), o[0], at)
 		}
+		at = o[1]
 	}
 	if at != data {
-		return fmt.Errorf("%w: %d bytes of data belong to no tensor", ErrFormat, data-at)
+		return fmt.Errorf("%d bytes of data belong to no tensor", data-at)
 	}
 	return nil
 }
 
-// header makes the header of a file that holds the tensors one after the other.
-func header(tensors []placed, dtype string) ([]byte, error) {
+func amount(n int64, ok bool) string {
+	if !ok {
+		return "more than 2^63 bytes"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// header makes the header of a file that holds the tensors one after the other,
+// and returns how many bytes of data follow.
+func header(tensors []placed, dtype string) ([]byte, int64, error) {
 	entries := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
 	at := int64(0)
 	for _, t := range tensors {
@@ -149,10 +192,13 @@ func header(tensors []placed, dtype string) ([]byte, error) {
 	}
 	text, err := json.Marshal(entries) // keys come out sorted
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for (8+len(text))%8 != 0 { // the data are aligned to eight bytes
 		text = append(text, ' ')
 	}
-	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
+	if len(text) > maxHeader {
+		return nil, 0, fmt.Errorf("checkpoint: a header of %d bytes, expected at most %d", len(text), maxHeader)
+	}
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), at, nil
 }

@@ -1,12 +1,11 @@
 package checkpoint
 
 import (
-	"bufio"
-	"encoding/binary"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -16,61 +15,65 @@ import (
 // Trainer state is stored beside the model in a checkpoint: JSON files, and
 // slabs as raw little-endian float32. The manifest vouches for all of them.
 
-// SlabFile is a slab's elements, as they are.
+// SlabFile is a slab's elements, bit for bit. A number that is not finite is an
+// ErrNonFinite: such a state is not worth going on from.
 func SlabFile(name string, s *param.Slab) File {
-	return File{name, func(w io.Writer) error {
-		bw := bufio.NewWriterSize(w, 1<<20)
-		var b [4]byte
-		for _, f := range s.Data {
-			binary.LittleEndian.PutUint32(b[:], math.Float32bits(f))
-			if _, err := bw.Write(b[:]); err != nil {
+	write := func(w io.Writer) error {
+		raw := make([]byte, 4*min(len(s.Data), chunkElements))
+		for at := 0; at < len(s.Data); at += chunkElements {
+			part := s.Data[at:min(len(s.Data), at+chunkElements)]
+			if bad := encode(raw[:4*len(part)], part, "F32"); bad >= 0 {
+				return badNumber(name, at+bad, part[bad], "a state")
+			}
+			if _, err := w.Write(raw[:4*len(part)]); err != nil {
 				return err
 			}
 		}
-		return bw.Flush()
-	}}
+		return nil
+	}
+	return File{name, write, 4 * int64(len(s.Data))}
 }
 
 // ReadSlab fills a slab from what SlabFile wrote; the lengths must agree.
 func ReadSlab(root *os.Root, name string, s *param.Slab) error {
-	f, err := root.Open(name)
+	f, size, err := openRegular(root, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
+	if size != 4*int64(len(s.Data)) {
+		return fmt.Errorf("%w: %s has %d bytes, expected %d: 4 for each of %d elements", ErrFormat, f.Name(), size, 4*len(s.Data), len(s.Data))
 	}
-	if st.Size() != 4*int64(len(s.Data)) {
-		return fmt.Errorf("%w: %s has %d bytes, expected %d", ErrFormat, f.Name(), st.Size(), 4*len(s.Data))
-	}
-	r := bufio.NewReaderSize(f, 1<<20)
-	var b [4]byte
-	for i := range s.Data {
-		if _, err := io.ReadFull(r, b[:]); err != nil {
+	raw := make([]byte, 4*min(len(s.Data), chunkElements))
+	for at := 0; at < len(s.Data); at += chunkElements {
+		part := s.Data[at:min(len(s.Data), at+chunkElements)]
+		if _, err := io.ReadFull(f, raw[:4*len(part)]); err != nil {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
-		s.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[:]))
+		decode(part, raw, "F32")
 	}
 	return nil
 }
-
-// BytesFile is a file with the given content.
-func BytesFile(name string, data []byte) File { return bytesFile(name, data) }
 
 // ReadBytes reads a whole file of at most limit bytes.
 func ReadBytes(root *os.Root, name string, limit int64) ([]byte, error) {
 	return readSmall(root, name, limit)
 }
 
-// ReadJSON decodes a file of at most 64 MiB strictly.
+// ReadJSON decodes a file of at most 64 MiB that JSONFile wrote: one value, and
+// no key that the type does not have.
 func ReadJSON(root *os.Root, name string, into any) error {
 	text, err := readSmall(root, name, maxConfig)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, into); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(into)
+	if err == nil && len(bytes.TrimSpace(text[dec.InputOffset():])) > 0 {
+		err = errors.New("something follows the value")
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrFormat, filepath.Join(root.Name(), name), err)
 	}
 	return nil

@@ -9,5 +9,7 @@ import (
 )
 
 // isInvalid reports an error by which some filesystems say that directories
-// cannot be synced.
-func isInvalid(err error) bool { return errors.Is(err, unix.EINVAL) }
+// cannot be synced, or names not be exchanged.
+func isInvalid(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP)
+}
