@@ -78,7 +78,7 @@ func (d Disk) writeDir(dir string, m Manifest, files []File) (err error) {
 		return err
 	}
 	parent := filepath.Dir(dir)
-	if err := l.MkdirAll(parent); err != nil {
+	if err := d.mkdirAll(parent); err != nil {
 		return err
 	}
 	tmp := temporary(dir)
@@ -113,6 +113,20 @@ func (d Disk) writeDir(dir string, m Manifest, files []File) (err error) {
 		return err
 	}
 	return l.SyncDir(parent)
+}
+
+// mkdirAll makes a directory and its parents where they are missing, durably.
+func (d Disk) mkdirAll(dir string) error {
+	if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
+		return err
+	}
+	if err := d.mkdirAll(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := d.layer().Mkdir(dir); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return d.layer().SyncDir(filepath.Dir(dir))
 }
 
 // vacant reports whether a directory may take the name.

@@ -10,8 +10,6 @@ import (
 // about goes through it, so that tests can make each of them fail, or stop the
 // world before it. Reading does not go through it.
 type Layer interface {
-	// MkdirAll makes a directory and its parents where they are missing.
-	MkdirAll(dir string) error
 	// Mkdir makes a directory that must be new.
 	Mkdir(dir string) error
 	// Create makes a file that must be new.
@@ -40,7 +38,6 @@ type LayerFile interface {
 // osLayer is the operating system's.
 type osLayer struct{}
 
-func (osLayer) MkdirAll(dir string) error         { return os.MkdirAll(dir, 0o755) }
 func (osLayer) Mkdir(dir string) error            { return os.Mkdir(dir, 0o755) }
 func (osLayer) Rename(from, to string) error      { return os.Rename(from, to) }
 func (osLayer) Exchange(a, b string) error        { return exchange(a, b) }

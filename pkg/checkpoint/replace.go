@@ -35,12 +35,16 @@ func (d Disk) ReplaceDir(dir string, files []File) error {
 			return err
 		}
 		old = temporary(dir)
-		if err := l.Rename(dir, old); err != nil {
+		err := l.Rename(dir, old)
+		if err == nil {
+			err = l.Rename(fresh, dir)
+		}
+		if err != nil { // as it was; on some network filesystems a failed rename has happened
+			if _, lerr := os.Lstat(dir); lerr != nil {
+				_ = l.Rename(old, dir)
+			}
 			_ = l.RemoveAll(fresh)
 			return err
-		}
-		if err := l.Rename(fresh, dir); err != nil {
-			return oneError(errors.Join(err, l.Rename(old, dir)))
 		}
 	}
 	if err := l.SyncDir(filepath.Dir(dir)); err != nil {

@@ -46,7 +46,7 @@ type Run struct {
 func OpenRun(dir string, p Policy) (*Run, error) {
 	_, err := os.Lstat(dir)
 	made := errors.Is(err, os.ErrNotExist)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := (Disk{}).mkdirAll(filepath.Clean(dir)); err != nil {
 		return nil, err
 	}
 	l, err := takeLock(filepath.Join(dir, lockFile))
@@ -157,6 +157,9 @@ func (r *Run) retain(best int) error {
 	}
 	keep := r.Policy.kept(whole, best)
 	l := r.Disk.layer()
+	if err := r.Disk.sweep(filepath.Join(r.Dir, stateDir)); err != nil {
+		return err
+	}
 	for _, s := range whole {
 		if keep[s.Dir] {
 			continue
