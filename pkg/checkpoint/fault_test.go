@@ -182,6 +182,7 @@ func leftovers(t testing.TB, run string) (names []string) {
 // one of the two checkpoints, whole; what the run directory shows is of one
 // piece; the next checkpoint is saved as if nothing had happened.
 func TestEveryOperationFailsOnce(t *testing.T) {
+	t.Parallel()
 	first, second, third := seeded(t, 1), seeded(t, 2), seeded(t, 3)
 	policy := Policy{KeepLast: 1}
 	for _, mode := range []faulty{{}, {after: true}, {dead: true}} {
@@ -270,6 +271,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 // TestReplaceFails does the same to ReplaceDir, with and without Exchange, and
 // to WriteFile: the older one or the newer one is there, whole.
 func TestReplaceFails(t *testing.T) {
+	t.Parallel()
 	first, second := seeded(t, 1), seeded(t, 2)
 	for _, mode := range []faulty{{}, {after: true}, {dead: true}, {lone: true}, {lone: true, after: true}, {lone: true, dead: true}} {
 		for k, total := 1, 1; k <= total; k++ {

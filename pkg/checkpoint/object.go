@@ -57,10 +57,9 @@ func wholeObject(text []byte, f func(dec *json.Decoder, key string) error) error
 	return nil
 }
 
-// texts decodes an object of strings.
-func texts(dec *json.Decoder) (map[string]string, error) {
-	m := map[string]string{}
-	err := eachKey(dec, func(key string) error {
+// eachText calls f with every key of an object of strings, and its value.
+func eachText(dec *json.Decoder, f func(key, value string) error) error {
+	return eachKey(dec, func(key string) error {
 		t, err := dec.Token()
 		if err != nil {
 			return fmt.Errorf("JSON: %w", err)
@@ -69,10 +68,8 @@ func texts(dec *json.Decoder) (map[string]string, error) {
 		if !ok {
 			return fmt.Errorf("%s is %s, expected text", quote(key), tokenName(t))
 		}
-		m[key] = s
-		return nil
+		return f(key, s)
 	})
-	return m, err
 }
 
 // integers decodes a list of at most limit integers, 0 or more.

@@ -221,6 +221,7 @@ func (f *recorderFile) Sync() error {
 // left is the checkpoint before or the one being saved, whole, once the first
 // one has been saved.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	run := filepath.Join(t.TempDir(), "run")
 	r, err := OpenRun(run, Policy{KeepLast: 1})
 	if err != nil {
@@ -232,7 +233,7 @@ func TestPowerLoss(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	saved, images := 0, 0
 	rec.after = func(op string) {
-		for luck := range 5 {
+		for luck := range 4 {
 			image := filepath.Join(t.TempDir(), "run")
 			rec.disk.crash(t, image, rng, luck)
 			images++
@@ -263,13 +264,14 @@ func TestPowerLoss(t *testing.T) {
 			t.Fatalf("power lost after save %d: newest is %d, %v", i, seed, err)
 		}
 	}
-	if images < 300 {
+	if images < 250 {
 		t.Errorf("only %d images were tried", images)
 	}
 }
 
 // TestPowerLossWhileReplacing is the same for ReplaceDir and WriteFile.
 func TestPowerLossWhileReplacing(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	dir, path := filepath.Join(top, "model"), filepath.Join(top, "run.yaml")
 	rec := &recorder{root: top, disk: newDir()}
@@ -299,7 +301,7 @@ func TestPowerLossWhileReplacing(t *testing.T) {
 	}
 	durable(1, "old text")
 	rec.after = func(op string) {
-		for luck := range 5 {
+		for luck := range 4 {
 			image := t.TempDir()
 			rec.disk.crash(t, image, rng, luck)
 			root, err := os.OpenRoot(filepath.Join(image, "model"))

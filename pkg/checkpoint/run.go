@@ -160,16 +160,26 @@ func (r *Run) retain(best int) error {
 	if err := r.Disk.sweep(filepath.Join(r.Dir, stateDir)); err != nil {
 		return err
 	}
+	// They leave the list at once, durably, and the disk after that.
+	var gone []string
 	for _, s := range whole {
 		if keep[s.Dir] {
 			continue
 		}
-		// It leaves the list at once, and the disk after that.
-		gone := temporary(s.Dir)
-		if err := l.Rename(s.Dir, gone); err != nil {
+		to := temporary(s.Dir)
+		if err := l.Rename(s.Dir, to); err != nil {
 			return err
 		}
-		if err := l.RemoveAll(gone); err != nil {
+		gone = append(gone, to)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := l.SyncDir(filepath.Join(r.Dir, stateDir)); err != nil {
+		return err
+	}
+	for _, dir := range gone {
+		if err := l.RemoveAll(dir); err != nil {
 			return err
 		}
 	}
@@ -232,18 +242,24 @@ var ErrNoCheckpoint = errors.New("checkpoint: no usable checkpoint")
 
 // Newest opens the newest checkpoint of a run that is good: its files are those
 // of the manifest, byte by byte, and open, which reads it, returns no error.
-// Every other one is named to skipped, with the reason, and the one before it is
-// tried. It fails with ErrNoCheckpoint when none is good.
+// One that is not is named to skipped, with the reason, and the one before it is
+// tried; so are all that are plainly damaged, whose place in the order is not
+// known. It fails with ErrNoCheckpoint when none is good.
 func Newest(run string, open func(root *os.Root) error, skipped func(dir string, err error)) (Saved, error) {
 	list, err := Checkpoints(run)
 	if err != nil {
 		return Saved{}, err
 	}
 	for _, s := range list {
-		if s.Err == nil {
-			s.Err = try(s.Dir, open)
+		if s.Err != nil {
+			skipped(s.Dir, s.Err)
 		}
-		if s.Err == nil {
+	}
+	for _, s := range list {
+		if s.Err != nil {
+			continue
+		}
+		if s.Err = try(s.Dir, open); s.Err == nil {
 			return s, nil
 		}
 		skipped(s.Dir, s.Err)

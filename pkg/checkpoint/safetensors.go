@@ -66,7 +66,7 @@ func decodeEntries(text []byte) (map[string]entry, error) {
 	entries := map[string]entry{}
 	err := wholeObject(text, func(dec *json.Decoder, name string) error {
 		if name == "__metadata__" {
-			if _, err := texts(dec); err != nil {
+			if err := eachText(dec, func(string, string) error { return nil }); err != nil {
 				return fmt.Errorf("__metadata__: %w", err)
 			}
 			return nil

@@ -109,18 +109,18 @@ func parseIndex(text []byte) (map[string]map[string]bool, error) {
 			return dec.Decode(&skip)
 		}
 		found = true
-		files, err := texts(dec)
-		if err != nil {
-			return fmt.Errorf("weight_map: %w", err)
-		}
-		for name, file := range files {
+		err := eachText(dec, func(name, file string) error {
 			if path.Base(file) != file || strings.ContainsAny(file, `\:`) || !strings.HasSuffix(file, ".safetensors") {
-				return fmt.Errorf("weight_map: %s is in %s, expected the name of a .safetensors file of the same directory", quote(name), quote(file))
+				return fmt.Errorf("%s is in %s, expected the name of a .safetensors file of the same directory", quote(name), quote(file))
 			}
 			if shards[file] == nil {
 				shards[file] = map[string]bool{}
 			}
 			shards[file][name] = true
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("weight_map: %w", err)
 		}
 		return nil
 	})
@@ -143,7 +143,7 @@ func (w *weights) open(root *os.Root, file string, names map[string]bool) error 
 	}
 	for name := range names {
 		if _, ok := entries[name]; !ok {
-			return fmt.Errorf("%w: %s lists %s in %s, which does not hold it", ErrFormat, indexFile, quote(name), file)
+			return fmt.Errorf("%w: %s lists %s in %s, which does not hold it", ErrFormat, filepath.Join(root.Name(), indexFile), quote(name), file)
 		}
 	}
 	m := mapFile(f, size)
