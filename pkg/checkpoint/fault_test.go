@@ -26,10 +26,33 @@ func seeded(t testing.TB, seed int) []File {
 
 var seededTensors = []Tensor{{Name: "x", Parts: []Part{{Param: "a", Perm: []int{1, 0}}}}, {Name: "y", Parts: []Part{{Param: "b"}}}}
 
+// scratch is a directory in memory where the system has one, for tests that make
+// thousands of files.
+func scratch(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ecospa-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// smallSet is the parameters of a seeded checkpoint.
+func smallSet(t testing.TB) *param.Set {
+	t.Helper()
+	set, err := param.New([]param.Spec{{Name: "a", Dims: []param.Dim{{Size: 3}, {Size: 5}}}, {Name: "b", Dims: []param.Dim{{Size: 7}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
 // readSeed reads what seeded wrote, and fails when its files are of several seeds.
 func readSeed(t testing.TB, root *os.Root) (seed int, err error) {
 	t.Helper()
-	set := fill(t, map[string][]int{"a": {3, 5}, "b": {7}}, "a", "b")
+	set := smallSet(t)
+	defer set.Weights.Close()
 	moment := param.NewSlab(len(set.Weights.Data))
 	defer moment.Close()
 	m, err := ReadModel(root)
@@ -63,7 +86,8 @@ func newestSeed(t testing.TB, run string) (seed int, skipped []string, err error
 // shownSeed is what a run directory shows as a model directory.
 func shownSeed(t testing.TB, run string) (int, error) {
 	t.Helper()
-	set := fill(t, map[string][]int{"a": {3, 5}, "b": {7}}, "a", "b")
+	set := smallSet(t)
+	defer set.Weights.Close()
 	root, err := os.OpenRoot(run)
 	if err != nil {
 		return 0, err
@@ -188,7 +212,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 	for _, mode := range []faulty{{}, {after: true}, {dead: true}} {
 		total := 1
 		for k := 1; k <= total; k++ {
-			run := filepath.Join(t.TempDir(), "run")
+			run := filepath.Join(scratch(t), "run")
 			r, err := OpenRun(run, policy)
 			if err != nil {
 				t.Fatal(err)
@@ -207,7 +231,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 					t.Fatalf("only %d operations: %q", total, count.ops)
 				}
 				r.Close()
-				run = filepath.Join(t.TempDir(), "run")
+				run = filepath.Join(scratch(t), "run")
 				if r, err = OpenRun(run, policy); err != nil {
 					t.Fatal(err)
 				}
@@ -275,7 +299,7 @@ func TestReplaceFails(t *testing.T) {
 	first, second := seeded(t, 1), seeded(t, 2)
 	for _, mode := range []faulty{{}, {after: true}, {dead: true}, {lone: true}, {lone: true, after: true}, {lone: true, dead: true}} {
 		for k, total := 1, 1; k <= total; k++ {
-			dir := filepath.Join(t.TempDir(), "model")
+			dir := filepath.Join(scratch(t), "model")
 			if err := WriteDir(dir, first); err != nil {
 				t.Fatal(err)
 			}
@@ -316,7 +340,7 @@ func TestReplaceFails(t *testing.T) {
 			}
 		}
 		for k := 1; k <= 6; k++ {
-			path := filepath.Join(t.TempDir(), "run.yaml")
+			path := filepath.Join(scratch(t), "run.yaml")
 			if err := WriteFile(path, []byte("old")); err != nil {
 				t.Fatal(err)
 			}

@@ -222,7 +222,7 @@ func (f *recorderFile) Sync() error {
 // one has been saved.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	run := filepath.Join(t.TempDir(), "run")
+	run := filepath.Join(scratch(t), "run")
 	r, err := OpenRun(run, Policy{KeepLast: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestPowerLoss(t *testing.T) {
 	saved, images := 0, 0
 	rec.after = func(op string) {
 		for luck := range 4 {
-			image := filepath.Join(t.TempDir(), "run")
+			image := filepath.Join(scratch(t), "run")
 			rec.disk.crash(t, image, rng, luck)
 			images++
 			seed, skipped, err := newestSeed(t, image)
@@ -258,7 +258,7 @@ func TestPowerLoss(t *testing.T) {
 		}
 		saved = i
 		rec.after(fmt.Sprint("the return of save ", i)) // what has been saved stays
-		image := filepath.Join(t.TempDir(), "run")
+		image := filepath.Join(scratch(t), "run")
 		rec.disk.crash(t, image, rng, 0)
 		if seed, _, err := newestSeed(t, image); err != nil || seed != i {
 			t.Fatalf("power lost after save %d: newest is %d, %v", i, seed, err)
@@ -272,7 +272,7 @@ func TestPowerLoss(t *testing.T) {
 // TestPowerLossWhileReplacing is the same for ReplaceDir and WriteFile.
 func TestPowerLossWhileReplacing(t *testing.T) {
 	t.Parallel()
-	top := t.TempDir()
+	top := scratch(t)
 	dir, path := filepath.Join(top, "model"), filepath.Join(top, "run.yaml")
 	rec := &recorder{root: top, disk: newDir()}
 	d := Disk{rec}
@@ -285,7 +285,7 @@ func TestPowerLossWhileReplacing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	durable := func(seed int, text string) { // what has been written when the functions return
 		t.Helper()
-		image := t.TempDir()
+		image := scratch(t)
 		rec.disk.crash(t, image, rng, 0)
 		root, err := os.OpenRoot(filepath.Join(image, "model"))
 		if err != nil {
@@ -302,7 +302,7 @@ func TestPowerLossWhileReplacing(t *testing.T) {
 	durable(1, "old text")
 	rec.after = func(op string) {
 		for luck := range 4 {
-			image := t.TempDir()
+			image := scratch(t)
 			rec.disk.crash(t, image, rng, luck)
 			root, err := os.OpenRoot(filepath.Join(image, "model"))
 			if err != nil {
@@ -329,7 +329,7 @@ func TestPowerLossWhileReplacing(t *testing.T) {
 	if err := d.WriteDir(filepath.Join(top, "a", "b"), seeded(t, 3)); err != nil {
 		t.Fatal(err)
 	}
-	image := t.TempDir()
+	image := scratch(t)
 	rec.disk.crash(t, image, rng, 0)
 	if _, err := os.Stat(filepath.Join(image, "a", "b", weightsFile)); err != nil {
 		t.Errorf("a directory in new directories: %v", err)

@@ -99,6 +99,12 @@ func TestReadJSON(t *testing.T) {
 			t.Errorf("%q: %v, expected %q", text, err, want)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "s.json"), []byte("1234"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := ReadBytes(root, "s.json", 4); err != nil || string(text) != "1234" {
+		t.Errorf("as many bytes as allowed: %q, %v", text, err)
+	}
 	if _, err := ReadBytes(root, "s.json", 3); !errors.Is(err, ErrFormat) {
 		t.Errorf("more bytes than allowed: %v", err)
 	}
