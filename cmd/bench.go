@@ -16,6 +16,8 @@ func benchCommand() *cli.Command {
 			benchStepCommand(),
 			benchInferCommand(),
 			benchGemmCommand(),
+			benchKernelsCommand(),
+			benchMemoryCommand(),
 		},
 	}
 	for _, s := range c.Subcommands {

@@ -40,6 +40,7 @@ var results = []struct {
 }{
 	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", coupled.Row{}}, {"eval", EvalResult{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
+	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
 }
 
 func writeReference(w io.Writer, app *cli.App) {

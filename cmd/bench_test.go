@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+func TestBenchKernels(t *testing.T) {
+	out, _ := mustRun(t, "ecospa", "bench", "kernels", "--rows", "64", "--width", "64", "--steps", "1", "--json")
+	var r KernelsResult
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	products := 0
+	for _, k := range r.Rows {
+		if k.Ms <= 0 || k.GBs <= 0 || k.Share <= 0 {
+			t.Errorf("%s on %s was not measured: %+v", k.Kernel, k.Path, k)
+		}
+		if k.GFLOPS > 0 {
+			products++
+		}
+	}
+	if products < 3 {
+		t.Errorf("%d rows with products, expected attention, its backward pass and a product", products)
+	}
+	if code, _, _ := run(t, t.Context(), "ecospa", "bench", "kernels", "--rows", "5"); code != exitUsage {
+		t.Errorf("5 rows: exit code %d, expected %d", code, exitUsage)
+	}
+}
+
+func TestBenchMemory(t *testing.T) {
+	sizes := []string{"ecospa", "bench", "memory", "--model", "llama-mini", "--batch", "1", "--seq", "16", "--steps", "1", "--json"}
+	read := func(more ...string) (r MemoryResult) {
+		out, _ := mustRun(t, append(sizes, more...)...)
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	dense, pruned := read(), read("--ffn", "256")
+	if len(dense.Rows) != 2 {
+		t.Fatalf("%d levels, expected none and light", len(dense.Rows))
+	}
+	for i, m := range dense.Rows {
+		if m.Planned.Weights < 4*int64(dense.Params) {
+			t.Errorf("%s: %d bytes of weights for %d parameters", m.Recompute, m.Planned.Weights, dense.Params)
+		}
+		if m.Total != m.Planned.Total() || m.Ms <= 0 || m.Resident <= 0 {
+			t.Errorf("%s: total, time or resident memory is wrong: %+v", m.Recompute, m)
+		}
+		if pruned.Rows[i].Total >= m.Total {
+			t.Errorf("%s: pruned plans %d bytes, dense %d", m.Recompute, pruned.Rows[i].Total, m.Total)
+		}
+	}
+	if first, last := dense.Rows[0].Planned.Activations, dense.Rows[1].Planned.Activations; last >= first {
+		t.Errorf("recomputing norms and activation functions plans %d bytes of activations, keeping all %d", last, first)
+	}
+}
