@@ -94,7 +94,7 @@ func TestSumSquares(t *testing.T) {
 				if got != first {
 					t.Errorf("%d elements: %g on %d threads, %g on one", n, got, threads, first)
 				}
-				if a := testing.AllocsPerRun(5, func() { SumSquares(p, x) }); a > 0 && !raceDetector {
+				if a := allocations(5, func() { SumSquares(p, x) }); a > 0 && !raceDetector {
 					t.Errorf("%v allocations, want 0", a)
 				}
 			}

@@ -190,7 +190,7 @@ func TestAttentionDecode(t *testing.T) {
 						AttentionDecode(p, ctx, rows, cache.s[0], cache.s[1], part, capacity, pos)
 					}
 					run()
-					if n := testing.AllocsPerRun(2, run); n > 0 && !raceDetector {
+					if n := allocations(2, run); n > 0 && !raceDetector {
 						t.Fatalf("%v allocations, want 0", n)
 					}
 					cache.check(t, "cache")

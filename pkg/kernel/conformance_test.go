@@ -187,14 +187,14 @@ func (o *op) check(t *testing.T, p *Pool, in *buffers, dout []float32, want [][]
 		o.backward(p, din.s, in.s, out.s, dout)
 		din.check(t, "gradient")
 		o.checkSlopes(t, din.s, slopes)
-		if n := testing.AllocsPerRun(3, func() { o.backward(p, din.s, in.s, out.s, dout) }); n > 0 && !raceDetector {
+		if n := allocations(3, func() { o.backward(p, din.s, in.s, out.s, dout) }); n > 0 && !raceDetector {
 			t.Fatalf("backward: %v allocations, want 0", n)
 		}
 		start()
 		o.backward(p, din.s, in.s, out.s, dout)
 	}
 	in.check(t, "input")
-	if n := testing.AllocsPerRun(3, func() { o.forward(p, out.s, in.s) }); n > 0 && !raceDetector {
+	if n := allocations(3, func() { o.forward(p, out.s, in.s) }); n > 0 && !raceDetector {
 		t.Fatalf("forward: %v allocations, want 0", n)
 	}
 	var all [][]float32

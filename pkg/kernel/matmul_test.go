@@ -287,7 +287,7 @@ func TestMatMulAllocates(t *testing.T) {
 	defer p.Close()
 	a, b, c := Mat(make([]float32, 90*100), 90, 100), Mat(make([]float32, 100*80), 100, 80), Mat(make([]float32, 90*80), 90, 80)
 	for _, o := range []Product{{}, {Accumulate: true, Bias: make([]float32, 80)}} {
-		if n := testing.AllocsPerRun(50, func() { MatMul(p, c, a, b, o); matTile(p, 0, c, a, b, o) }); n != 0 {
+		if n := allocations(50, func() { MatMul(p, c, a, b, o); matTile(p, 0, c, a, b, o) }); n != 0 {
 			t.Errorf("%v allocations a product, want 0", n)
 		}
 	}
