@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/ecospa/ecospa/pkg/coupled"
 )
 
 // TestReference holds docs/cli.md, which is made from the flags and the result
@@ -38,7 +36,7 @@ var results = []struct {
 	command string
 	of      any
 }{
-	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", coupled.Row{}}, {"eval", EvalResult{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
+	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
 	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
 }

@@ -229,7 +229,7 @@ func (j *job) assemble(saved *state) (err error) {
 		if err := errors.Join(j.run.Prune.CheckTraining(), j.run.Prune.Check(j.set)); err != nil {
 			return usage(err)
 		}
-		j.pruner = &train.Pruner{Config: j.run.Prune, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent}
+		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent}
 		if saved == nil {
 			if j.pruner.Goal, err = j.goal(); err != nil {
 				return usage(err)
@@ -260,15 +260,13 @@ func (j *job) assemble(saved *state) (err error) {
 
 // goal is the size at which the run is to end.
 func (j *job) goal() (coupled.Goal, error) {
-	var memory *coupled.Memory
-	if j.run.Prune.TargetMemory != "" {
-		if err := j.loop.Lower(); err != nil {
-			return coupled.Goal{}, err
-		}
-		m := j.loop.Memory()
-		memory = &coupled.Memory{Constant: float64(m.Activations), PerParameter: 16}
-	}
-	return j.run.Prune.Goal(j.set, memory)
+	return j.run.Prune.Goal(j.set, j.footprint)
+}
+
+// footprint is the training memory of a model of some shapes, in bytes.
+func (j *job) footprint(shapes *param.Set) (int64, error) {
+	m, err := train.Footprint(j.run.Train, j.m, shapes, j.pool)
+	return m.Total(), err
 }
 
 func (j *job) close() {

@@ -30,6 +30,8 @@ type PruneOptions struct {
 	DryRun, Force, JSON    bool
 	Threads                int
 	DType                  string
+	MemoryOf               string // inference or training
+	MemoryBatch            int    // sequences that memory is planned for
 }
 
 func pruneCommand() *cli.Command {
@@ -46,6 +48,9 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "model `DIR` to write; required unless --dry-run"},
 			&cli.StringFlag{Name: "target", Usage: "what stays, `SIZE`: 0.45x, 27M or a count of parameters"},
 			&cli.StringFlag{Name: "of", Value: c.Of, Usage: "`WHICH` parameters --target counts: all or prunable"},
+			&cli.StringFlag{Name: "target-memory", Usage: "memory at most, `BYTES` as 2GiB, instead of --target"},
+			&cli.StringFlag{Name: "memory-of", Value: "inference", Usage: "what --target-memory is about, `USE`: inference (weights, keys and values, one pass) or training (weights, gradients, moments, activations)"},
+			&cli.IntFlag{Name: "memory-batch", Value: 1, Usage: "sequences of --context tokens that memory is planned for, `N`"},
 			&cli.StringFlag{Name: "ratio", Usage: "share of each kind's units that goes, instead of --target: `qk=0.3,vo=0.4,ffn=0.5`"},
 			&cli.StringFlag{Name: "kinds", Usage: "kinds of units that may go, `LIST` of qk, vo, ffn, head; default qk,vo,ffn"},
 			&cli.StringFlag{Name: "criterion", Value: c.Criterion, Usage: "how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
@@ -80,7 +85,7 @@ func pruneCommand() *cli.Command {
 			if err != nil {
 				return usage(err)
 			}
-			return RunPrune(o, c.App.Writer, c.App.ErrWriter)
+			return interruptible(c, func() error { return RunPrune(o, c.App.Writer, c.App.ErrWriter) })
 		},
 	}
 }
@@ -91,9 +96,11 @@ func pruneFlags(c *cli.Context) (PruneOptions, error) {
 		Sequences: c.Int("sequences"), Context: c.Int("context"), Trial: c.Int("trial-sequences"), EvalTokens: c.Int("eval-tokens"),
 		SaveScores: c.String("save-scores"), Scores: c.String("scores"), Plan: c.String("plan"),
 		DryRun: c.Bool("dry-run"), Force: c.Bool("force"), JSON: c.Bool("json"), Threads: c.Int("threads"), DType: strings.ToUpper(c.String("dtype")),
+		MemoryOf: c.String("memory-of"), MemoryBatch: c.Int("memory-batch"),
 		Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(),
 	}
 	k := &o.Config
+	k.TargetMemory = c.String("target-memory")
 	k.Target, k.Of, k.Criterion, k.Allocation, k.QKOrder, k.Layout = c.String("target"), c.String("of"), c.String("criterion"), c.String("allocation"), c.String("qk-order"), c.String("layout")
 	k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")
 	o.Improve.Basis, o.Improve.Compensate, o.Improve.Gains = c.String("basis"), c.String("compensate"), c.Bool("gains")
@@ -142,7 +149,13 @@ func (o PruneOptions) check(c *cli.Context) error {
 	case o.Out == "" && !o.DryRun:
 		return errors.New("--out DIR is required (or --dry-run)")
 	case o.Plan == "" && !o.Config.Enabled():
-		return errors.New("prune needs --target, --ratio or --plan")
+		return errors.New("prune needs --target, --target-memory, --ratio or --plan")
+	case o.MemoryOf != "inference" && o.MemoryOf != "training":
+		return fmt.Errorf("--memory-of is %q, expected inference or training", o.MemoryOf)
+	case o.MemoryBatch < 1:
+		return errors.New("--memory-batch is expected to be at least 1")
+	case c.IsSet("memory-of") && o.Config.TargetMemory == "":
+		return errors.New("--memory-of applies only with --target-memory")
 	case o.Plan != "" && (o.Config.Enabled() || o.DryRun || o.Uncoupled || c.IsSet("steps")):
 		return errors.New("--plan applies decisions made earlier: --target, --ratio, --dry-run, --uncoupled and --steps do not go with it")
 	case o.Scores != "" && o.Improve.Basis == coupled.BasisDataSVD:
@@ -184,16 +197,20 @@ type PruneSide struct {
 
 // PruneResult is what prune prints with --json.
 type PruneResult struct {
-	From    string        `json:"from"`
-	Out     string        `json:"out"`
-	Before  PruneSide     `json:"before"`
-	After   *PruneSide    `json:"after"` // null with --dry-run
-	Rows    []coupled.Row `json:"rows"`  // the last plan, by layer and kind
-	Planned int           `json:"planned_params"`
-	Trials  int           `json:"trials"` // losses of trial cuts that were measured
-	Zeroed  int           `json:"zeroed"` // rows, with --uncoupled
-	Seconds float64       `json:"seconds"`
-	PeakRSS int64         `json:"peak_rss"` // bytes
+	From         string      `json:"from"`
+	Out          string      `json:"out"`
+	Before       PruneSide   `json:"before"`
+	After        *PruneSide  `json:"after"`         // null with --dry-run
+	Rows         []PruneRow  `json:"rows"`          // the last plan, by layer and kind
+	MemoryBefore PruneMemory `json:"memory_before"` // planned
+	MemoryAfter  PruneMemory `json:"memory_after"`
+	MemoryBatch  int         `json:"memory_batch"` // sequences that memory is planned for
+	Context      int         `json:"context"`      // tokens of each, and of a calibration sequence
+	Planned      int         `json:"planned_params"`
+	Trials       int         `json:"trials"` // losses of trial cuts that were measured
+	Zeroed       int         `json:"zeroed"` // rows, with --uncoupled
+	Seconds      float64     `json:"seconds"`
+	PeakRSS      int64       `json:"peak_rss"` // bytes
 }
 
 // RunPrune prunes; the report goes to out, progress to log.
@@ -231,11 +248,7 @@ func same(a, b string) bool {
 }
 
 func (r *PruneResult) print(out io.Writer) error {
-	t := newTable("layer", "kind", "units", "kept", "share", "removed score mass", "parameters before", "after")
-	for _, row := range r.Rows {
-		t.add(row.Layer, row.Kind, row.Units, row.Keep, fmt.Sprintf("%.2f", float64(row.Keep)/float64(row.Units)), fmt.Sprintf("%.4f", row.Removed), row.Before, row.After)
-	}
-	t.print(out)
+	r.printRows(out)
 	fmt.Fprintln(out)
 	if r.After == nil {
 		fmt.Fprintf(out, "%d -> %d parameters by plan; nothing was changed\n", r.Before.Params, r.Planned)

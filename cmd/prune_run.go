@@ -87,14 +87,18 @@ func (p *pruning) close() {
 func (p *pruning) say(format string, args ...any) { fmt.Fprintf(p.log, format+"\n", args...) }
 
 func (p *pruning) run() (*PruneResult, error) {
-	p.r.From, p.r.Out = p.From, p.Out
+	p.r.From, p.r.Out, p.r.Context, p.r.MemoryBatch = p.From, p.Out, p.Context, p.MemoryBatch
 	var err error
+	if p.r.MemoryBefore, err = p.memory(p.src.set.Like()); err != nil {
+		return nil, err
+	}
 	if p.r.Before, err = p.side(); err != nil {
 		return nil, err
 	}
 	pr := &prune.Pruner{
 		Calibration: prune.Calibration{Model: p.src.m, Set: p.src.set, Pool: p.pool, Data: p.cal},
 		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, Say: p.say,
+		Footprint: p.footprint(),
 	}
 	if p.Plan != "" {
 		return p.applyPlan(pr)
@@ -117,7 +121,16 @@ func (p *pruning) run() (*PruneResult, error) {
 		return nil, err
 	}
 	last := res.Plans[len(res.Plans)-1]
-	p.r.Rows, p.r.Planned, p.r.Trials, p.r.Zeroed = last.Rows(), last.After, res.Trials, res.Zeros
+	p.r.Trials, p.r.Zeroed = res.Trials, res.Zeros
+	after := p.src.set.Like()
+	if p.DryRun {
+		if err := after.Shrink(last.Cut()); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.planned(last, after); err != nil {
+		return nil, err
+	}
 	if p.SaveScores != "" {
 		if err := p.saveScores(res.Evidence); err != nil {
 			return nil, err
@@ -150,7 +163,9 @@ func (p *pruning) applyPlan(pr *prune.Pruner) (*PruneResult, error) {
 	if err := pr.Follow(plan); err != nil {
 		return nil, err
 	}
-	p.r.Rows, p.r.Planned = plan.Rows(), plan.After
+	if err := p.planned(plan, p.src.set.Like()); err != nil {
+		return nil, err
+	}
 	return p.finish()
 }
 

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,7 +64,25 @@ func TestPrune(t *testing.T) {
 		t.Errorf("the ablation: %+v", z.After)
 	}
 
+	// A bound on memory is met by the plan that comes out, nearly used up.
+	for _, use := range []string{"inference", "training"} {
+		of := func(m PruneMemory) int64 {
+			if use == "training" {
+				return m.Training
+			}
+			return m.Inference
+		}
+		bound := of(r.MemoryBefore) * 8 / 10
+		m := result(args("--target-memory", fmt.Sprint(bound), "--memory-of", use, "--allocation", "global", "--out", at("memory-"+use)))
+		if got := of(m.MemoryAfter); got > bound || got < bound*95/100 {
+			t.Errorf("%s memory is planned as %d bytes under a bound of %d", use, got, bound)
+		}
+	}
+
 	for _, c := range []bad{
+		{"memory out of reach", args("--target-memory", "2KiB", "--out", at("x")), 2, []string{"out of reach", "bytes"}},
+		{"memory of", args("--target-memory", "2GiB", "--memory-of", "fun", "--out", at("x")), 2, []string{"fun", "training"}},
+		{"memory of what", args("--target", "0.5x", "--memory-of", "training", "--out", at("x")), 2, []string{"--target-memory"}},
 		{"out is there", args("--target", "0.5x", "--out", at("small")), 2, []string{"small", "--force"}},
 		{"over itself", args("--target", "0.5x", "--out", dense, "--force"), 2, []string{"source"}},
 		{"no target", args("--out", at("x")), 2, []string{"--target"}},

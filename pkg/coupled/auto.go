@@ -24,7 +24,7 @@ func (auto) widths(p *problem) (map[string]int, error) {
 	var best map[string]int
 	least := math.Inf(1)
 	for _, a := range []allocation{uniform{}, global{}, sensitivity{}} {
-		width, err := a.widths(p)
+		width, err := p.fit(a)
 		if err != nil {
 			return nil, fmt.Errorf("try %s: %w", a.name(), err)
 		}

@@ -12,10 +12,11 @@ import (
 // range that can be reached.
 var ErrBudget = errors.New("coupled: budget out of reach")
 
-// Budget is what a model may have after a plan. Either bound may be missing.
+// Budget is what a model may have after a plan. Any bound may be missing.
 type Budget struct {
 	Params int          `json:"params,omitempty"` // parameters of the whole model at most; 0 for no bound
 	Units  map[Kind]int `json:"units,omitempty"`  // units of a kind at most, over all layers and lists; nil for no bound
+	Bytes  int64        `json:"bytes,omitempty"`  // of memory at most, by Request.Footprint, instead of Params; 0 for no bound
 }
 
 // Goal is a budget fixed when a run starts, from the model as it is then, so that
@@ -24,12 +25,17 @@ type Goal struct {
 	Dense  int             `json:"dense"`            // parameters of the whole model at the start
 	Params int             `json:"params,omitempty"` // at the end; 0 when Units counts
 	Units  map[Kind][2]int `json:"units,omitempty"`  // units of a kind at the start and at the end
+	Bytes  int64           `json:"bytes,omitempty"`  // of memory at the end; Params is then what a uniform division of it comes to
 }
 
 // At is the budget once a share (0 to 1) of what is to go has gone.
 func (g Goal) At(share float64) Budget {
 	between := func(from, to int) int { return from - int(math.Round(share*float64(from-to))) }
 	b := Budget{}
+	if g.Bytes > 0 && share == 1 {
+		b.Bytes = g.Bytes
+		return b
+	}
 	if g.Params > 0 {
 		b.Params = between(g.Dense, g.Params)
 	}
@@ -42,13 +48,9 @@ func (g Goal) At(share float64) Budget {
 	return b
 }
 
-// Memory is a linear model of the bytes that training or inference takes:
-// Constant + PerParameter * parameters of the whole model.
-type Memory struct{ Constant, PerParameter float64 }
-
 // Goal resolves the target of the configuration against a model and checks that
-// it can be reached. memory is needed for target_memory alone; nil otherwise.
-func (c Config) Goal(set *param.Set, memory *Memory) (Goal, error) {
+// it can be reached. footprint is needed for target_memory alone; nil otherwise.
+func (c Config) Goal(set *param.Set, footprint Footprint) (Goal, error) {
 	g := Goal{Dense: set.Count()}
 	if err := c.Validate(); err != nil {
 		return g, err
@@ -76,14 +78,16 @@ func (c Config) Goal(set *param.Set, memory *Memory) (Goal, error) {
 		if err != nil {
 			return g, err
 		}
-		if memory == nil || memory.PerParameter <= 0 {
-			return g, fmt.Errorf("prune.target_memory is %s, but there is no model of the memory here: give prune.target", c.TargetMemory)
+		p, err := newProblem(Request{Set: set, Config: c, Budget: Budget{Bytes: bytes}, Footprint: footprint})
+		if err != nil {
+			return g, err
 		}
-		g.Params = int((float64(bytes) - memory.Constant) / memory.PerParameter)
-		if g.Params < 1 {
-			return g, fmt.Errorf("%w: prune.target_memory is %s, but %.0f bytes are needed whatever the parameters", ErrBudget, c.TargetMemory, memory.Constant)
+		width, err := p.fit(uniform{})
+		if err != nil {
+			return g, err
 		}
-		g.Params = min(g.Params, g.Dense)
+		g.Bytes, g.Params = bytes, Count(set, width)
+		return g, nil
 	default:
 		t, err := ParseTarget(c.Target)
 		if err != nil {

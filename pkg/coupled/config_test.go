@@ -44,9 +44,8 @@ func TestGoal(t *testing.T) {
 		"of prunable": {func(c *Config) { c.Target, c.Of = "0.6x", "prunable" }, dense - prunable + int(math.Round(0.6*float64(prunable)))},
 		"count":       {func(c *Config) { c.Target = "1000" }, 1000},
 		"prunable n":  {func(c *Config) { c.Target, c.Of = "900", "prunable" }, dense - prunable + 900},
-		"memory":      {func(c *Config) { c.TargetMemory = "20000" }, 1250},
 	} {
-		g, err := configOf(tc.edit).Goal(set, &Memory{Constant: 5000, PerParameter: 12})
+		g, err := configOf(tc.edit).Goal(set, linear(5000, 12))
 		if err != nil || g.Params != tc.want || g.Dense != dense {
 			t.Errorf("%s: goal is %+v, %v, expected %d of %d", name, g, err, tc.want, dense)
 		}
@@ -64,13 +63,6 @@ func TestGoalOutOfReach(t *testing.T) {
 		if !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), "can be reached") {
 			t.Errorf("%s: error is %v, expected ErrBudget with the range", target, err)
 		}
-	}
-	_, err := configOf(func(c *Config) { c.TargetMemory = "2000" }).Goal(set, &Memory{Constant: 5000, PerParameter: 4})
-	if !errors.Is(err, ErrBudget) {
-		t.Errorf("memory below the constant gave %v", err)
-	}
-	if _, err := configOf(func(c *Config) { c.TargetMemory = "2GB" }).Goal(set, nil); err == nil {
-		t.Error("a memory target without a model of the memory was accepted")
 	}
 }
 

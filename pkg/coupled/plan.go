@@ -68,7 +68,7 @@ func MakePlan(r Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	width, err := a.widths(p)
+	width, err := p.divide(a)
 	if err != nil {
 		return nil, fmt.Errorf("allocate %s: %w", a.name(), err)
 	}
@@ -84,6 +84,14 @@ func MakePlan(r Request) (*Plan, error) {
 		plan.Decisions = append(plan.Decisions, p.decide(&p.groups[i], width))
 	}
 	return plan, nil
+}
+
+// divide is the widths by an allocation; auto tries others and fits each itself.
+func (p *problem) divide(a allocation) (map[string]int, error) {
+	if _, tries := a.(auto); tries {
+		return a.widths(p)
+	}
+	return p.fit(a)
 }
 
 // decide records what the widths mean for one group.

@@ -23,6 +23,8 @@ type Request struct {
 	// Held is Loss on a part of the calibration data that Loss does not see.
 	// The allocation auto chooses by it.
 	Held func(param.Cut) (float64, error)
+	// Footprint is needed for Budget.Bytes alone.
+	Footprint Footprint
 }
 
 // cluster is groups that shrink together: one group, or under the uniform layout
@@ -44,7 +46,8 @@ type problem struct {
 	clusters []*cluster
 	orders   map[string][]order // removal order of each list, by dimension
 	scores   Scores
-	curves   map[string][]Point // measured by sensitivity, by dimension
+	measured []Curve            // by sensitivity, once
+	curves   map[string][]Point // of measured, by dimension
 	trials   []Trial            // made by auto
 }
 

@@ -135,10 +135,13 @@ func (sensitivity) widths(p *problem) (map[string]int, error) {
 	if err := p.reachable(); err != nil {
 		return nil, err
 	}
-	curves, err := p.measure()
-	if err != nil {
-		return nil, err
+	if p.measured == nil {
+		var err error
+		if p.measured, err = p.measure(); err != nil {
+			return nil, err
+		}
 	}
+	curves := p.measured
 	p.curves = map[string][]Point{}
 	hulls := map[*cluster][]float64{}
 	for i, c := range p.clusters {
@@ -148,7 +151,7 @@ func (sensitivity) widths(p *problem) (map[string]int, error) {
 		}
 	}
 	d := p.newDescent()
-	err = d.run(func(d *descent, c *cluster, to, freed int) float64 {
+	err := d.run(func(d *descent, c *cluster, to, freed int) float64 {
 		from := d.width[c.groups[0].Dim]
 		return (hulls[c][c.units-to] - hulls[c][c.units-from]) / float64(max(1, freed))
 	})

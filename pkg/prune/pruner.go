@@ -25,6 +25,8 @@ type Pruner struct {
 	// Evidence, where it is not nil, is used in the first round instead of a
 	// pass over the data; it must have been gathered in the same basis.
 	Evidence *coupled.Evidence
+	// Footprint is needed for a memory target alone.
+	Footprint coupled.Footprint
 }
 
 // Result is what a pruning did.
@@ -80,7 +82,7 @@ func (p *Pruner) goal() (coupled.Goal, error) {
 	if err := p.check(); err != nil {
 		return coupled.Goal{}, err
 	}
-	return p.Config.Goal(p.Set, nil)
+	return p.Config.Goal(p.Set, p.Footprint)
 }
 
 // split divides the calibration data: trial sequences in front (gathered from
@@ -136,6 +138,7 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	r.Evidence = e
 	req := coupled.Request{
 		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: e,
+		Footprint: p.Footprint,
 	}
 	if needsLoss(p.Config.Allocation) {
 		l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, e)

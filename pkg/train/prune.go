@@ -29,9 +29,11 @@ type Event struct {
 type Pruner struct {
 	Config coupled.Config
 	Goal   coupled.Goal // resolved when the run began
-	Dir    string       // where plans are written
-	Report func(Event)  // told of each event; may be nil
-	Events []Event      // so far, those of an interrupted run included
+	// Footprint is needed for prune.target_memory alone.
+	Footprint coupled.Footprint
+	Dir       string      // where plans are written
+	Report    func(Event) // told of each event; may be nil
+	Events    []Event     // so far, those of an interrupted run included
 }
 
 // Hook attaches the pruner to a loop.
@@ -71,7 +73,7 @@ func (p *Pruner) step(l *Loop) error {
 	ev := Event{Step: l.Step, ParamsBefore: l.Set.Count(), PlannedFrom: l.Memory().Total()}
 	ev.RSSBefore, _ = Resident()
 	plan, err := coupled.MakePlan(coupled.Request{
-		Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: p.Goal.At(share), Evidence: l.Evidence,
+		Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: p.Goal.At(share), Evidence: l.Evidence, Footprint: p.Footprint,
 	})
 	if err != nil {
 		return fmt.Errorf("event at step %d: %w", l.Step, err)
