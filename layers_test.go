@@ -24,11 +24,12 @@ var layers = map[string]string{
 	"pkg/checkpoint":  "pkg/param",
 	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
+	"pkg/chart":       "",
 	"pkg/infer":       "pkg/model",
 	"pkg/prune":       "pkg/model pkg/coupled",
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/coupled",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/infer pkg/prune pkg/kernel/blas",
+	"cmd":             "pkg/config pkg/infer pkg/prune pkg/kernel/blas pkg/chart",
 	".":               "cmd",
 }
 
@@ -37,6 +38,7 @@ var only = map[string]string{
 	"gorgonia.org/":                        "pkg/graph pkg/model",
 	"github.com/urfave/cli":                "cmd",
 	"github.com/schollz/progressbar":       "cmd",
+	"gonum.org/v1/plot":                    "pkg/chart",
 	"gopkg.in/yaml.v3":                     "pkg/config",
 	"github.com/mmcloughlin/avo":           "",
 	"os/exec":                              "",
