@@ -33,7 +33,9 @@ func (l *lowering) bind() error {
 	return nil
 }
 
-func (l *lowering) add(op kernelOp, c call) { l.m.calls = append(l.m.calls, bound{op, c}) }
+func (l *lowering) add(op kernelOp, c call) {
+	l.m.calls = append(l.m.calls, bound{op: op, call: c})
+}
 
 func (l *lowering) bindStep(s *step) error {
 	if _, ok := s.op.(deposit); ok {
@@ -67,9 +69,9 @@ func (l *lowering) bindStep(s *step) error {
 		l.add(zero{}, call{out: c.out})
 	}
 	if _, ok := s.op.(checker); ok {
-		l.m.checks = append(l.m.checks, bound{s.op, c})
+		l.m.checks = append(l.m.checks, bound{op: s.op, call: c})
 	}
-	l.add(s.op, c)
+	l.m.calls = append(l.m.calls, bound{s.op, c, s.phase, s.label(), l.blockOf(s)})
 	l.addTerms(s)
 	return nil
 }

@@ -28,6 +28,8 @@ type Machine struct {
 type bound struct {
 	op kernelOp
 	call
+	phase        Phase
+	label, block string // for FirstNonFinite
 }
 
 // value is where an output can be read, and its shape.

@@ -8,22 +8,23 @@ import (
 
 // Config is the train section of a run file.
 type Config struct {
-	Steps      int    `yaml:"steps"`       // optimizer steps; required
-	Batch      int    `yaml:"batch"`       // sequences a step; default 16
-	MicroBatch int    `yaml:"micro_batch"` // sequences computed at a time, must divide batch; default (0) the whole batch
-	Context    int    `yaml:"context"`     // tokens a sequence; default (0) the model's context
-	Seed       uint64 `yaml:"seed"`        // of the initial weights and the order of the data; default 1
-	Threads    int    `yaml:"threads"`     // worker threads; default (0) one a core
-	Precision  string `yaml:"precision"`   // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
-	Recompute  string `yaml:"recompute"`   // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
-	EvalEvery  int    `yaml:"eval_every"`  // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
-	EvalTokens int    `yaml:"eval_tokens"` // validation tokens an evaluation reads, from the front; default (0) all
-	Sample     int    `yaml:"sample"`      // tokens generated at the end of the run as a sample; default 60, 0 for none
+	Steps       int    `yaml:"steps"`        // optimizer steps; required
+	Batch       int    `yaml:"batch"`        // sequences a step; default 16
+	MicroBatch  int    `yaml:"micro_batch"`  // sequences computed at a time, must divide batch; default (0) the whole batch
+	Context     int    `yaml:"context"`      // tokens a sequence; default (0) the model's context
+	Seed        uint64 `yaml:"seed"`         // of the initial weights and the order of the data; default 1
+	Threads     int    `yaml:"threads"`      // worker threads; default (0) one a core
+	Precision   string `yaml:"precision"`    // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
+	Recompute   string `yaml:"recompute"`    // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
+	EvalEvery   int    `yaml:"eval_every"`   // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
+	EvalTokens  int    `yaml:"eval_tokens"`  // validation tokens an evaluation reads, from the front; default (0) all
+	OnNonFinite string `yaml:"on_nonfinite"` // when a loss or gradient is not finite: stop (default), skip (the batch; ten in a row stop the run) or rollback (to the newest good checkpoint, going on with the data behind the batch)
+	Sample      int    `yaml:"sample"`       // tokens generated at the end of the run as a sample; default 60, 0 for none
 }
 
 // Default is the configuration of a run file without a train section.
 func Default() Config {
-	return Config{Batch: 16, Seed: 1, Precision: "f32", Recompute: "none", Sample: 60}
+	return Config{Batch: 16, Seed: 1, Precision: "f32", Recompute: "none", OnNonFinite: Stop, Sample: 60}
 }
 
 // Resolve fills in the defaults that depend on other values; context is the model's.
@@ -59,6 +60,9 @@ func (c Config) Validate() error {
 	}
 	if c.Precision != "f32" && c.Precision != "bf16" {
 		return fmt.Errorf("train.precision is %q, expected f32 or bf16", c.Precision)
+	}
+	if c.OnNonFinite != Stop && c.OnNonFinite != Skip && c.OnNonFinite != Rollback {
+		return fmt.Errorf("train.on_nonfinite is %q, expected stop, skip or rollback", c.OnNonFinite)
 	}
 	if _, err := graph.ParseRecompute(c.Recompute); err != nil {
 		return fmt.Errorf("train.recompute: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -18,17 +17,6 @@ import (
 // ErrInterrupted is returned by Loop.Run when its context was cancelled: the
 // step under way was finished and the End hooks have run.
 var ErrInterrupted = errors.New("train: interrupted")
-
-// NonFiniteError is returned when a loss or a gradient is not a finite number.
-type NonFiniteError struct {
-	Step  int
-	What  string // "loss", or the parameter whose gradient is not finite
-	Value float64
-}
-
-func (e *NonFiniteError) Error() string {
-	return fmt.Sprintf("step %d: %s is %g", e.Step, e.What, e.Value)
-}
 
 // Loop trains one model. Its exported fields are what hooks may read; the
 // parameters change shape only through Rewrite.
@@ -50,8 +38,13 @@ type Loop struct {
 	Tokens int64  // predicted tokens seen
 	Last   Record // of the newest step; hooks may add to it before it is written
 
+	// Skipped is told of a batch that Config.OnNonFinite leaves out; may be nil.
+	Skipped func(*NonFiniteError)
+
 	hooks   []Hook
 	machine *graph.Machine
+	gates   []gate // of the batch under way
+	skipped int    // batches left out since the last step
 }
 
 // Batches is where a loop's sequences come from.
@@ -119,7 +112,10 @@ func (l *Loop) Run(ctx context.Context) error {
 			break
 		}
 		if err = l.step(); err == nil {
+			l.skipped = 0
 			err = l.each(func(h Hook) func(*Loop) error { return h.Step })
+		} else if l.leftOut(err) {
+			err = nil
 		}
 	}
 	if err != nil && !errors.Is(err, ErrInterrupted) {
@@ -140,7 +136,8 @@ func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
 }
 
 // step is one optimizer step: micro-batches accumulate their gradients in
-// Grads, then the optimizer updates the weights and clears them.
+// Grads, then the optimizer updates the weights and clears them. With a
+// NonFiniteError nothing but Grads has changed.
 func (l *Loop) step() error {
 	start := time.Now()
 	ids, targets, err := l.Batches.Next()
@@ -153,6 +150,9 @@ func (l *Loop) step() error {
 			predicted++
 		}
 	}
+	for i := range l.gates {
+		l.gates[i].r = l.gates[i].r[:0]
+	}
 	loss := 0.0
 	rows := l.MicroBatch * l.Context
 	for lo := 0; lo < len(ids); lo += rows {
@@ -163,12 +163,16 @@ func (l *Loop) step() error {
 			return fmt.Errorf("step %d: %w", l.Step+1, err)
 		}
 		loss += float64(l.machine.Output("loss")[0])
-		if err := l.gather(); err != nil {
+		if err := l.finiteLoss(loss); err != nil {
 			return err
 		}
+		l.hold()
 	}
 	norm := optim.GradNorm(l.Pool, l.Grads)
-	if err := l.finite(loss, norm); err != nil {
+	if err := l.finiteGradients(norm); err != nil {
+		return err
+	}
+	if err := l.gather(); err != nil {
 		return err
 	}
 	l.Step++
@@ -183,40 +187,6 @@ func (l *Loop) step() error {
 	l.Last = Record{
 		Step: l.Step, Loss: loss, LR: lr, GradNorm: norm, Ms: took.Seconds() * 1e3,
 		TokensPerS: float64(predicted) / took.Seconds(), RSS: rss, Params: l.Set.Count(), Tokens: l.Tokens,
-	}
-	return nil
-}
-
-// finite names what went wrong in a step whose loss or gradient norm is not finite.
-func (l *Loop) finite(loss, norm float64) error {
-	bad := func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
-	if bad(loss) {
-		return &NonFiniteError{l.Step + 1, "the loss", loss}
-	}
-	if !bad(norm) {
-		return nil
-	}
-	for _, p := range l.Set.Params {
-		for _, g := range p.In(l.Grads) {
-			if bad(float64(g)) {
-				return &NonFiniteError{l.Step + 1, "the gradient of " + p.Name, float64(g)}
-			}
-		}
-	}
-	return &NonFiniteError{l.Step + 1, "the gradient norm", norm}
-}
-
-// gather adds the micro-batch's gate gradients to the evidence. The loss is a
-// mean over the whole batch, so a sequence's own gradient, that of its mean
-// loss, is Batch times larger.
-func (l *Loop) gather() error {
-	if l.Evidence == nil {
-		return nil
-	}
-	for _, dim := range l.Evidence.Gates() {
-		if err := l.Evidence.Add(dim, l.machine.Output("gate:"+dim), float32(l.Batch)); err != nil {
-			return err
-		}
 	}
 	return nil
 }
