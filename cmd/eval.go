@@ -22,6 +22,7 @@ import (
 type EvalOptions struct {
 	Model   string
 	Data    string
+	Choices string // multiple-choice file instead of Data
 	Field   string // of .jsonl
 	Context int    // tokens a window; 0 is the model's context, at most 1024
 	Batch   int    // windows at a time; 0 is about 4096 tokens
@@ -47,12 +48,13 @@ type EvalResult struct {
 func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "eval",
-		Usage: "measure a model's perplexity on a text",
+		Usage: "measure a model: perplexity on a text, multiple choice",
 		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
 			"every token but the first is predicted exactly once; the last short window counts.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
-			&cli.StringFlag{Name: "data", Required: true, Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`"},
+			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`"},
+			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
 			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows at a time, `N`; 0 is as many as make 4096 tokens"},
@@ -61,12 +63,37 @@ func evalCommand() *cli.Command {
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			return RunEval(EvalOptions{
-				Model: c.String("model"), Data: c.String("data"), Field: c.String("field"), Context: c.Int("context"),
+			o := EvalOptions{
+				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Context: c.Int("context"),
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
-			}, c.App.Writer)
+			}
+			if err := o.check(c); err != nil {
+				return usage(err)
+			}
+			return interruptible(c, func() error {
+				if o.Choices != "" {
+					return RunEvalChoices(o, c.App.Writer)
+				}
+				return RunEval(o, c.App.Writer)
+			})
 		},
 	}
+}
+
+// check refuses what does not go together.
+func (o EvalOptions) check(c *cli.Context) error {
+	if (o.Data == "") == (o.Choices == "") {
+		return errors.New("eval needs either --data or --choices")
+	}
+	for _, f := range []string{"field", "context", "batch", "limit"} {
+		if o.Choices != "" && c.IsSet(f) {
+			return fmt.Errorf("--%s does not apply with --choices", f)
+		}
+	}
+	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 || o.Field == "" {
+		return errors.New("--context, --batch, --limit and --threads are expected to be 0 or more, --field not empty")
+	}
+	return nil
 }
 
 func jsonFlag() cli.Flag {
@@ -75,9 +102,6 @@ func jsonFlag() cli.Flag {
 
 // RunEval evaluates and prints the result to out.
 func RunEval(o EvalOptions, out io.Writer) error {
-	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 || o.Field == "" {
-		return usage(errors.New("--context, --batch, --limit and --threads are expected to be 0 or more, --field not empty"))
-	}
 	docs, err := data.ReadText(o.Data, o.Field)
 	if err != nil {
 		return badInput(err)

@@ -1,0 +1,101 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// ChoicesResult is what eval --choices prints with --json. A question is answered
+// by the choice with the highest log likelihood: as it is, a character, a token.
+type ChoicesResult struct {
+	Questions    int     `json:"questions"`
+	Accuracy     float64 `json:"accuracy"`
+	PerCharacter float64 `json:"accuracy_per_character"`
+	PerToken     float64 `json:"accuracy_per_token"`
+	Chance       float64 `json:"chance"` // accuracy of guessing
+	Params       int     `json:"params"`
+	Seconds      float64 `json:"seconds"`
+	PeakRSS      int64   `json:"peak_rss"` // bytes
+}
+
+// RunEvalChoices answers the questions of a file.
+func RunEvalChoices(o EvalOptions, out io.Writer) error {
+	questions, err := data.ReadQuestions(o.Choices)
+	if err != nil {
+		return badInput(err)
+	}
+	l, err := openModel(o.Model)
+	if err != nil {
+		return err
+	}
+	defer l.root.Close()
+	if l.tok == nil {
+		return badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+	}
+	var all []train.Continuation
+	for _, q := range questions {
+		for i, choice := range q.Choices {
+			c := continuation(l.tok, q.Context, choice)
+			if n := len(c.IDs) - c.From; n > l.m.Context() {
+				return badInput(fmt.Errorf("%s line %d: choice %d has %d tokens, the model's context is %d", o.Choices, q.Line, i, n, l.m.Context()))
+			}
+			all = append(all, c)
+		}
+	}
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	start := time.Now()
+	scores, err := train.Likelihoods(l.m, l.set, pool, all)
+	if err != nil {
+		return err
+	}
+	r := ChoicesResult{Questions: len(questions), Params: l.set.Count(), Seconds: time.Since(start).Seconds()}
+	at := 0
+	for _, q := range questions {
+		n := len(q.Choices)
+		s, c := scores[at:at+n], all[at:at+n]
+		at += n
+		right := func(length func(i int) int) float64 {
+			best := 0
+			for i := range s {
+				if s[i]/float64(length(i)) > s[best]/float64(length(best)) {
+					best = i
+				}
+			}
+			if best == q.Answer {
+				return 1 / float64(len(questions))
+			}
+			return 0
+		}
+		r.Accuracy += right(func(int) int { return 1 })
+		r.PerCharacter += right(func(i int) int { return utf8.RuneCountInString(q.Choices[i]) })
+		r.PerToken += right(func(i int) int { return len(c[i].IDs) - c[i].From })
+		r.Chance += 1 / float64(n*len(questions))
+	}
+	_, r.PeakRSS = train.Resident()
+	if o.JSON {
+		return printJSON(out, r)
+	}
+	fmt.Fprintf(out, "questions      %d\naccuracy       %.4f (guessing %.4f)\nper character  %.4f\nper token      %.4f\nparameters     %d\n",
+		r.Questions, r.Accuracy, r.Chance, r.PerCharacter, r.PerToken, r.Params)
+	return nil
+}
+
+// continuation is a context with a choice behind it, encoded as one text. Judged is
+// what differs from the context's own tokens: a token that spans both counts.
+func continuation(t tokenizer.Tokenizer, context, choice string) train.Continuation {
+	alone := t.Encode(nil, []byte(context))
+	c := train.Continuation{IDs: t.Encode(nil, []byte(context+choice))}
+	for c.From < min(len(alone), len(c.IDs)-1) && alone[c.From] == c.IDs[c.From] {
+		c.From++
+	}
+	c.From = max(1, c.From)
+	return c
+}
