@@ -7,11 +7,14 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -29,6 +32,13 @@ type EvalOptions struct {
 	Limit   int    // predicted tokens at most; 0 is all
 	Threads int
 	JSON    bool
+
+	Importance  bool   // scores of units instead of perplexity
+	Sensitivity bool   // loss against kept shares instead of perplexity
+	Criterion   string // of Importance
+	Sequences   int    // of Importance and Sensitivity
+	Plot        string // picture of them to write
+	Force       bool   // overwrite Plot
 }
 
 // EvalResult is what eval prints with --json.
@@ -48,7 +58,7 @@ type EvalResult struct {
 func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "eval",
-		Usage: "measure a model: perplexity on a text, multiple choice",
+		Usage: "measure a model: perplexity on a text, multiple choice, what its units are worth",
 		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
 			"every token but the first is predicted exactly once; the last short window counts.",
 		Flags: []cli.Flag{
@@ -59,11 +69,19 @@ func evalCommand() *cli.Command {
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows at a time, `N`; 0 is as many as make 4096 tokens"},
 			&cli.IntFlag{Name: "limit", Usage: "predicted tokens at most, `N`, from the front; 0 is all"},
+			&cli.BoolFlag{Name: "importance", Usage: "instead of the perplexity: how the scores of coupled units are distributed, by layer and kind"},
+			&cli.BoolFlag{Name: "sensitivity", Usage: "instead of the perplexity: the loss against the share of units kept, for each kind, by the default recipe of prune"},
+			&cli.StringFlag{Name: "criterion", Value: "fisher", Usage: "with --importance: how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
+			&cli.IntFlag{Name: "sequences", Value: 64, Usage: "with --importance and --sensitivity: sequences of --context tokens, `N`"},
+			&cli.StringFlag{Name: "plot", Usage: "with --importance and --sensitivity: draw to `FILE`.svg or .png"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite --plot"},
 			threadsFlag(),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			o := EvalOptions{
+				Importance: c.Bool("importance"), Sensitivity: c.Bool("sensitivity"), Criterion: c.String("criterion"),
+				Sequences: c.Int("sequences"), Plot: c.String("plot"), Force: c.Bool("force"),
 				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Context: c.Int("context"),
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}
@@ -71,8 +89,13 @@ func evalCommand() *cli.Command {
 				return usage(err)
 			}
 			return interruptible(c, func() error {
-				if o.Choices != "" {
+				switch {
+				case o.Choices != "":
 					return RunEvalChoices(o, c.App.Writer)
+				case o.Importance:
+					return RunImportance(o, c.App.Writer, c.App.ErrWriter)
+				case o.Sensitivity:
+					return RunSensitivity(o, c.App.Writer, c.App.ErrWriter)
 				}
 				return RunEval(o, c.App.Writer)
 			})
@@ -85,9 +108,31 @@ func (o EvalOptions) check(c *cli.Context) error {
 	if (o.Data == "") == (o.Choices == "") {
 		return errors.New("eval needs either --data or --choices")
 	}
-	for _, f := range []string{"field", "context", "batch", "limit"} {
-		if o.Choices != "" && c.IsSet(f) {
-			return fmt.Errorf("--%s does not apply with --choices", f)
+	units := o.Importance || o.Sensitivity
+	for _, rule := range []struct {
+		flags string
+		apply bool
+		with  string
+	}{
+		{"field context", o.Choices == "", "--data"},
+		{"batch limit", o.Choices == "" && !units, "--data alone"},
+		{"sequences plot", units, "--importance or --sensitivity"},
+		{"criterion", o.Importance, "--importance"},
+		{"force", o.Plot != "", "--plot"},
+		{"importance sensitivity", o.Choices == "" && !(o.Importance && o.Sensitivity), "--data, and one at a time"},
+	} {
+		for _, f := range strings.Fields(rule.flags) {
+			if c.IsSet(f) && !rule.apply {
+				return fmt.Errorf("--%s applies only with %s", f, rule.with)
+			}
+		}
+	}
+	if o.Sequences < 1 {
+		return errors.New("--sequences is expected to be at least 1")
+	}
+	if o.Plot != "" {
+		if err := chart.CheckName(o.Plot); err != nil {
+			return err
 		}
 	}
 	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 || o.Field == "" {

@@ -103,34 +103,9 @@ func (p *Pruner) split() (gather, trial, held Sequences) {
 // plan changes the basis, gathers evidence and decides.
 func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	gather, trial, held := p.split()
-	c := p.Calibration
-	c.Data = gather
-	scale := p.Model.Scale()
-	prepare, improve := p.Improve.Options(scale)
-	if p.Improve.Basis != coupled.BasisNone {
-		var e *coupled.Evidence
-		if prepare.Basis {
-			p.say("gathering activations of %d sequences for the basis", gather.Len())
-			var err error
-			if e, err = c.Gather(prepare); err != nil {
-				return nil, err
-			}
-			defer e.Close()
-		}
-		if _, err := coupled.ChangeBasis(p.Set, e, p.Improve.Basis); err != nil {
-			return nil, err
-		}
-	}
-	e := p.Evidence
-	p.Evidence = nil
-	if e == nil {
-		p.say("gathering evidence from %d sequences of %d tokens", gather.Len(), gather.Context)
-		o := p.Config.Options(scale).Join(improve)
-		o.Squares = o.Squares || p.Uncoupled
-		var err error
-		if e, err = c.Gather(o); err != nil {
-			return nil, err
-		}
+	e, err := p.look(gather)
+	if err != nil {
+		return nil, err
 	}
 	if r.Evidence != nil {
 		r.Evidence.Close()
@@ -169,6 +144,36 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	}
 	r.Plans = append(r.Plans, plan)
 	return plan, nil
+}
+
+// look changes the basis and gathers the evidence that scores and improvements need.
+func (p *Pruner) look(gather Sequences) (*coupled.Evidence, error) {
+	c := p.Calibration
+	c.Data = gather
+	scale := p.Model.Scale()
+	prepare, improve := p.Improve.Options(scale)
+	if p.Improve.Basis != coupled.BasisNone {
+		var e *coupled.Evidence
+		if prepare.Basis {
+			p.say("gathering activations of %d sequences for the basis", gather.Len())
+			var err error
+			if e, err = c.Gather(prepare); err != nil {
+				return nil, err
+			}
+			defer e.Close()
+		}
+		if _, err := coupled.ChangeBasis(p.Set, e, p.Improve.Basis); err != nil {
+			return nil, err
+		}
+	}
+	if e := p.Evidence; e != nil {
+		p.Evidence = nil
+		return e, nil
+	}
+	p.say("gathering evidence from %d sequences of %d tokens", gather.Len(), gather.Context)
+	o := p.Config.Options(scale).Join(improve)
+	o.Squares = o.Squares || p.Uncoupled
+	return c.Gather(o)
 }
 
 // Follow carries out a plan made earlier for this model. What the plan records of

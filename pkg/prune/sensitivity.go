@@ -1,0 +1,97 @@
+package prune
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Sensitivity is the loss of a model against the share of one kind's units that is
+// left in every layer, all other kinds being whole.
+type Sensitivity struct {
+	Kind coupled.Kind
+	Kept []float64 // falling, the first 1; shares that no list can come down to are left out
+	Loss []float64 // nats a token, on the trial sequences
+}
+
+// Sensitivities measures each kind of the configuration at the shares to be kept
+// (falling, below 1), with the improvements on. The weights come back as they were,
+// but for the basis, which leaves the function alone.
+func (p *Pruner) Sensitivities(shares []float64) ([]Sensitivity, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	gather, trial, _ := p.split()
+	e, err := p.look(gather)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, e)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	whole, err := l.Of(param.Cut{})
+	if err != nil {
+		return nil, err
+	}
+	has := map[coupled.Kind]bool{}
+	for _, g := range coupled.Groups(p.Set) {
+		has[g.Kind] = true
+	}
+	kinds := p.Config.Kinds
+	if kinds == nil {
+		kinds = []coupled.Kind{coupled.QK, coupled.VO, coupled.FFN}
+	}
+	var out []Sensitivity
+	for _, k := range kinds {
+		if !has[k] {
+			return nil, fmt.Errorf("the model has no unit of kind %s", k)
+		}
+		s := Sensitivity{Kind: k, Kept: []float64{1}, Loss: []float64{whole}}
+		for _, share := range shares {
+			c := p.Config
+			c.Target, c.TargetMemory, c.Allocation = "", "", "uniform"
+			c.Kinds, c.Ratio = nil, map[coupled.Kind]float64{k: 1 - share}
+			goal, err := c.Goal(p.Set, nil)
+			if errors.Is(err, coupled.ErrBudget) {
+				break // no list has so few units
+			}
+			if err != nil {
+				return nil, err
+			}
+			plan, err := coupled.MakePlan(coupled.Request{Set: p.Set, Family: p.Model.Family(), Config: c, Budget: goal.At(1), Improve: p.Improve, Evidence: e})
+			if err != nil {
+				return nil, err
+			}
+			loss, err := l.Of(plan.Cut())
+			if err != nil {
+				return nil, err
+			}
+			p.say("%s kept %.2f: loss %.4f", k, share, loss)
+			s.Kept, s.Loss = append(s.Kept, share), append(s.Loss, loss)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// Scores gathers evidence from all of the data and scores every unit, on the
+// weights as they are.
+func (p *Pruner) Scores() (coupled.Scores, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	p.say("gathering evidence from %d sequences of %d tokens", p.Data.Len(), p.Data.Context)
+	o := p.Config.Options(p.Model.Scale())
+	o.Gains, o.Interactions = false, nil // of orders, not of scores
+	e, err := p.Gather(o)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return coupled.Score(p.Config.Criterion, &coupled.Context{Set: p.Set, Evidence: e, Seed: p.Config.Seed}, coupled.Groups(p.Set))
+}

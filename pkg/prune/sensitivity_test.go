@@ -1,0 +1,41 @@
+package prune
+
+import (
+	"math"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+)
+
+// TestSensitivitiesAreCuts: a point of the curve is the loss of the model pruned by
+// that ratio, and measuring leaves the function alone.
+func TestSensitivitiesAreCuts(t *testing.T) {
+	for _, family := range []string{"gpt2", "llama"} {
+		make := func() *Pruner {
+			return &Pruner{Calibration: calibration(t, family, 6), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+		}
+		p := make()
+		got, err := p.Sensitivities([]float64{0.7, 0.4})
+		if err != nil || len(got) != 3 {
+			t.Fatalf("%d kinds, %v", len(got), err)
+		}
+		for _, s := range got {
+			q := make()
+			q.Config.Allocation, q.Config.Ratio = "uniform", map[coupled.Kind]float64{s.Kind: 0.6}
+			if _, err := q.Run(); err != nil {
+				t.Fatal(err)
+			}
+			_, trial, _ := q.split()
+			l, err := NewLosses(q.Model, q.Set, q.Pool, trial, coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := l.Of(nil)
+			l.Close()
+			// The same sums in another order.
+			if err != nil || math.Abs(want-s.Loss[2]) > 1e-5*want {
+				t.Errorf("%s %s kept 0.4: loss %g, of the cut model %g (%v)", family, s.Kind, s.Loss[2], want, err)
+			}
+		}
+	}
+}
