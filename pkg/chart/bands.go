@@ -89,5 +89,6 @@ func (b Bands) Draw() (*plot.Plot, error) {
 		p.Legend.Add(k, l)
 	}
 	p.NominalX(names...)
+	p.X.Min, p.X.Max = -0.6, float64(len(names))-0.4
 	return p, nil
 }

@@ -55,19 +55,27 @@ func Color(i int) color.RGBA { return palette[i%len(palette)] }
 func (a Axes) frame() *plot.Plot {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = a.Title, a.X, a.Y
-	p.Title.Padding = vg.Points(8)
+	p.Title.Padding = vg.Points(10)
 	if a.LogX {
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: 2}
 	}
 	if a.LogY {
-		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: 2}
+	}
+	sans := func(size float64) font.Font {
+		return font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(size)}
+	}
+	p.Title.TextStyle.Font, p.Legend.TextStyle.Font = sans(12), sans(9)
+	for _, x := range []*plot.Axis{&p.X, &p.Y} {
+		x.Label.TextStyle.Font, x.Tick.Label.Font = sans(10), sans(9)
+		x.Label.Padding = vg.Points(4)
 	}
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{240}
 	p.Add(grid)
 	p.Legend.Top = true
 	p.Legend.Padding = vg.Points(3)
-	p.Legend.TextStyle.Font = font.Font{Typeface: p.Title.TextStyle.Font.Typeface, Variant: "Sans", Size: vg.Points(9)}
+	p.Legend.ThumbnailWidth = vg.Points(16)
 	return p
 }
 
@@ -163,12 +171,22 @@ func Encode(f Figure, name string, width, height float64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := p.WriterTo(vg.Points(width), vg.Points(height), filepath.Ext(name)[1:])
+	c, err := draw.NewFormattedCanvas(vg.Points(width), vg.Points(height), filepath.Ext(name)[1:])
 	if err != nil {
 		return nil, err
 	}
+	paper := draw.New(c)
+	paper.SetColor(color.White)
+	paper.Fill(paper.Rectangle.Path())
+	paper = draw.Crop(paper, vg.Points(6), -vg.Points(10), vg.Points(6), -vg.Points(6))
+	// The legend stands beside the frame, where it hides nothing.
+	legend := p.Legend
+	p.Legend = plot.NewLegend()
+	p.Draw(draw.Crop(paper, 0, -legend.Rectangle(paper).Size().X, 0, 0))
+	legend.YOffs = -vg.Points(24)
+	legend.Draw(paper)
 	var out bytes.Buffer
-	_, err = io.Copy(&out, reader{w})
+	_, err = io.Copy(&out, reader{c})
 	return out.Bytes(), err
 }
 
