@@ -92,7 +92,7 @@ func (p *pruning) inference(shapes *param.Set) (int64, error) {
 func (p *pruning) training(shapes *param.Set) (int64, error) {
 	c := train.Default()
 	c.Steps, c.Batch, c.Context = 1, p.MemoryBatch, p.Context
-	m, err := train.Footprint(c.Resolve(p.Context), p.src.m, shapes, p.pool)
+	m, err := train.Footprint(c.Resolve(p.Context), p.src.m, shapes, false)
 	return m.Total(), err
 }
 

@@ -3,8 +3,11 @@ package train
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 )
 
 // Record is one line of metrics.jsonl: what one optimizer step showed.
@@ -22,17 +25,24 @@ type Record struct {
 	Pruned     bool     `json:"pruned,omitempty"` // a pruning event followed this step
 }
 
-// Metrics writes metrics.jsonl, a line a step.
+// Metrics writes metrics.jsonl, a line a step. Lines that the disk does not take
+// are kept, and written with the next one that it does.
 type Metrics struct {
-	f *os.File
-	w *bufio.Writer
+	f    *os.File
+	end  int64  // length of what is written
+	left []byte // lines that are not
 }
 
 // OpenMetrics opens the file for appending after step steps: lines of later
 // steps, which an interrupted run may have left, are cut off, and so is a line
 // that was half written.
 func OpenMetrics(path string, steps int) (*Metrics, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	root, err := os.OpenRoot(filepath.Dir(path)) // no link leads out of the directory
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(filepath.Base(path), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -40,48 +50,65 @@ func OpenMetrics(path string, steps int) (*Metrics, error) {
 	if err == nil {
 		err = f.Truncate(keep)
 	}
-	if err == nil {
-		_, err = f.Seek(keep, 0)
-	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Metrics{f, bufio.NewWriter(f)}, nil
+	return &Metrics{f: f, end: keep}, nil
 }
 
-// lengthUpTo is the length in bytes of the lines of steps 1..steps.
-func lengthUpTo(f *os.File, steps int) (int64, error) {
+// lengthUpTo is the length in bytes of the lines of steps 1..steps, each of a
+// later step than the one before.
+func lengthUpTo(f io.Reader, steps int) (int64, error) {
 	r := bufio.NewReader(f)
 	var n int64
-	for {
+	for last := 0; ; {
 		line, err := r.ReadBytes('\n')
-		if err != nil { // the end, or a line without its end
+		if err == io.EOF { // perhaps behind a line without its end
 			return n, nil
+		}
+		if err != nil {
+			return 0, err
 		}
 		var rec Record
-		if json.Unmarshal(line, &rec) != nil || rec.Step > steps {
+		if json.Unmarshal(line, &rec) != nil || rec.Step <= last || rec.Step > steps {
 			return n, nil
 		}
+		last = rec.Step
 		n += int64(len(line))
 	}
 }
 
-// Write appends a line and hands it to the system.
+// Write appends a line and hands it to the system. After an error the line is kept.
 func (m *Metrics) Write(r Record) error {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	m.w.Write(append(line, '\n'))
-	return m.w.Flush()
+	m.left = append(append(m.left, line...), '\n')
+	return m.flush()
+}
+
+// flush writes the lines that are left.
+func (m *Metrics) flush() error {
+	if len(m.left) == 0 {
+		return nil
+	}
+	if _, err := m.f.WriteAt(m.left, m.end); err != nil { // half a line is written over, or cut off on resuming
+		return err
+	}
+	m.end += int64(len(m.left))
+	m.left = m.left[:0]
+	return nil
+}
+
+// Sync writes the lines that are left and makes all of them durable.
+func (m *Metrics) Sync() error {
+	if err := m.flush(); err != nil {
+		return err
+	}
+	return m.f.Sync()
 }
 
 // Close ends the file.
-func (m *Metrics) Close() error {
-	if err := m.w.Flush(); err != nil {
-		m.f.Close()
-		return err
-	}
-	return m.f.Close()
-}
+func (m *Metrics) Close() error { return errors.Join(m.flush(), m.f.Close()) }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 )
@@ -33,7 +34,10 @@ type Pruner struct {
 	Footprint coupled.Footprint
 	Dir       string      // where plans are written
 	Report    func(Event) // told of each event; may be nil
+	Failed    func(error) // told that a plan could not be written yet; may be nil
 	Events    []Event     // so far, those of an interrupted run included
+
+	left map[string][]byte // plans that are not written, by path
 }
 
 // Hook attaches the pruner to a loop.
@@ -42,9 +46,6 @@ func (p *Pruner) Hook() Hook {
 }
 
 func (p *Pruner) start(l *Loop) error {
-	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
-		return err
-	}
 	l.EvidenceDecay = coupled.DecayFactor(p.Config.HalfLife)
 	return p.watch(l)
 }
@@ -79,7 +80,7 @@ func (p *Pruner) step(l *Loop) error {
 		return fmt.Errorf("event at step %d: %w", l.Step, err)
 	}
 	ev.Plan = fmt.Sprintf("step-%06d.json", l.Step)
-	if err := writePlan(filepath.Join(p.Dir, ev.Plan), plan); err != nil {
+	if err := p.write(filepath.Join(p.Dir, ev.Plan), plan); err != nil {
 		return err
 	}
 	if err := l.Rewrite(plan); err != nil {
@@ -115,10 +116,36 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 	return l.Lower()
 }
 
-func writePlan(path string, plan *coupled.Plan) error {
+// write writes a plan. Pruning goes on when the disk does not take it: Flush
+// tries again.
+func (p *Pruner) write(path string, plan *coupled.Plan) error {
 	var text bytes.Buffer
 	if err := coupled.WritePlan(&text, plan); err != nil {
 		return err
 	}
-	return os.WriteFile(path, text.Bytes(), 0o644)
+	if p.left == nil {
+		p.left = map[string][]byte{}
+	}
+	p.left[path] = text.Bytes()
+	if err := p.Flush(); err != nil && p.Failed != nil {
+		p.Failed(err)
+	}
+	return nil
+}
+
+// Flush writes the plans that the disk has not taken so far.
+func (p *Pruner) Flush() error {
+	if len(p.left) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+		return err
+	}
+	for path, text := range p.left {
+		if err := checkpoint.WriteFile(path, text); err != nil {
+			return err
+		}
+		delete(p.left, path)
+	}
+	return nil
 }
