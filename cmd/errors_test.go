@@ -50,7 +50,7 @@ func TestBadInput(t *testing.T) {
 		{"flag of a wrong type", []string{"ecospa", "eval", "--model", model, "--data", good, "--context", "many"}, 2, []string{"context", "many"}},
 		{"no configuration", []string{"ecospa", "pretrain"}, 2, []string{"--config"}},
 		{"resume of nothing", []string{"ecospa", "pretrain", "--resume", "--out", filepath.Join(tmp, "nothing")}, 3, []string{"nothing"}},
-		{"contradicting flags", pre("--resume", "--force"), 2, []string{"--force", "--resume"}},
+		{"contradicting flags", pre("--allow-change", "optim.lr"), 2, []string{"--allow-change", "--resume"}},
 		{"missing run file", []string{"ecospa", "pretrain", "-c", filepath.Join(tmp, "no.yaml"), "--out", out}, 3, []string{"no.yaml"}},
 		{"run file that is no YAML", []string{"ecospa", "pretrain", "-c", write("tab.yaml", "model:\n\t- x"), "--out", out}, 2, []string{"tab.yaml", "line 2"}},
 		{"unknown key", []string{"ecospa", "pretrain", "-c", write("key.yaml", "model:\n  layrs: 3\n"), "--out", out}, 2, []string{"key.yaml", "line 2", `"layrs"`, "layers"}},

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
@@ -24,9 +25,13 @@ type job struct {
 	dir    *checkpoint.Run
 	run    config.Run // effective: defaults that depend on other values filled in
 	over   bool       // an older run in the directory makes way
+	force  bool       // go on with too little memory or disk
 	log    io.Writer
+	disk   checkpoint.Disk
 	corpus data.Corpus
 	tok    tokenizer.Tokenizer
+	sum    uint32      // checksum of the training tokens
+	other  bool        // they may be others than those of the interrupted run
 	held   data.Tokens // validation tokens
 	m      model.Model
 	set    *param.Set
@@ -41,6 +46,10 @@ type job struct {
 	best    evalPoint // lowest validation loss of a checkpoint
 	before  *snapshot // at the first pruning event
 	recent  []train.Record
+	spike   train.Spike
+	mute    bool  // it has been said that metrics.jsonl cannot be written
+	unsaved error // of the End hook's checkpoint
+	backs   int   // times that the run went back since the last checkpoint
 }
 
 // evalPoint is an evaluation during the run.
@@ -54,7 +63,7 @@ func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
 // prepare makes everything that training needs, from the start or, to resume,
 // from the newest good checkpoint.
 func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
-	j = &job{run: run, log: log, best: evalPoint{-1, math.Inf(1)}}
+	j = &job{run: run, log: log, force: o.Force, disk: o.disk, best: evalPoint{-1, math.Inf(1)}}
 	defer func() {
 		if err != nil {
 			j.close()
@@ -75,6 +84,9 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 		if saved, err = j.restore(); err != nil {
 			return j, err
 		}
+		if err = j.afford(j.set, 4*int64(j.set.Len())); err != nil {
+			return j, err
+		}
 	} else if err = j.fresh(); err != nil {
 		return j, err
 	}
@@ -84,6 +96,9 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 // claim makes sure that the run directory may be used.
 func (j *job) claim(o PretrainOptions) error {
 	dir := j.run.Out
+	if err := ownFiles(dir); err != nil {
+		return badInput(err)
+	}
 	old, err := os.ReadFile(runFile(dir))
 	switch {
 	case o.Resume && errors.Is(err, os.ErrNotExist):
@@ -95,7 +110,7 @@ func (j *job) claim(o PretrainOptions) error {
 		if err != nil {
 			return badInput(fmt.Errorf("%s: %w", runFile(dir), err))
 		}
-		if err := allowed(before, j.run, o.Allow); err != nil {
+		if err := j.allowed(before, o.Allow); err != nil {
 			return usage(err)
 		}
 	case err == nil && !o.Force:
@@ -103,14 +118,29 @@ func (j *job) claim(o PretrainOptions) error {
 	case err == nil:
 		j.over = true
 	}
-	j.dir, err = checkpoint.OpenRun(dir, j.run.Checkpoint)
-	return err
+	if j.dir, err = checkpoint.OpenRun(dir, j.run.Checkpoint); err != nil {
+		return err
+	}
+	j.dir.Disk = j.disk
+	return nil
+}
+
+// ownFiles refuses a run directory in which something that will be written to is
+// a link to elsewhere.
+func ownFiles(dir string) error {
+	for _, name := range []string{".lock", "state", "plans", "metrics.jsonl", "run.yaml"} {
+		if st, err := os.Lstat(filepath.Join(dir, name)); err == nil && st.Mode()&os.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symbolic link, expected a file or directory of the run's own", filepath.Join(dir, name))
+		}
+	}
+	return nil
 }
 
 // settle writes the effective configuration into the run directory, from which an
 // older run that is started over goes: everything else has been found in order.
 func (j *job) settle() error {
 	if j.over {
+		j.over = false
 		for _, name := range []string{"state", "plans", "metrics.jsonl", "config.json", "model.safetensors", "tokenizer.json"} {
 			if err := os.RemoveAll(filepath.Join(j.run.Out, name)); err != nil {
 				return err
@@ -124,23 +154,33 @@ func (j *job) settle() error {
 	if err != nil {
 		return err
 	}
-	return checkpoint.WriteFile(runFile(j.run.Out), text)
+	return j.disk.WriteFile(runFile(j.run.Out), text)
 }
 
-// allowed refuses changes of the configuration that were not asked for.
-func allowed(before, now config.Run, allow []string) error {
-	changed, err := config.Changes(before, now)
+// allowed refuses changes of the configuration that were not asked for, and says
+// those that were.
+func (j *job) allowed(before config.Run, allow []string) error {
+	changes, err := config.Changes(before, j.run)
 	if err != nil {
 		return err
 	}
 	ok := map[string]bool{"out": true}
-	for _, k := range allow {
-		ok[k] = true
-	}
-	for _, k := range changed {
-		if !ok[k] {
-			return fmt.Errorf("%s differs from the interrupted run; go on with --allow-change %s, or leave the configuration as it was", k, k)
+	for _, list := range allow {
+		for key := range strings.SplitSeq(list, ",") {
+			ok[strings.TrimSpace(key)] = true
 		}
+	}
+	var refused, keys []string
+	for _, c := range changes {
+		if ok[c.Key] {
+			fmt.Fprintf(j.log, "changed since the run was interrupted: %s\n", c)
+			j.other = j.other || strings.HasPrefix(c.Key, "data.")
+			continue
+		}
+		refused, keys = append(refused, c.String()), append(keys, c.Key)
+	}
+	if len(refused) > 0 {
+		return fmt.Errorf("the configuration differs from the interrupted run's: %s; go on with --allow-change %s, or leave it as it was", strings.Join(refused, ", "), strings.Join(keys, ","))
 	}
 	return nil
 }
@@ -158,6 +198,7 @@ func (j *job) read() (err error) {
 	if err != nil {
 		return err
 	}
+	j.sum = tokens.Checksum()
 	if j.held, err = cache.Encode(j.tok, j.corpus.Validation); err != nil {
 		return err
 	}
@@ -204,6 +245,16 @@ func (j *job) fresh() (err error) {
 	if j.m, err = model.New(s); err != nil {
 		return usage(err)
 	}
+	shapes, err := param.Layout(j.m.Specs())
+	if err != nil {
+		return usage(err)
+	}
+	if err := j.fits(); err != nil {
+		return err
+	}
+	if err := j.afford(shapes, 0); err != nil {
+		return err
+	}
 	if j.set, err = param.New(j.m.Specs()); err != nil {
 		return usage(err)
 	}
@@ -214,11 +265,8 @@ func (j *job) fresh() (err error) {
 // assemble attaches the hooks; saved is the state of an interrupted run, or nil.
 func (j *job) assemble(saved *state) (err error) {
 	c := j.run.Train
-	switch {
-	case j.tok.Vocab() > j.m.Vocab():
-		return usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.m.Vocab(), j.tok.Vocab()))
-	case c.Context > j.m.Context():
-		return usage(fmt.Errorf("train.context is %d tokens, but the model's context is %d", c.Context, j.m.Context()))
+	if err := j.fits(); err != nil {
+		return err
 	}
 	if j.set.Count() == 0 {
 		return errors.New("the model has no parameters")
@@ -229,7 +277,7 @@ func (j *job) assemble(saved *state) (err error) {
 		if err := errors.Join(j.run.Prune.CheckTraining(), j.run.Prune.Check(j.set)); err != nil {
 			return usage(err)
 		}
-		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent}
+		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent, Failed: j.planFailed}
 		if saved == nil {
 			if j.pruner.Goal, err = j.goal(); err != nil {
 				return usage(err)
@@ -248,6 +296,7 @@ func (j *job) assemble(saved *state) (err error) {
 		return err
 	}
 	j.show = newProgress(j.log, c.Steps)
+	j.loop.Skipped = j.reportSkipped
 	j.loop.Attach(train.Hook{Name: "evaluate", Start: j.evalStart, Step: j.evalStep})
 	if j.pruner != nil {
 		j.loop.Attach(j.pruner.Hook())
@@ -255,6 +304,17 @@ func (j *job) assemble(saved *state) (err error) {
 	j.loop.Attach(train.Hook{Name: "metrics", Step: j.record})
 	j.loop.Attach(j.show.Hook())
 	j.loop.Attach(train.Hook{Name: "checkpoint", Step: j.saveStep, End: j.saveEnd})
+	return nil
+}
+
+// fits reports whether the model takes the data.
+func (j *job) fits() error {
+	switch c := j.run.Train; {
+	case j.tok.Vocab() > j.m.Vocab():
+		return usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.m.Vocab(), j.tok.Vocab()))
+	case c.Context > j.m.Context():
+		return usage(fmt.Errorf("train.context is %d tokens, but the model's context is %d", c.Context, j.m.Context()))
+	}
 	return nil
 }
 
@@ -270,6 +330,12 @@ func (j *job) footprint(shapes *param.Set) (int64, error) {
 }
 
 func (j *job) close() {
+	j.release()
+	j.dir.Close()
+}
+
+// release gives up everything but the run directory, the data and the tokenizer.
+func (j *job) release() {
 	if j.metrics != nil {
 		j.metrics.Close()
 	}
@@ -279,5 +345,8 @@ func (j *job) close() {
 	if j.pool != nil {
 		j.pool.Close()
 	}
-	j.dir.Close()
+	if j.set != nil {
+		j.set.Weights.Close()
+	}
+	j.metrics, j.loop, j.pool, j.pruner, j.set = nil, nil, nil, nil, nil
 }

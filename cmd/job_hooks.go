@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -29,12 +30,20 @@ func (j *job) train(ctx context.Context) error {
 		return err
 	}
 	j.preflight()
-	err := j.loop.Run(ctx)
-	if errors.Is(err, train.ErrInterrupted) {
-		fmt.Fprintf(j.log, "stopped after step %d of %d; go on with: ecospa pretrain --resume --out %s\n", j.loop.Step, j.loop.Steps, j.run.Out)
-		return errInterrupted
+	for {
+		err := j.loop.Run(ctx)
+		switch {
+		case j.unsaved != nil && !errors.Is(j.unsaved, checkpoint.ErrNonFinite):
+			return fmt.Errorf("the checkpoint of step %d could not be written: %w; %s", j.loop.Step, j.unsaved, j.lastGood())
+		case errors.Is(err, train.ErrInterrupted):
+			fmt.Fprintf(j.log, "stopped after step %d of %d; go on with: ecospa pretrain --resume --out %s\n", j.loop.Step, j.loop.Steps, j.run.Out)
+			return errInterrupted
+		}
+		back, err := j.rollback(err)
+		if !back {
+			return err
+		}
 	}
-	return err
 }
 
 // preflight prints what the run needs before its first step.
@@ -158,9 +167,26 @@ func median[T cmp.Ordered](x []T) (m T) {
 	return s[len(s)/2]
 }
 
-// record writes the step's line of metrics.jsonl.
+// record writes the step's line of metrics.jsonl. A disk that does not take it
+// does not stop the run.
 func (j *job) record(l *train.Loop) error {
-	return j.metrics.Write(l.Last)
+	if mean, spike := j.spike.Add(l.Last.Loss); spike {
+		j.show.say("step %d: loss %.4f is a spike over the running mean, %.4f (gradient norm %.3g)", l.Step, l.Last.Loss, mean, l.Last.GradNorm)
+	}
+	err := j.metrics.Write(l.Last)
+	if err != nil && !j.mute {
+		j.show.say("step %d: metrics.jsonl cannot be written (%s); its lines are kept and written when it can", l.Step, oneLine(err))
+	}
+	j.mute = err != nil
+	return nil
+}
+
+func (j *job) planFailed(err error) {
+	j.show.say("a plan cannot be written yet (%s); it is kept and written with the next checkpoint", oneLine(err))
+}
+
+func (j *job) reportSkipped(e *train.NonFiniteError) {
+	j.show.say("%s; the batch is skipped", e)
 }
 
 // reportEvent says what a pruning event did.

@@ -26,6 +26,7 @@ type state struct {
 	Updates int           `json:"updates"` // of the optimizer
 	Tokens  int64         `json:"tokens"`
 	Cursor  data.Cursor   `json:"cursor"`
+	Data    uint32        `json:"data"` // checksum of the training tokens
 	Goal    coupled.Goal  `json:"goal"`
 	Events  []train.Event `json:"events"`
 	Evals   []evalPoint   `json:"evals"`
@@ -37,21 +38,12 @@ type state struct {
 }
 
 const (
-	stateVersion = 1
+	stateVersion = 2
 	stateFile    = "trainer.json"
 	firstMoment  = "moment1.f32"
 	secondMoment = "moment2.f32"
 	evidenceFile = "evidence.bin"
 )
-
-func (j *job) saveStep(l *train.Loop) error {
-	if p := j.run.Checkpoint; p.Every > 0 && l.Step%p.Every == 0 && l.Step < l.Steps {
-		return j.save(l)
-	}
-	return nil
-}
-
-func (j *job) saveEnd(l *train.Loop) error { return j.save(l) }
 
 // save writes a checkpoint of the present step and makes it the newest.
 func (j *job) save(l *train.Loop) error {
@@ -63,25 +55,30 @@ func (j *job) save(l *train.Loop) error {
 	if err != nil {
 		return err
 	}
-	if n := len(j.evals); n > 0 && j.evals[n-1].Step == l.Step && j.evals[n-1].Loss < j.best.Loss {
-		j.best = j.evals[n-1]
+	best := j.best
+	if n := len(j.evals); n > 0 && j.evals[n-1].Step == l.Step && j.evals[n-1].Loss < best.Loss {
+		best = j.evals[n-1]
 	}
 	st := state{
 		Version: stateVersion, Code: Version, Path: kernelPath(), Threads: j.pool.Threads(), Step: l.Step, Updates: l.Opt.Step, Tokens: l.Tokens,
-		Cursor: j.data.Cursor(), Evals: j.evals, Before: j.before, Watched: l.Evidence != nil,
+		Cursor: j.data.Cursor(), Data: j.sum, Evals: j.evals, Before: j.before, Watched: l.Evidence != nil,
 	}
 	if j.pruner != nil {
 		st.Goal, st.Events = j.pruner.Goal, j.pruner.Events
 	}
-	if !math.IsInf(j.best.Loss, 0) {
-		st.Best = &j.best
+	if !math.IsInf(best.Loss, 0) {
+		st.Best = &best
 	}
 	files := checkpoint.Model{Config: config, Tokenizer: tok}.Files(j.set, j.m.Tensors(j.set), "F32")
 	files = append(files, checkpoint.JSONFile(stateFile, st), checkpoint.SlabFile(firstMoment, l.Opt.M), checkpoint.SlabFile(secondMoment, l.Opt.V))
 	if l.Evidence != nil {
 		files = append(files, checkpoint.File{Name: evidenceFile, Write: func(w io.Writer) error { return l.Evidence.Save(w, j.m.Family(), j.set) }})
 	}
-	return j.dir.Save(l.Step, j.best.Step, files)
+	err = j.dir.Save(l.Step, best.Step, files)
+	if err == nil || errors.Is(err, checkpoint.ErrOldKept) {
+		j.best, j.backs = best, 0
+	}
+	return err
 }
 
 // restore reads the model and the state of the newest good checkpoint.
@@ -137,6 +134,12 @@ func readModel(root *os.Root) (model.Model, *param.Set, error) {
 // resume puts the loop where the checkpoint left it.
 func (j *job) resume(st *state) error {
 	l := j.loop
+	if st.Data != j.sum && !j.other {
+		return badInput(errors.New("the training text is not that of the interrupted run, so its place in it means nothing: put the text back, or allow a change of data.path"))
+	}
+	if st.Code != Version {
+		fmt.Fprintf(j.log, "note: the run was at version %s, this is %s: the numbers can differ\n", st.Code, Version)
+	}
 	if st.Threads != j.pool.Threads() || st.Path != kernelPath() {
 		fmt.Fprintf(j.log, "note: the run had %d threads on the %s path, now %d on %s: the numbers can differ in the last bits\n", st.Threads, st.Path, j.pool.Threads(), kernelPath())
 	}
@@ -149,8 +152,12 @@ func (j *job) resume(st *state) error {
 		return badInput(err)
 	}
 	l.Step, l.Tokens, l.Opt.Step = st.Step, st.Tokens, st.Updates
-	if err := j.data.Seek(st.Cursor); err != nil {
-		return badInput(err)
+	if st.Data == j.sum {
+		if err := j.data.Seek(st.Cursor); err != nil {
+			return badInput(err)
+		}
+	} else {
+		fmt.Fprintln(j.log, "the training text is another one: it is read from its beginning")
 	}
 	j.evals, j.before = st.Evals, st.Before
 	if st.Best != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 )
 
@@ -19,7 +20,9 @@ type PretrainOptions struct {
 	Dense  bool     // no pruning
 	Resume bool     // go on with the run in the run directory
 	Allow  []string // keys that a resumed run may have changed
-	Force  bool     // start over in a directory that holds a run
+	Force  bool     // start over in a directory that holds a run; go on with too little memory or disk
+
+	disk checkpoint.Disk // tests have others
 }
 
 func pretrainCommand() *cli.Command {
@@ -36,8 +39,8 @@ func pretrainCommand() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
 			&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
 			&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},
-			&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run; may be repeated"},
-			&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run"},
+			&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several with commas; may be repeated"},
+			&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run (not with --resume), and run although the memory or the disk looks too small"},
 		},
 		Action: func(c *cli.Context) error {
 			o := PretrainOptions{
@@ -61,8 +64,6 @@ func (o PretrainOptions) check() error {
 		return fmt.Errorf("--resume needs the run directory: give --out DIR or --config FILE")
 	case o.Config == "" && (len(o.Set) > 0 || o.Data != "" || o.Dense):
 		return fmt.Errorf("--set, --data and --dense do not apply when the interrupted run's own configuration is used; give --config FILE as well")
-	case o.Resume && o.Force:
-		return fmt.Errorf("--force starts over and --resume goes on: give one of them")
 	case len(o.Allow) > 0 && !o.Resume:
 		return fmt.Errorf("--allow-change applies only with --resume")
 	}

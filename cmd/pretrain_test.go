@@ -197,7 +197,7 @@ func TestResumeRefusesAChangedConfiguration(t *testing.T) {
 	mustRun(t, small(dir)...)
 	args := append(small(dir, "optim.lr=1e-4"), "--resume")
 	code, _, log := run(t, t.Context(), args...)
-	if code != exitUsage || !strings.Contains(log, "optim.lr differs") {
+	if code != exitUsage || !strings.Contains(log, `optim.lr from "0.003" to "0.0001"; go on with --allow-change optim.lr`) {
 		t.Errorf("exit code %d: %s", code, log)
 	}
 	if code, _, log := run(t, t.Context(), append(args, "--allow-change", "optim.lr")...); code != exitOK {

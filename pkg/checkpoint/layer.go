@@ -35,6 +35,9 @@ type LayerFile interface {
 	Close() error
 }
 
+// System is the operating system's Layer, for others to wrap.
+func System() Layer { return osLayer{} }
+
 // osLayer is the operating system's.
 type osLayer struct{}
 

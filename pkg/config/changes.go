@@ -2,7 +2,8 @@ package config
 
 import (
 	"fmt"
-	"sort"
+	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -23,19 +24,27 @@ func flatten(n *yaml.Node, path string, out map[string]string) {
 	}
 }
 
-// differing lists the keys of which two documents have different values, or only one has any.
-func differing(a, b map[string]string) []string {
-	var keys []string
+// Change is a key whose value differs between two run files.
+type Change struct{ Key, From, To string }
+
+func (c Change) String() string {
+	return fmt.Sprintf("%s from %s to %s", c.Key, quote(c.From), quote(c.To))
+}
+
+// differing lists the keys of which two documents have different values, or only
+// one has any, sorted.
+func differing(a, b map[string]string) []Change {
+	var out []Change
 	for k, v := range a {
 		if w, ok := b[k]; !ok || v != w {
-			keys = append(keys, k)
+			out = append(out, Change{k, v, w})
 		}
 	}
-	for k := range b {
+	for k, w := range b {
 		if _, ok := a[k]; !ok {
-			keys = append(keys, k)
+			out = append(out, Change{k, "", w})
 		}
 	}
-	sort.Strings(keys)
-	return keys
+	slices.SortFunc(out, func(x, y Change) int { return strings.Compare(x.Key, y.Key) })
+	return out
 }

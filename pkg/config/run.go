@@ -86,7 +86,7 @@ func (r Run) Encode() ([]byte, error) {
 }
 
 // Changes lists the keys whose values differ between two run files, by path.
-func Changes(a, b Run) ([]string, error) {
+func Changes(a, b Run) ([]Change, error) {
 	flat := func(r Run) (map[string]string, error) {
 		text, err := r.Encode()
 		if err != nil {

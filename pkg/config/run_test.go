@@ -57,7 +57,7 @@ func TestEncodeRoundTrips(t *testing.T) {
 		t.Errorf("changes %v (%v)", c, err)
 	}
 	back.Optim.LR = 5
-	if c, _ := Changes(r, back); !reflect.DeepEqual(c, []string{"optim.lr"}) {
+	if c, _ := Changes(r, back); !reflect.DeepEqual(c, []Change{{"optim.lr", "0.001", "5"}}) {
 		t.Errorf("changes %v, expected optim.lr", c)
 	}
 }

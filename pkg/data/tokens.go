@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 
@@ -13,6 +14,20 @@ import (
 
 // Tokens is a part of a corpus, encoded.
 type Tokens []int32
+
+// Checksum is the CRC-32C of the tokens as little-endian uint32.
+func (t Tokens) Checksum() uint32 {
+	table, sum := crc32.MakeTable(crc32.Castagnoli), uint32(0)
+	var b [4096]byte
+	for len(t) > 0 {
+		n := min(len(t), len(b)/4)
+		for i, id := range t[:n] {
+			binary.LittleEndian.PutUint32(b[4*i:], uint32(id))
+		}
+		sum, t = crc32.Update(sum, table, b[:4*n]), t[n:]
+	}
+	return sum
+}
 
 // Encode encodes the documents one after the other. Where there are several and
 // the tokenizer has an end of text, every document ends with it.
