@@ -26,10 +26,13 @@ var layers = map[string]string{
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
 	"pkg/chart":       "",
 	"pkg/infer":       "pkg/model",
+	"pkg/gguf":        "pkg/checkpoint",
+	"pkg/onnx":        "pkg/checkpoint",
+	"pkg/export":      "pkg/model pkg/gguf pkg/onnx",
 	"pkg/prune":       "pkg/model pkg/coupled",
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/coupled",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/infer pkg/prune pkg/kernel/blas pkg/chart",
+	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart",
 	".":               "cmd",
 }
 

@@ -38,6 +38,7 @@ var results = []struct {
 }{
 	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
+	{"export", ExportResult{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
 	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
 }

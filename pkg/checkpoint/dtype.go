@@ -20,8 +20,9 @@ var dtypeBytes = map[string]int64{
 // isFloat reports whether weights may have the type.
 func isFloat(dtype string) bool { return dtype == "F32" || dtype == "F16" || dtype == "BF16" }
 
-// decode turns the file's bytes of the type into float32; the lengths fit.
-func decode(dst []float32, src []byte, dtype string) {
+// Decode turns bytes of the type F32, F16 or BF16, little endian, into float32;
+// src has as many as dst needs.
+func Decode(dst []float32, src []byte, dtype string) {
 	switch dtype {
 	case "F32":
 		for i := range dst {
@@ -38,9 +39,9 @@ func decode(dst []float32, src []byte, dtype string) {
 	}
 }
 
-// encode is the inverse of decode, rounding to nearest even. It returns the
+// Encode is the inverse of Decode, rounding to nearest even. It returns the
 // index of the first element that is not finite in the type, or -1.
-func encode(dst []byte, src []float32, dtype string) int {
+func Encode(dst []byte, src []float32, dtype string) int {
 	switch dtype {
 	case "F32":
 		for i, f := range src {

@@ -27,7 +27,7 @@ func ReadTensors(root *os.Root, file string) (map[string][]float32, error) {
 			}
 			raw, err := l.file.view(l.base+l.Offsets[0], n, buf)
 			if err == nil {
-				decode(values, raw, l.DType)
+				Decode(values, raw, l.DType)
 			}
 			return err
 		}); err != nil {

@@ -22,7 +22,7 @@ func SlabFile(name string, s *param.Slab) File {
 		raw := make([]byte, 4*min(len(s.Data), chunkElements))
 		for at := 0; at < len(s.Data); at += chunkElements {
 			part := s.Data[at:min(len(s.Data), at+chunkElements)]
-			if bad := encode(raw[:4*len(part)], part, "F32"); bad >= 0 {
+			if bad := Encode(raw[:4*len(part)], part, "F32"); bad >= 0 {
 				return badNumber(name, at+bad, part[bad], "a state")
 			}
 			if _, err := w.Write(raw[:4*len(part)]); err != nil {
@@ -50,7 +50,7 @@ func ReadSlab(root *os.Root, name string, s *param.Slab) error {
 		if _, err := io.ReadFull(f, raw[:4*len(part)]); err != nil {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
-		decode(part, raw, "F32")
+		Decode(part, raw, "F32")
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func (b *buffers) write(w io.Writer, t placed, dtype string) error {
 				s.gather(values, lo, hi)
 			}
 			raw := b.raw[:n*bytes]
-			if bad := encode(raw, values, dtype); bad >= 0 {
+			if bad := Encode(raw, values, dtype); bad >= 0 {
 				return badNumber(t.Name, done+bad, values[bad], dtype)
 			}
 			if _, err := w.Write(raw); err != nil {
@@ -199,7 +199,7 @@ func (b *buffers) read(j job) error {
 				b.values = grow(b.values, step*s.width)
 				values = b.values[:n]
 			}
-			decode(values, raw, j.from.DType)
+			Decode(values, raw, j.from.DType)
 			if bad := nonFinite(values); bad >= 0 {
 				return badNumber(j.to.Name, done+bad, values[bad], "a model")
 			}

@@ -39,7 +39,7 @@ func rawFile(t testing.TB, tensors ...rawTensor) []byte {
 // f32 is a tensor of the numbers.
 func f32(name string, values []float32, shape ...int64) rawTensor {
 	b := make([]byte, 4*len(values))
-	encode(b, values, "F32")
+	Encode(b, values, "F32")
 	return rawTensor{name, "F32", shape, b}
 }
 

@@ -108,7 +108,7 @@ func (m *llama) validate() error {
 	case !(m.RopeTheta > 1):
 		return fmt.Errorf("rope_theta is %g, expected above 1", m.RopeTheta)
 	}
-	if err := m.RopeScaling.check(); err != nil {
+	if err := m.RopeScaling.check(m.HeadDim / 2); err != nil {
 		return err
 	}
 	if m.Ecospa != nil {

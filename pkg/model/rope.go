@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -16,6 +17,12 @@ type ropeScale struct {
 	Low      float64 `json:"low_freq_factor,omitempty"`
 	High     float64 `json:"high_freq_factor,omitempty"`
 	Original float64 `json:"original_max_position_embeddings,omitempty"`
+
+	// longrope divides the frequency of each pair by a number of its own. It is
+	// how the rotation pairs that pruning leaves are told to other programs.
+	Short     []float64 `json:"short_factor,omitempty"`
+	Long      []float64 `json:"long_factor,omitempty"`
+	Attention *float64  `json:"attention_factor,omitempty"`
 }
 
 func (r *ropeScale) kind() string {
@@ -28,7 +35,8 @@ func (r *ropeScale) kind() string {
 	return r.OldType
 }
 
-func (r *ropeScale) check() error {
+// check reports what cannot be, given the number of rotation pairs of a head.
+func (r *ropeScale) check(pairs int) error {
 	switch r.kind() {
 	case "default":
 		return nil
@@ -42,13 +50,31 @@ func (r *ropeScale) check() error {
 			return fmt.Errorf("llama3 rope scaling has factor %g, low_freq_factor %g, high_freq_factor %g, original_max_position_embeddings %g: expected factor >= 1, 0 < low < high, original > 0", r.Factor, r.Low, r.High, r.Original)
 		}
 		return nil
+	case "longrope":
+		return r.checkLong(pairs)
 	}
-	return fmt.Errorf("rope scaling type is %q, expected default, linear or llama3", r.kind())
+	return fmt.Errorf("rope scaling type is %q, expected default, linear, llama3 or longrope", r.kind())
 }
 
-// scale is the frequency w (radians a token) after scaling. llama3 divides long
+// checkLong: factors that change with the length of the text are not supported.
+func (r *ropeScale) checkLong(pairs int) error {
+	if len(r.Short) != pairs || !slices.Equal(r.Short, r.Long) {
+		return fmt.Errorf("longrope has %d short and %d long factors, expected %d of each, the same ones", len(r.Short), len(r.Long), pairs)
+	}
+	for i, f := range r.Short {
+		if !(f > 0) || math.IsInf(f, 0) {
+			return fmt.Errorf("longrope factor %d is %g, expected above 0", i, f)
+		}
+	}
+	if r.Attention == nil || *r.Attention != 1 {
+		return fmt.Errorf("longrope has no attention_factor of 1, which is the only one supported")
+	}
+	return nil
+}
+
+// scale is the frequency w (radians a token) of pair j after scaling. llama3 divides long
 // wavelengths by Factor and blends between (https://arxiv.org/abs/2407.21783).
-func (r *ropeScale) scale(w float64) float64 {
+func (r *ropeScale) scale(w float64, j int) float64 {
 	switch r.kind() {
 	case "linear":
 		return w / r.Factor
@@ -57,23 +83,45 @@ func (r *ropeScale) scale(w float64) float64 {
 		smooth := (turns - r.Low) / (r.High - r.Low)
 		smooth = math.Max(0, math.Min(1, smooth))
 		return (1-smooth)*w/r.Factor + smooth*w
+	case "longrope":
+		return w / r.Short[j]
 	}
 	return w
 }
 
-// frequencies are the rotation frequencies of layer i: of the dense model's
-// pairs that each K/V head still has, theta^(-2j/head_dim) for pair j. One list
-// serves all heads while the layer is whole.
-func (m *llama) frequencies(set *param.Set, i int) [][]float32 {
-	origin := set.Origin(dim(i, "qk"))
+// Rotary is what families with rotary positions (RoPE) implement.
+type Rotary interface {
+	// Frequencies are the rotation frequencies of a layer of a set, in radians a
+	// token: of each pair that each K/V head still has. One list serves all heads
+	// while the layer is whole.
+	Frequencies(set *param.Set, layer int) [][]float64
+}
+
+// Frequencies implements Rotary: theta^(-2j/head_dim) for pair j of the dense
+// model, scaled.
+func (m *llama) Frequencies(set *param.Set, layer int) [][]float64 {
+	origin := set.Origin(dim(layer, "qk"))
 	if len(origin[0]) == m.HeadDim/2 {
 		origin = origin[:1]
 	}
-	out := make([][]float32, len(origin))
+	out := make([][]float64, len(origin))
 	for g, pairs := range origin {
-		out[g] = make([]float32, len(pairs))
+		out[g] = make([]float64, len(pairs))
 		for k, j := range pairs {
-			out[g][k] = float32(m.RopeScaling.scale(math.Pow(m.RopeTheta, -2*float64(j)/float64(m.HeadDim))))
+			out[g][k] = m.RopeScaling.scale(math.Pow(m.RopeTheta, -2*float64(j)/float64(m.HeadDim)), j)
+		}
+	}
+	return out
+}
+
+// frequencies are those of layer i as the graph wants them.
+func (m *llama) frequencies(set *param.Set, i int) [][]float32 {
+	all := m.Frequencies(set, i)
+	out := make([][]float32, len(all))
+	for g, list := range all {
+		out[g] = make([]float32, len(list))
+		for k, w := range list {
+			out[g][k] = float32(w)
 		}
 	}
 	return out

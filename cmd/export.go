@@ -1,0 +1,150 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/export"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// ExportOptions is what the flags of export say.
+type ExportOptions struct {
+	Model   string
+	Format  string // hf, gguf or onnx
+	Out     string
+	DType   string // F32, F16, BF16 or Q8_0
+	Pad     bool
+	Force   bool
+	Threads int
+	JSON    bool
+}
+
+// ExportResult is what export prints with --json.
+type ExportResult struct {
+	Format       string             `json:"format"`
+	Architecture string             `json:"architecture"` // the format's name of what the model is
+	Out          string             `json:"out"`
+	DType        string             `json:"dtype"`
+	Bytes        int64              `json:"bytes"`
+	Params       int                `json:"params"`     // of the model
+	Stored       int64              `json:"stored"`     // numbers in the file's tensors, zeros of --pad included
+	Padded       []export.Gap       `json:"padded"`     // constraints that zeros meet
+	OtherType    []string           `json:"other_type"` // matrices that DType does not fit, with their types
+	Loaders      []string           `json:"loaders"`    // programs that read the file
+	Difference   *export.Difference `json:"difference"` // of logits, file against model, on a fixed prompt
+	Seconds      float64            `json:"seconds"`
+	PeakRSS      int64              `json:"peak_rss"` // bytes
+}
+
+func exportCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "export",
+		Usage: "write a model in a format that other programs load",
+		Description: "Formats: hf is a directory for Hugging Face transformers, gguf a file for llama.cpp, onnx a file for\n" +
+			"onnxruntime. What a format cannot hold is refused with the constraint that failed; prune --for makes\n" +
+			"plans that fit. The result is read back, and its logits on a fixed prompt are compared.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
+			&cli.StringFlag{Name: "out", Required: true, Usage: "file or directory to write, `PATH`"},
+			&cli.StringFlag{Name: "dtype", Value: "F32", Usage: "`TYPE` of the weights: F32, F16, BF16 or (gguf) Q8_0"},
+			&cli.BoolFlag{Name: "pad", Usage: "fill up with zeros to a shape that the format has; logits stay, the file grows"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
+			threadsFlag(),
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			return RunExport(ExportOptions{
+				Model: c.String("model"), Format: c.String("format"), Out: c.String("out"), DType: strings.ToUpper(c.String("dtype")),
+				Pad: c.Bool("pad"), Force: c.Bool("force"), Threads: c.Int("threads"), JSON: c.Bool("json"),
+			}, c.App.Writer)
+		},
+	}
+}
+
+// RunExport writes the model, reads it back and prints the result to out.
+func RunExport(o ExportOptions, out io.Writer) error {
+	start := time.Now()
+	if o.Threads < 0 {
+		return usage(errors.New("--threads is expected to be 0 or more"))
+	}
+	if _, err := os.Lstat(o.Out); err == nil && !o.Force {
+		return usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
+	}
+	if same(o.Model, o.Out) {
+		return usage(fmt.Errorf("--out is the model, %s: a model is never exported over itself", o.Model))
+	}
+	l, err := openModel(o.Model)
+	if err != nil {
+		return err
+	}
+	defer l.root.Close()
+	options := export.Options{Format: o.Format, DType: o.DType, Pad: o.Pad, EOS: -1}
+	if l.tok != nil {
+		options.EOS = int(l.tok.EOS())
+		if options.Tokenizer, err = l.tok.JSON(); err != nil {
+			return err
+		}
+	}
+	plan, err := export.New(l.m, l.set, options)
+	if err != nil {
+		return usage(err)
+	}
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	prompt := export.Prompt(l.m)
+	want, err := export.Logits(l.m, l.set, pool, prompt)
+	if err != nil {
+		return err
+	}
+	if err := plan.Write(o.Out); err != nil {
+		return err
+	}
+	l.set.Weights.Close() // the file's weights take their place
+	got, err := plan.Check(o.Out, pool, prompt)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	diff, err := export.Compare(got, want, len(prompt))
+	if err != nil {
+		return err
+	}
+	if limit := export.Tolerance(o.DType); diff.Relative > limit {
+		return fmt.Errorf("%s was written, but its logits differ by %.3g of the largest, expected at most %g", o.Out, diff.Relative, limit)
+	}
+	r := ExportResult{
+		Format: o.Format, Architecture: plan.Architecture, Out: o.Out, DType: o.DType, Bytes: plan.Bytes, Params: plan.Params,
+		Stored: plan.Stored, Padded: plan.Gaps, OtherType: plan.Other, Loaders: plan.Loaders, Difference: &diff,
+		Seconds: time.Since(start).Seconds(),
+	}
+	_, r.PeakRSS = train.Resident()
+	if o.JSON {
+		return printJSON(out, r)
+	}
+	r.print(out, len(prompt))
+	return nil
+}
+
+func (r *ExportResult) print(out io.Writer, tokens int) {
+	fmt.Fprintf(out, "%s: %s %s, %s, %s\n", r.Out, r.Format, r.Architecture, r.DType, byteCount(r.Bytes))
+	if len(r.Padded) > 0 {
+		fmt.Fprintf(out, "zeros fill %d of %d numbers:\n", r.Stored-int64(r.Params), r.Stored)
+		for _, g := range r.Padded {
+			fmt.Fprintf(out, "  %s\n", g)
+		}
+	}
+	if n := len(r.OtherType); n > 0 {
+		fmt.Fprintf(out, "%d matrices whose rows are no multiple of 32 are not %s: %s first\n", n, r.DType, r.OtherType[0])
+	}
+	fmt.Fprintf(out, "read back: logits of %d tokens differ by at most %.2g (%.2g of the largest), the most likely token agrees at %.0f %%\n",
+		tokens, r.Difference.Largest, r.Difference.Relative, 100*r.Difference.Top)
+	fmt.Fprintf(out, "loads in: %s\n", strings.Join(r.Loaders, "; "))
+}

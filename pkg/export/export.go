@@ -1,0 +1,151 @@
+package export
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/gguf"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// ErrShape is returned when a format cannot hold the model's shapes; the message
+// says which constraint failed and which flag meets it.
+var ErrShape = errors.New("export: the format cannot hold the model")
+
+// Options say what is written.
+type Options struct {
+	Format string // gguf, hf or onnx
+	DType  string // F32, F16, BF16 or, in GGUF files, Q8_0
+	Pad    bool   // zeros may fill what the format's shapes have more
+	// Tokenizer is the model's tokenizer.json, nil for none. GGUF files need it.
+	Tokenizer []byte
+	EOS       int // the id that ends a text; -1 for none
+}
+
+// Formats lists the formats.
+func Formats() []string { return []string{"hf", "gguf", "onnx"} }
+
+// DTypes lists the types of weights of a format.
+func DTypes(format string) []string {
+	switch format {
+	case "gguf":
+		return []string{"F32", "F16", "BF16", "Q8_0"}
+	case "onnx":
+		return []string{"F32", "F16"}
+	}
+	return []string{"F32", "F16", "BF16"}
+}
+
+// Plan is what will be written; making it reads no weights.
+type Plan struct {
+	Format       string
+	Architecture string // the format's name of what the model is
+	DType        string
+	Gaps         []Gap    // constraints that zeros meet
+	Params       int      // of the model
+	Stored       int64    // elements of the file's tensors
+	Other        []string // tensors of at least two dimensions in another type than DType
+	Loaders      []string // programs that read the file
+	Bytes        int64
+
+	write func(w io.Writer) error // of a single file
+	files []checkpoint.File       // of a directory
+}
+
+// New decides how a model is written. A shape that the format does not have is an
+// ErrShape, a tokenizer that it cannot say an ErrTokenizer.
+func New(m model.Model, set *param.Set, o Options) (*Plan, error) {
+	if !slices.Contains(Formats(), o.Format) {
+		return nil, fmt.Errorf("export: format %q is unknown, expected one of %s", o.Format, strings.Join(Formats(), ", "))
+	}
+	if !slices.Contains(DTypes(o.Format), o.DType) {
+		return nil, fmt.Errorf("export: type %q does not exist in format %s, expected one of %s", o.DType, o.Format, strings.Join(DTypes(o.Format), ", "))
+	}
+	s, err := newSource(m, set)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Format: o.Format, DType: o.DType, Params: set.Count()}
+	if o.Format == "gguf" {
+		err = p.gguf(s, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Gaps) > 0 && !o.Pad {
+		more := ""
+		if n := len(p.Gaps) - 1; n > 0 {
+			more = fmt.Sprintf("; and %d more", n)
+		}
+		return nil, fmt.Errorf("%w: %s, or give --pad, or --format onnx, which has any shape%s", ErrShape, p.Gaps[0], more)
+	}
+	return p, nil
+}
+
+// count notes a tensor of the file.
+func (p *Plan) count(s checkpoint.Stream, dtype string) {
+	p.Stored += int64(s.Elements())
+	if len(s.Shape) > 1 && dtype != p.DType {
+		p.Other = append(p.Other, s.Name+" "+dtype)
+	}
+}
+
+func (p *Plan) gguf(s *source, o Options) error {
+	if o.Tokenizer == nil {
+		return fmt.Errorf("%w: the model has no tokenizer.json, which a GGUF file needs", ErrTokenizer)
+	}
+	bos := -1
+	if s.BOS != nil {
+		bos = *s.BOS
+	}
+	v, err := parseVocabulary(o.Tokenizer, bos, o.EOS)
+	if err != nil {
+		return err
+	}
+	if len(v.tokens) > s.Vocab {
+		return fmt.Errorf("%w: it has %d ids, the model %d", ErrTokenizer, len(v.tokens), s.Vocab)
+	}
+	arch, f, kvs, tensors, err := s.ggufPlan(o.DType, v)
+	if err != nil {
+		return err
+	}
+	p.Architecture, p.Gaps = arch, f.gaps
+	for _, t := range tensors {
+		p.count(t.Stream, t.DType)
+	}
+	if p.Bytes, err = gguf.Size(kvs, tensors); err != nil {
+		return err
+	}
+	p.write = func(w io.Writer) error { return gguf.Write(w, kvs, tensors) }
+	p.Loaders = []string{"llama.cpp and what is built on it"}
+	return nil
+}
+
+// Write writes the file or directory, completely or not at all. What has the name
+// already makes way.
+func (p *Plan) Write(path string) error {
+	if p.files != nil {
+		return checkpoint.ReplaceDir(path, p.files)
+	}
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return fmt.Errorf("write %s: it is a directory, format %s is one file", path, p.Format)
+	}
+	return checkpoint.WriteStream(path, p.write)
+}
+
+// Check reads back what Write wrote and computes its logits for ids: [T, V].
+func (p *Plan) Check(path string, pool *kernel.Pool, ids []int32) ([]float32, error) {
+	m, set, err := ReadGGUF(path)
+	if err != nil {
+		return nil, err
+	}
+	defer set.Weights.Close()
+	return Logits(m, set, pool, ids)
+}

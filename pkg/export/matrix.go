@@ -1,0 +1,106 @@
+package export
+
+import (
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// rows picks rows of a parameter, runs of `width` elements: the ones named, in
+// their order, each times scale; a row of -1 is zero. nil picks all.
+type rows struct {
+	p     *param.Param
+	width int // 1 for a bias, whose elements are picked
+	pick  []int
+	scale float32
+}
+
+// take picks rows of a parameter whose last dimension is the residual width, or
+// elements of a bias.
+func take(p *param.Param, width int, pick []int) rows {
+	return rows{p: p, width: width, pick: pick, scale: 1}
+}
+
+func (r rows) times(scale float64) rows {
+	r.scale = float32(scale)
+	return r
+}
+
+func (r rows) count() int {
+	if r.pick == nil {
+		return r.p.Size() / r.width
+	}
+	return len(r.pick)
+}
+
+// row is picked row i, nil for a row of zeros.
+func (r rows) row(i int) []float32 {
+	if r.pick != nil {
+		i = r.pick[i]
+	}
+	if i < 0 {
+		return nil
+	}
+	return r.p.Data()[i*r.width : (i+1)*r.width]
+}
+
+// vector is a tensor [n] of picked elements.
+func vector(name string, parts ...rows) checkpoint.Stream {
+	s := stacked(name, parts...)
+	s.Shape = s.Shape[:1]
+	return s
+}
+
+// stacked is a tensor [rows, width] of the picked rows, one part below the other.
+func stacked(name string, parts ...rows) checkpoint.Stream {
+	n := 0
+	for _, p := range parts {
+		n += p.count()
+	}
+	width := parts[0].width
+	return checkpoint.Stream{Name: name, Shape: []int{n, width}, Fill: func(dst []float32, lo, hi int) {
+		first := 0 // row of the part's begin
+		for _, p := range parts {
+			end := first + p.count()
+			for i := max(lo, first); i < min(hi, end); i++ {
+				out := dst[(i-lo)*width : (i-lo+1)*width]
+				from := p.row(i - first)
+				switch {
+				case from == nil:
+					clear(out)
+				case p.scale == 1:
+					copy(out, from)
+				default:
+					for k, v := range from {
+						out[k] = v * p.scale
+					}
+				}
+			}
+			first = end
+		}
+	}}
+}
+
+// transposed is a tensor [width, rows]: the picked rows side by side as columns.
+func transposed(name string, parts ...rows) checkpoint.Stream {
+	n := 0
+	for _, p := range parts {
+		n += p.count()
+	}
+	return checkpoint.Stream{Name: name, Shape: []int{parts[0].width, n}, Fill: func(dst []float32, lo, hi int) {
+		column := 0
+		for _, p := range parts {
+			for i := range p.count() {
+				if from := p.row(i); from != nil {
+					for k, v := range from[lo:hi] {
+						dst[k*n+column] = v * p.scale
+					}
+				} else {
+					for k := range hi - lo {
+						dst[k*n+column] = 0
+					}
+				}
+				column++
+			}
+		}
+	}}
+}

@@ -1,0 +1,246 @@
+package export
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/gguf"
+)
+
+// ErrTokenizer is returned when llama.cpp has no way to say a tokenizer.
+var ErrTokenizer = errors.New("export: the tokenizer cannot be said in a GGUF file")
+
+// vocabulary is a tokenizer as llama.cpp knows it.
+type vocabulary struct {
+	model    string // "gpt2" (byte-level BPE) or "llama" (SentencePiece)
+	pre      string // name of the pre-tokenizer
+	tokens   []string
+	types    []int32
+	scores   []float32 // of SentencePiece
+	merges   []string
+	bos, eos int // -1: none
+	addBOS   bool
+	prefix   bool // SentencePiece: a space goes in front
+}
+
+// Token types of llama.cpp.
+const (
+	tokenNormal  = 1
+	tokenUnknown = 2
+	tokenControl = 3
+	tokenUser    = 4
+	tokenUnused  = 5
+	tokenByte    = 6
+)
+
+// tokenizerFile is what is read of a tokenizer.json.
+type tokenizerFile struct {
+	Added []struct {
+		ID      int    `json:"id"`
+		Content string `json:"content"`
+		Special bool   `json:"special"`
+	} `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Model         struct {
+		Type         string            `json:"type"`
+		Unk          *string           `json:"unk_token"`
+		ByteFallback bool              `json:"byte_fallback"`
+		IgnoreMerges bool              `json:"ignore_merges"`
+		Vocab        map[string]int    `json:"vocab"`
+		Merges       []json.RawMessage `json:"merges"`
+	} `json:"model"`
+}
+
+// parseVocabulary reads a tokenizer.json. bos and eos are ids, or -1.
+func parseVocabulary(text []byte, bos, eos int) (*vocabulary, error) {
+	var f tokenizerFile
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("tokenizer.json: %w", err)
+	}
+	if f.Model.Type != "BPE" {
+		return nil, fmt.Errorf("%w: model.type is %q, expected BPE", ErrTokenizer, f.Model.Type)
+	}
+	v := &vocabulary{model: "gpt2", bos: bos, eos: eos}
+	size := 0
+	for _, id := range f.Model.Vocab {
+		size = max(size, id+1)
+	}
+	for _, a := range f.Added {
+		size = max(size, a.ID+1)
+	}
+	if size > 2*(len(f.Model.Vocab)+len(f.Added)) {
+		return nil, fmt.Errorf("%w: ids up to %d for %d tokens", ErrTokenizer, size-1, len(f.Model.Vocab)+len(f.Added))
+	}
+	v.tokens, v.types = make([]string, size), make([]int32, size)
+	for s, id := range f.Model.Vocab {
+		if id < 0 {
+			return nil, fmt.Errorf("%w: token %q has id %d", ErrTokenizer, s, id)
+		}
+		v.tokens[id], v.types[id] = s, tokenNormal
+	}
+	for _, a := range f.Added {
+		if a.ID < 0 {
+			return nil, fmt.Errorf("%w: token %q has id %d", ErrTokenizer, a.Content, a.ID)
+		}
+		v.tokens[a.ID], v.types[a.ID] = a.Content, tokenUser
+		if a.Special {
+			v.types[a.ID] = tokenControl
+		}
+	}
+	if err := v.readMerges(f.Model.Merges); err != nil {
+		return nil, err
+	}
+	v.fill(size)
+	if f.Model.ByteFallback {
+		return v, v.sentencePiece(&f)
+	}
+	var err error
+	v.pre, err = preTokenizer(f.PreTokenizer)
+	return v, err
+}
+
+// readMerges reads "a b" strings, or ["a", "b"] lists.
+func (v *vocabulary) readMerges(merges []json.RawMessage) error {
+	for i, raw := range merges {
+		var line string
+		var two []string
+		if json.Unmarshal(raw, &line) != nil {
+			if err := json.Unmarshal(raw, &two); err != nil || len(two) != 2 {
+				return fmt.Errorf("%w: merge %d is %.60s, expected two tokens", ErrTokenizer, i, raw)
+			}
+			line = two[0] + " " + two[1]
+		}
+		v.merges = append(v.merges, line)
+	}
+	return nil
+}
+
+// fill names ids that no token has, up to n.
+func (v *vocabulary) fill(n int) {
+	for id := 0; id < n; id++ {
+		if id >= len(v.tokens) {
+			v.tokens, v.types = append(v.tokens, ""), append(v.types, 0)
+		}
+		if v.types[id] == 0 {
+			v.tokens[id], v.types[id] = fmt.Sprintf("[PAD%d]", id), tokenUnused
+		}
+	}
+}
+
+// sentencePiece: tokens carry scores instead of merges, the earlier merge the
+// higher one.
+func (v *vocabulary) sentencePiece(f *tokenizerFile) error {
+	v.model, v.pre = "llama", "default"
+	rank := map[string]int{}
+	for i, m := range v.merges {
+		token := strings.Replace(m, " ", "", 1)
+		if _, ok := rank[token]; !ok {
+			rank[token] = i + 1
+		}
+	}
+	v.merges = nil
+	v.scores = make([]float32, len(v.tokens))
+	for id, s := range v.tokens {
+		switch at, ok := rank[s]; {
+		case v.types[id] != tokenNormal:
+		case len(s) == 6 && strings.HasPrefix(s, "<0x") && s[5] == '>':
+			v.types[id] = tokenByte
+		case ok:
+			v.scores[id] = -float32(at)
+		default:
+			v.scores[id] = -1e6 // a single character, which nothing merges into
+		}
+		if f.Model.Unk != nil && s == *f.Model.Unk {
+			v.types[id] = tokenUnknown
+		}
+	}
+	// A space in front comes from the normalizer, or from Metaspace.
+	v.prefix = strings.Contains(string(f.Normalizer), `"Prepend"`) || strings.Contains(string(f.PreTokenizer), `"Metaspace"`) && !strings.Contains(string(f.PreTokenizer), `"never"`)
+	return nil
+}
+
+// splits are pre-tokenizers by the regular expression of their Split.
+var splits = map[string]string{
+	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: "llama-bpe",
+	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`:      "qwen2",
+	`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`:                                          "gpt-2",
+}
+
+// preTokenizer is llama.cpp's name of a pre-tokenizer.
+func preTokenizer(raw json.RawMessage) (string, error) {
+	type step struct {
+		Type           string `json:"type"`
+		AddPrefixSpace bool   `json:"add_prefix_space"`
+		UseRegex       *bool  `json:"use_regex"`
+		Individual     bool   `json:"individual_digits"`
+		Pattern        struct {
+			Regex string `json:"Regex"`
+		} `json:"pattern"`
+	}
+	var p struct {
+		step
+		Steps []step `json:"pretokenizers"`
+	}
+	if len(raw) == 0 || json.Unmarshal(raw, &p) != nil {
+		return "", fmt.Errorf("%w: pre_tokenizer is %.60s, expected ByteLevel", ErrTokenizer, raw)
+	}
+	steps := p.Steps
+	if p.Type != "Sequence" {
+		steps = []step{p.step}
+	}
+	name := ""
+	for i, s := range steps {
+		last := i == len(steps)-1
+		switch {
+		case s.Type == "Split" && !last && splits[s.Pattern.Regex] != "" && name == "":
+			name = splits[s.Pattern.Regex]
+		case s.Type == "Digits" && s.Individual && !last && name == "":
+			name = "smollm"
+		case s.Type == "ByteLevel" && last && !s.AddPrefixSpace:
+			regex := s.UseRegex == nil || *s.UseRegex
+			if name == "" && regex {
+				return "gpt-2", nil
+			}
+			if name != "" && regex == (name == "smollm") {
+				return name, nil
+			}
+		}
+	}
+	var names []string
+	for _, n := range splits {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return "", fmt.Errorf("%w: pre_tokenizer %.120s is none of %s, smollm", ErrTokenizer, raw, strings.Join(names, ", "))
+}
+
+// keys are the metadata for a model of n ids.
+func (v *vocabulary) keys(n int) []gguf.KV {
+	v.fill(n)
+	kvs := []gguf.KV{
+		{Key: "tokenizer.ggml.model", Value: v.model}, {Key: "tokenizer.ggml.pre", Value: v.pre},
+		{Key: "tokenizer.ggml.tokens", Value: v.tokens}, {Key: "tokenizer.ggml.token_type", Value: v.types},
+	}
+	if v.model == "llama" {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.scores", Value: append(v.scores, make([]float32, len(v.tokens)-len(v.scores))...)},
+			gguf.KV{Key: "tokenizer.ggml.add_space_prefix", Value: v.prefix})
+	} else {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.merges", Value: v.merges})
+	}
+	// Without ids llama.cpp takes its own defaults, which are ordinary tokens here;
+	// the first token of a byte vocabulary is NUL, which no text has.
+	if v.eos < 0 {
+		v.eos = 0
+	}
+	if v.bos < 0 {
+		v.bos = v.eos
+	}
+	return append(kvs,
+		gguf.KV{Key: "tokenizer.ggml.bos_token_id", Value: uint32(v.bos)}, gguf.KV{Key: "tokenizer.ggml.eos_token_id", Value: uint32(v.eos)},
+		gguf.KV{Key: "tokenizer.ggml.add_bos_token", Value: v.addBOS}, gguf.KV{Key: "tokenizer.ggml.add_eos_token", Value: false})
+}
