@@ -18,6 +18,7 @@ func benchCommand() *cli.Command {
 			benchGemmCommand(),
 			benchKernelsCommand(),
 			benchMemoryCommand(),
+			benchCompareCommand(),
 		},
 	}
 	for _, s := range c.Subcommands {

@@ -56,7 +56,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "criterion", Value: c.Criterion, Usage: "how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
 			&cli.StringFlag{Name: "allocation", Value: "auto", Usage: "how the budget is divided, `NAME`: " + strings.Join(coupled.Allocations(), ", ")},
 			&cli.IntFlag{Name: "evaluations", Value: c.Evaluations, Usage: "trial cuts that measuring sensitivity may make, `N`"},
-			&cli.StringFlag{Name: "qk-order", Value: "attention", Usage: "which qk units go first, `NAME`: " + strings.Join(coupled.QKOrders(), ", ") + "; attention is for RoPE"},
+			&cli.StringFlag{Name: "qk-order", Value: "attention", Usage: "which qk units go first, `NAME`: " + strings.Join(coupled.QKOrders(), ", ") + "; attention is for rotation pairs (RoPE), others go by score"},
 			&cli.StringFlag{Name: "layout", Value: c.Layout, Usage: "shapes that may come out, `NAME`: " + strings.Join(coupled.Layouts(), ", ")},
 			&cli.IntFlag{Name: "round-to", Value: c.RoundTo, Usage: "widths of pruned matrices become multiples of `N` rows"},
 			&cli.IntFlag{Name: "min-keep", Value: c.MinKeep, Usage: "units that every list keeps at least, `N`"},

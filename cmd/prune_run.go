@@ -13,6 +13,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -121,7 +123,10 @@ func (p *pruning) run() (*PruneResult, error) {
 		return nil, err
 	}
 	last := res.Plans[len(res.Plans)-1]
-	p.r.Trials, p.r.Zeroed = res.Trials, res.Zeros
+	p.r.Trials = res.Trials
+	for _, z := range res.Zeros {
+		p.r.Zeroed += len(z.Rows)
+	}
 	after := p.src.set.Like()
 	if p.DryRun {
 		if err := after.Shrink(last.Cut()); err != nil {
@@ -208,17 +213,23 @@ func (p *pruning) side() (PruneSide, error) {
 	if len(p.held) < 2 {
 		return s, fmt.Errorf("%s: the held-out tenth has %d tokens, expected at least 2", p.Data, len(p.held))
 	}
-	context := min(p.Context, len(p.held)-1)
-	batch := max(1, min(4096/context, (len(p.held)-1)/context))
-	e, err := train.NewEvaluator(p.src.m, p.src.set, p.pool, batch, context, false)
-	if err != nil {
-		return s, err
-	}
-	defer e.Close()
 	start := time.Now()
-	v, err := e.Run(data.Windows(p.held, batch, context, p.EvalTokens))
+	v, err := heldLoss(p.src.m, p.src.set, p.pool, p.held, p.Context, p.EvalTokens)
 	s.Loss, s.Perplexity, s.TokensPerS = v.Loss, v.Perplexity(), float64(v.Tokens)/time.Since(start).Seconds()
 	return s, err
+}
+
+// heldLoss is the loss on the first limit (0: all) of the held-out tokens, of which
+// there are at least two, in windows of at most context.
+func heldLoss(m model.Model, set *param.Set, pool *kernel.Pool, held data.Tokens, context, limit int) (train.Evaluation, error) {
+	context = min(context, len(held)-1)
+	batch := max(1, min(4096/context, (len(held)-1)/context))
+	e, err := train.NewEvaluator(m, set, pool, batch, context, false)
+	if err != nil {
+		return train.Evaluation{}, err
+	}
+	defer e.Close()
+	return e.Run(data.Windows(held, batch, context, limit))
 }
 
 func (p *pruning) loadScores() (*coupled.Evidence, error) {

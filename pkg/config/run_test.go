@@ -21,14 +21,23 @@ func TestConfigsLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := Parse(text, []string{"data.path=x.txt", "data.synthetic="})
-		if err == nil {
-			err = r.Validate()
+		command := "pretrain"
+		if strings.HasPrefix(filepath.Base(f), "compare-") {
+			command = "bench compare"
+			var c Compare
+			if c, err = LoadCompare(f, []string{"train.data.path=x.txt"}); err == nil {
+				err = c.Resolve().Validate()
+			}
+		} else {
+			var r Run
+			if r, err = Parse(text, []string{"data.path=x.txt", "data.synthetic="}); err == nil {
+				err = r.Validate()
+			}
 		}
 		if err != nil {
 			t.Errorf("%s: %v", f, err)
 		}
-		for _, word := range []string{"pretrain -c configs/" + filepath.Base(f), "Time:", "Expect:"} {
+		for _, word := range []string{command + " -c configs/" + filepath.Base(f), "Time:", "Expect:"} {
 			if !strings.Contains(string(text), word) {
 				t.Errorf("%s: the header lacks %q", f, word)
 			}

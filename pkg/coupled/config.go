@@ -15,7 +15,7 @@ type Config struct {
 	Ratio        map[Kind]float64 `yaml:"ratio"`         // share of each kind's units that is REMOVED, 0 to 1, instead of target
 	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may go; default [qk, vo, ffn]; with ratio, those it names
 	Criterion    string           `yaml:"criterion"`     // how units are scored; default fisher
-	QKOrder      string           `yaml:"qk_order"`      // which qk units go first: score (default), interactions or attention: see QKOrders
+	QKOrder      string           `yaml:"qk_order"`      // which qk units go first: score (default), interactions or attention (rotation pairs alone, others by score)
 	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
 	Evaluations  int              `yaml:"evaluations"`   // loss evaluations that sensitivity may make; default 256
 	Layout       string           `yaml:"layout"`        // per-head (default), per-layer or uniform: see Layouts

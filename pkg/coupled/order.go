@@ -6,7 +6,7 @@ import "sort"
 const (
 	OrderScore        = "score"        // by the criterion's scores, each unit for itself
 	OrderInteractions = "interactions" // greedily by how the gates' gradients add up (Options.Interactions)
-	OrderAttention    = "attention"    // under RoPE: greedily by what happens to the attention scores, gains refitted (Options.Gains); best with FitGains
+	OrderAttention    = "attention"    // rotation pairs (RoPE) greedily by what happens to the attention scores, gains refitted (Options.Gains), best with FitGains; units without rotation by score
 )
 
 // QKOrders lists the orders.

@@ -251,7 +251,7 @@ func (p *problem) head(g Group, list int) (d headData, err error) {
 		d.inter, err = (&Context{Evidence: p.Evidence}).interactions(g, list)
 	case OrderAttention:
 		if !p.Set.Dim(g.Dim).Track {
-			return d, fmt.Errorf("prune.qk_order attention is for rotation pairs (RoPE), %s has none: use score", g)
+			break // no rotation pairs: by score
 		}
 		var s *scoreStat
 		if s, err = p.Evidence.scoreStat(g); err == nil {

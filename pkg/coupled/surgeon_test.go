@@ -1,9 +1,12 @@
 package coupled
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // randomGram is G = X^T X of features that are correlated.
@@ -85,13 +88,20 @@ func TestSurgeonTakesTheLeast(t *testing.T) {
 	}
 }
 
-func TestSurgeonNeedsRotationPairs(t *testing.T) {
+// TestSurgeonLeavesOthersToTheirScores: units without rotation go by score.
+func TestSurgeonLeavesOthersToTheirScores(t *testing.T) {
 	set := gpt.set(t)
-	_, err := MakePlan(Request{
-		Set: set, Evidence: seen(t, set, Options{}, 2, 1), Budget: Budget{Params: set.Count() / 2},
-		Config: configOf(func(c *Config) { c.QKOrder = OrderAttention }),
-	})
-	if err == nil {
-		t.Error("attention was accepted for a model without RoPE")
+	cut := func(qkOrder string) string {
+		plan, err := MakePlan(Request{
+			Set: set, Evidence: seen(t, set, Options{}, 2, 1), Budget: Budget{Params: set.Count() * 9 / 10},
+			Config: configOf(func(c *Config) { c.QKOrder = qkOrder }),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(plan.Cut())
+	}
+	if a, b := cut(OrderAttention), cut(OrderScore); a != b || a == fmt.Sprint(param.Cut{}) {
+		t.Errorf("without RoPE attention cuts %s, score %s", a, b)
 	}
 }

@@ -34,7 +34,7 @@ type Result struct {
 	Plans    []*coupled.Plan   // of every round
 	Evidence *coupled.Evidence // of the last round, before its cut
 	Trials   int               // losses measured
-	Zeros    int               // rows zeroed by the ablation
+	Zeros    []coupled.Zero    // rows zeroed by the ablation
 }
 
 func (p *Pruner) say(format string, args ...any) {
@@ -220,7 +220,7 @@ func (p *Pruner) apply(r *Result, plan *coupled.Plan) error {
 		if err != nil {
 			return err
 		}
-		r.Zeros = len(zeros)
+		r.Zeros = zeros
 		return coupled.SetZero(p.Set, zeros)
 	}
 	return Apply(p.Set, plan, r.Evidence)

@@ -151,7 +151,7 @@ func TestUncoupledKeepsShapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Set.Count() != before || r.Zeros == 0 {
-		t.Errorf("%d of %d parameters, %d rows zeroed", p.Set.Count(), before, r.Zeros)
+	if p.Set.Count() != before || len(r.Zeros) == 0 {
+		t.Errorf("%d of %d parameters, %d rows zeroed", p.Set.Count(), before, len(r.Zeros))
 	}
 }

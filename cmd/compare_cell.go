@@ -1,0 +1,332 @@
+package cmd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// comparison is one run of bench compare.
+type comparison struct {
+	config.Compare
+	ctx    context.Context
+	log    io.Writer
+	corpus data.Corpus
+	pool   *kernel.Pool
+	made   int // cells
+}
+
+// denseModel is the model of one seed, which cells prune copies of.
+type denseModel struct {
+	dir    string
+	seed   uint64
+	digest string // of its weights
+	tokens data.Tokens
+	held   data.Tokens
+	cal    prune.Sequences
+}
+
+// CompareCell is what pruning one model by one method to one size gave; one file.
+type CompareCell struct {
+	Key       string   `json:"key"` // SHA-256 of all that the figures depend on
+	Method    string   `json:"method"`
+	Budget    string   `json:"budget"` // empty for the dense model
+	Seed      uint64   `json:"seed"`
+	Loss      float64  `json:"loss"`      // nats a held-out token, after the cut
+	Recovered *float64 `json:"recovered"` // after the training behind it; null without
+	Params    int      `json:"params"`
+	Removed   float64  `json:"removed"`             // share of the prunable parameters
+	Allocated string   `json:"allocated,omitempty"` // what the allocation auto chose
+	Trials    int      `json:"trials"`              // losses of trial cuts
+	Seconds   float64  `json:"seconds"`             // of pruning
+}
+
+// run returns all cells, the dense models' first, by seed.
+func (c *comparison) run() ([]CompareCell, error) {
+	if err := os.MkdirAll(filepath.Join(c.Out, "cells"), 0o755); err != nil {
+		return nil, err
+	}
+	var cells []CompareCell
+	for _, seed := range c.Seeds {
+		d, err := c.dense(seed)
+		if err != nil {
+			return nil, err
+		}
+		cell, err := c.cell(d, nil, "")
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells, cell)
+		for i := range c.Methods {
+			for _, budget := range c.Budgets {
+				if cell, err = c.cell(d, &c.Methods[i], budget); err != nil {
+					return nil, fmt.Errorf("%s at %s, seed %d: %w", c.Methods[i].Name, budget, seed, err)
+				}
+				cells = append(cells, cell)
+			}
+		}
+	}
+	return cells, nil
+}
+
+// dense opens the model of a seed, trained first when it is missing or half done.
+func (c *comparison) dense(seed uint64) (*denseModel, error) {
+	d := &denseModel{dir: strings.ReplaceAll(c.Model, "{seed}", fmt.Sprint(seed)), seed: seed}
+	if err := c.train(d); err != nil {
+		return nil, err
+	}
+	src, err := openModel(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer src.root.Close()
+	if src.tok == nil {
+		return nil, badInput(fmt.Errorf("%s holds no tokenizer.json", d.dir))
+	}
+	if d.digest, err = digestOf(filepath.Join(d.dir, "model.safetensors")); err != nil {
+		return nil, badInput(err)
+	}
+	context := c.context()
+	if context > src.m.Context() {
+		return nil, usage(fmt.Errorf("train.train.context is %d tokens, the context of %s is %d", context, d.dir, src.m.Context()))
+	}
+	cache := data.Cache{Dir: filepath.Join(c.Out, "cache")}
+	if d.tokens, err = cache.Encode(src.tok, c.corpus.Train); err != nil {
+		return nil, err
+	}
+	if d.held, err = cache.Encode(src.tok, c.corpus.Validation); err != nil {
+		return nil, err
+	}
+	if len(d.held) <= context {
+		return nil, usage(fmt.Errorf("the held-out part has %d tokens, expected more than a context, %d", len(d.held), context))
+	}
+	d.cal, err = sequences(d.tokens, context, c.Sequences, seed)
+	return d, badInput(err)
+}
+
+// context is the tokens of a sequence, of calibration and of evaluation.
+func (c *comparison) context() int {
+	j := job{run: c.Train}
+	return c.Train.Train.Resolve(j.context()).Context
+}
+
+// train makes the run directory of a dense model, or finishes it; a directory
+// that is a model and no run is taken as it is.
+func (c *comparison) train(d *denseModel) error {
+	_, noModel := os.Stat(filepath.Join(d.dir, "config.json"))
+	_, noRun := os.Stat(runFile(d.dir))
+	if noModel == nil && noRun != nil {
+		return nil
+	}
+	run := c.Train
+	run.Out, run.Train.Seed, run.Train.Sample = d.dir, d.seed, 0
+	j, err := prepare(run, PretrainOptions{Resume: noRun == nil, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache", "checkpoint.every", "checkpoint.keep"}}, c.log)
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	if j.loop.Step >= j.loop.Steps {
+		return nil
+	}
+	return j.train(c.ctx)
+}
+
+// cell is read from its file, or made; without a method it is the dense model's.
+func (c *comparison) cell(d *denseModel, m *config.Method, budget string) (CompareCell, error) {
+	cell := CompareCell{Method: config.Dense, Budget: budget, Seed: d.seed}
+	name := fmt.Sprintf("%s-seed%d.json", config.Dense, d.seed)
+	if m != nil {
+		cell.Method = m.Name
+		name = fmt.Sprintf("%s-%s-seed%d.json", config.Slug(m.Name), config.Slug(budget), d.seed)
+	}
+	cell.Key = c.key(d, m, budget)
+	path := filepath.Join(c.Out, "cells", name)
+	var old CompareCell
+	if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &old) == nil && old.Key == cell.Key {
+		return old, nil
+	}
+	if c.ctx.Err() != nil {
+		return cell, errInterrupted
+	}
+	if err := c.make(&cell, d, m); err != nil {
+		return cell, err
+	}
+	c.made++
+	fmt.Fprintf(c.log, "seed %d  %s %s: loss %.4f%s (%.1f s)\n", cell.Seed, cell.Method, cell.Budget, cell.Loss, cell.after(), cell.Seconds)
+	text, err := json.MarshalIndent(cell, "", "  ")
+	if err != nil {
+		return cell, err
+	}
+	return cell, checkpoint.WriteFile(path, append(text, '\n'))
+}
+
+func (c CompareCell) after() string {
+	if c.Recovered == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %.4f after recovery", *c.Recovered)
+}
+
+// recovers reports whether a cell has training behind its cut.
+func (c *comparison) recovers(m *config.Method, budget string) bool {
+	if c.Recover.Steps == 0 {
+		return false
+	}
+	if m == nil {
+		return true
+	}
+	for _, b := range c.Recover.Budgets {
+		if b == budget && m.Recover {
+			return true
+		}
+	}
+	return false
+}
+
+// key names all that a cell's figures depend on, the machine aside.
+func (c *comparison) key(d *denseModel, m *config.Method, budget string) string {
+	of := struct {
+		Weights           string
+		Seed              uint64
+		Method            *config.Method
+		Budget, Of        string
+		Kinds             []string
+		Context, Eval     int
+		Sequences, Trials int
+		Held              string
+		Recover           *config.Recover
+		Optim, Train      any
+	}{Weights: d.digest, Seed: d.seed, Context: c.context(), Eval: c.EvalTokens, Held: digestTokens(d.held)}
+	if m != nil {
+		plain := *m
+		plain.Name, plain.Recover = "", false
+		of.Method, of.Budget, of.Of, of.Kinds, of.Sequences, of.Trials = &plain, budget, c.Of, c.Kinds, c.Sequences, c.TrialSequences
+	}
+	if c.recovers(m, budget) {
+		recover := c.Recover
+		recover.Budgets = nil
+		of.Recover, of.Optim = &recover, c.Train.Optim
+		of.Train = []int{c.Train.Train.Batch, c.Train.Train.MicroBatch}
+	}
+	text, err := json.Marshal(of)
+	if err != nil {
+		panic(err) // plain data
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// make prunes a copy of the model, measures it, and trains on where asked.
+func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) error {
+	src, err := openModel(d.dir)
+	if err != nil {
+		return err
+	}
+	defer src.root.Close()
+	defer src.set.Weights.Close()
+	dense, prunable := src.set.Count(), coupled.Prunable(src.set)
+	cell.Params = dense
+	var zeros []coupled.Zero
+	if m != nil {
+		start := time.Now()
+		k, improve := c.Pruning(*m, cell.Budget, d.seed)
+		p := &prune.Pruner{
+			Calibration: prune.Calibration{Model: src.m, Set: src.set, Pool: c.pool, Data: d.cal},
+			Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
+		}
+		r, err := p.Run()
+		if err != nil {
+			return err
+		}
+		defer r.Evidence.Close()
+		zeros = r.Zeros
+		last := r.Plans[len(r.Plans)-1]
+		cell.Params, cell.Trials, cell.Seconds = last.After, r.Trials, time.Since(start).Seconds()
+		cell.Removed = float64(dense-last.After) / float64(prunable)
+		cell.Allocated = best(last.Trials)
+	}
+	v, err := heldLoss(src.m, src.set, c.pool, d.held, c.context(), c.EvalTokens)
+	if err != nil {
+		return err
+	}
+	cell.Loss = v.Loss
+	if c.recovers(m, cell.Budget) {
+		x, err := c.recover(src, d, zeros)
+		cell.Recovered = &x
+		return err
+	}
+	return nil
+}
+
+// best is the allocation that auto chose.
+func best(trials []coupled.Trial) (name string) {
+	for i, t := range trials {
+		if i == 0 || t.Loss < trials[0].Loss {
+			trials[0], name = t, t.Allocation
+		}
+	}
+	return name
+}
+
+// recover trains on and returns the loss; rows that the ablation zeroed stay zero.
+func (c *comparison) recover(src *loaded, d *denseModel, zeros []coupled.Zero) (float64, error) {
+	t := c.Train.Train.Resolve(c.context())
+	t.Steps = c.Compare.Recover.Steps
+	o := c.Train.Optim
+	o.LR, o.MinLR, o.WarmUp = c.Compare.Recover.LR, -1, -1
+	// Windows in an order that the dense model has not seen them in.
+	batches, err := data.NewBatches(d.tokens, t.Batch, t.Context, data.Cursor{Seed: d.seed, Epoch: 1 << 20})
+	if err != nil {
+		return 0, err
+	}
+	l := train.NewLoop(t, o.Resolve(t.Steps), src.m, src.set, c.pool, batches)
+	defer l.Close()
+	if len(zeros) > 0 {
+		l.Attach(train.Hook{Name: "zero", Step: func(l *train.Loop) error { return coupled.SetZero(l.Set, zeros) }})
+	}
+	if err := l.Run(c.ctx); err != nil {
+		if errors.Is(err, train.ErrInterrupted) {
+			err = errInterrupted
+		}
+		return 0, err
+	}
+	v, err := heldLoss(src.m, src.set, c.pool, d.held, t.Context, c.EvalTokens)
+	return v.Loss, err
+}
+
+func digestOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func digestTokens(t data.Tokens) string {
+	h := sha256.New()
+	for _, id := range t {
+		h.Write([]byte{byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,190 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/chart"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/config"
+)
+
+// CompareRow is one method at one budget, over the seeds. A spread is the sample
+// standard deviation, 0 for one seed.
+type CompareRow struct {
+	Method    string  `json:"method"`
+	Budget    string  `json:"budget"` // what stays; empty for the dense model
+	Seeds     int     `json:"seeds"`
+	Params    float64 `json:"params"`    // mean
+	Removed   float64 `json:"removed"`   // share of the prunable parameters, mean
+	Loss      Spread  `json:"loss"`      // nats a held-out token, after the cut
+	Increase  Spread  `json:"increase"`  // over the dense model of the same seed
+	Recovered *Spread `json:"recovered"` // loss after the training behind the cut; null without
+	// Behind is the loss after recovery over that of the dense model with the same steps.
+	Behind  *Spread `json:"behind"`
+	Seconds float64 `json:"seconds"` // of pruning, mean
+}
+
+// Spread is a mean and its sample standard deviation.
+type Spread struct {
+	Mean   float64 `json:"mean"`
+	Spread float64 `json:"spread"`
+}
+
+// CompareResult is what bench compare prints with --json.
+type CompareResult struct {
+	Out     string        `json:"out"`
+	Rows    []CompareRow  `json:"rows"`
+	Cells   []CompareCell `json:"cells"`
+	Made    int           `json:"made"` // cells made by this command; the others were there
+	Seconds float64       `json:"seconds"`
+}
+
+func spread(x []float64) (s Spread) {
+	for _, v := range x {
+		s.Mean += v / float64(len(x))
+	}
+	if len(x) > 1 {
+		for _, v := range x {
+			s.Spread += (v - s.Mean) * (v - s.Mean) / float64(len(x)-1)
+		}
+		s.Spread = math.Sqrt(s.Spread)
+	}
+	return s
+}
+
+// tabulate makes the rows, in the file's order.
+func tabulate(c config.Compare, cells []CompareCell) *CompareResult {
+	r := &CompareResult{Out: c.Out, Cells: cells}
+	dense := map[uint64]CompareCell{}
+	for _, x := range cells {
+		if x.Method == config.Dense {
+			dense[x.Seed] = x
+		}
+	}
+	r.add(config.Dense, "", dense)
+	for _, m := range c.Methods {
+		for _, b := range c.Budgets {
+			r.add(m.Name, b, dense)
+		}
+	}
+	return r
+}
+
+func (r *CompareResult) add(method, budget string, dense map[uint64]CompareCell) {
+	row := CompareRow{Method: method, Budget: budget}
+	var loss, increase, recovered, behind, params, removed, seconds []float64
+	for _, x := range r.Cells {
+		if x.Method != method || x.Budget != budget {
+			continue
+		}
+		d := dense[x.Seed]
+		loss, increase = append(loss, x.Loss), append(increase, x.Loss-d.Loss)
+		params, removed, seconds = append(params, float64(x.Params)), append(removed, x.Removed), append(seconds, x.Seconds)
+		if x.Recovered != nil && d.Recovered != nil {
+			recovered, behind = append(recovered, *x.Recovered), append(behind, *x.Recovered-*d.Recovered)
+		}
+	}
+	row.Seeds, row.Loss, row.Increase = len(loss), spread(loss), spread(increase)
+	row.Params, row.Removed, row.Seconds = spread(params).Mean, spread(removed).Mean, spread(seconds).Mean
+	if len(recovered) > 0 {
+		a, b := spread(recovered), spread(behind)
+		row.Recovered, row.Behind = &a, &b
+	}
+	r.Rows = append(r.Rows, row)
+}
+
+func (s *Spread) show(format string) string {
+	if s == nil {
+		return ""
+	}
+	return fmt.Sprintf(format+" ± "+strings.TrimPrefix(format, "+"), s.Mean, s.Spread)
+}
+
+// markdown is the table.
+func (r *CompareResult) markdown() string {
+	var b strings.Builder
+	b.WriteString("| method | stays | parameters | loss | over dense | after recovery | over dense with the same steps | seconds |\n|---|---|---|---|---|---|---|---|\n")
+	for _, x := range r.Rows {
+		fmt.Fprintf(&b, "| %s | %s | %.0f | %s | %s | %s | %s | %.1f |\n", x.Method, x.Budget, x.Params,
+			x.Loss.show("%.4f"), x.Increase.show("%.4f"), x.Recovered.show("%.4f"), x.Behind.show("%.4f"), x.Seconds)
+	}
+	fmt.Fprintf(&b, "\nMean and sample standard deviation over %d seeds; losses in nats a held-out token.\n", r.Rows[0].Seeds)
+	return b.String()
+}
+
+func (r *CompareResult) csv() ([]byte, error) {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	w.Write([]string{"method", "budget", "seeds", "params", "removed", "loss", "loss_spread", "increase", "increase_spread", "recovered", "recovered_spread", "behind", "behind_spread", "seconds"})
+	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 8, 64) }
+	two := func(s *Spread) []string {
+		if s == nil {
+			return []string{"", ""}
+		}
+		return []string{num(s.Mean), num(s.Spread)}
+	}
+	for i := range r.Rows {
+		x := &r.Rows[i]
+		row := []string{x.Method, x.Budget, strconv.Itoa(x.Seeds), num(x.Params), num(x.Removed)}
+		for _, s := range []*Spread{&x.Loss, &x.Increase, x.Recovered, x.Behind} {
+			row = append(row, two(s)...)
+		}
+		w.Write(append(row, num(x.Seconds)))
+	}
+	w.Flush()
+	return b.Bytes(), w.Error()
+}
+
+// figure is the increase over the dense model against the share removed.
+func (r *CompareResult) figure() chart.Lines {
+	f := chart.Lines{Axes: chart.Axes{Title: "one shot, no recovery", X: "share of the prunable parameters removed", Y: "loss over dense, nats", LogY: true}}
+	at := map[string]int{}
+	for _, x := range r.Rows {
+		if x.Budget == "" {
+			continue
+		}
+		i, ok := at[x.Method]
+		if !ok {
+			i = len(f.Curves)
+			at[x.Method] = i
+			f.Curves = append(f.Curves, chart.Line{Name: x.Method})
+		}
+		c := &f.Curves[i]
+		c.X, c.Y = append(c.X, x.Removed), append(c.Y, x.Increase.Mean)
+		// A bar that reaches below 0 has no place on the axis.
+		c.Low = append(c.Low, max(x.Increase.Mean-x.Increase.Spread, x.Increase.Mean/2))
+		c.High = append(c.High, x.Increase.Mean+x.Increase.Spread)
+	}
+	return f
+}
+
+// write leaves the table, as Markdown, CSV and JSON, and the plot in dir.
+func (r *CompareResult) write(dir string) error {
+	table, err := r.csv()
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{"table.md": []byte(r.markdown()), "table.csv": table, "result.json": append(text, '\n')}
+	for _, name := range []string{"plot.svg", "plot.png"} {
+		if files[name], err = chart.Encode(r.figure(), name, 760, 520); err != nil {
+			return err
+		}
+	}
+	for name, b := range files {
+		if err := checkpoint.WriteFile(filepath.Join(dir, name), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
