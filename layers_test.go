@@ -25,6 +25,8 @@ var layers = map[string]string{
 	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
 	"pkg/chart":       "",
+	"pkg/dist":        "",
+	"pkg/mpi":         "pkg/dist",
 	"pkg/infer":       "pkg/model",
 	"pkg/gguf":        "pkg/checkpoint",
 	"pkg/onnx":        "pkg/checkpoint",
@@ -42,6 +44,7 @@ var only = map[string]string{
 	"github.com/urfave/cli":                "cmd",
 	"github.com/schollz/progressbar":       "cmd",
 	"gonum.org/v1/plot":                    "pkg/chart",
+	"github.com/ebitengine/purego":         "pkg/mpi",
 	"gopkg.in/yaml.v3":                     "pkg/config",
 	"github.com/mmcloughlin/avo":           "",
 	"os/exec":                              "",
