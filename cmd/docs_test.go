@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // TestReference holds docs/cli.md, which is made from the flags and the result
@@ -41,6 +43,7 @@ var results = []struct {
 	{"export", ExportResult{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
 	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
+	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
 }
 
 func writeReference(w io.Writer, app *cli.App) {

@@ -43,9 +43,10 @@ type job struct {
 
 	metrics *train.Metrics
 	evals   []evalPoint
-	best    evalPoint // lowest validation loss of a checkpoint
-	before  *snapshot // at the first pruning event
+	best    evalPoint       // lowest validation loss of a checkpoint
+	before  *train.Snapshot // at the first pruning event
 	recent  []train.Record
+	planned train.Memory // of the newest line of metrics.jsonl that says it
 	spike   train.Spike
 	mute    bool  // it has been said that metrics.jsonl cannot be written
 	unsaved error // of the End hook's checkpoint
@@ -128,7 +129,7 @@ func (j *job) claim(o PretrainOptions) error {
 // ownFiles refuses a run directory in which something that will be written to is
 // a link to elsewhere.
 func ownFiles(dir string) error {
-	for _, name := range []string{".lock", "state", "plans", "metrics.jsonl", "run.yaml"} {
+	for _, name := range []string{".lock", "state", "plans", "metrics.jsonl", train.SummaryFile, "run.yaml"} {
 		if st, err := os.Lstat(filepath.Join(dir, name)); err == nil && st.Mode()&os.ModeSymlink != 0 {
 			return fmt.Errorf("%s is a symbolic link, expected a file or directory of the run's own", filepath.Join(dir, name))
 		}
@@ -141,7 +142,7 @@ func ownFiles(dir string) error {
 func (j *job) settle() error {
 	if j.over {
 		j.over = false
-		for _, name := range []string{"state", "plans", "metrics.jsonl", "config.json", "model.safetensors", "tokenizer.json"} {
+		for _, name := range []string{"state", "plans", "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json"} {
 			if err := os.RemoveAll(filepath.Join(j.run.Out, name)); err != nil {
 				return err
 			}

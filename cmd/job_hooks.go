@@ -13,17 +13,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
-// snapshot is how the run stood at one point.
-type snapshot struct {
-	Step       int          `json:"step"`
-	Params     int          `json:"params"`
-	Memory     train.Memory `json:"memory"`
-	Ms         float64      `json:"ms"` // median of the newest steps
-	TokensPerS float64      `json:"tokens_per_s"`
-	RSS        int64        `json:"rss"`
-	ValLoss    float64      `json:"val_loss"`
-}
-
 // train runs the loop; an interruption has been saved when it returns.
 func (j *job) train(ctx context.Context) error {
 	if err := j.loop.Lower(); err != nil {
@@ -145,16 +134,16 @@ func (j *job) distance(loss float64) string {
 }
 
 // snapshot is how the run stands now.
-func (j *job) snapshot(l *train.Loop) snapshot {
+func (j *job) snapshot(l *train.Loop) train.Snapshot {
 	ms := make([]float64, len(j.recent))
 	rate := make([]float64, len(j.recent))
 	for i, r := range j.recent {
 		ms[i], rate[i] = r.Ms, r.TokensPerS
 	}
 	rss, _ := train.Resident()
-	s := snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: median(ms), TokensPerS: median(rate), RSS: rss, ValLoss: math.NaN()}
+	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: median(ms), TokensPerS: median(rate), RSS: rss}
 	if n := len(j.evals); n > 0 {
-		s.ValLoss = j.evals[n-1].Loss
+		s.ValLoss = &j.evals[n-1].Loss
 	}
 	return s
 }
@@ -170,6 +159,9 @@ func median[T cmp.Ordered](x []T) (m T) {
 // record writes the step's line of metrics.jsonl. A disk that does not take it
 // does not stop the run.
 func (j *job) record(l *train.Loop) error {
+	if m := l.Memory(); m != j.planned {
+		j.planned, l.Last.Memory = m, &m
+	}
 	if mean, spike := j.spike.Add(l.Last.Loss); spike {
 		j.show.say("step %d: loss %.4f is a spike over the running mean, %.4f (gradient norm %.3g)", l.Step, l.Last.Loss, mean, l.Last.GradNorm)
 	}

@@ -18,21 +18,21 @@ import (
 // state is what a checkpoint holds beside the model and the moments, so that a
 // resumed run goes on as if nothing had happened.
 type state struct {
-	Version int           `json:"version"`
-	Code    string        `json:"code"` // version of this program
-	Path    string        `json:"path"` // kernels' CPU path
-	Threads int           `json:"threads"`
-	Step    int           `json:"step"`
-	Updates int           `json:"updates"` // of the optimizer
-	Tokens  int64         `json:"tokens"`
-	Cursor  data.Cursor   `json:"cursor"`
-	Data    uint32        `json:"data"` // checksum of the training tokens
-	Goal    coupled.Goal  `json:"goal"`
-	Events  []train.Event `json:"events"`
-	Evals   []evalPoint   `json:"evals"`
-	Before  *snapshot     `json:"before"`
-	Best    *evalPoint    `json:"best,omitempty"`
-	Watched bool          `json:"evidence"` // evidence is in a file of its own
+	Version int             `json:"version"`
+	Code    string          `json:"code"` // version of this program
+	Path    string          `json:"path"` // kernels' CPU path
+	Threads int             `json:"threads"`
+	Step    int             `json:"step"`
+	Updates int             `json:"updates"` // of the optimizer
+	Tokens  int64           `json:"tokens"`
+	Cursor  data.Cursor     `json:"cursor"`
+	Data    uint32          `json:"data"` // checksum of the training tokens
+	Goal    coupled.Goal    `json:"goal"`
+	Events  []train.Event   `json:"events"`
+	Evals   []evalPoint     `json:"evals"`
+	Before  *train.Snapshot `json:"before"`
+	Best    *evalPoint      `json:"best,omitempty"`
+	Watched bool            `json:"evidence"` // evidence is in a file of its own
 
 	dir string // from which it was read
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // small is the quickstart made small enough for a test.
@@ -64,6 +66,25 @@ func TestMainJob(t *testing.T) {
 				t.Fatalf("line %d of metrics.jsonl lacks %q", i+1, key)
 			}
 		}
+	}
+	for i, l := range lines {
+		_, planned := l["memory"]
+		_, event := l["event"]
+		if event != (l["pruned"] == true) || planned != (i == 0 || event) {
+			t.Errorf("line %d: pruned %v, event %v, memory %v", i+1, l["pruned"], l["event"], l["memory"])
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	sum, err := train.ReadSummary(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Before == nil || sum.Before.Step != 12 || sum.After.Step != 40 || sum.After.Params >= sum.Before.Params || sum.Sample == "" || sum.After.ValLoss == nil {
+		t.Errorf("the summary says %+v", sum)
 	}
 	if plans, _ := filepath.Glob(filepath.Join(dir, "plans", "*.json")); len(plans) != 4 {
 		t.Errorf("plans are %v, expected 4", plans)

@@ -23,6 +23,8 @@ type Record struct {
 	Tokens     int64    `json:"tokens"`       // tokens seen so far
 	ValLoss    *float64 `json:"val_loss,omitempty"`
 	Pruned     bool     `json:"pruned,omitempty"` // a pruning event followed this step
+	Memory     *Memory  `json:"memory,omitempty"` // planned bytes, on the first line of a process and where they change
+	Event      *Event   `json:"event,omitempty"`  // the pruning event that followed
 }
 
 // Metrics writes metrics.jsonl, a line a step. Lines that the disk does not take

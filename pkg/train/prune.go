@@ -91,7 +91,7 @@ func (p *Pruner) step(l *Loop) error {
 	}
 	ev.ParamsAfter, ev.PlannedTo, ev.Took = l.Set.Count(), l.Memory().Total(), time.Since(start)
 	ev.RSSAfter, _ = Resident()
-	l.Last.Pruned, l.Last.Params, l.Last.RSS = true, ev.ParamsAfter, ev.RSSAfter
+	l.Last.Pruned, l.Last.Event, l.Last.Params, l.Last.RSS = true, &ev, ev.ParamsAfter, ev.RSSAfter
 	p.Events = append(p.Events, ev)
 	if p.Report != nil {
 		p.Report(ev)

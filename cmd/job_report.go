@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"path/filepath"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -19,8 +21,11 @@ func (j *job) report(out io.Writer) error {
 	after := j.snapshot(j.loop)
 	fmt.Fprintln(out)
 	j.printTable(out, after)
-	if h := j.entropyPerToken(); !math.IsNaN(h) && !math.IsNaN(after.ValLoss) {
-		fmt.Fprintf(out, "\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.\n", h, math.Exp(h), after.ValLoss-h)
+	sum := train.Summary{Version: Version, Path: kernelPath(), Threads: j.pool.Threads(), Before: j.before, After: after}
+	_, sum.PeakRSS = train.Resident()
+	if h := j.entropyPerToken(); !math.IsNaN(h) && after.ValLoss != nil {
+		sum.Entropy = &h
+		fmt.Fprintf(out, "\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.\n", h, math.Exp(h), *after.ValLoss-h)
 	}
 	if j.run.Train.Sample > 0 && len(j.held) > 0 {
 		text, err := j.sample()
@@ -28,14 +33,26 @@ func (j *job) report(out io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(out, "\nThe model writes:\n\n%s\n", text)
+		sum.Sample = text
 	}
 	dir := j.run.Out
-	fmt.Fprintf(out, "\nFiles      %s (a model directory), %s\n", dir, filepath.Join(dir, "{run.yaml,metrics.jsonl,plans/,state/}"))
+	if err := j.writeSummary(sum); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nFiles      %s (a model directory), %s\n", dir, filepath.Join(dir, "{run.yaml,metrics.jsonl,summary.json,plans/,state/}"))
 	fmt.Fprintf(out, "Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"\n", dir, dir, dir)
 	return nil
 }
 
-func (j *job) printTable(out io.Writer, after snapshot) {
+func (j *job) writeSummary(s train.Summary) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(filepath.Join(j.run.Out, train.SummaryFile), append(text, '\n'))
+}
+
+func (j *job) printTable(out io.Writer, after train.Snapshot) {
 	before := j.before
 	head := []string{""}
 	if before != nil {
@@ -44,7 +61,7 @@ func (j *job) printTable(out io.Writer, after snapshot) {
 		head = append(head, fmt.Sprintf("at the end (step %d)", after.Step))
 	}
 	t := newTable(head...)
-	row := func(name string, value func(snapshot) float64, show func(float64) string) {
+	row := func(name string, value func(train.Snapshot) float64, show func(float64) string) {
 		a := value(after)
 		if before == nil {
 			t.add(name, show(a))
@@ -54,7 +71,7 @@ func (j *job) printTable(out io.Writer, after snapshot) {
 		t.add(name, show(b), show(a), fmt.Sprintf("%.2f", a/b))
 	}
 	bytes := func(f float64) string { return byteCount(int64(f)) }
-	row("parameters", func(s snapshot) float64 { return float64(s.Params) }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
+	row("parameters", func(s train.Snapshot) float64 { return float64(s.Params) }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
 	for _, m := range []struct {
 		name string
 		of   func(train.Memory) int64
@@ -63,13 +80,13 @@ func (j *job) printTable(out io.Writer, after snapshot) {
 		{"  gradients", func(m train.Memory) int64 { return m.Gradients }}, {"  moments", func(m train.Memory) int64 { return m.Moments }},
 		{"  activations", func(m train.Memory) int64 { return m.Activations }},
 	} {
-		row(m.name, func(s snapshot) float64 { return float64(m.of(s.Memory)) }, bytes)
+		row(m.name, func(s train.Snapshot) float64 { return float64(m.of(s.Memory)) }, bytes)
 	}
-	row("resident memory", func(s snapshot) float64 { return float64(s.RSS) }, bytes)
-	row("milliseconds a step", func(s snapshot) float64 { return s.Ms }, func(f float64) string { return fmt.Sprintf("%.1f", f) })
-	row("tokens/s", func(s snapshot) float64 { return s.TokensPerS }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
-	if !math.IsNaN(after.ValLoss) {
-		row("validation perplexity", func(s snapshot) float64 { return math.Exp(s.ValLoss) }, func(f float64) string { return fmt.Sprintf("%.3f", f) })
+	row("resident memory", func(s train.Snapshot) float64 { return float64(s.RSS) }, bytes)
+	row("milliseconds a step", func(s train.Snapshot) float64 { return s.Ms }, func(f float64) string { return fmt.Sprintf("%.1f", f) })
+	row("tokens/s", func(s train.Snapshot) float64 { return s.TokensPerS }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
+	if after.ValLoss != nil {
+		row("validation perplexity", train.Snapshot.Perplexity, func(f float64) string { return fmt.Sprintf("%.3f", f) })
 	}
 	t.print(out)
 	_, peak := train.Resident()

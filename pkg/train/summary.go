@@ -1,0 +1,68 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+)
+
+// Snapshot is how a run stood after one step.
+type Snapshot struct {
+	Step       int      `json:"step"`
+	Params     int      `json:"params"`
+	Memory     Memory   `json:"memory"`
+	Ms         float64  `json:"ms"` // median of the steps before it
+	TokensPerS float64  `json:"tokens_per_s"`
+	RSS        int64    `json:"rss"`                // bytes
+	ValLoss    *float64 `json:"val_loss,omitempty"` // nats; nil without validation data
+}
+
+// Perplexity is e to the validation loss; NaN without validation data.
+func (s Snapshot) Perplexity() float64 {
+	if s.ValLoss == nil {
+		return math.NaN()
+	}
+	return math.Exp(*s.ValLoss)
+}
+
+// Summary is what came of a finished run: summary.json of its directory.
+type Summary struct {
+	Version string    `json:"version"` // of this program
+	Path    string    `json:"path"`    // the kernels' CPU path
+	Threads int       `json:"threads"`
+	Before  *Snapshot `json:"before,omitempty"` // at the first pruning event
+	After   Snapshot  `json:"after"`
+	PeakRSS int64     `json:"peak_rss"`          // bytes
+	Entropy *float64  `json:"entropy,omitempty"` // of the validation text in nats a token, where it is known
+	Sample  string    `json:"sample,omitempty"`  // what the model wrote at the end
+}
+
+// SummaryFile is the summary's name in a run directory.
+const SummaryFile = "summary.json"
+
+// maxSummary bounds summary.json in bytes.
+const maxSummary = 4 << 20
+
+// ReadSummary reads a summary.json of at most 4 MiB. A missing file gives
+// os.ErrNotExist.
+func ReadSummary(root *os.Root) (*Summary, error) {
+	f, err := root.Open(SummaryFile)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSummary+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", SummaryFile, err)
+	}
+	if len(text) > maxSummary {
+		return nil, fmt.Errorf("%s: larger than %d bytes", SummaryFile, maxSummary)
+	}
+	s := new(Summary)
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, fmt.Errorf("%s: %w", SummaryFile, err)
+	}
+	return s, nil
+}
