@@ -85,10 +85,13 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 		if saved, err = j.restore(); err != nil {
 			return j, err
 		}
-		if err = j.afford(j.set, 4*int64(j.set.Len())); err != nil {
-			return j, err
-		}
-	} else if err = j.fresh(); err != nil {
+	}
+	if saved == nil {
+		err = j.fresh()
+	} else {
+		err = j.afford(j.set, 4*int64(j.set.Len()))
+	}
+	if err != nil {
 		return j, err
 	}
 	return j, j.assemble(saved)

@@ -79,7 +79,7 @@ func (j *job) rollback(err error) (bool, error) {
 	j.show.say("%s; going back, the data go on behind this batch", oneLine(err))
 	j.release()
 	saved, rerr := j.restore()
-	if errors.Is(rerr, checkpoint.ErrNoCheckpoint) {
+	if rerr == nil && saved == nil {
 		return false, fmt.Errorf("%w, and there is no checkpoint to go back to (checkpoint.every is %d)", err, j.run.Checkpoint.Every)
 	}
 	if rerr == nil {

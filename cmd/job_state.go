@@ -81,7 +81,8 @@ func (j *job) save(l *train.Loop) error {
 	return err
 }
 
-// restore reads the model and the state of the newest good checkpoint.
+// restore reads the model and the state of the newest good checkpoint. A run that
+// ended before its first one has no state: nil.
 func (j *job) restore() (st *state, err error) {
 	good, err := checkpoint.Newest(j.run.Out, func(root *os.Root) (err error) {
 		st, err = j.open(root)
@@ -89,6 +90,10 @@ func (j *job) restore() (st *state, err error) {
 	}, func(dir string, err error) {
 		fmt.Fprintf(j.log, "checkpoint %s is not usable and is skipped: %s\n", dir, oneLine(err))
 	})
+	if list, lerr := checkpoint.Checkpoints(j.run.Out); errors.Is(err, checkpoint.ErrNoCheckpoint) && lerr == nil && len(list) == 0 {
+		fmt.Fprintln(j.log, "the run has no checkpoint yet: it starts from the beginning")
+		return nil, nil
+	}
 	if err != nil {
 		return nil, badInput(err)
 	}

@@ -1,0 +1,238 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asProgram makes the test binary the program itself.
+const asProgram = "ECOSPA_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		Main()
+	}
+	os.Exit(m.Run())
+}
+
+// Set by scripts/crash.sh for the long form.
+var (
+	crashKills = flag.Int("crash.kills", 5, "kills of each run of TestKilledRunEndsTheSame")
+	crashSeed  = flag.Uint64("crash.seed", 0, "of the moments at which it kills; 0 is another one each time")
+)
+
+// program is a run of the program in a process of its own.
+type program struct {
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	p := &program{cmd: exec.CommandContext(ctx, self, args[1:]...)}
+	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// alive reports whether the process still runs.
+func (p *program) alive() bool { return p.cmd.Process.Signal(syscall.Signal(0)) == nil && !p.zombie() }
+
+// zombie reports whether it has ended and waits to be reaped.
+func (p *program) zombie() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") "))
+	return bytes.HasPrefix(rest, []byte("Z"))
+}
+
+// writing reports whether a checkpoint of the run is half written.
+func writing(dir string) bool {
+	entries, _ := os.ReadDir(filepath.Join(dir, "state"))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".tmp-") {
+			return true
+		}
+	}
+	return false
+}
+
+// moment waits for the moment to kill: some steps further on, within a
+// checkpoint, or at any time at all.
+func (p *program) moment(rng *rand.Rand, dir string) {
+	size := func() int64 {
+		if st, err := os.Stat(filepath.Join(dir, "metrics.jsonl")); err == nil {
+			return st.Size()
+		}
+		return 0
+	}
+	pause := func(max time.Duration) { time.Sleep(time.Duration(rng.Int64N(int64(max)))) }
+	switch rng.IntN(5) {
+	case 0:
+		pause(500 * time.Millisecond) // start-up included
+	case 1, 2:
+		for end := size() + int64(180*(1+rng.IntN(12))); size() < end && p.alive(); {
+			time.Sleep(100 * time.Microsecond)
+		}
+	default:
+		for skip := rng.IntN(3); skip >= 0 && p.alive(); skip-- {
+			for writing(dir) && p.alive() {
+			}
+			for !writing(dir) && p.alive() {
+			}
+		}
+		pause(4 * time.Millisecond)
+	}
+}
+
+// TestKilledRunEndsTheSame kills a run at random moments, in the middle of
+// checkpoints above all, and resumes it each time: it ends with the bytes of a
+// run that nothing happened to.
+func TestKilledRunEndsTheSame(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("SKIPPED: killing at chosen moments needs /proc")
+	}
+	steps := fmt.Sprint("train.steps=", 30+40*(*crashKills))
+	for name, more := range map[string][]string{
+		"f32":  {"train.micro_batch=2", "train.threads=2", "checkpoint.keep_best=true", "prune.qk_order=interactions"},
+		"bf16": {"train.precision=bf16", "train.threads=1", "model.family=gpt2", "model.kv_heads=0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tmp := scratch(t)
+			whole, dir := filepath.Join(tmp, "whole"), filepath.Join(tmp, "killed")
+			more = append([]string{steps, "checkpoint.every=5", "train.eval_every=13", "prune.events=5"}, more...)
+			if p := start(t, small(whole, more...)...); p.cmd.Wait() != nil {
+				t.Fatal(p.log.String())
+			}
+			seed := *crashSeed
+			if seed == 0 {
+				seed = rand.Uint64()
+			}
+			t.Logf("-crash.seed=%d", seed)
+			rng := rand.New(rand.NewPCG(seed, uint64(len(name))))
+			fresh := small(dir, more...)
+			resume := []string{"ecospa", "pretrain", "--resume", "--out", dir}
+			kills, within := 0, 0
+			for done := false; !done; {
+				args := resume
+				if _, err := os.Stat(filepath.Join(dir, "run.yaml")); err != nil {
+					args = fresh // killed before there was a run
+				}
+				p := start(t, args...)
+				if kills < *crashKills {
+					p.moment(rng, dir)
+					_ = p.cmd.Process.Kill()
+				}
+				err := p.cmd.Wait()
+				var exit *exec.ExitError
+				switch {
+				case err == nil:
+					done = true
+				case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+					kills++
+					if writing(dir) {
+						within++
+					}
+				default:
+					t.Fatalf("after %d kills: %v\n%s", kills, err, p.log.String())
+				}
+			}
+			t.Logf("%d kills, %d of them within a checkpoint, over %s", kills, within, steps)
+			if kills < *crashKills || within == 0 && kills >= 20 {
+				t.Errorf("%d kills, %d of them within a checkpoint: too few to mean anything", kills, within)
+			}
+			if writing(dir) {
+				t.Error("the finished run has a half-written checkpoint")
+			}
+			sameRun(t, whole, dir)
+			for _, file := range []string{"moment1.f32", "moment2.f32", "config.json", "tokenizer.json"} {
+				a, erra := os.ReadFile(filepath.Join(whole, "state", "newest", file))
+				b, errb := os.ReadFile(filepath.Join(dir, "state", "newest", file))
+				if erra != nil || errb != nil || !bytes.Equal(a, b) {
+					t.Errorf("%s differs (%v, %v)", file, erra, errb)
+				}
+			}
+			samePlans(t, whole, dir)
+		})
+	}
+}
+
+// samePlans compares the plans of the pruning events.
+func samePlans(t *testing.T, whole, dir string) {
+	t.Helper()
+	plans, err := filepath.Glob(filepath.Join(whole, "plans", "*.json"))
+	if err != nil || len(plans) == 0 {
+		t.Fatalf("plans %v (%v)", plans, err)
+	}
+	for _, plan := range plans {
+		a, erra := os.ReadFile(plan)
+		b, errb := os.ReadFile(filepath.Join(dir, "plans", filepath.Base(plan)))
+		if erra != nil || errb != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s differs (%v, %v)", filepath.Base(plan), erra, errb)
+		}
+	}
+}
+
+// TestSignals: the first signal saves and exits with 130; a second one ends the
+// process at once, and the run goes on all the same.
+func TestSignals(t *testing.T) {
+	tmp := scratch(t)
+	whole, dir := filepath.Join(tmp, "whole"), filepath.Join(tmp, "run")
+	more := []string{"train.steps=150", "train.threads=1", "checkpoint.every=10"}
+	if p := start(t, small(whole, more...)...); p.cmd.Wait() != nil {
+		t.Fatal(p.log.String())
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	args := small(dir, more...)
+	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM, syscall.SIGINT}} {
+		p := start(t, args...)
+		metrics := filepath.Join(dir, "metrics.jsonl")
+		go cancelAfter(t.Context(), func() {
+			for i, s := range signals {
+				if i > 0 {
+					time.Sleep(time.Duration(rng.IntN(3)) * time.Millisecond)
+				}
+				_ = p.cmd.Process.Signal(s)
+			}
+		}, metrics, 10)
+		err := p.cmd.Wait()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			t.Fatalf("%v: %v\n%s", signals, err, p.log.String())
+		}
+		status := exit.Sys().(syscall.WaitStatus)
+		saved := status.ExitStatus() == exitInterrupted && strings.Contains(p.log.String(), "go on with: ecospa pretrain --resume --out "+dir)
+		killed := status.Signaled() && status.Signal() == signals[len(signals)-1] && len(signals) > 1
+		if !saved && !killed {
+			t.Errorf("%v: %v\n%s", signals, err, p.log.String())
+		}
+		args = []string{"ecospa", "pretrain", "--resume", "--out", dir}
+	}
+	if p := start(t, args...); p.cmd.Wait() != nil {
+		t.Fatal(p.log.String())
+	}
+	sameRun(t, whole, dir)
+}
