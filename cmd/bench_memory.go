@@ -34,7 +34,7 @@ func benchMemoryCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "memory",
 		Usage: "planned bytes of a training step by purpose beside what is resident, by level of recomputation",
-		Flags: append(sizeFlags(), &cli.StringSliceFlag{Name: "recompute", Value: cli.NewStringSlice("none", "light"), Usage: "`LEVELS` to compare: none, light, attention, layer; the model has to have checkpoints for the last two"}),
+		Flags: append(sizeFlags(), &cli.StringSliceFlag{Name: "recompute", Value: cli.NewStringSlice("none", "light", "attention", "layer"), Usage: "`LEVELS` to compare"}),
 		Action: func(c *cli.Context) error {
 			o, err := benchFlags(c)
 			if err != nil {

@@ -22,6 +22,13 @@ func attend(b *graph.Builder, qkv *graph.Node, s graph.Shape, layer int, cache *
 	return ctx
 }
 
+// checkpoints begins a layer's two checkpoints: around all of it, and from its
+// first norm to its attention's output projection (graph.Recompute).
+func checkpoints(b *graph.Builder) (endLayer, endAttention func()) {
+	endLayer = b.Checkpoint(graph.RecomputeLayer)
+	return endLayer, b.Checkpoint(graph.RecomputeAttention)
+}
+
 // start is where a graph begins: at the embedding, or with the residual stream
 // that enters layer `from`, the input "hidden" [N, E].
 func start(b *graph.Builder, n, e, from int, embed func() *graph.Node) *graph.Node {

@@ -177,16 +177,19 @@ func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *gra
 			B: B, T: T, G: w.KV, R: 1, QK: w.QK, VO: w.VO,
 			Scale: float32(m.Scale()), Causal: true,
 		}
+		endLayer, endAttention := checkpoints(b)
 		h := b.LayerNorm(x, at("norm1"), eps)
 		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·(2·QK + VO))
 		ctx := attend(b, qkv, s, i, cache, 1)         // (N, G·VO)
 		x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
-		h = b.LayerNorm(x, at("norm2"), eps)          //
-		h = b.Linear(h, at("in"), at("in_bias"))      // (N, F)
-		h = b.GELU(h, m.Activation != "gelu")         // (N, F)
+		endAttention()
+		h = b.LayerNorm(x, at("norm2"), eps)     //
+		h = b.Linear(h, at("in"), at("in_bias")) // (N, F)
+		h = b.GELU(h, m.Activation != "gelu")    // (N, F)
 		b.Site(dim(i, "hidden"), h)
 		b.Tap(dim(i, "ffn"), h, B, 0, w.FFN, 1)         //
 		x = b.LinearIn(h, at("out"), at("out_bias"), x) // (N, E)
+		endLayer()
 	}
 	return b.LayerNorm(x, b.Param("norm"), eps)
 }

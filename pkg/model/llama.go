@@ -205,17 +205,20 @@ func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *gr
 		b.Site(dim(i, "input"), x)
 		at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 		s := m.shape(b, i, B, T)
+		endLayer, endAttention := checkpoints(b)
 		h := b.RMSNorm(x, at("norm1"), eps)
 		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·R·QK + G·QK + G·VO)
 		qkv = b.RoPE(qkv, m.frequencies(b.Set(), i), s, positions, cache)
-		ctx := attend(b, qkv, s, i, cache, 2)                // (N, G·R·VO)
-		x = b.LinearIn(ctx, at("o"), at("o_bias"), x)        // (N, E)
+		ctx := attend(b, qkv, s, i, cache, 2)         // (N, G·R·VO)
+		x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
+		endAttention()
 		h = b.RMSNorm(x, at("norm2"), eps)                   //
 		gu := b.Linear(h, at("gate_up"), at("gate_up_bias")) // (N, 2F)
 		h = b.SwiGLU(gu)                                     // (N, F)
 		b.Site(dim(i, "hidden"), h)
 		b.Tap(dim(i, "ffn"), h, B, 0, Layer(b.Set(), i).FFN, 1)
 		x = b.LinearIn(h, at("down"), at("down_bias"), x) // (N, E)
+		endLayer()
 	}
 	return b.RMSNorm(x, b.Param("norm"), eps)
 }
