@@ -32,6 +32,7 @@ type job struct {
 	tok    tokenizer.Tokenizer
 	sum    uint32      // checksum of the training tokens
 	other  bool        // they may be others than those of the interrupted run
+	tokens data.Tokens // training tokens
 	held   data.Tokens // validation tokens
 	m      model.Model
 	set    *param.Set
@@ -202,7 +203,7 @@ func (j *job) read() (err error) {
 	if err != nil {
 		return err
 	}
-	j.sum = tokens.Checksum()
+	j.tokens, j.sum = tokens, tokens.Checksum()
 	if j.held, err = cache.Encode(j.tok, j.corpus.Validation); err != nil {
 		return err
 	}
@@ -282,6 +283,11 @@ func (j *job) assemble(saved *state) (err error) {
 			return usage(err)
 		}
 		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent, Failed: j.planFailed}
+		if n := j.run.Prune.Calibration; n > 0 {
+			if j.pruner.Calibration, err = sequences(j.tokens, c.Context, n, c.Seed); err != nil {
+				return badInput(err)
+			}
+		}
 		if saved == nil {
 			if j.pruner.Goal, err = j.goal(); err != nil {
 				return usage(err)

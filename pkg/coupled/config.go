@@ -29,6 +29,8 @@ type Config struct {
 	Events       int              `yaml:"events"`        // pruning events; default 4
 	Ramp         string           `yaml:"ramp"`          // cubic (default), linear or one-shot
 	HalfLife     float64          `yaml:"half_life"`     // steps after which evidence counts half while weights move; 0 never; default 50
+	Calibration  int              `yaml:"calibration"`   // sequences of the training text in a pass of its own at each event of a run; default 0: evidence of the run's steps
+	Improve      Improve          `yaml:"improve"`       // at the events of a run with calibration; default: basis none, compensate none, no gains
 }
 
 // DefaultConfig is the configuration of a run file without a prune section.
@@ -36,6 +38,7 @@ func DefaultConfig() Config {
 	return Config{
 		Of: "all", Criterion: "fisher", QKOrder: OrderScore, Allocation: "global", Evaluations: 256, Layout: LayoutPerHead,
 		RoundTo: 1, MinKeep: 1, Seed: 1, Start: 0.1, End: 0.5, Events: 4, Ramp: "cubic", HalfLife: 50,
+		Improve: Improve{Basis: BasisNone, Compensate: CompensateNone, Ridge: DefaultRidge},
 	}
 }
 
@@ -124,6 +127,12 @@ func (c Config) Validate() error {
 	}
 	if !(c.HalfLife >= 0 && c.HalfLife < 1e12) {
 		return fmt.Errorf("prune.half_life is %g steps, expected 0 or more", c.HalfLife)
+	}
+	if c.Calibration < 0 || c.Calibration == 1 {
+		return fmt.Errorf("prune.calibration is %d sequences, expected 0 or at least 2", c.Calibration)
+	}
+	if err := c.Improve.Validate(); err != nil {
+		return fmt.Errorf("prune.improve.%w", err)
 	}
 	return c.Schedule().Validate()
 }

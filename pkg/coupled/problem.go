@@ -58,16 +58,23 @@ func (c Config) Check(set *param.Set) error {
 	return err
 }
 
-// CheckTraining reports what a run cannot do by itself, between its steps: evidence
-// beyond gate gradients, and losses of trial cuts.
+// CheckTraining reports what the events of a run cannot do without a calibration
+// pass of their own: evidence beyond gate gradients, losses of trial cuts, changes
+// of the weights.
 func (c Config) CheckTraining() error {
+	if c.Calibration > 0 {
+		return nil
+	}
+	const need = "needs a calibration pass at each event: give prune.calibration, a number of sequences"
 	switch o := c.Options(0); {
 	case o.Squares || o.Activations:
-		return fmt.Errorf("prune.criterion %s needs a calibration pass of its own, which a training run does not make; prune afterwards, or take fisher, taylor, magnitude or random", c.Criterion)
+		return fmt.Errorf("prune.criterion %s %s, or take fisher, taylor, magnitude or random", c.Criterion, need)
 	case o.Gains:
-		return fmt.Errorf("prune.qk_order %s needs a calibration pass of its own, which a training run does not make; take %s or %s", c.QKOrder, OrderScore, OrderInteractions)
+		return fmt.Errorf("prune.qk_order %s %s, or take %s or %s", c.QKOrder, need, OrderScore, OrderInteractions)
 	case c.Allocation == "sensitivity" || c.Allocation == "auto":
-		return fmt.Errorf("prune.allocation %s needs losses of trial cuts, which a training run does not measure; take uniform or global", c.Allocation)
+		return fmt.Errorf("prune.allocation %s %s, or take uniform or global", c.Allocation, need)
+	case c.Improve.Basis != BasisNone || c.Improve.Compensate != CompensateNone || c.Improve.Gains:
+		return fmt.Errorf("prune.improve %s", need)
 	}
 	return nil
 }

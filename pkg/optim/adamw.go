@@ -22,6 +22,13 @@ func NewAdamW(set *param.Set, c Config) *AdamW {
 // Slabs lists what has to shrink with the weights.
 func (a *AdamW) Slabs() []*param.Slab { return []*param.Slab{a.M, a.V} }
 
+// Reset forgets all that has been seen.
+func (a *AdamW) Reset() {
+	clear(a.M.Data)
+	clear(a.V.Data)
+	a.Step = 0
+}
+
 // Close releases the moments.
 func (a *AdamW) Close() {
 	a.M.Close()

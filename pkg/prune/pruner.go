@@ -25,6 +25,9 @@ type Pruner struct {
 	// Evidence, where it is not nil, is used in the first round instead of a
 	// pass over the data; it must have been gathered in the same basis.
 	Evidence *coupled.Evidence
+	// Slabs are parallel to the weights and are cut with them: gradients, moments. With
+	// a basis they are of the old one afterwards, and worth nothing.
+	Slabs []*param.Slab
 	// Footprint is needed for a memory target alone.
 	Footprint coupled.Footprint
 }
@@ -67,15 +70,28 @@ func (p *Pruner) Run() (*Result, error) {
 		if rounds > 1 {
 			p.say("round %d of %d", i+1, rounds)
 		}
-		plan, err := p.plan(r, goal.At(float64(i+1)/float64(rounds)))
-		if err != nil {
-			return nil, err
-		}
-		if err := p.apply(r, plan); err != nil {
+		if err := p.round(r, goal.At(float64(i+1)/float64(rounds))); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// Round prunes to a budget in one shot; the configuration's target is not looked at.
+func (p *Pruner) Round(budget coupled.Budget) (*Result, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	return r, p.round(r, budget)
+}
+
+func (p *Pruner) round(r *Result, budget coupled.Budget) error {
+	plan, err := p.plan(r, budget)
+	if err != nil {
+		return err
+	}
+	return p.apply(r, plan)
 }
 
 func (p *Pruner) goal() (coupled.Goal, error) {
@@ -208,7 +224,7 @@ func (p *Pruner) Follow(plan *coupled.Plan) error {
 		}
 		defer e.Close()
 	}
-	return Apply(p.Set, plan, e)
+	return Apply(p.Set, plan, e, p.Slabs...)
 }
 
 func needsLoss(allocation string) bool { return allocation == "sensitivity" || allocation == "auto" }
@@ -223,12 +239,12 @@ func (p *Pruner) apply(r *Result, plan *coupled.Plan) error {
 		r.Zeros = zeros
 		return coupled.SetZero(p.Set, zeros)
 	}
-	return Apply(p.Set, plan, r.Evidence)
+	return Apply(p.Set, plan, r.Evidence, p.Slabs...)
 }
 
 // Apply carries out a plan made for the set as it is: the improvements that it
-// records, which need evidence, then the cut.
-func Apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence) error {
+// records, which need evidence, then the cut, of the slabs as well.
+func Apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence, slabs ...*param.Slab) error {
 	cut := plan.Cut()
 	if plan.Improve.Compensate != coupled.CompensateNone && plan.Improve.Compensate != "" || plan.Improve.Gains {
 		if e == nil {
@@ -238,5 +254,5 @@ func Apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence) error {
 			return err
 		}
 	}
-	return graph.Rewrite(set, cut, nil)
+	return graph.Rewrite(set, cut, slabs)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // Event is one pruning event of a run, before and after.
@@ -32,10 +33,12 @@ type Pruner struct {
 	Goal   coupled.Goal // resolved when the run began
 	// Footprint is needed for prune.target_memory alone.
 	Footprint coupled.Footprint
-	Dir       string      // where plans are written
-	Report    func(Event) // told of each event; may be nil
-	Failed    func(error) // told that a plan could not be written yet; may be nil
-	Events    []Event     // so far, those of an interrupted run included
+	// Calibration is the text of the passes that Config.Calibration asks for.
+	Calibration prune.Sequences
+	Dir         string      // where plans are written
+	Report      func(Event) // told of each event; may be nil
+	Failed      func(error) // told that a plan could not be written yet; may be nil
+	Events      []Event     // so far, those of an interrupted run included
 
 	left map[string][]byte // plans that are not written, by path
 }
@@ -52,7 +55,7 @@ func (p *Pruner) start(l *Loop) error {
 
 // watch gathers evidence exactly while a later event needs it.
 func (p *Pruner) watch(l *Loop) error {
-	need := p.Config.Schedule().Remaining(l.Step, l.Steps) > 0
+	need := p.Config.Calibration == 0 && p.Config.Schedule().Remaining(l.Step, l.Steps) > 0
 	if need == (l.Evidence != nil) {
 		return nil
 	}
@@ -73,18 +76,13 @@ func (p *Pruner) step(l *Loop) error {
 	start := time.Now()
 	ev := Event{Step: l.Step, ParamsBefore: l.Set.Count(), PlannedFrom: l.Memory().Total()}
 	ev.RSSBefore, _ = Resident()
-	plan, err := coupled.MakePlan(coupled.Request{
-		Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: p.Goal.At(share), Evidence: l.Evidence, Footprint: p.Footprint,
-	})
-	if err != nil {
-		return fmt.Errorf("event at step %d: %w", l.Step, err)
-	}
 	ev.Plan = fmt.Sprintf("step-%06d.json", l.Step)
-	if err := p.write(filepath.Join(p.Dir, ev.Plan), plan); err != nil {
-		return err
+	cut := p.cut
+	if p.Config.Calibration > 0 {
+		cut = p.calibrated
 	}
-	if err := l.Rewrite(plan); err != nil {
-		return err
+	if err := cut(l, p.Goal.At(share), filepath.Join(p.Dir, ev.Plan)); err != nil {
+		return fmt.Errorf("event at step %d: %w", l.Step, err)
 	}
 	if err := p.watch(l); err != nil {
 		return err
@@ -97,6 +95,44 @@ func (p *Pruner) step(l *Loop) error {
 		p.Report(ev)
 	}
 	return nil
+}
+
+// cut decides from the evidence of the steps, and rewrites.
+func (p *Pruner) cut(l *Loop, budget coupled.Budget, path string) error {
+	plan, err := coupled.MakePlan(coupled.Request{
+		Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: budget, Evidence: l.Evidence, Footprint: p.Footprint,
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.write(path, plan); err != nil {
+		return err
+	}
+	return l.Rewrite(plan)
+}
+
+// calibrated does what the subcommand prune does: a calibration pass, a plan by
+// any criterion and allocation, improvements, the cut. Where the basis changes the
+// optimizer's moments start afresh.
+func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
+	pr := prune.Pruner{
+		Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration},
+		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: append(l.Opt.Slabs(), l.Grads),
+	}
+	r, err := pr.Round(budget)
+	if r != nil && r.Evidence != nil {
+		defer r.Evidence.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if p.Config.Improve.Basis != coupled.BasisNone {
+		l.Opt.Reset()
+	}
+	if err := p.write(path, r.Plans[0]); err != nil {
+		return err
+	}
+	return l.Lower()
 }
 
 // Rewrite carries out a plan on everything the loop owns and lowers the graph again.
