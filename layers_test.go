@@ -32,7 +32,7 @@ var layers = map[string]string{
 	"pkg/onnx":        "pkg/checkpoint",
 	"pkg/export":      "pkg/model pkg/gguf pkg/onnx",
 	"pkg/prune":       "pkg/model pkg/coupled",
-	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune",
+	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune pkg/dist",
 	"pkg/config":      "pkg/train",
 	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart",
 	".":               "cmd",

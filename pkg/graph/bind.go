@@ -71,7 +71,7 @@ func (l *lowering) bindStep(s *step) error {
 	if _, ok := s.op.(checker); ok {
 		l.m.checks = append(l.m.checks, bound{op: s.op, call: c})
 	}
-	l.m.calls = append(l.m.calls, bound{s.op, c, s.phase, s.label(), l.blockOf(s)})
+	l.m.calls = append(l.m.calls, bound{s.op, c, s.phase, s.label(), l.blockOf(s), nil})
 	l.addTerms(s)
 	return nil
 }

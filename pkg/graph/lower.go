@@ -27,6 +27,10 @@ type LowerOptions struct {
 	// (kernel.ToBF16): products of the form Linear and LinearIn, and the gradients
 	// of their inputs, read it instead. Whoever changes the weights keeps it up to date.
 	Half []uint16
+	// Finished, where it is not nil, is told during a run of each stretch of the
+	// slab Grads, as soon as nothing more will be added to it in that run, in an order that is
+	// the same in every run and on every machine of the same graph.
+	Finished func(lo, hi int)
 	// Recompute trades time for memory; the zero value keeps all.
 	Recompute Recompute
 	// Reuse is a machine that this one replaces: its arena is taken over where
@@ -85,6 +89,9 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	l.allocate()
 	if err := l.bind(); err != nil {
 		return nil, errors.Join(err, l.m.Close())
+	}
+	if o.Grads != nil {
+		l.m.finish(o.Grads.Data, o.Finished)
 	}
 	return l.m, nil
 }

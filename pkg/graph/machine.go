@@ -23,6 +23,8 @@ type Machine struct {
 	outputs map[string]value
 	arena   *param.Slab
 	closed  bool
+	// finished is LowerOptions.Finished.
+	finished func(lo, hi int)
 }
 
 type bound struct {
@@ -30,6 +32,7 @@ type bound struct {
 	call
 	phase        Phase
 	label, block string // for FirstNonFinite
+	done         []span // stretches of the gradient slab that this call is the last to write
 }
 
 // value is where an output can be read, and its shape.
@@ -136,6 +139,9 @@ func (m *Machine) RunAll() error {
 		c := &m.calls[i]
 		if c.op.run(&c.call); c.err != nil {
 			return fmt.Errorf("graph: %s: %w", c.op.name(), c.err)
+		}
+		for _, d := range c.done {
+			m.finished(d.lo, d.hi)
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ type Config struct {
 	Seed        uint64 `yaml:"seed"`         // of the initial weights and the order of the data; default 1
 	Threads     int    `yaml:"threads"`      // worker threads; default (0) one a core
 	Precision   string `yaml:"precision"`    // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
+	Wire        string `yaml:"wire"`         // gradients between the ranks of an MPI run: f32 (default), or bf16: half the bytes, sums rounded
 	Recompute   string `yaml:"recompute"`    // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
 	EvalEvery   int    `yaml:"eval_every"`   // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
 	EvalTokens  int    `yaml:"eval_tokens"`  // validation tokens an evaluation reads, from the front; default (0) all
@@ -24,7 +25,7 @@ type Config struct {
 
 // Default is the configuration of a run file without a train section.
 func Default() Config {
-	return Config{Batch: 16, Seed: 1, Precision: "f32", Recompute: "none", OnNonFinite: Stop, Sample: 60}
+	return Config{Batch: 16, Seed: 1, Precision: "f32", Recompute: "none", Wire: WireF32, OnNonFinite: Stop, Sample: 60}
 }
 
 // Resolve fills in the defaults that depend on other values; context is the model's.
@@ -63,6 +64,9 @@ func (c Config) Validate() error {
 	}
 	if c.OnNonFinite != Stop && c.OnNonFinite != Skip && c.OnNonFinite != Rollback {
 		return fmt.Errorf("train.on_nonfinite is %q, expected stop, skip or rollback", c.OnNonFinite)
+	}
+	if c.Wire != WireF32 && c.Wire != WireBF16 {
+		return fmt.Errorf("train.wire is %q, expected f32 or bf16", c.Wire)
 	}
 	if _, err := graph.ParseRecompute(c.Recompute); err != nil {
 		return fmt.Errorf("train.recompute: %w", err)

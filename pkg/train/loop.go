@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -43,8 +45,11 @@ type Loop struct {
 
 	hooks   []Hook
 	machine *graph.Machine
-	gates   []gate // of the batch under way
-	skipped int    // batches left out since the last step
+	group   dist.Group // nil: alone
+	wire    *wire      // nil: alone
+	stop    bool       // the ranks have agreed to stop before the next step
+	gates   []gate     // of the batch under way
+	skipped int        // batches left out since the last step
 }
 
 // Batches is where a loop's sequences come from.
@@ -81,10 +86,14 @@ func (l *Loop) Lower() error {
 	if err != nil {
 		return err
 	}
-	m, err := lower(l.Model, l.Set, l.Pool, shape{
+	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16",
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute,
-	})
+	}
+	if l.wire != nil {
+		s.finished = func(lo, hi int) { l.wire.finished(l.Grads, span{lo, hi}) }
+	}
+	m, err := lower(l.Model, l.Set, l.Pool, s)
 	if err != nil {
 		return err
 	}
@@ -107,11 +116,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	err := l.each(func(h Hook) func(*Loop) error { return h.Start })
 	for err == nil && l.Step < l.Steps {
-		if ctx.Err() != nil {
+		if l.stop || !l.many() && ctx.Err() != nil {
 			err = ErrInterrupted
 			break
 		}
-		if err = l.step(); err == nil {
+		if err = l.step(ctx); err == nil {
 			l.skipped = 0
 			err = l.each(func(h Hook) func(*Loop) error { return h.Step })
 		} else if l.leftOut(err) {
@@ -138,7 +147,7 @@ func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
 // step is one optimizer step: micro-batches accumulate their gradients in
 // Grads, then the optimizer updates the weights and clears them. With a
 // NonFiniteError nothing but Grads has changed.
-func (l *Loop) step() error {
+func (l *Loop) step(ctx context.Context) error {
 	start := time.Now()
 	ids, targets, err := l.Batches.Next()
 	if err != nil {
@@ -150,6 +159,7 @@ func (l *Loop) step() error {
 			predicted++
 		}
 	}
+	ids, targets = l.own(ids, targets)
 	for i := range l.gates {
 		l.gates[i].r = l.gates[i].r[:0]
 	}
@@ -159,18 +169,41 @@ func (l *Loop) step() error {
 		if err := feed(l.machine, ids[lo:lo+rows], targets[lo:lo+rows], 1/float32(max(1, predicted))); err != nil {
 			return err
 		}
+		if l.wire != nil && lo+rows == len(ids) {
+			l.wire.begin(l.Grads)
+		}
 		if err := l.machine.RunAll(); err != nil {
 			return fmt.Errorf("step %d: %w", l.Step+1, err)
 		}
 		loss += float64(l.machine.Output("loss")[0])
-		if err := l.finiteLoss(loss); err != nil {
-			return err
+		if nonFinite(loss) && !l.many() {
+			break
 		}
 		l.hold()
+	}
+	if l.wire != nil {
+		if err := l.wire.end(l.Grads, l.Set); err != nil {
+			return err
+		}
+	}
+	gates := l.finiteGates()
+	loss, stop, bad, err := l.agree(loss, ctx.Err() != nil, gates != nil)
+	l.stop = l.many() && stop
+	if err != nil {
+		return err
+	}
+	if err := l.finiteLoss(loss); err != nil {
+		return err
 	}
 	norm := optim.GradNorm(l.Pool, l.Grads)
 	if err := l.finiteGradients(norm); err != nil {
 		return err
+	}
+	if gates != nil {
+		return gates
+	}
+	if bad {
+		return &NonFiniteError{l.Step + 1, "a gate gradient of another rank", "", math.NaN()}
 	}
 	if err := l.gather(); err != nil {
 		return err

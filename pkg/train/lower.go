@@ -15,13 +15,14 @@ type shape struct {
 	taps           bool           // gate gradients as outputs
 	reuse          *graph.Machine // replaced by the new one
 	recompute      graph.Recompute
+	finished       func(lo, hi int) // told of gradients that are complete; may be nil
 }
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16})
 	m.Loss(b, s.batch, s.context, 0)
-	return b.Lower(graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute})
+	return b.Lower(graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Finished: s.finished})
 }
 
 // feed gives a machine one batch; scale multiplies the summed loss.

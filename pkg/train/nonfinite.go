@@ -112,10 +112,8 @@ func (l *Loop) hold() {
 	}
 }
 
-// gather adds the batch's gate gradients to the evidence. The loss is a mean over
-// the whole batch, so a sequence's own gradient, that of its mean loss, is Batch
-// times larger.
-func (l *Loop) gather() error {
+// finiteGates reports a gate gradient of the batch that is not finite.
+func (l *Loop) finiteGates() error {
 	if l.Evidence == nil {
 		return nil
 	}
@@ -125,6 +123,16 @@ func (l *Loop) gather() error {
 				return &NonFiniteError{l.Step + 1, "the gate gradient of " + g.dim, "", y}
 			}
 		}
+	}
+	return nil
+}
+
+// gather adds the batch's gate gradients to the evidence. The loss is a mean over
+// the whole batch, so a sequence's own gradient, that of its mean loss, is Batch
+// times larger.
+func (l *Loop) gather() error {
+	if l.Evidence == nil {
+		return nil
 	}
 	for _, g := range l.gates {
 		if err := l.Evidence.Add(g.dim, g.r, float32(l.Batch)); err != nil {

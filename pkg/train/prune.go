@@ -2,6 +2,8 @@ package train
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
@@ -84,6 +87,9 @@ func (p *Pruner) step(l *Loop) error {
 	if err := cut(l, p.Goal.At(share), filepath.Join(p.Dir, ev.Plan)); err != nil {
 		return fmt.Errorf("event at step %d: %w", l.Step, err)
 	}
+	if err := l.same(fmt.Sprintf("the parameters behind the plan of step %d", l.Step)); err != nil {
+		return err
+	}
 	if err := p.watch(l); err != nil {
 		return err
 	}
@@ -97,42 +103,93 @@ func (p *Pruner) step(l *Loop) error {
 	return nil
 }
 
-// cut decides from the evidence of the steps, and rewrites.
+// cut decides from the evidence of the steps, on rank 0 for all, and rewrites.
 func (p *Pruner) cut(l *Loop, budget coupled.Budget, path string) error {
-	plan, err := coupled.MakePlan(coupled.Request{
-		Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: budget, Evidence: l.Evidence, Footprint: p.Footprint,
+	if err := l.MergeEvidence(); err != nil {
+		return err
+	}
+	plan, err := p.decide(l, func() (*coupled.Plan, error) {
+		return coupled.MakePlan(coupled.Request{
+			Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: budget, Evidence: l.Evidence, Footprint: p.Footprint,
+		})
 	})
 	if err != nil {
 		return err
 	}
-	if err := p.write(path, plan); err != nil {
+	if err := p.write(l, path, plan); err != nil {
 		return err
 	}
 	return l.Rewrite(plan)
 }
 
-// calibrated does what the subcommand prune does: a calibration pass, a plan by
-// any criterion and allocation, improvements, the cut. Where the basis changes the
+// calibrated does what the subcommand prune does, on rank 0: a calibration pass, a
+// plan by any criterion and allocation, improvements, the cut. The others follow
+// the plan and take over the improved weights. Where the basis changes the
 // optimizer's moments start afresh.
 func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
-	pr := prune.Pruner{
-		Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration},
-		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: append(l.Opt.Slabs(), l.Grads),
-	}
-	r, err := pr.Round(budget)
-	if r != nil && r.Evidence != nil {
-		defer r.Evidence.Close()
-	}
+	plan, err := p.decide(l, func() (*coupled.Plan, error) {
+		pr := prune.Pruner{
+			Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration},
+			Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: append(l.Opt.Slabs(), l.Grads),
+		}
+		r, err := pr.Round(budget)
+		if r != nil && r.Evidence != nil {
+			defer r.Evidence.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		return r.Plans[0], nil
+	})
 	if err != nil {
+		return err
+	}
+	if l.Group().Rank() != 0 {
+		if err := l.Rewrite(plan); err != nil {
+			return err
+		}
+	}
+	if err := l.Group().Broadcast(bytesOf(l.Set.Weights.Data)); err != nil {
 		return err
 	}
 	if p.Config.Improve.Basis != coupled.BasisNone {
 		l.Opt.Reset()
 	}
-	if err := p.write(path, r.Plans[0]); err != nil {
+	if err := p.write(l, path, plan); err != nil {
 		return err
 	}
 	return l.Lower()
+}
+
+// decide lets rank 0 make a plan and gives it to all, who check that they have the same.
+func (p *Pruner) decide(l *Loop, plan func() (*coupled.Plan, error)) (*coupled.Plan, error) {
+	if !l.many() {
+		return plan()
+	}
+	var b bytes.Buffer
+	var err error
+	if l.Group().Rank() == 0 {
+		var made *coupled.Plan
+		if made, err = plan(); err == nil {
+			err = coupled.WritePlan(&b, made)
+		}
+		if err != nil {
+			b.Reset() // the others are told that there is none
+		}
+	}
+	text, sent := dist.Message(l.Group(), b.Bytes())
+	switch {
+	case err != nil:
+		return nil, err
+	case sent != nil:
+		return nil, sent
+	case len(text) == 0:
+		return nil, errors.New("rank 0 could not make a plan")
+	}
+	if err := dist.Agree(l.Group(), fmt.Sprintf("the plan of step %d", l.Step), sha256.Sum256(text)); err != nil {
+		return nil, err
+	}
+	return coupled.ReadPlan(bytes.NewReader(text))
 }
 
 // Rewrite carries out a plan on everything the loop owns and lowers the graph again.
@@ -152,9 +209,12 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 	return l.Lower()
 }
 
-// write writes a plan. Pruning goes on when the disk does not take it: Flush
+// write writes a plan, on rank 0. Pruning goes on when the disk does not take it: Flush
 // tries again.
-func (p *Pruner) write(path string, plan *coupled.Plan) error {
+func (p *Pruner) write(l *Loop, path string, plan *coupled.Plan) error {
+	if l.Group().Rank() != 0 {
+		return nil
+	}
 	var text bytes.Buffer
 	if err := coupled.WritePlan(&text, plan); err != nil {
 		return err
