@@ -91,16 +91,17 @@ func (p *program) moment(rng *rand.Rand, dir string) {
 	pause := func(max time.Duration) { time.Sleep(time.Duration(rng.Int64N(int64(max)))) }
 	switch rng.IntN(5) {
 	case 0:
-		pause(500 * time.Millisecond) // start-up included
+		pause(150 * time.Millisecond) // start-up included
 	case 1, 2:
 		for end := size() + int64(180*(1+rng.IntN(12))); size() < end && p.alive(); {
 			time.Sleep(100 * time.Microsecond)
 		}
 	default:
-		for skip := rng.IntN(3); skip >= 0 && p.alive(); skip-- {
-			for writing(dir) && p.alive() {
+		late := size() + 25*180 // should all checkpoints slip by
+		for skip := rng.IntN(3); skip >= 0; skip-- {
+			for writing(dir) && size() < late && p.alive() {
 			}
-			for !writing(dir) && p.alive() {
+			for !writing(dir) && size() < late && p.alive() {
 			}
 		}
 		pause(4 * time.Millisecond)
