@@ -28,6 +28,7 @@ type job struct {
 	force  bool       // go on with too little memory or disk
 	log    io.Writer
 	disk   checkpoint.Disk
+	first  train.Hook
 	corpus data.Corpus
 	tok    tokenizer.Tokenizer
 	sum    uint32      // checksum of the training tokens
@@ -65,7 +66,7 @@ func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
 // prepare makes everything that training needs, from the start or, to resume,
 // from the newest good checkpoint.
 func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
-	j = &job{run: run, log: log, force: o.Force, disk: o.disk, best: evalPoint{-1, math.Inf(1)}}
+	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{-1, math.Inf(1)}}
 	defer func() {
 		if err != nil {
 			j.close()
@@ -307,6 +308,7 @@ func (j *job) assemble(saved *state) (err error) {
 	}
 	j.show = newProgress(j.log, c.Steps)
 	j.loop.Skipped = j.reportSkipped
+	j.loop.Attach(j.first)
 	j.loop.Attach(train.Hook{Name: "evaluate", Start: j.evalStart, Step: j.evalStep})
 	if j.pruner != nil {
 		j.loop.Attach(j.pruner.Hook())

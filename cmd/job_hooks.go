@@ -24,6 +24,8 @@ func (j *job) train(ctx context.Context) error {
 		switch {
 		case j.unsaved != nil && !errors.Is(j.unsaved, checkpoint.ErrNonFinite):
 			return fmt.Errorf("the checkpoint of step %d could not be written: %w; %s", j.loop.Step, j.unsaved, j.lastGood())
+		case j.unsaved != nil:
+			err = fmt.Errorf("the checkpoint of step %d was not written: %w", j.loop.Step, j.unsaved)
 		case errors.Is(err, train.ErrInterrupted):
 			fmt.Fprintf(j.log, "stopped after step %d of %d; go on with: ecospa pretrain --resume --out %s\n", j.loop.Step, j.loop.Steps, j.run.Out)
 			return errInterrupted
@@ -107,6 +109,9 @@ func (j *job) evaluate(l *train.Loop) error {
 	v, err := e.Run(data.Windows(j.held, c.MicroBatch, c.Context, c.EvalTokens))
 	if err != nil {
 		return err
+	}
+	if math.IsNaN(v.Loss) || math.IsInf(v.Loss, 0) {
+		return &train.NonFiniteError{Step: l.Step, What: "the validation loss", Value: v.Loss}
 	}
 	j.evals = append(j.evals, evalPoint{l.Step, v.Loss})
 	if l.Step > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // PretrainOptions is what the flags of pretrain say.
@@ -22,7 +23,8 @@ type PretrainOptions struct {
 	Allow  []string // keys that a resumed run may have changed
 	Force  bool     // start over in a directory that holds a run; go on with too little memory or disk
 
-	disk checkpoint.Disk // tests have others
+	disk  checkpoint.Disk // tests have others
+	first train.Hook      // runs before all others; for tests
 }
 
 func pretrainCommand() *cli.Command {
