@@ -38,8 +38,8 @@ func TestBenchMemory(t *testing.T) {
 		return r
 	}
 	dense, pruned := read(), read("--ffn", "256")
-	if len(dense.Rows) != 2 {
-		t.Fatalf("%d levels, expected none and light", len(dense.Rows))
+	if len(dense.Rows) != 4 {
+		t.Fatalf("%d levels, expected none, light, attention and layer", len(dense.Rows))
 	}
 	for i, m := range dense.Rows {
 		if m.Planned.Weights < 4*int64(dense.Params) {
