@@ -14,8 +14,9 @@ type AdamWArgs struct {
 }
 
 type adamwArgs struct {
-	w, g, m, v []float32
+	w, g, m, v []float32 // v is nil when m holds both moments
 	c          [9]float32
+	seed       uint32
 	clear      bool
 	chunks     int
 }
@@ -26,7 +27,11 @@ var adamwLoop = newLoop(func(a *adamwArgs, worker, chunk int) {
 	const block = 4096
 	for ; lo < hi; lo += block {
 		end := min(lo+block, hi)
-		current.verbs.adamw(a.w[lo:end], a.g[lo:end], a.m[lo:end], a.v[lo:end], &a.c)
+		if a.v != nil {
+			current.verbs.adamw(a.w[lo:end], a.g[lo:end], a.m[lo:end], a.v[lo:end], &a.c)
+		} else {
+			current.verbs.adamw16(a.w[lo:end], a.g[lo:end], a.m[lo:end], &a.c, a.seed+uint32(lo))
+		}
 		if a.clear {
 			clear(a.g[lo:end])
 		}
@@ -45,16 +50,32 @@ var adamwLoop = newLoop(func(a *adamwArgs, worker, chunk int) {
 // Source: Loshchilov, Hutter, https://arxiv.org/abs/1711.05101.
 func AdamWStep(p *Pool, w, g, m, v []float32, a AdamWArgs) {
 	needs(len(w), g, m, v)
+	c := p.pieces(len(w), elementGrain)
+	adamwLoop.run(p, c, adamwArgs{w, g, m, v, a.constants(), 0, a.ClearGrad, c})
+}
+
+// AdamW16Step is AdamWStep with both moments as bfloat16 in one word of mv, m in
+// the upper half and v in the lower: half the memory and three quarters of the
+// traffic. The sums are made in float32 and rounded up or down at random, with
+// the odds of their distance: rounding to the nearest would leave v where it is
+// when Beta2 is close to 1. What is drawn depends on a.Step and on the element's
+// place, at + its index in w, alone.
+func AdamW16Step(p *Pool, w, g, mv []float32, at int, a AdamWArgs) {
+	needs(len(w), g, mv)
+	c := p.pieces(len(w), elementGrain)
+	seed := uint32(at) + uint32(a.Step)*0x9e3779b9
+	adamwLoop.run(p, c, adamwArgs{w, g, mv, nil, a.constants(), seed, a.ClearGrad, c})
+}
+
+func (a *AdamWArgs) constants() [9]float32 {
 	b1, b2, t := float64(a.Beta1), float64(a.Beta2), float64(a.Step)
-	k := [9]float32{
+	return [9]float32{
 		a.GradScale,
 		a.Beta1, float32(1 - b1), a.Beta2, float32(1 - b2),
 		float32(float64(a.LR) / (1 - math.Pow(b1, t))),
 		float32(1 / math.Sqrt(1-math.Pow(b2, t))),
 		a.Eps, float32(1 - float64(a.LR)*float64(a.WeightDecay)),
 	}
-	c := p.pieces(len(w), elementGrain)
-	adamwLoop.run(p, c, adamwArgs{w, g, m, v, k, a.ClearGrad, c})
 }
 
 // adamwRow is one step with the constants that AdamWStep has prepared.
@@ -67,4 +88,27 @@ func adamwRow(w, g, m, v []float32, k *[9]float32) {
 		v[i] = b2*v[i] + c2*d*d
 		w[i] = w[i]*keep - rate*m[i]/(float32(math.Sqrt(float64(v[i])))*root+eps)
 	}
+}
+
+// adamw16Row is adamwRow with both moments in one word. Element i draws from
+// seed + i.
+func adamw16Row(w, g, mv []float32, k *[9]float32, seed uint32) {
+	scale, b1, c1, b2, c2, rate, root, eps, keep := k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7], k[8]
+	g, mv = g[:len(w)], mv[:len(w)]
+	for i := range w {
+		both, d := math.Float32bits(mv[i]), g[i]*scale
+		m := b1*math.Float32frombits(both&0xffff0000) + c1*d
+		v := b2*math.Float32frombits(both<<16) + c2*d*d
+		r := draw(seed + uint32(i))
+		mv[i] = math.Float32frombits((math.Float32bits(m)+r&0xffff)&0xffff0000 | (math.Float32bits(v)+r>>16)>>16)
+		w[i] = w[i]*keep - rate*m/(float32(math.Sqrt(float64(v)))*root+eps)
+	}
+}
+
+// draw is 32 bits that look random.
+func draw(x uint32) uint32 {
+	x *= 0x9e3779b1
+	x ^= x >> 15
+	x *= 0x85ebca77
+	return x ^ x>>13
 }

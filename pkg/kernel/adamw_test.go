@@ -70,6 +70,89 @@ func TestAdamWZeroGradient(t *testing.T) {
 	})
 }
 
+// words packs pairs of moments as AdamW16Step keeps them.
+func words(dst []float32, m, v []float64) {
+	for i := range dst {
+		dst[i] = math.Float32frombits(math.Float32bits(float32(m[i]))&0xffff0000 | math.Float32bits(float32(v[i]))>>16)
+	}
+}
+
+func moments16(mv []float32) (m, v []float64) {
+	for _, x := range mv {
+		b := math.Float32bits(x)
+		m = append(m, float64(math.Float32frombits(b&0xffff0000)))
+		v = append(v, float64(math.Float32frombits(b<<16)))
+	}
+	return m, v
+}
+
+// TestAdamW16 compares with the slow form from the moments that were stored. A
+// moment may be rounded up or down, the weight uses what it was before.
+func TestAdamW16(t *testing.T) {
+	a := AdamWArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, GradScale: 0.5, Step: 3}
+	for _, n := range []int{1, 15, 33, 20001} {
+		conform(t, op{
+			name: "adamw16", in: []int{n, n, n}, out: []int{n, n, n, n}, tol: 8e-3,
+			fill: func(r *rand.Rand, in [][]float32) {
+				m, v := make([]float64, n), make([]float64, n)
+				for i := range m {
+					in[0][i], in[1][i] = float32(r.NormFloat64()), float32(r.NormFloat64())
+					m[i], v[i] = r.NormFloat64(), math.Abs(r.NormFloat64())
+				}
+				words(in[2], m, v)
+			},
+			forward: func(p *Pool, out, in [][]float32) {
+				for i, s := range in {
+					copy(out[i], s)
+				}
+				AdamW16Step(p, out[0], out[1], out[2], 7, a)
+				for i, x := range out[2] {
+					b := math.Float32bits(x)
+					out[2][i], out[3][i] = math.Float32frombits(b&0xffff0000), math.Float32frombits(b<<16)
+				}
+			},
+			reference: func(in [][]float64) [][]float64 {
+				mv := make([]float32, n)
+				for i, x := range in[2] {
+					mv[i] = float32(x)
+				}
+				m, v := moments16(mv)
+				return adamwSlow([][]float64{in[0], in[1], m, v}, a)
+			},
+		})
+	}
+}
+
+// TestAdamW16Forgets: a second moment that shrinks by a thousandth a step, less
+// than half of bfloat16's resolution, shrinks all the same; and the rounding is
+// not biased: over many elements the mean is right.
+func TestAdamW16Forgets(t *testing.T) {
+	const n, steps = 4096, 1000
+	p := NewPool(2)
+	defer p.Close()
+	eachPath(t, func(t *testing.T) {
+		w, g, mv, m, v := make([]float32, n), make([]float32, n), make([]float32, n), make([]float64, n), make([]float64, n)
+		for i := range m {
+			m[i], v[i] = -1, 1
+		}
+		words(mv, m, v)
+		for i := range steps {
+			AdamW16Step(p, w, g, mv, 0, AdamWArgs{Beta1: 0.999, Beta2: 0.999, Eps: 1, GradScale: 1, Step: i + 1})
+		}
+		m, v = moments16(mv)
+		want := math.Pow(0.999, steps)
+		for name, x := range map[string][]float64{"first": m, "second": v} {
+			mean := 0.0
+			for _, x := range x {
+				mean += math.Abs(x) / n
+			}
+			if math.Abs(mean/want-1) > 0.01 {
+				t.Errorf("the %s moment's mean is %g after %d steps, expected %g", name, mean, steps, want)
+			}
+		}
+	})
+}
+
 func TestSumSquares(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 1))

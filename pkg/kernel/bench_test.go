@@ -55,6 +55,7 @@ func BenchmarkRows(b *testing.B) {
 		{"rope-in-place", 2 * n, func(p *Pool) { RoPEForward(p, y, y, cos, sin, rope, false, 0) }},
 		{"gatedot", 2 * n, func(p *Pool) { GateDot(p, mean, x, z, 4, N/4, E, 0, E, 1) }},
 		{"sumsquares", n, func(p *Pool) { SumSquares(p, x) }},
+		{"adamw16", 5 * n, func(p *Pool) { AdamW16Step(p, y, x, z, 0, adam) }},
 		{"adamw", 7 * n, func(p *Pool) { AdamWStep(p, y, x, z, w, adam) }},
 	} {
 		for _, path := range Paths()[max(0, len(Paths())-2):] {

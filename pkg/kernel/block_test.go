@@ -170,6 +170,14 @@ func TestVerbs(t *testing.T) {
 			v.adamw(s[0], s[1], s[2], s[3], &[9]float32{0.5, 0.9, 0.1, 0.95, 0.05, 0.01, 1.2, 1e-8, 0.999})
 			return 0
 		}},
+		{"adamw16", 3, func(v *verbs, s [][]float32) float64 {
+			for i, x := range s[2] {
+				s[2][i] = math.Float32frombits(math.Float32bits(x)&0xffff0000 | 0x3f00)
+			}
+			v.adamw16(s[0], s[1], s[2], &[9]float32{0.5, 0.9, 0.1, 0.95, 0.05, 0.01, 1.2, 1e-8, 0.999}, 5)
+			clear(s[2]) // rounding has a last bit of difference grow to one of bfloat16
+			return 0
+		}},
 	}
 	for n := range 71 {
 		var s [5][]float32

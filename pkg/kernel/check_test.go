@@ -62,7 +62,8 @@ func TestShortSlicesPanic(t *testing.T) {
 		"temperature": {badShape, func() {
 			DistillLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, Teacher{X: f(6), W: f(8), E: 2}, f(3), f(3), nil, nil, nil)
 		}},
-		"adamw": {badLength, func() { AdamWStep(p, f(4), f(4), f(4), f(3), AdamWArgs{Step: 1}) }},
+		"adamw16": {badLength, func() { AdamW16Step(p, f(4), f(4), f(3), 0, AdamWArgs{Step: 1}) }},
+		"adamw":   {badLength, func() { AdamWStep(p, f(4), f(4), f(4), f(3), AdamWArgs{Step: 1}) }},
 	}
 	for name, c := range tests {
 		func() {

@@ -40,7 +40,8 @@ type verbs struct {
 	softmax     func(score, o, state []float32, width, stride, vo int)                        // see softmaxRows
 	softmaxBack func(prob, ds, lse, delta []float32, width, stride int, slope, scale float32) // see softmaxBackRows
 
-	adamw func(w, g, m, v []float32, c *[9]float32) // see adamwRow
+	adamw   func(w, g, m, v []float32, c *[9]float32)            // see adamwRow
+	adamw16 func(w, g, mv []float32, c *[9]float32, seed uint32) // see adamw16Row
 
 	transpose8 func(dst, src []float32, blocks, ds, ss int) // dst[c·ds+r] = src[r·ss+c], r < 8, c < 8·blocks
 	dots       func(s, q, keys []float32)                   // s[j] = q·keys[j], keys of len(q) values side by side
@@ -52,7 +53,7 @@ var portableVerbs = verbs{
 	normalize: normalizeRow, normSums: normSumsRow, normBack: normBackRow, normGrad: normGradRow,
 	geluTanh: geluTanhRow, geluTanhBack: geluTanhBackRow, geluErf: geluErfRow, geluErfBack: geluErfBackRow,
 	swiglu: swigluRow, swigluBack: swigluBackRow, rotate: rotateRow, rotateBack: rotateBackRow,
-	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow,
+	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
 	transpose8: transpose8Portable, dots: dotsPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
 }
 

@@ -124,6 +124,11 @@ func rotateBack256(y []float32, x []float32, cos []float32, sin []float32)
 //go:noescape
 func adamw256(w []float32, g []float32, m []float32, v []float32, c *[9]float32)
 
+// adamw16256 is one step of AdamW with moments of bfloat16.
+//
+//go:noescape
+func adamw16256(w []float32, g []float32, mv []float32, c *[9]float32, seed uint32)
+
 // transpose8256 is dst[c·ds+r] = src[r·ss+c] for 8 rows r and 8·blocks columns c.
 //
 //go:noescape

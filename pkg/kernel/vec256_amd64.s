@@ -3388,6 +3388,166 @@ end:
 	VZEROUPPER
 	RET
 
+// func adamw16256(w []float32, g []float32, mv []float32, c *[9]float32, seed uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·adamw16256(SB), NOSPLIT, $0-84
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         mv_base+48(FP), DX
+	MOVQ         w_len+8(FP), BX
+	MOVQ         c+72(FP), SI
+	MOVL         seed+80(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	VPADDD       iota256<>+0(SB), Y0, Y0
+	XORQ         DI, DI
+	MOVQ         BX, R8
+	SUBQ         $0x08, R8
+	JL           ones
+
+group:
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	VPADDD       Y0, Y1, Y1
+	VPMULLD      c256_9e3779b1<>+0(SB), Y1, Y1
+	VPSRLD       $0x0f, Y1, Y2
+	VPXOR        Y2, Y1, Y1
+	VPMULLD      c256_85ebca77<>+0(SB), Y1, Y1
+	VPSRLD       $0x0d, Y1, Y2
+	VPXOR        Y2, Y1, Y1
+	VMOVUPS      (CX)(DI*4), Y2
+	VBROADCASTSS (SI), Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      (DX)(DI*4), Y3
+	VPAND        c256_ffff0000<>+0(SB), Y3, Y4
+	VBROADCASTSS 4(SI), Y5
+	VMULPS       Y5, Y4, Y4
+	VBROADCASTSS 8(SI), Y5
+	VFMADD231PS  Y5, Y2, Y4
+	VPSLLD       $0x10, Y3, Y3
+	VBROADCASTSS 12(SI), Y5
+	VMULPS       Y5, Y3, Y3
+	VBROADCASTSS 16(SI), Y5
+	VMULPS       Y5, Y2, Y5
+	VFMADD231PS  Y2, Y5, Y3
+	VPAND        c256_0000ffff<>+0(SB), Y1, Y2
+	VPADDD       Y2, Y4, Y2
+	VPSRLD       $0x10, Y1, Y1
+	VPADDD       Y1, Y3, Y1
+	VPSRLD       $0x10, Y1, Y1
+	VPAND        c256_ffff0000<>+0(SB), Y2, Y2
+	VPOR         Y1, Y2, Y2
+	VMOVUPS      Y2, (DX)(DI*4)
+	VSQRTPS      Y3, Y1
+	VBROADCASTSS 24(SI), Y2
+	VBROADCASTSS 28(SI), Y3
+	VFMADD213PS  Y3, Y2, Y1
+	VBROADCASTSS 20(SI), Y2
+	VMULPS       Y2, Y4, Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      (AX)(DI*4), Y2
+	VBROADCASTSS 32(SI), Y3
+	VFMSUB213PS  Y1, Y3, Y2
+	VMOVUPS      Y2, (AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLE          group
+
+ones:
+	MOVQ         BX, R8
+	SUBQ         DI, R8
+	JZ           end
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota256<>+0(SB), Y1, Y1
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       Y0, Y2, Y2
+	VPMULLD      c256_9e3779b1<>+0(SB), Y2, Y2
+	VPSRLD       $0x0f, Y2, Y0
+	VPXOR        Y0, Y2, Y2
+	VPMULLD      c256_85ebca77<>+0(SB), Y2, Y2
+	VPSRLD       $0x0d, Y2, Y0
+	VPXOR        Y0, Y2, Y2
+	VMASKMOVPS   (CX)(DI*4), Y1, Y0
+	VBROADCASTSS (SI), Y3
+	VMULPS       Y3, Y0, Y0
+	VMASKMOVPS   (DX)(DI*4), Y1, Y3
+	VPAND        c256_ffff0000<>+0(SB), Y3, Y4
+	VBROADCASTSS 4(SI), Y5
+	VMULPS       Y5, Y4, Y4
+	VBROADCASTSS 8(SI), Y5
+	VFMADD231PS  Y5, Y0, Y4
+	VPSLLD       $0x10, Y3, Y3
+	VBROADCASTSS 12(SI), Y5
+	VMULPS       Y5, Y3, Y3
+	VBROADCASTSS 16(SI), Y5
+	VMULPS       Y5, Y0, Y5
+	VFMADD231PS  Y0, Y5, Y3
+	VPAND        c256_0000ffff<>+0(SB), Y2, Y0
+	VPADDD       Y0, Y4, Y0
+	VPSRLD       $0x10, Y2, Y2
+	VPADDD       Y2, Y3, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VPAND        c256_ffff0000<>+0(SB), Y0, Y0
+	VPOR         Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y1, (DX)(DI*4)
+	VSQRTPS      Y3, Y0
+	VBROADCASTSS 24(SI), Y2
+	VBROADCASTSS 28(SI), Y3
+	VFMADD213PS  Y3, Y2, Y0
+	VBROADCASTSS 20(SI), Y2
+	VMULPS       Y2, Y4, Y2
+	VDIVPS       Y0, Y2, Y0
+	VMASKMOVPS   (AX)(DI*4), Y1, Y2
+	VBROADCASTSS 32(SI), Y3
+	VFMSUB213PS  Y0, Y3, Y2
+	VMASKMOVPS   Y2, Y1, (AX)(DI*4)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA c256_9e3779b1<>+0(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+4(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+8(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+12(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+16(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+20(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+24(SB)/4, $0x9e3779b1
+DATA c256_9e3779b1<>+28(SB)/4, $0x9e3779b1
+GLOBL c256_9e3779b1<>(SB), RODATA|NOPTR, $32
+
+DATA c256_85ebca77<>+0(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+4(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+8(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+12(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+16(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+20(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+24(SB)/4, $0x85ebca77
+DATA c256_85ebca77<>+28(SB)/4, $0x85ebca77
+GLOBL c256_85ebca77<>(SB), RODATA|NOPTR, $32
+
+DATA c256_ffff0000<>+0(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+4(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+8(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+12(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+16(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+20(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+24(SB)/4, $0xffff0000
+DATA c256_ffff0000<>+28(SB)/4, $0xffff0000
+GLOBL c256_ffff0000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_0000ffff<>+0(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+4(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+8(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+12(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+16(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+20(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+24(SB)/4, $0x0000ffff
+DATA c256_0000ffff<>+28(SB)/4, $0x0000ffff
+GLOBL c256_0000ffff<>(SB), RODATA|NOPTR, $32
+
 // func transpose8256(dst []float32, src []float32, blocks int, ds int, ss int)
 // Requires: AVX
 TEXT ·transpose8256(SB), NOSPLIT, $0-72

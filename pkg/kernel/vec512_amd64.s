@@ -2879,6 +2879,153 @@ end:
 	VZEROUPPER
 	RET
 
+// func adamw16512(w []float32, g []float32, mv []float32, c *[9]float32, seed uint32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adamw16512(SB), NOSPLIT, $0-84
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         mv_base+48(FP), DX
+	MOVQ         w_len+8(FP), BX
+	MOVQ         c+72(FP), SI
+	MOVL         seed+80(FP), DI
+	VPBROADCASTD DI, Z0
+	VPADDD       iota512<>+0(SB), Z0, Z0
+	XORQ         DI, DI
+	MOVQ         BX, R8
+	SUBQ         $0x10, R8
+	JL           ones
+
+group:
+	VPBROADCASTD DI, Z1
+	VPADDD       Z0, Z1, Z1
+	VPMULLD.BCST c512_9e3779b1<>+0(SB), Z1, Z1
+	VPSRLD       $0x0f, Z1, Z2
+	VPXORD       Z2, Z1, Z1
+	VPMULLD.BCST c512_85ebca77<>+0(SB), Z1, Z1
+	VPSRLD       $0x0d, Z1, Z2
+	VPXORD       Z2, Z1, Z1
+	VMOVUPS      (CX)(DI*4), Z2
+	VBROADCASTSS (SI), Z3
+	VMULPS       Z3, Z2, Z2
+	VMOVUPS      (DX)(DI*4), Z3
+	VPANDD.BCST  c512_ffff0000<>+0(SB), Z3, Z4
+	VBROADCASTSS 4(SI), Z5
+	VMULPS       Z5, Z4, Z4
+	VBROADCASTSS 8(SI), Z5
+	VFMADD231PS  Z5, Z2, Z4
+	VPSLLD       $0x10, Z3, Z3
+	VBROADCASTSS 12(SI), Z5
+	VMULPS       Z5, Z3, Z3
+	VBROADCASTSS 16(SI), Z5
+	VMULPS       Z5, Z2, Z5
+	VFMADD231PS  Z2, Z5, Z3
+	VPANDD.BCST  c512_0000ffff<>+0(SB), Z1, Z2
+	VPADDD       Z2, Z4, Z2
+	VPSRLD       $0x10, Z1, Z1
+	VPADDD       Z1, Z3, Z1
+	VPSRLD       $0x10, Z1, Z1
+	VPANDD.BCST  c512_ffff0000<>+0(SB), Z2, Z2
+	VPORD        Z1, Z2, Z2
+	VMOVUPS      Z2, (DX)(DI*4)
+	VSQRTPS      Z3, Z1
+	VBROADCASTSS 24(SI), Z2
+	VBROADCASTSS 28(SI), Z3
+	VFMADD213PS  Z3, Z2, Z1
+	VBROADCASTSS 20(SI), Z2
+	VMULPS       Z2, Z4, Z2
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      (AX)(DI*4), Z2
+	VBROADCASTSS 32(SI), Z3
+	VFMSUB213PS  Z1, Z3, Z2
+	VMOVUPS      Z2, (AX)(DI*4)
+	ADDQ         $0x10, DI
+	CMPQ         DI, R8
+	JLE          group
+
+ones:
+	MOVQ         BX, R8
+	SUBQ         DI, R8
+	JZ           end
+	MOVL         $0xffffffff, BX
+	BZHIL        R8, BX, BX
+	KMOVW        BX, K1
+	VPBROADCASTD DI, Z1
+	VPADDD       Z0, Z1, Z1
+	VPMULLD.BCST c512_9e3779b1<>+0(SB), Z1, Z1
+	VPSRLD       $0x0f, Z1, Z0
+	VPXORD       Z0, Z1, Z1
+	VPMULLD.BCST c512_85ebca77<>+0(SB), Z1, Z1
+	VPSRLD       $0x0d, Z1, Z0
+	VPXORD       Z0, Z1, Z1
+	VMOVUPS.Z    (CX)(DI*4), K1, Z0
+	VBROADCASTSS (SI), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS.Z    (DX)(DI*4), K1, Z2
+	VPANDD.BCST  c512_ffff0000<>+0(SB), Z2, Z3
+	VBROADCASTSS 4(SI), Z4
+	VMULPS       Z4, Z3, Z3
+	VBROADCASTSS 8(SI), Z4
+	VFMADD231PS  Z4, Z0, Z3
+	VPSLLD       $0x10, Z2, Z2
+	VBROADCASTSS 12(SI), Z4
+	VMULPS       Z4, Z2, Z2
+	VBROADCASTSS 16(SI), Z4
+	VMULPS       Z4, Z0, Z4
+	VFMADD231PS  Z0, Z4, Z2
+	VPANDD.BCST  c512_0000ffff<>+0(SB), Z1, Z0
+	VPADDD       Z0, Z3, Z0
+	VPSRLD       $0x10, Z1, Z1
+	VPADDD       Z1, Z2, Z1
+	VPSRLD       $0x10, Z1, Z1
+	VPANDD.BCST  c512_ffff0000<>+0(SB), Z0, Z0
+	VPORD        Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (DX)(DI*4)
+	VSQRTPS      Z2, Z0
+	VBROADCASTSS 24(SI), Z1
+	VBROADCASTSS 28(SI), Z2
+	VFMADD213PS  Z2, Z1, Z0
+	VBROADCASTSS 20(SI), Z1
+	VMULPS       Z1, Z3, Z1
+	VDIVPS       Z0, Z1, Z0
+	VMOVUPS.Z    (AX)(DI*4), K1, Z1
+	VBROADCASTSS 32(SI), Z2
+	VFMSUB213PS  Z0, Z2, Z1
+	VMOVUPS      Z1, K1, (AX)(DI*4)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA iota512<>+0(SB)/4, $0x00000000
+DATA iota512<>+4(SB)/4, $0x00000001
+DATA iota512<>+8(SB)/4, $0x00000002
+DATA iota512<>+12(SB)/4, $0x00000003
+DATA iota512<>+16(SB)/4, $0x00000004
+DATA iota512<>+20(SB)/4, $0x00000005
+DATA iota512<>+24(SB)/4, $0x00000006
+DATA iota512<>+28(SB)/4, $0x00000007
+DATA iota512<>+32(SB)/4, $0x00000008
+DATA iota512<>+36(SB)/4, $0x00000009
+DATA iota512<>+40(SB)/4, $0x0000000a
+DATA iota512<>+44(SB)/4, $0x0000000b
+DATA iota512<>+48(SB)/4, $0x0000000c
+DATA iota512<>+52(SB)/4, $0x0000000d
+DATA iota512<>+56(SB)/4, $0x0000000e
+DATA iota512<>+60(SB)/4, $0x0000000f
+GLOBL iota512<>(SB), RODATA|NOPTR, $64
+
+DATA c512_9e3779b1<>+0(SB)/4, $0x9e3779b1
+GLOBL c512_9e3779b1<>(SB), RODATA|NOPTR, $4
+
+DATA c512_85ebca77<>+0(SB)/4, $0x85ebca77
+GLOBL c512_85ebca77<>(SB), RODATA|NOPTR, $4
+
+DATA c512_ffff0000<>+0(SB)/4, $0xffff0000
+GLOBL c512_ffff0000<>(SB), RODATA|NOPTR, $4
+
+DATA c512_0000ffff<>+0(SB)/4, $0x0000ffff
+GLOBL c512_0000ffff<>(SB), RODATA|NOPTR, $4
+
 // func transpose8512(dst []float32, src []float32, blocks int, ds int, ss int)
 // Requires: AVX
 TEXT ·transpose8512(SB), NOSPLIT, $0-72

@@ -111,6 +111,10 @@ func TestNaNSurvives(t *testing.T) {
 					copy(y, one)
 					AdamWStep(p, y, x, make([]float32, n), make([]float32, n), AdamWArgs{LR: 1, GradScale: 1, Eps: 1, Step: 1})
 				},
+				"adamw16": func() {
+					copy(y, one)
+					AdamW16Step(p, y, x, make([]float32, n), 0, AdamWArgs{LR: 1, GradScale: 1, Eps: 1, Step: 1})
+				},
 				"sumsquares": func() { y[0] = float32(SumSquares(p, x)) },
 				"gatedot":    func() { GateDot(p, y, x, one, 1, 1, n, 0, n, 1) },
 			} {

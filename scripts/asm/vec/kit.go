@@ -198,6 +198,41 @@ func (k *kit) xor(x VecVirtual, b uint32) VecVirtual {
 	return v
 }
 
+// Operations on whole numbers of 32 bits, which a binary may be as well.
+var (
+	intAdd = binary{VPADDD, VPADDD_BCST}
+	intMul = binary{VPMULLD, VPMULLD_BCST}
+)
+
+// shiftXor is x ^= x >> n.
+func (k *kit) shiftXor(x VecVirtual, n uint64) {
+	v := k.vec()
+	VPSRLD(Imm(n), x, v)
+	if k.wide {
+		VPXORD(v, x, x)
+	} else {
+		VPXOR(v, x, x)
+	}
+}
+
+func (k *kit) orInto(x, y VecVirtual) {
+	if k.wide {
+		VPORD(y, x, x)
+	} else {
+		VPOR(y, x, x)
+	}
+}
+
+// broadcast fills v with a 32-bit number.
+func (k *kit) broadcast(r Register, v VecVirtual) {
+	if k.wide {
+		VPBROADCASTD(r, v)
+		return
+	}
+	VMOVD(r, v.AsX())
+	VPBROADCASTD(v.AsX(), v)
+}
+
 const signBit = 0x80000000
 
 func (k *kit) neg(x VecVirtual) VecVirtual { return k.xor(x, signBit) }
@@ -318,7 +353,7 @@ func (k *kit) iota() Mem {
 		return m
 	}
 	m := GLOBL("iota"+k.suffix, RODATA|NOPTR)
-	for i := range 8 {
+	for i := range k.lanes {
 		DATA(4*i, U32(uint32(i)))
 	}
 	k.ints[key] = m
