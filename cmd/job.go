@@ -337,7 +337,7 @@ func (j *job) goal() (coupled.Goal, error) {
 
 // footprint is the training memory of a model of some shapes, in bytes.
 func (j *job) footprint(shapes *param.Set) (int64, error) {
-	m, err := train.Footprint(j.run.Train, j.m, shapes, false)
+	m, err := train.Footprint(j.run.Train, j.run.Optim, j.m, shapes, false)
 	return m.Total(), err
 }
 

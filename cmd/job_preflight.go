@@ -12,7 +12,7 @@ import (
 // there are, before it takes any of it. resident is what of the plan is in memory
 // already. --force makes a refusal a note.
 func (j *job) afford(shapes *param.Set, resident int64) error {
-	m, err := train.Footprint(j.run.Train, j.m, shapes, j.run.Prune.Enabled())
+	m, err := train.Footprint(j.run.Train, j.run.Optim, j.m, shapes, j.run.Prune.Enabled())
 	if err != nil {
 		return usage(err)
 	}
@@ -44,9 +44,10 @@ func (j *job) room(shapes *param.Set) error {
 		there = nil
 	}
 	most := j.run.Checkpoint.Most(j.run.Train.Steps)
-	need := 12 * int64(shapes.Count()) * int64(max(1, most-len(there)))
+	one := (4 + j.run.Optim.MomentBytes()) * int64(shapes.Count())
+	need := one * int64(max(1, most-len(there)))
 	if _, err := checkpoint.Room(j.run.Out, need); err != nil {
-		return fmt.Errorf("%w (%d of %s at a time); lower checkpoint.keep_last or keep fewer for good, or try all the same with --force", err, most, byteCount(12*int64(shapes.Count())))
+		return fmt.Errorf("%w (%d of %s at a time); lower checkpoint.keep_last or keep fewer for good, or try all the same with --force", err, most, byteCount(one))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -42,6 +43,7 @@ const (
 	stateFile    = "trainer.json"
 	firstMoment  = "moment1.f32"
 	secondMoment = "moment2.f32"
+	bothMoments  = "moments.bf16"
 	evidenceFile = "evidence.bin"
 )
 
@@ -70,7 +72,11 @@ func (j *job) save(l *train.Loop) error {
 		st.Best = &best
 	}
 	files := checkpoint.Model{Config: config, Tokenizer: tok}.Files(j.set, j.m.Tensors(j.set), "F32")
-	files = append(files, checkpoint.JSONFile(stateFile, st), checkpoint.SlabFile(firstMoment, l.Opt.M), checkpoint.SlabFile(secondMoment, l.Opt.V))
+	files = append(files, checkpoint.JSONFile(stateFile, st))
+	names := momentFiles(l.Opt)
+	for i, s := range l.Opt.Slabs() {
+		files = append(files, checkpoint.SlabFile(names[i], s))
+	}
 	if l.Evidence != nil {
 		files = append(files, checkpoint.File{Name: evidenceFile, Write: func(w io.Writer) error { return l.Evidence.Save(w, j.m.Family(), j.set) }})
 	}
@@ -153,8 +159,11 @@ func (j *job) resume(st *state) error {
 		return err
 	}
 	defer root.Close()
-	if err := errors.Join(checkpoint.ReadSlab(root, firstMoment, l.Opt.M), checkpoint.ReadSlab(root, secondMoment, l.Opt.V)); err != nil {
-		return badInput(err)
+	names := momentFiles(l.Opt)
+	for i, s := range l.Opt.Slabs() {
+		if err := checkpoint.ReadSlab(root, names[i], s); err != nil {
+			return badInput(err)
+		}
 	}
 	l.Step, l.Tokens, l.Opt.Step = st.Step, st.Tokens, st.Updates
 	if st.Data == j.sum {
@@ -185,4 +194,12 @@ func (j *job) resume(st *state) error {
 		l.Evidence, err = coupled.LoadEvidence(f, size.Size(), j.m.Family(), l.Set, nil)
 	}
 	return badInput(err)
+}
+
+// momentFiles names the files of an optimizer's slabs, in their order.
+func momentFiles(o *optim.AdamW) []string {
+	if o.HalfMoments() {
+		return []string{bothMoments}
+	}
+	return []string{firstMoment, secondMoment}
 }

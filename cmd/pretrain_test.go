@@ -141,6 +141,7 @@ func metrics(t *testing.T, dir string) []map[string]any {
 func TestInterruptedRunEndsTheSame(t *testing.T) {
 	for name, more := range map[string][]string{
 		"plain":         {"train.steps=60"},
+		"bfloat16":      {"train.steps=60", "train.precision=bf16", "optim.moments=bf16", "train.recompute=layer"},
 		"micro-batches": {"train.steps=60", "train.micro_batch=2", "checkpoint.every=7", "model.family=gpt2", "model.kv_heads=0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -92,7 +93,7 @@ func (p *pruning) inference(shapes *param.Set) (int64, error) {
 func (p *pruning) training(shapes *param.Set) (int64, error) {
 	c := train.Default()
 	c.Steps, c.Batch, c.Context = 1, p.MemoryBatch, p.Context
-	m, err := train.Footprint(c.Resolve(p.Context), p.src.m, shapes, false)
+	m, err := train.Footprint(c.Resolve(p.Context), optim.Default(), p.src.m, shapes, false)
 	return m.Total(), err
 }
 

@@ -10,29 +10,40 @@ import (
 // AdamW is Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101).
 type AdamW struct {
 	Config
-	M, V *param.Slab // first and second moment, parallel to the weights
+	M, V *param.Slab // first and second moment, parallel to the weights; with Moments bf16 V is nil and M holds both, see kernel.AdamW16Step
 	Step int         // updates made so far
 }
 
 // NewAdamW makes an optimizer with zero moments for the parameters of set.
 func NewAdamW(set *param.Set, c Config) *AdamW {
-	return &AdamW{Config: c, M: set.NewSlab(), V: set.NewSlab()}
+	a := &AdamW{Config: c, M: set.NewSlab()}
+	if !c.HalfMoments() {
+		a.V = set.NewSlab()
+	}
+	return a
 }
 
 // Slabs lists what has to shrink with the weights.
-func (a *AdamW) Slabs() []*param.Slab { return []*param.Slab{a.M, a.V} }
+func (a *AdamW) Slabs() []*param.Slab {
+	if a.V == nil {
+		return []*param.Slab{a.M}
+	}
+	return []*param.Slab{a.M, a.V}
+}
 
 // Reset forgets all that has been seen.
 func (a *AdamW) Reset() {
-	clear(a.M.Data)
-	clear(a.V.Data)
+	for _, s := range a.Slabs() {
+		clear(s.Data)
+	}
 	a.Step = 0
 }
 
 // Close releases the moments.
 func (a *AdamW) Close() {
-	a.M.Close()
-	a.V.Close()
+	for _, s := range a.Slabs() {
+		s.Close()
+	}
 }
 
 // GradNorm is the global L2 norm of the gradients.
@@ -58,7 +69,11 @@ func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, no
 		if decay {
 			args.WeightDecay = float32(a.WeightDecay)
 		}
-		if hi > lo {
+		switch {
+		case hi <= lo:
+		case a.V == nil:
+			kernel.AdamW16Step(p, set.Weights.Data[lo:hi], grads.Data[lo:hi], a.M.Data[lo:hi], lo, args)
+		default:
 			kernel.AdamWStep(p, set.Weights.Data[lo:hi], grads.Data[lo:hi], a.M.Data[lo:hi], a.V.Data[lo:hi], args)
 		}
 	}

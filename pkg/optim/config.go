@@ -13,11 +13,12 @@ type Config struct {
 	Beta2       float64 `yaml:"beta2"`        // decay of the second moment; default 0.95
 	Eps         float64 `yaml:"eps"`          // added to the root of the second moment; default 1e-8
 	Clip        float64 `yaml:"clip"`         // largest global gradient norm; default 1, 0 switches clipping off
+	Moments     string  `yaml:"moments"`      // what the two moments are kept in: f32 (default), or bf16: half the memory, rounded at random
 }
 
 // Default is the configuration of a run file without an optim section.
 func Default() Config {
-	return Config{LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1}
+	return Config{LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32"}
 }
 
 // Resolve fills in the defaults that depend on the number of steps.
@@ -50,6 +51,20 @@ func (c Config) Validate() error {
 	if c.WarmUp < -1 {
 		return fmt.Errorf("optim.warm_up is %d steps, expected 0 or more", c.WarmUp)
 	}
+	if c.Moments != "" && c.Moments != "f32" && c.Moments != "bf16" {
+		return fmt.Errorf("optim.moments is %q, expected f32 or bf16", c.Moments)
+	}
 	_, err := scheduleByName(c.Schedule)
 	return err
+}
+
+// HalfMoments reports whether the moments are kept as bfloat16.
+func (c Config) HalfMoments() bool { return c.Moments == "bf16" }
+
+// MomentBytes is what the moments of one weight take.
+func (c Config) MomentBytes() int64 {
+	if c.HalfMoments() {
+		return 4
+	}
+	return 8
 }

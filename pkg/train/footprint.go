@@ -3,14 +3,15 @@ package train
 import (
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Footprint is the memory that training a model of some shapes takes under a
-// resolved configuration; taps says whether evidence is gathered from gates. The
+// resolved configuration and an optimizer; taps says whether evidence is gathered from gates. The
 // set needs no storage; nothing is computed and no memory is taken: the graph is
 // planned.
-func Footprint(c Config, m model.Model, shapes *param.Set, taps bool) (Memory, error) {
+func Footprint(c Config, o optim.Config, m model.Model, shapes *param.Set, taps bool) (Memory, error) {
 	recompute, err := graph.ParseRecompute(c.Recompute)
 	if err != nil {
 		return Memory{}, err
@@ -21,5 +22,5 @@ func Footprint(c Config, m model.Model, shapes *param.Set, taps bool) (Memory, e
 	if err != nil {
 		return Memory{}, err
 	}
-	return PlanMemory(shapes, plan), nil
+	return PlanMemory(shapes, plan, o), nil
 }

@@ -2,6 +2,7 @@ package train
 
 import (
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -16,12 +17,12 @@ type Memory struct {
 // Total is the sum of all purposes.
 func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.Activations }
 
-// PlanMemory says what training set with a machine of this plan takes.
-func PlanMemory(set *param.Set, plan *graph.Plan) Memory {
-	slab := int64(set.Len()) * 4
-	return Memory{Weights: slab, Gradients: slab, Moments: 2 * slab, Activations: plan.ArenaBytes()}
+// PlanMemory says what training set with a machine of this plan and an optimizer takes.
+func PlanMemory(set *param.Set, plan *graph.Plan, o optim.Config) Memory {
+	n := int64(set.Len())
+	return Memory{Weights: 4 * n, Gradients: 4 * n, Moments: o.MomentBytes() * n, Activations: plan.ArenaBytes()}
 }
 
 // Memory is the loop's planned memory at its present shapes. The machine must
 // have been lowered.
-func (l *Loop) Memory() Memory { return PlanMemory(l.Set, l.machine.Plan()) }
+func (l *Loop) Memory() Memory { return PlanMemory(l.Set, l.machine.Plan(), l.Optim) }
