@@ -221,14 +221,31 @@ func (j *job) cacheDir() string {
 
 // tokenizer is the one of an interrupted run, or a new one.
 func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
-	if t, err := tokenizer.Open(j.run.Out); !j.over && !errors.Is(err, os.ErrNotExist) {
-		return t, err
+	if !j.over {
+		if t, err := openTokenizer(j.run.Out); !errors.Is(err, os.ErrNotExist) {
+			return t, err
+		}
 	}
 	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
 	if err != nil {
 		return nil, usage(err)
 	}
 	return t, nil
+}
+
+// openTokenizer opens the tokenizer of a run that has a checkpoint; fs.ErrNotExist
+// without one. No link is followed out of the directory.
+func openTokenizer(dir string) (tokenizer.Tokenizer, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	t, err := readTokenizer(root)
+	if err == nil && t == nil {
+		err = fmt.Errorf("%s: tokenizer.json: %w", dir, os.ErrNotExist)
+	}
+	return t, err
 }
 
 // context is the tokens of a sequence when the train section does not say.

@@ -117,9 +117,28 @@ func (j *job) open(root *os.Root) (*state, error) {
 	if st.Version != stateVersion {
 		return nil, fmt.Errorf("state of version %d, expected %d", st.Version, stateVersion)
 	}
+	if err := st.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", stateFile, err)
+	}
 	var err error
 	j.m, j.set, err = readModel(root)
 	return &st, err
+}
+
+// check reports the first value that no run can have.
+func (st *state) check() error {
+	for _, v := range []struct {
+		key string
+		x   int64
+	}{
+		{"step", int64(st.Step)}, {"updates", int64(st.Updates)}, {"tokens", st.Tokens}, {"cursor.epoch", int64(st.Cursor.Epoch)},
+		{"cursor.index", int64(st.Cursor.Index)}, {"goal.dense", int64(st.Goal.Dense)}, {"goal.params", int64(st.Goal.Params)}, {"goal.bytes", st.Goal.Bytes},
+	} {
+		if v.x < 0 || v.x > 1<<50 {
+			return fmt.Errorf("%w: %s is %d, expected 0 to %d", checkpoint.ErrFormat, v.key, v.x, int64(1)<<50)
+		}
+	}
+	return nil
 }
 
 // readModel reads the model of a directory with its weights.
@@ -132,7 +151,7 @@ func readModel(root *os.Root) (model.Model, *param.Set, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
 	}
-	set, err := param.New(m.Specs())
+	set, err := param.Layout(m.Specs()) // its storage comes with the weights
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
 	}

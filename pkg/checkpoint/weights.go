@@ -56,7 +56,9 @@ func WeightsSize(set *param.Set, tensors []Tensor, dtype string) (int64, error) 
 // may be there; every other missing, unexpected or misshapen tensor is listed in
 // one error, before anything is read. Files are mapped into memory and let go
 // chunk by chunk: no second copy of the weights is made. A number that is not
-// finite is an ErrNonFinite.
+// finite is an ErrNonFinite. A set without storage (param.Layout) is given it
+// once the files have been found to hold as much, so that sizes that somebody
+// claims cost nothing.
 func ReadWeights(root *os.Root, set *param.Set, tensors []Tensor, ignore []string) (err error) {
 	bound, err := bindAll(set, tensors)
 	if err != nil {
@@ -70,6 +72,15 @@ func ReadWeights(root *os.Root, set *param.Set, tensors []Tensor, ignore []strin
 	jobs, wrong := files.match(bound, ignore)
 	if len(wrong) > 0 {
 		return fmt.Errorf("%w: %s: %s", ErrFormat, root.Name(), shorten(wrong, 8))
+	}
+	if set.Weights == nil {
+		set.Weights = set.NewSlab()
+		defer func() {
+			if err != nil {
+				set.Weights.Close()
+				set.Weights = nil
+			}
+		}()
 	}
 	errs := make([]error, len(jobs))
 	var next sync.Mutex
