@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // harmless are config.json keys that say nothing about what a model computes at
@@ -35,17 +38,14 @@ func strictJSON(text []byte, into any, ignored []string) error {
 	for _, k := range ignored {
 		known[k] = true
 	}
-	for key, value := range all {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if known[key] || harmless[key] {
 			continue
 		}
-		switch v := string(bytes.TrimSpace(value)); v {
+		switch v := string(bytes.TrimSpace(all[key])); v {
 		case "null", "false", "0", "0.0", `""`, "[]", "{}":
 		default:
-			if len(v) > 40 {
-				v = v[:40] + "..."
-			}
-			return fmt.Errorf("config.json: %s is %s, which this family does not support", key, v)
+			return fmt.Errorf("config.json: %s is %s, which this family does not support", short(key), short(v))
 		}
 	}
 	if err := json.Unmarshal(text, into); err != nil {
@@ -56,6 +56,24 @@ func strictJSON(text []byte, into any, ignored []string) error {
 		return fmt.Errorf("config.json: %w", err)
 	}
 	return nil
+}
+
+// short is text from a file for a message: printable, on one line, not endless.
+func short(s string) string {
+	cut := len(s) > 40
+	if cut {
+		s = s[:40]
+	}
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	if cut {
+		s += "..."
+	}
+	return s
 }
 
 // eosIDs is eos_token_id: one id, or a list.

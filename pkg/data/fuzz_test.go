@@ -1,0 +1,85 @@
+package data
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzReadText reads any bytes as text and as .jsonl: documents of UTF-8 no
+// longer than the file, or an ErrFormat on one line.
+func FuzzReadText(f *testing.F) {
+	for _, s := range []string{"", "a\n", "{\"text\": \"a\"}\n", "{\"text\":\"a\"}\n\n{\"text\":\"\\u00e9\\ud83d\\ude00\"}", "{\"text\": 3}", "{\"other\": \"a\"}",
+		"{\"text\": \"\xff\"}", "[1]", "{\"text\":\"a\",\"text\":\"b\"}", "{\"text\":\"\\ud800\"}", "null", "{", strings.Repeat("[", 500), "\x00"} {
+		f.Add([]byte(s))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, name := range []string{"x.txt", "x.jsonl"} {
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			docs, err := ReadText(path, "text")
+			if err != nil {
+				if !errors.Is(err, ErrFormat) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), name) {
+					t.Errorf("%s: error %q", name, err)
+				}
+				continue
+			}
+			total := 0
+			for _, d := range docs {
+				if !utf8.Valid(d) {
+					t.Errorf("%s: document %q is no UTF-8", name, d)
+				}
+				total += len(d)
+			}
+			// An escaped half of a surrogate pair, six bytes, is three of U+FFFD.
+			if total == 0 || total > len(b) {
+				t.Errorf("%s: %d bytes of documents from %d", name, total, len(b))
+			}
+		}
+	})
+}
+
+// FuzzReadTokens reads any bytes as a token cache: it is used only if it says
+// itself what it should, and then holds ids of the vocabulary.
+func FuzzReadTokens(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "x.tokens")
+	for _, ids := range []Tokens{{}, {1, 2, 3}, {9}} {
+		if err := writeTokens(path, ids); err != nil {
+			f.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add(b[:len(b)-1])
+	}
+	f.Add([]byte(cacheMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		ids, ok := readTokens(path, 5)
+		if !ok {
+			return
+		}
+		for _, id := range ids {
+			if id < 0 || id >= 5 {
+				t.Errorf("id %d is in no vocabulary of 5", id)
+			}
+		}
+		if err := writeTokens(path, ids); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%q is taken for %v", b, ids)
+		}
+	})
+}
