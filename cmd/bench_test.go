@@ -56,3 +56,19 @@ func TestBenchMemory(t *testing.T) {
 		t.Errorf("recomputing norms and activation functions plans %d bytes of activations, keeping all %d", last, first)
 	}
 }
+
+func TestBenchCalibrate(t *testing.T) {
+	out, _ := mustRun(t, "ecospa", "bench", "calibrate", "--model", "llama-mini", "--batch", "1", "--seq", "8", "--sequences", "8", "--trial-sequences", "1", "--ffn", "64", "--json")
+	var r CalibrateResult
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 6 || r.Trials < 20 || r.Rows[0].Ratio != 1 {
+		t.Fatalf("%d rows, %d trials: %+v", len(r.Rows), r.Trials, r.Rows)
+	}
+	for _, x := range r.Rows {
+		if x.Seconds <= 0 || x.Ratio <= 0 || x.Resident <= 0 || x.Sequences < 2 {
+			t.Errorf("not measured: %+v", x)
+		}
+	}
+}

@@ -42,7 +42,7 @@ var results = []struct {
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"export", ExportResult{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
-	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
+	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench calibrate", CalibrateResult{}}, {"bench calibrate, each of rows", CalibrateRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
 	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // PruneOptions is what the flags of prune say.
@@ -68,7 +69,7 @@ func pruneCommand() *cli.Command {
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: each matrix zeroes its own least rows; shapes stay"},
 			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, `N`"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a calibration sequence, `N`; 0 is the model's context, at most 512"},
-			&cli.IntFlag{Name: "trial-sequences", Value: 4, Usage: "sequences on which trial cuts are measured, `N`"},
+			&cli.IntFlag{Name: "trial-sequences", Value: prune.DefaultTrial, Usage: "sequences on which trial cuts are measured, `N`"},
 			&cli.IntFlag{Name: "eval-tokens", Value: 32768, Usage: "held-out tokens for the report's perplexity, `N`; 0 is all"},
 			&cli.Uint64Flag{Name: "seed", Value: c.Seed, Usage: "`SEED` of the criterion random and of the choice of sequences"},
 			&cli.StringFlag{Name: "save-scores", Usage: "keep the evidence in `FILE`, to prune to another size without a new pass"},

@@ -36,7 +36,11 @@ func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences,
 	l.inputs, l.tails = make([][]float32, layers), make([]*graph.Machine, layers)
 	b := graph.NewBuilder(set, graph.BuildOptions{})
 	m.Loss(b, data.Len(), data.Context, 0)
+	seen := false // trials run the same machine, with other weights
 	whole, err := b.Lower(graph.LowerOptions{Pool: pool, Observe: func(site string, x []float32, _, _ int) error {
+		if seen {
+			return nil
+		}
 		var layer int
 		var what string
 		if n, _ := fmt.Sscanf(site, "layer.%d.%s", &layer, &what); n == 2 && what == "input" && layer > 0 {
@@ -51,7 +55,9 @@ func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences,
 	if err := feed(whole, data, 1); err != nil {
 		return nil, err
 	}
-	return l, whole.RunAll()
+	err = whole.RunAll()
+	seen = true
+	return l, err
 }
 
 // Close releases the machines.

@@ -15,7 +15,7 @@ type Pruner struct {
 	Improve coupled.Improve
 	Rounds  int // one shot (1, the default), or so many rounds with evidence gathered anew
 	// Trial is the number of sequences on which sensitivity measures trial cuts,
-	// taken from the front of Data; default 4. Held, as many from the end, are not
+	// taken from the front of Data; default DefaultTrial. Held, as many from the end, are not
 	// gathered from: the allocation auto chooses by them.
 	Trial int
 	// Uncoupled zeroes what each matrix would drop by its own ranking instead of
@@ -31,6 +31,9 @@ type Pruner struct {
 	// Footprint is needed for a memory target alone.
 	Footprint coupled.Footprint
 }
+
+// DefaultTrial is how many sequences trial cuts are measured on.
+const DefaultTrial = 4
 
 // Result is what a pruning did.
 type Result struct {
@@ -107,7 +110,7 @@ func (p *Pruner) split() (gather, trial, held Sequences) {
 	n := p.Data.Len()
 	t := p.Trial
 	if t == 0 {
-		t = 4
+		t = DefaultTrial
 	}
 	t = max(1, min(t, n/2))
 	if p.Config.Allocation != "auto" || n < 2 {

@@ -64,6 +64,10 @@ func TestTrialsAreTheCutModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// A trial of the first layer runs the machine that the inputs of the others came from.
+		if first, err := l.Of(param.Cut{"layer.0.ffn": param.Keep{{0}}}); err != nil || first == whole {
+			t.Fatalf("%s: cutting layer 0 gives %g (%v), the whole model %g", family, first, err, whole)
+		}
 		want, err := l.Of(plan.Cut())
 		if err != nil {
 			t.Fatal(err)
