@@ -12,21 +12,23 @@ import (
 // Session feeds tokens to a model and keeps the keys and values of what it has
 // seen, in the model's own widths. It is used by one goroutine at a time.
 type Session struct {
-	model model.Model
-	set   *param.Set
-	pool  *kernel.Pool
-	batch int
-	bf16  bool
-	cache *graph.Cache
-	slabs []*param.Slab
-	one   *graph.Machine // T = 1
+	model  model.Model
+	set    *param.Set
+	pool   *kernel.Pool
+	batch  int
+	half   []uint16 // the weights as bfloat16, or nil
+	cache  *graph.Cache
+	slabs  []*param.Slab
+	one    *graph.Machine // T = 1
+	many   *graph.Machine // T = tokens, the last that was fed at a time
+	tokens int
 }
 
 // SessionOptions are a session's sizes.
 type SessionOptions struct {
 	Batch    int  // sequences
 	Capacity int  // tokens that each can reach
-	BF16     bool // matrix products read bfloat16
+	BF16     bool // matrix products read bfloat16: a copy of the weights, rounded once, and activations
 }
 
 // NewSession makes a session for a model.
@@ -35,12 +37,18 @@ func NewSession(m model.Model, set *param.Set, pool *kernel.Pool, o SessionOptio
 	if capacity > m.Context() {
 		return nil, fmt.Errorf("infer: %d tokens are wanted, but the model's context is %d", capacity, m.Context())
 	}
-	s := &Session{model: m, set: set, pool: pool, batch: batch, bf16: o.BF16}
+	s := &Session{model: m, set: set, pool: pool, batch: batch}
 	s.cache = &graph.Cache{Capacity: capacity, Pos: make([]int32, batch)}
 	for _, w := range m.Cache(set) {
 		k, v := param.NewSlab(batch*capacity*w[0]), param.NewSlab(batch*capacity*w[1])
 		s.slabs = append(s.slabs, k, v)
 		s.cache.K, s.cache.V = append(s.cache.K, k.Data), append(s.cache.V, v.Data)
+	}
+	if o.BF16 {
+		copied := param.NewSlab((set.Len() + 1) / 2)
+		s.slabs = append(s.slabs, copied)
+		s.half = copied.Halves()[:set.Len()]
+		kernel.ToBF16(s.half, set.Weights.Data)
 	}
 	return s, nil
 }
@@ -50,8 +58,10 @@ func (s *Session) Close() {
 	for _, slab := range s.slabs {
 		slab.Close()
 	}
-	if s.one != nil {
-		s.one.Close()
+	for _, m := range []*graph.Machine{s.one, s.many} {
+		if m != nil {
+			m.Close()
+		}
 	}
 }
 
@@ -66,19 +76,9 @@ func (s *Session) Feed(ids []int32) ([]float32, error) {
 	if int(s.cache.Pos[0])+t > s.cache.Capacity {
 		return nil, fmt.Errorf("infer: %d tokens are behind, %d more do not fit the session's %d", s.cache.Pos[0], t, s.cache.Capacity)
 	}
-	m := s.one
-	if t > 1 || m == nil {
-		b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.bf16})
-		s.model.Decode(b, s.cache, s.batch, t, false)
-		var err error
-		if m, err = b.Lower(graph.LowerOptions{Pool: s.pool}); err != nil {
-			return nil, err
-		}
-	}
-	if t == 1 {
-		s.one = m
-	} else {
-		defer m.Close()
+	m, err := s.machine(t)
+	if err != nil {
+		return nil, err
 	}
 	if err := m.SetInts("ids", ids); err != nil {
 		return nil, err
@@ -89,11 +89,34 @@ func (s *Session) Feed(ids []int32) ([]float32, error) {
 	for i := range s.cache.Pos {
 		s.cache.Pos[i] += int32(t)
 	}
-	out := m.Output("logits")
-	if t > 1 {
-		out = append([]float32(nil), out...) // the machine's memory goes
+	return m.Output("logits"), nil
+}
+
+// machine feeds t tokens at a time. The one for single tokens is kept, and the
+// newest for several.
+func (s *Session) machine(t int) (*graph.Machine, error) {
+	switch {
+	case t == 1 && s.one != nil:
+		return s.one, nil
+	case t > 1 && t == s.tokens:
+		return s.many, nil
 	}
-	return out, nil
+	o := graph.LowerOptions{Pool: s.pool, Half: s.half}
+	if t > 1 {
+		o.Reuse, s.many, s.tokens = s.many, nil, 0
+	}
+	b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.half != nil})
+	s.model.Decode(b, s.cache, s.batch, t, false)
+	m, err := b.Lower(o)
+	if err != nil {
+		return nil, err
+	}
+	if t == 1 {
+		s.one = m
+	} else {
+		s.many, s.tokens = m, t
+	}
+	return m, nil
 }
 
 // FLOPs is the work of the matrix products of one more token of every sequence;

@@ -38,13 +38,12 @@ func start(b *graph.Builder, n, e, from int, embed func() *graph.Node) *graph.No
 	return embed()
 }
 
-// logits makes the output "logits" from the last hidden state x [B·T, E]: of
-// each sequence's last token [B, V], or of all tokens [B·T, V].
-func logits(b *graph.Builder, x, head *graph.Node, T int, all bool) {
-	if !all && T > 1 {
-		x = b.Rows(x, T, T-1)
+// lastRow is the last of each sequence's T rows.
+func lastRow(b *graph.Builder, x *graph.Node, T int) *graph.Node {
+	if T == 1 {
+		return x
 	}
-	b.Output("logits", b.Linear(x, head, nil))
+	return b.Rows(x, T, T-1)
 }
 
 // cacheWidths is the floats a token of keys and of values in each layer; pair is

@@ -159,8 +159,8 @@ func (m *gpt2) specs(layers []Widths) []param.Spec {
 }
 
 // hidden is the residual stream behind the last norm, (N, E), from the layer
-// `from` on.
-func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *graph.Node {
+// `from` on; last asks for each sequence's last row alone, (B, E).
+func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, last bool) *graph.Node {
 	eps := float32(m.Eps)
 	x := start(b, B*T, m.Embed, from, func() *graph.Node {
 		x := b.Embed(b.IDs("ids", B*T), b.Param("embed"))
@@ -181,6 +181,9 @@ func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *gra
 		h := b.LayerNorm(x, at("norm1"), eps)
 		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·(2·QK + VO))
 		ctx := attend(b, qkv, s, i, cache, 1)         // (N, G·VO)
+		if last && i == m.Layers-1 {
+			ctx, x = lastRow(b, ctx, T), lastRow(b, x, T) // N = B from here on
+		}
 		x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
 		endAttention()
 		h = b.LayerNorm(x, at("norm2"), eps)     //
@@ -195,12 +198,12 @@ func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *gra
 }
 
 func (m *gpt2) Loss(b *graph.Builder, B, T, from int) {
-	x := m.hidden(b, nil, B, T, from)
+	x := m.hidden(b, nil, B, T, from, false)
 	b.HeadLoss(x, b.Param("embed"), nil, b.IDs("targets", B*T), b.Scalar("scale"), 0)
 }
 
 func (m *gpt2) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	logits(b, m.hidden(b, cache, B, T, 0), b.Param("embed"), T, all)
+	b.Output("logits", b.Linear(m.hidden(b, cache, B, T, 0, !all), b.Param("embed"), nil))
 }
 
 func (m *gpt2) Scale() float64 { return 1 / math.Sqrt(float64(m.headDim())) }

@@ -191,8 +191,8 @@ func (m *llama) shape(b *graph.Builder, i, B, T int) graph.Shape {
 }
 
 // hidden is the residual stream behind the last norm, (N, E), from the layer
-// `from` on.
-func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *graph.Node {
+// `from` on; last asks for each sequence's last row alone, (B, E).
+func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, last bool) *graph.Node {
 	eps := float32(m.Eps)
 	positions := T
 	if cache != nil {
@@ -210,6 +210,9 @@ func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int) *gr
 		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·R·QK + G·QK + G·VO)
 		qkv = b.RoPE(qkv, m.frequencies(b.Set(), i), s, positions, cache)
 		ctx := attend(b, qkv, s, i, cache, 2)         // (N, G·R·VO)
+		if last && i == m.Layers-1 {
+			ctx, x = lastRow(b, ctx, T), lastRow(b, x, T) // N = B from here on
+		}
 		x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
 		endAttention()
 		h = b.RMSNorm(x, at("norm2"), eps)                   //
@@ -231,12 +234,12 @@ func (m *llama) head(b *graph.Builder) *graph.Node {
 }
 
 func (m *llama) Loss(b *graph.Builder, B, T, from int) {
-	x := m.hidden(b, nil, B, T, from)
+	x := m.hidden(b, nil, B, T, from, false)
 	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), 0)
 }
 
 func (m *llama) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	logits(b, m.hidden(b, cache, B, T, 0), m.head(b), T, all)
+	b.Output("logits", b.Linear(m.hidden(b, cache, B, T, 0, !all), m.head(b), nil))
 }
 
 func (m *llama) Scale() float64 { return 1 / math.Sqrt(float64(m.HeadDim)) }

@@ -1,5 +1,7 @@
 package param
 
+import "unsafe"
+
 // Slab is a run of float32 that lives outside the Go heap where the system
 // allows, so that the collector never scans or moves it and so that a freed
 // tail goes back to the operating system at once. Pages are touched (and
@@ -15,6 +17,14 @@ func NewSlab(n int) *Slab {
 	s.mem = mapMemory(4 * n)
 	s.Data = s.mem.floats(n)
 	return s
+}
+
+// Halves views the slab as twice as many words of 16 bits: bfloat16.
+func (s *Slab) Halves() []uint16 {
+	if len(s.Data) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*uint16)(unsafe.Pointer(&s.Data[0])), 2*len(s.Data))
 }
 
 // Truncate shortens the slab to n elements and gives whole freed pages back
