@@ -48,6 +48,8 @@ func sizeFlags() []cli.Flag {
 		&cli.IntFlag{Name: "qk-dim", Usage: "pruned width of the query and key heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "vo-dim", Usage: "pruned width of the value heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "ffn", Usage: "pruned feed-forward width, `CHANNELS`; 0 is dense"},
+		&cli.Float64Flag{Name: "prune", Usage: "`SHARE` of the parameters to keep, by uniform widths; 0 is dense"},
+		&cli.StringFlag{Name: "of", Value: "all", Usage: "what --prune is a share `OF`: all, or prunable (no embeddings, norms, biases of the residual stream)"},
 		&cli.StringFlag{Name: "cpu", Usage: "force a CPU `PATH` of the kernels; default the best one here"},
 		threadsFlag(),
 		jsonFlag(),

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -9,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 
 	"github.com/ecospa/ecospa/pkg/kernel"
+	seam "github.com/ecospa/ecospa/pkg/kernel/blas"
 )
 
 // GemmRow is one product of bench gemm.
@@ -16,7 +18,7 @@ type GemmRow struct {
 	M, N, K int     `json:"-"`
 	Shape   string  `json:"shape"` // m x n x k
 	Form    string  `json:"form"`  // NN, NT, TN or TT
-	Path    string  `json:"path"`  // CPU path, or gonum
+	Path    string  `json:"path"`  // CPU path; gonum; or gonum's place: through the seam that Gorgonia's own operations use
 	DType   string  `json:"dtype"`
 	GFLOPS  float64 `json:"gflops"`
 	Share   float64 `json:"share"` // of the measured peak of the type
@@ -39,12 +41,19 @@ func benchGemmCommand() *cli.Command {
 			&cli.IntFlag{Name: "size", Value: 1024, Usage: "rows, columns and inner length, `N`"},
 			&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed products, `N`; the median counts"},
 			&cli.BoolFlag{Name: "all-paths", Usage: "time every CPU path and gonum, not only the best one"},
+			&cli.BoolFlag{Name: "staircase", Usage: "time products and attention against width instead, as pruning makes them"},
 			threadsFlag(),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Int("size") < 1 || c.Int("size") > 1<<14 || c.Int("steps") < 1 || c.Int("threads") < 0 {
 				return usage(fmt.Errorf("--size is expected to be 1 to %d, --steps at least 1, --threads at least 0", 1<<14))
+			}
+			if c.Bool("staircase") {
+				if c.IsSet("size") || c.Bool("all-paths") {
+					return usage(errors.New("--staircase goes without --size and --all-paths"))
+				}
+				return RunStaircase(c.Int("steps"), c.Int("threads"), c.Bool("json"), c.App.Writer)
 			}
 			return RunBenchGemm(c.Int("size"), c.Int("steps"), c.Int("threads"), c.Bool("all-paths"), c.Bool("json"), c.App.Writer)
 		},
@@ -95,6 +104,11 @@ func RunBenchGemm(n, steps, threads int, all, asJSON bool, out io.Writer) error 
 	if all {
 		row("NN", "gonum", "f32", r.PeakF32, func() {
 			gonum.Implementation{}.Sgemm(blas.NoTrans, blas.NoTrans, n, n, n, 1, a.Data, n, b.Data, n, 0, c.Data, n)
+		})
+		ours := seam.New(threads)
+		defer ours.Close()
+		row("NN", "gonum's place", "f32", r.PeakF32, func() {
+			ours.Sgemm(blas.NoTrans, blas.NoTrans, n, n, n, 1, a.Data, n, b.Data, n, 0, c.Data, n)
 		})
 	}
 	if asJSON {

@@ -83,6 +83,7 @@ func (o BenchOptions) memory(level graph.Recompute) (MemoryRow, int, error) {
 	if err != nil {
 		return row, 0, err
 	}
+	defer set.Weights.Close()
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	c := train.Default()

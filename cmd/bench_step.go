@@ -13,7 +13,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -26,10 +25,14 @@ type BenchOptions struct {
 	Steps          int
 	Threads        int
 	BF16           bool
-	QK, VO, FFN    int  // pruned widths; 0 is dense
-	Evidence       bool // step: gather gate gradients as well
-	Last           bool // infer: the last token's logits only
-	Decode         bool // infer: one token at a time, behind Seq tokens
+	QK, VO, FFN    int     // pruned widths; 0 is dense
+	Prune          float64 // share of the parameters to keep, by uniform widths; 0 is dense
+	Of             string  // what Prune is a share of: all or prunable
+	Moments        string  // step: f32 or bf16
+	Evidence       bool    // step: gather gate gradients as well
+	Versus         bool    // step: the dense model as well
+	Last           bool    // infer: the last token's logits only
+	Decode         bool    // infer: one token at a time, behind Seq tokens
 	JSON           bool
 	CPU            string
 	recomputeLevel graph.Recompute
@@ -49,12 +52,18 @@ type BenchResult struct {
 	PerS      float64 `json:"per_s"`        // tokens a second
 	Unit      string  `json:"unit"`         // tokens
 	PeakRSS   int64   `json:"peak_rss_mib"` // MiB
+	RSS       int64   `json:"rss_mib"`      // MiB at the end
 	MFU       float64 `json:"mfu"`          // FLOPs that the products need over what the measured peak allows in that time
 	PeakGF    float64 `json:"peak_gflops"`  // measured, of the type
 	GFLOPStep float64 `json:"gflop_step"`
 	CPU       string  `json:"cpu"`         // kernels' path
-	HeapStep  int64   `json:"heap_step"`   // bytes of Go heap allocated in a step, mean
+	HeapStep  int64   `json:"heap_step"`   // bytes of Go heap allocated in a step, median
 	Planned   int64   `json:"planned_mib"` // MiB by plan
+	Widths    [3]int  `json:"widths"`      // of the first layer: q and k, v and o, feed-forward
+	// Of decoding: what a token reads, weights and the cache, over what the measured
+	// read bandwidth allows in that time.
+	ReadGBs   float64 `json:"read_gb_s,omitempty"`
+	ReadShare float64 `json:"read_share,omitempty"`
 }
 
 func benchFlags(c *cli.Context) (BenchOptions, error) {
@@ -69,6 +78,13 @@ func benchFlags(c *cli.Context) (BenchOptions, error) {
 	default:
 		return o, usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", c.String("dtype")))
 	}
+	o.Of = c.String("of")
+	if o.Of != "all" && o.Of != "prunable" {
+		return o, usage(fmt.Errorf("--of is %q, expected all or prunable", o.Of))
+	}
+	if o.Prune = c.Float64("prune"); o.Prune != 0 && (!(o.Prune > 0 && o.Prune <= 1) || o.QK+o.VO+o.FFN > 0) {
+		return o, usage(errors.New("--prune is expected to be above 0 and at most 1, and without --qk-dim, --vo-dim and --ffn"))
+	}
 	if o.Batch < 1 || o.Seq < 1 || o.Steps < 1 || o.Threads < 0 {
 		return o, usage(errors.New("--batch, --seq and --steps are expected to be at least 1, --threads at least 0"))
 	}
@@ -80,6 +96,8 @@ func benchStepCommand() *cli.Command {
 		Name:  "step",
 		Usage: "time whole optimizer steps: forward, backward, clipping, AdamW",
 		Flags: append(sizeFlags(),
+			&cli.StringFlag{Name: "moments", Value: "f32", Usage: "`TYPE` of AdamW's moments: f32 or bf16"},
+			&cli.BoolFlag{Name: "versus-dense", Usage: "time the dense model first, in the same run, and give the ratios of memory and time"},
 			&cli.BoolFlag{Name: "evidence", Usage: "gather the gate gradients as pruning does"},
 			&cli.StringFlag{Name: "recompute", Value: "none", Usage: "recompute activations in the backward pass, `LEVEL`: none, light, attention or layer"}),
 		Action: func(c *cli.Context) error {
@@ -87,7 +105,10 @@ func benchStepCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			o.Evidence = c.Bool("evidence")
+			o.Evidence, o.Moments, o.Versus = c.Bool("evidence"), c.String("moments"), c.Bool("versus-dense")
+			if o.Moments != "f32" && o.Moments != "bf16" {
+				return usage(fmt.Errorf("--moments is %q, expected f32 or bf16", o.Moments))
+			}
 			if o.recomputeLevel, err = graph.ParseRecompute(c.String("recompute")); err != nil {
 				return usage(err)
 			}
@@ -96,58 +117,59 @@ func benchStepCommand() *cli.Command {
 	}
 }
 
-// build makes a named model at the options' widths, with random weights.
-func (o BenchOptions) build() (model.Model, *param.Set, error) {
-	m, err := model.New(model.Sizes{Name: o.Model, Context: o.Seq + 1})
-	if err != nil {
-		return nil, nil, usage(err)
-	}
-	set, err := param.New(m.Specs())
-	if err != nil {
-		return nil, nil, err
-	}
-	set.Init(1)
-	cut := param.Cut{}
-	for i := 0; set.Dim(fmt.Sprintf("layer.%d.kv", i)).Size > 0; i++ {
-		for _, w := range []struct {
-			kind    string
-			columns int
-		}{{"qk", o.QK}, {"vo", o.VO}, {"ffn", o.FFN}} {
-			d := set.Dim(fmt.Sprintf("layer.%d.%s", i, w.kind))
-			units := w.columns
-			if d.Track {
-				units /= 2 // rotation pairs
-			}
-			if w.columns == 0 {
-				continue
-			}
-			if units < 1 || units > d.Size {
-				return nil, nil, usage(fmt.Errorf("%s of %d columns: layer %d has %d units", w.kind, w.columns, i, d.Size))
-			}
-			keep := param.Keep{}
-			for range max(1, set.Dim(d.Per).Size) {
-				keep = append(keep, firstN(units))
-			}
-			cut[d.Name] = keep
-		}
-	}
-	return m, set, set.Shrink(cut)
-}
-
-func firstN(n int) []int {
-	l := make([]int, n)
-	for i := range l {
-		l[i] = i
-	}
-	return l
-}
-
-// RunBenchStep times training steps on random tokens.
+// RunBenchStep times training steps on random tokens; with o.Versus the dense
+// model's first.
 func RunBenchStep(o BenchOptions, out io.Writer) error {
-	m, set, err := o.build()
+	if !o.Versus {
+		r, err := o.step()
+		if err != nil {
+			return err
+		}
+		return r.print(o, out)
+	}
+	full := o
+	full.Prune, full.QK, full.VO, full.FFN = 0, 0, 0, 0
+	dense, err := full.step()
 	if err != nil {
 		return err
 	}
+	pruned, err := o.step()
+	if err != nil {
+		return err
+	}
+	v := StepPair{
+		Dense: dense, Pruned: pruned,
+		Params: float64(pruned.Params) / float64(dense.Params), Time: pruned.Ms / dense.Ms,
+		Planned: float64(pruned.Planned) / float64(dense.Planned), Resident: float64(pruned.RSS) / float64(dense.RSS),
+	}
+	if o.JSON {
+		return printJSON(out, v)
+	}
+	if err := errors.Join(dense.print(o, out), pruned.print(o, out)); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "pruned over dense: %.3f of the parameters, %.3f of the planned memory, %.3f of the resident, %.3f of the time\n", v.Params, v.Planned, v.Resident, v.Time)
+	return nil
+}
+
+// StepPair is what bench step --versus-dense prints with --json: two steps of one
+// run, and what the second has of the first.
+type StepPair struct {
+	Dense    BenchResult `json:"dense"`
+	Pruned   BenchResult `json:"pruned"`
+	Params   float64     `json:"params_ratio"`
+	Planned  float64     `json:"planned_ratio"`
+	Resident float64     `json:"resident_ratio"` // after the steps, not the peak, which the dense model set
+	Time     float64     `json:"time_ratio"`
+}
+
+// step times training steps.
+func (o BenchOptions) step() (r BenchResult, err error) {
+	m, set, err := o.build()
+	if err != nil {
+		return r, err
+	}
+	defer set.Weights.Close()
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	c := train.Default()
@@ -157,35 +179,33 @@ func RunBenchStep(o BenchOptions, out io.Writer) error {
 		c.Precision = "bf16"
 	}
 	oc := optim.Default()
-	oc.LR, oc.WarmUp = 1e-4, 0
+	oc.LR, oc.WarmUp, oc.Moments = 1e-4, 0, o.Moments
 	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(o.Batch*o.Seq, m.Vocab()))
 	defer l.Close()
 	if o.Evidence {
 		l.Watch(coupled.Options{})
 	}
 	if err := l.Lower(); err != nil {
-		return err
+		return r, err
 	}
-	var ms []float64
-	var heap []int64
-	var before runtime.MemStats
+	ms, heap := make([]float64, 0, o.Steps), make([]int64, 0, o.Steps)
+	var before, now runtime.MemStats
 	runtime.ReadMemStats(&before)
 	l.Attach(train.Hook{Name: "bench", Step: func(l *train.Loop) error {
-		var now runtime.MemStats
 		runtime.ReadMemStats(&now)
 		if l.Step > 1 {
 			ms = append(ms, l.Last.Ms)
 			heap = append(heap, int64(now.TotalAlloc-before.TotalAlloc))
 		}
-		before = now
+		runtime.ReadMemStats(&before)
 		return nil
 	}})
 	if err := l.Run(benchContext); err != nil {
-		return err
+		return r, err
 	}
-	r := o.result("train", set, pool, median(ms), float64(l.Machine().Plan().FLOPs()))
+	r = o.result("train", set, pool, median(ms), float64(l.Machine().Plan().FLOPs()))
 	r.HeapStep, r.Planned = median(heap), l.Memory().Total()>>20
-	return r.print(o, out)
+	return r, nil
 }
 
 // result fills in what every benchmark of a model reports.
@@ -199,8 +219,14 @@ func (o BenchOptions) result(mode string, set *param.Set, pool *kernel.Pool, ms,
 		tokens = float64(o.Batch)
 	}
 	r.PerS = tokens / ms * 1e3
-	_, peak := train.Resident() // before the peak's own measurement
-	r.PeakRSS = peak >> 20
+	now, peak := train.Resident() // before the peak's own measurement
+	r.PeakRSS, r.RSS = peak>>20, now>>20
+	for i, kind := range []string{"qk", "vo", "ffn"} {
+		d := set.Dim("layer.0." + kind)
+		if r.Widths[i] = d.Size; d.Track {
+			r.Widths[i] *= 2 // rotation pairs
+		}
+	}
 	var rate float64
 	if o.BF16 {
 		r.DType = "bf16"
@@ -219,6 +245,9 @@ func (r BenchResult) print(o BenchOptions, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s %s %s, %d parameters, batch %d x %d, %d threads, %s: %.1f ms, %.0f %s/s, %.2f of the peak of %.0f GFLOP/s, peak resident %d MiB\n",
 		r.Model, r.Mode, r.DType, r.Params, r.Batch, r.Seq, r.Threads, r.CPU, r.Ms, r.PerS, r.Unit, r.MFU, r.PeakGF, r.PeakRSS)
+	if r.ReadShare > 0 {
+		fmt.Fprintf(out, "    reads %.2f of what %.1f GB/s allow\n", r.ReadShare, r.ReadGBs)
+	}
 	return nil
 }
 

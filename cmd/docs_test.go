@@ -41,7 +41,9 @@ var results = []struct {
 	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"export", ExportResult{}},
-	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}}, {"bench gemm, each of rows", GemmRow{}},
+	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}},
+	{"bench step --versus-dense", StepPair{}}, {"bench infer --all-modes", InferModes{}}, {"bench gemm --staircase", StaircaseResult{}}, {"bench gemm --staircase, each of worst", Stair{}}, {"bench gemm --staircase, each of rows", StairRow{}},
+	{"bench gemm, each of rows", GemmRow{}},
 	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench calibrate", CalibrateResult{}}, {"bench calibrate, each of rows", CalibrateRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
 	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
 }

@@ -11,6 +11,9 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel/blas"
 )
 
 // Version is the release; the release script sets it at link time.
@@ -22,6 +25,7 @@ EXIT STATUS
 
 // Main runs the command line and ends the process.
 func Main() {
+	graph.UseBLAS(blas.New(0))
 	// The first signal cancels the context: the step is finished and saved. The
 	// handler is then removed, so that a second signal ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -86,6 +86,10 @@ func (s *stock) run(c *call) {
 	c.err = err
 }
 
+// UseBLAS has Gorgonia's own operations, on any machine of the process, multiply
+// with b; see pkg/kernel/blas.
+func UseBLAS(b gorgonia.BLAS) { gorgonia.Use(b) }
+
 // view is memory as Gorgonia's operations take it.
 func view(n *Node, f []float32) gorgonia.Value {
 	if n.IsScalar() {

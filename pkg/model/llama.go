@@ -209,7 +209,7 @@ func (m *llama) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, las
 		h := b.RMSNorm(x, at("norm1"), eps)
 		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·R·QK + G·QK + G·VO)
 		qkv = b.RoPE(qkv, m.frequencies(b.Set(), i), s, positions, cache)
-		ctx := attend(b, qkv, s, i, cache, 2)         // (N, G·R·VO)
+		ctx := attend(b, qkv, s, i, cache, 2) // (N, G·R·VO)
 		if last && i == m.Layers-1 {
 			ctx, x = lastRow(b, ctx, T), lastRow(b, x, T) // N = B from here on
 		}
