@@ -57,7 +57,10 @@ func newLlama(s Sizes) (Model, error) {
 		VocabSize: s.Vocab, Hidden: s.Width, Intermediate: s.FFN, Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads,
 		HeadDim: s.HeadDim, MaxPositions: s.Context, Eps: 1e-6, RopeTheta: s.RopeTheta, Tied: s.Tied != nil && *s.Tied,
 	}
-	return m, m.validate()
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("model.%w", err)
+	}
+	return m, nil
 }
 
 func parseLlama(config []byte) (Model, error) {
