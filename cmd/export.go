@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -23,6 +25,7 @@ type ExportOptions struct {
 	DType   string // F32, F16, BF16 or Q8_0
 	Pad     bool
 	Force   bool
+	Logits  string // file for the prompt and the model's logits on it
 	Threads int
 	JSON    bool
 }
@@ -58,13 +61,14 @@ func exportCommand() *cli.Command {
 			&cli.StringFlag{Name: "dtype", Value: "F32", Usage: "`TYPE` of the weights: F32, F16, BF16 or (gguf) Q8_0"},
 			&cli.BoolFlag{Name: "pad", Usage: "fill up with zeros to a shape that the format has; logits stay, the file grows"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
+			&cli.StringFlag{Name: "logits", Usage: "write the prompt's ids and the model's logits on it to `FILE`, as JSON, for a comparison in another program"},
 			threadsFlag(),
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			return RunExport(ExportOptions{
 				Model: c.String("model"), Format: c.String("format"), Out: c.String("out"), DType: strings.ToUpper(c.String("dtype")),
-				Pad: c.Bool("pad"), Force: c.Bool("force"), Threads: c.Int("threads"), JSON: c.Bool("json"),
+				Pad: c.Bool("pad"), Force: c.Bool("force"), Logits: c.String("logits"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}, c.App.Writer)
 		},
 	}
@@ -105,6 +109,11 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.Logits != "" {
+		if err := writeLogits(o.Logits, prompt, want); err != nil {
+			return err
+		}
+	}
 	if err := plan.Write(o.Out); err != nil {
 		return err
 	}
@@ -131,6 +140,16 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	}
 	r.print(out, len(prompt))
 	return nil
+}
+
+// writeLogits keeps what another program's logits are compared with: ids [T],
+// logits [T, V].
+func writeLogits(path string, ids []int32, logits []float32) error {
+	text, err := json.Marshal(map[string]any{"ids": ids, "logits": logits})
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(path, text)
 }
 
 func (r *ExportResult) print(out io.Writer, tokens int) {

@@ -162,7 +162,7 @@ func openModel(dir string) (*loaded, error) {
 		return nil, badInput(err)
 	}
 	l := &loaded{root: root}
-	if l.m, l.set, err = readModel(root); err != nil {
+	if l.m, l.set, err = model.Read(root); err != nil {
 		root.Close()
 		return nil, badInput(err)
 	}

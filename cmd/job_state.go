@@ -12,7 +12,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
-	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -121,7 +120,7 @@ func (j *job) open(root *os.Root) (*state, error) {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}
 	var err error
-	j.m, j.set, err = readModel(root)
+	j.m, j.set, err = model.Read(root)
 	return &st, err
 }
 
@@ -139,26 +138,6 @@ func (st *state) check() error {
 		}
 	}
 	return nil
-}
-
-// readModel reads the model of a directory with its weights.
-func readModel(root *os.Root) (model.Model, *param.Set, error) {
-	files, err := checkpoint.ReadModel(root)
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := model.Parse(files.Config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
-	}
-	set, err := param.Layout(m.Specs()) // its storage comes with the weights
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
-	}
-	if err := m.Restore(set); err != nil {
-		return nil, nil, fmt.Errorf("%s: config.json: %w", root.Name(), err)
-	}
-	return m, set, checkpoint.ReadWeights(root, set, m.Tensors(set), model.Ignorable)
 }
 
 // resume puts the loop where the checkpoint left it.

@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/gguf"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -27,6 +25,9 @@ type Options struct {
 	// Tokenizer is the model's tokenizer.json, nil for none. GGUF files need it.
 	Tokenizer []byte
 	EOS       int // the id that ends a text; -1 for none
+	// Embed is the bytes of weights up to which an ONNX file holds them itself;
+	// default (0) onnx.MaxEmbedded.
+	Embed int64
 }
 
 // Formats lists the formats.
@@ -53,10 +54,12 @@ type Plan struct {
 	Stored       int64    // elements of the file's tensors
 	Other        []string // tensors of at least two dimensions in another type than DType
 	Loaders      []string // programs that read the file
-	Bytes        int64
+	Bytes        int64    // of what Write has written
 
-	write func(w io.Writer) error // of a single file
-	files []checkpoint.File       // of a directory
+	// What is written: a file, beside it perhaps its weights, or a directory.
+	write func(w io.Writer, data string) error // data names the file of the weights
+	data  func(w io.Writer) error              // nil when the file holds them itself
+	files []checkpoint.File
 }
 
 // New decides how a model is written. A shape that the format does not have is an
@@ -73,8 +76,13 @@ func New(m model.Model, set *param.Set, o Options) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{Format: o.Format, DType: o.DType, Params: set.Count()}
-	if o.Format == "gguf" {
+	switch o.Format {
+	case "gguf":
 		err = p.gguf(s, o)
+	case "onnx":
+		p.onnx(s, o)
+	case "hf":
+		err = p.hf(s, o)
 	}
 	if err != nil {
 		return nil, err
@@ -120,32 +128,10 @@ func (p *Plan) gguf(s *source, o Options) error {
 	for _, t := range tensors {
 		p.count(t.Stream, t.DType)
 	}
-	if p.Bytes, err = gguf.Size(kvs, tensors); err != nil {
+	if _, err = gguf.Size(kvs, tensors); err != nil {
 		return err
 	}
-	p.write = func(w io.Writer) error { return gguf.Write(w, kvs, tensors) }
+	p.write = func(w io.Writer, _ string) error { return gguf.Write(w, kvs, tensors) }
 	p.Loaders = []string{"llama.cpp and what is built on it"}
 	return nil
-}
-
-// Write writes the file or directory, completely or not at all. What has the name
-// already makes way.
-func (p *Plan) Write(path string) error {
-	if p.files != nil {
-		return checkpoint.ReplaceDir(path, p.files)
-	}
-	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return fmt.Errorf("write %s: it is a directory, format %s is one file", path, p.Format)
-	}
-	return checkpoint.WriteStream(path, p.write)
-}
-
-// Check reads back what Write wrote and computes its logits for ids: [T, V].
-func (p *Plan) Check(path string, pool *kernel.Pool, ids []int32) ([]float32, error) {
-	m, set, err := ReadGGUF(path)
-	if err != nil {
-		return nil, err
-	}
-	defer set.Weights.Close()
-	return Logits(m, set, pool, ids)
 }

@@ -3,6 +3,7 @@ package export
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -95,3 +96,6 @@ func (s *source) bias(layer int, name string) rows { return take(s.param(layer, 
 
 // whole picks all rows of a parameter outside of the layers.
 func (s *source) whole(name string) rows { return take(s.set.Param(name), s.Hidden, nil) }
+
+// scale multiplies scores: 1/sqrt of the dense model's head width.
+func (s *source) scale() float64 { return 1 / math.Sqrt(float64(s.HeadDim)) }

@@ -1,0 +1,82 @@
+package export
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/model"
+)
+
+// What a GGUF file of one shape for all layers holds, a directory holds, too.
+func TestHFHoldsTheModel(t *testing.T) {
+	for _, c := range ggufCases {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t, c.sizes, c.config, c.cut)
+			want := f.logits(t)
+			o := Options{Format: "hf", DType: "F32", Tokenizer: byteTokenizer(t)}
+			p, err := New(f.m, f.set, o)
+			if c.gap != "" || c.arch == "deci" {
+				if !errors.Is(err, ErrShape) || !strings.Contains(err.Error(), "--for hf") || !strings.Contains(err.Error(), "--pad") {
+					t.Fatalf("got %v, expected ErrShape, --for hf and --pad", err)
+				}
+				o.Pad = true
+				p, err = New(f.m, f.set, o)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(t.TempDir(), "m")
+			if err := p.Write(dir); err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.Check(dir, f.pool, Prompt(f.m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d, err := Compare(got, want, len(Prompt(f.m))); err != nil || d.Relative > 1e-5 {
+				t.Fatalf("logits differ: %+v, %v", d, err)
+			}
+			checkHFConfig(t, filepath.Join(dir, "config.json"), f)
+		})
+	}
+}
+
+// checkHFConfig holds what transformers asks of a config.
+func checkHFConfig(t *testing.T, path string, f *fixture) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Hidden  int `json:"hidden_size"`
+		Heads   int `json:"num_attention_heads"`
+		HeadDim int `json:"head_dim"`
+		Rope    *struct {
+			Type  string    `json:"rope_type"`
+			Short []float64 `json:"short_factor"`
+		} `json:"rope_scaling"`
+		Ecospa struct {
+			model.Kept
+			From model.Kept `json:"from"`
+		} `json:"ecospa"`
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	if f.m.Family() == "llama" && c.Hidden%c.Heads != 0 {
+		t.Errorf("hidden_size %d, num_attention_heads %d", c.Hidden, c.Heads)
+	}
+	if c.Rope != nil && c.Rope.Type == "longrope" && len(c.Rope.Short) != c.HeadDim/2 {
+		t.Errorf("%d factors for head_dim %d", len(c.Rope.Short), c.HeadDim)
+	}
+	for i, w := range c.Ecospa.From.Layers {
+		if w != model.Layer(f.set, i) {
+			t.Errorf("ecospa.from.layers[%d] is %+v, expected %+v", i, w, model.Layer(f.set, i))
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package export
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/ecospa/ecospa/pkg/onnx"
+)
+
+// onnx plans an ONNX file: it has every shape.
+func (p *Plan) onnx(s *source, o Options) {
+	g := s.onnxDecoder(o.DType)
+	for _, t := range g.Initializers {
+		if t.Ints == nil {
+			p.count(t.Stream, t.DType)
+		}
+	}
+	p.Architecture = fmt.Sprintf("operator set %d", onnx.Opset)
+	p.Loaders = []string{"onnxruntime and other runtimes of operator set 17"}
+	p.write = g.Write
+	if o.Embed == 0 {
+		o.Embed = onnx.MaxEmbedded
+	}
+	if g.Bytes() > o.Embed {
+		p.data = g.WriteData
+	}
+}
+
+// RunONNX computes the logits of an ONNX file for ids: [T, V].
+func RunONNX(path string, ids []int32) ([]float32, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	st, err := in.Stat()
+	if err != nil {
+		return nil, err
+	}
+	beside := map[string]*os.File{}
+	defer func() {
+		for _, f := range beside {
+			f.Close() // only read
+		}
+	}()
+	f, err := onnx.Read(in, st.Size(), func(location string) (io.ReaderAt, int64, error) {
+		f := beside[location]
+		if f == nil {
+			var err error
+			if f, err = os.Open(filepath.Join(filepath.Dir(path), location)); err != nil {
+				return nil, 0, err
+			}
+			beside[location] = f
+		}
+		st, err := f.Stat()
+		if err != nil {
+			return nil, 0, err
+		}
+		return f, st.Size(), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	x := &onnx.Array{Shape: []int{1, len(ids)}, I: make([]int64, len(ids))}
+	for i, id := range ids {
+		x.I[i] = int64(id)
+	}
+	out, err := f.Run(map[string]*onnx.Array{"input_ids": x})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if out["logits"] == nil {
+		return nil, fmt.Errorf("%s: it has no output logits", path)
+	}
+	return out["logits"].F, nil
+}

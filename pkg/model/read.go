@@ -1,0 +1,38 @@
+package model
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Read reads the model in a directory with its weights. The caller closes the
+// set's weights.
+func Read(root *os.Root) (Model, *param.Set, error) {
+	files, err := checkpoint.ReadModel(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := Parse(files.Config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
+	}
+	set, err := param.Layout(m.Specs()) // its storage comes with the weights
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
+	}
+	if err = m.Restore(set); err != nil {
+		err = fmt.Errorf("%s: config.json: %w", root.Name(), err)
+	} else {
+		err = checkpoint.ReadWeights(root, set, m.Tensors(set), Ignorable)
+	}
+	if err != nil {
+		if set.Weights != nil {
+			set.Weights.Close()
+		}
+		return nil, nil, err
+	}
+	return m, set, nil
+}
