@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -140,7 +141,7 @@ func FuzzModelDirectory(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer root.Close()
-		m, set, err := readModel(root)
+		m, set, err := model.Read(root)
 		if err != nil {
 			return
 		}
