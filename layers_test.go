@@ -33,8 +33,9 @@ var layers = map[string]string{
 	"pkg/export":      "pkg/model pkg/gguf pkg/onnx",
 	"pkg/prune":       "pkg/model pkg/coupled",
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune pkg/dist",
+	"pkg/report":      "pkg/config pkg/chart",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart",
+	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart pkg/report",
 	".":               "cmd",
 }
 

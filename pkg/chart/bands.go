@@ -90,5 +90,6 @@ func (b Bands) Draw() (*plot.Plot, error) {
 	}
 	p.NominalX(names...)
 	p.X.Min, p.X.Max = -0.6, float64(len(names))-0.4
+	b.widen(p)
 	return p, nil
 }

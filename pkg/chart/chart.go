@@ -138,7 +138,25 @@ func (l Lines) Draw() (*plot.Plot, error) {
 		m.Color, m.Dashes = color.Gray{120}, []vg.Length{vg.Points(3), vg.Points(3)}
 		p.Add(m)
 	}
+	l.widen(p)
 	return p, nil
+}
+
+// widen gives a logarithmic axis with a single value room around it: Gonum's
+// would reach to 0, where it has no logarithm.
+func (a Axes) widen(p *plot.Plot) {
+	for _, x := range []struct {
+		log  bool
+		axis *plot.Axis
+	}{{a.LogX, &p.X}, {a.LogY, &p.Y}} {
+		switch {
+		case !x.log:
+		case math.IsInf(x.axis.Min, 0):
+			x.axis.Min, x.axis.Max = 0.1, 1
+		case x.axis.Min == x.axis.Max:
+			x.axis.Min, x.axis.Max = x.axis.Min/2, x.axis.Max*2
+		}
+	}
 }
 
 // drawable leaves out what has no place in the frame.

@@ -17,6 +17,8 @@ func figures() map[string]Figure {
 			{Name: "pruned", X: []float64{1, 2, 3}, Y: []float64{3, math.NaN(), -1}, Low: []float64{2, 1, 1}, High: []float64{4, 3, 2}},
 			{Name: "nothing to draw", X: []float64{1}, Y: []float64{math.Inf(1)}},
 		}, []float64{2}},
+		"one value": Lines{Axes{LogX: true, LogY: true}, []Line{{X: []float64{3, 3}, Y: []float64{2, 2}}}, nil},
+		"no value":  Lines{Axes{LogY: true}, []Line{{X: []float64{3}, Y: []float64{-2}}}, nil},
 		"bands": Bands{Axes{Title: "Scores", Y: "share", LogY: true}, []Band{
 			{"0", "qk", []float64{1, 2, 3}}, {"0", "vo", []float64{0, 2}}, {"1", "qk", nil},
 		}},

@@ -1,0 +1,211 @@
+package report
+
+import (
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// Chart is one plot as plain data.
+type Chart struct {
+	Key    string // file name without its ending, letters and dashes
+	Title  string
+	Unit   string // of y
+	Note   string
+	X      string // what x counts
+	LogY   bool
+	Zero   bool    // y begins at 0
+	Stack  []Curve // areas on top of each other, the first at the bottom; all have the same X
+	Curves []Curve
+	Points []Curve // dots alone, which share the curves' colours
+	Marks  []Mark
+	From   float64 // of x
+	To     float64
+	Reach  float64 // y goes up to this at least
+	Wide   bool    // worth two columns
+	Format func(float64) string
+}
+
+// Mark is a pruning event.
+type Mark struct {
+	X     float64
+	Run   int
+	Short string // parameters after it
+	Label string // for the reader who points at it
+}
+
+// charts are the plots of the runs, those first that matter most. Plots for
+// which no run has anything to show are left out.
+func charts(runs []*Run) []Chart {
+	x, name := abscissa(runs)
+	from, to := 0.0, 1.0
+	for _, r := range runs {
+		to = max(to, x(r.Steps[len(r.Steps)-1]))
+	}
+	all := func(c Chart, of func(*Run) Curve) Chart {
+		c.X = name
+		for i, r := range runs {
+			k := of(r)
+			if k.Name, k.Style = r.Name, i; len(k.X) > 0 {
+				c.Curves = append(c.Curves, k)
+			}
+			c.Marks = append(c.Marks, marks(r, i, x)...)
+		}
+		return c
+	}
+	loss := all(Chart{Key: "loss", Title: "Training loss", Unit: "nats per token", Format: fixed(3)},
+		func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Loss }, false) })
+	for i, r := range runs {
+		v := points(r, x, func(s train.Record) (float64, bool) { return deref(s.ValLoss) })
+		if v.Style = i; len(v.X) > 0 {
+			loss.Points = append(loss.Points, v)
+		}
+	}
+	loss.LogY = loss.spans(5)
+	list := []Chart{
+		loss,
+		all(Chart{Key: "perplexity", Title: "Validation perplexity", Unit: "log scale", LogY: true, Wide: true, Format: number}, func(r *Run) Curve {
+			c := points(r, x, func(s train.Record) (float64, bool) {
+				v, ok := deref(s.ValLoss)
+				return math.Exp(v), ok
+			})
+			c.Dots = true
+			return c
+		}),
+		all(Chart{Key: "parameters", Title: "Parameters", Unit: "count", Zero: true, Format: number},
+			func(r *Run) Curve { return stairs(r, x, func(s train.Record) float64 { return float64(s.Params) }) }),
+		all(Chart{Key: "step-time", Title: "Time a step", Unit: "milliseconds", Zero: true, Format: number},
+			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Ms }, true) }),
+		all(Chart{Key: "tokens-per-second", Title: "Throughput", Unit: "tokens per second", Zero: true, Format: number},
+			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.TokensPerS }, true) }),
+	}
+	list = append(list,
+		all(Chart{Key: "gradient-norm", Title: "Gradient norm", Unit: "before clipping, log scale", LogY: true, Format: number},
+			func(r *Run) Curve {
+				return smooth(r, x, func(s train.Record) float64 { return s.GradNorm }, true)
+			}),
+	)
+	list = append(list, memory(runs, x, name)...)
+	list = append(list, all(Chart{Key: "learning-rate", Title: "Learning rate", Zero: true, Format: short}, func(r *Run) Curve {
+		c := points(r, x, func(s train.Record) (float64, bool) { return s.LR, true })
+		c.X, c.Y = thin(c.X, c.Y)
+		return c
+	}))
+	out := list[:0]
+	for _, c := range list {
+		if len(c.Curves)+len(c.Stack) > 0 {
+			c.From, c.To = from, to
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func deref(v *float64) (float64, bool) {
+	if v == nil {
+		return 0, false
+	}
+	return *v, true
+}
+
+// spans reports whether the curves' greatest value is more than times their least.
+func (c Chart) spans(times float64) bool {
+	lo, hi := math.Inf(1), 0.0
+	for _, k := range c.Curves {
+		for _, v := range k.Y {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	return lo > 0 && hi > times*lo
+}
+
+// abscissa is the common x of the runs: steps, or tokens where a step of one is
+// not a step of another.
+func abscissa(runs []*Run) (func(train.Record) float64, string) {
+	for _, r := range runs[1:] {
+		if tokensAStep(r) != tokensAStep(runs[0]) {
+			return func(s train.Record) float64 { return float64(s.Tokens) }, "tokens"
+		}
+	}
+	return func(s train.Record) float64 { return float64(s.Step) }, "step"
+}
+
+func tokensAStep(r *Run) int64 {
+	last := r.Steps[len(r.Steps)-1]
+	return last.Tokens / int64(max(1, last.Step))
+}
+
+func marks(r *Run, run int, x func(train.Record) float64) []Mark {
+	var out []Mark
+	for _, s := range r.Steps {
+		if !s.Pruned {
+			continue
+		}
+		m := Mark{X: x(s), Run: run, Short: number(float64(s.Params)), Label: r.Name + ": pruned at step " + count(s.Step)}
+		if s.Event != nil {
+			m.Label += ", " + number(float64(s.Event.ParamsBefore)) + " to " + number(float64(s.Event.ParamsAfter)) + " parameters"
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// purposes are what planned memory is for, in the order in which it is stacked.
+var purposes = []struct {
+	name string
+	of   func(train.Memory) int64
+}{
+	{"weights", func(m train.Memory) int64 { return m.Weights }},
+	{"gradients", func(m train.Memory) int64 { return m.Gradients }},
+	{"moments", func(m train.Memory) int64 { return m.Moments }},
+	{"activations", func(m train.Memory) int64 { return m.Activations }},
+}
+
+// memory is one chart a run: planned bytes by purpose, and what was resident.
+func memory(runs []*Run, x func(train.Record) float64, name string) []Chart {
+	var out []Chart
+	for i, r := range runs {
+		c := Chart{Key: "memory", Title: "Memory by purpose", X: name, Zero: true, Format: size, Unit: "planned, and resident", Marks: marks(r, i, x), Wide: len(runs) == 1}
+		if len(runs) > 1 {
+			c.Key += "-" + count(i+1)
+			c.Title += ", " + r.Name
+		}
+		for k, p := range purposes {
+			if s := planned(r, x, p.of); len(s.X) > 0 {
+				s.Name, s.Style = p.name, k
+				c.Stack = append(c.Stack, s)
+			}
+		}
+		rss := points(r, x, func(s train.Record) (float64, bool) { return float64(s.RSS), s.RSS > 0 })
+		rss.X, rss.Y = thin(rss.X, rss.Y)
+		if rss.Name, rss.Style = "resident", inkStyle; len(rss.X) > 0 {
+			c.Curves = append(c.Curves, rss)
+		}
+		out = append(out, c)
+	}
+	top := 0.0
+	for _, c := range out {
+		top = max(top, c.yScale().hi)
+	}
+	for i := range out {
+		out[i].Reach = top
+	}
+	return out
+}
+
+// planned is the bytes for one purpose over the run.
+func planned(r *Run, x func(train.Record) float64, of func(train.Memory) int64) Curve {
+	c := points(r, x, func(s train.Record) (float64, bool) {
+		if s.Memory == nil {
+			return 0, false
+		}
+		return float64(of(*s.Memory)), true
+	})
+	if n := len(c.X); n > 0 {
+		if end := x(r.Steps[len(r.Steps)-1]); end > c.X[n-1] {
+			c.X, c.Y = append(c.X, end), append(c.Y, c.Y[n-1])
+		}
+	}
+	c.Stairs = true
+	return c
+}
