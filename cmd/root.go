@@ -44,7 +44,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}()
 	app := newApp(stdin, stdout, stderr)
-	err := app.RunContext(ctx, args)
+	err := app.RunContext(ctx, flagsFirst(app, args))
 	if err != nil && strings.HasPrefix(err.Error(), "Required flag") { // urfave/cli's type for it is not exported
 		err = usage(fmt.Errorf("required flag%s", strings.TrimPrefix(err.Error(), "Required flag")))
 	}

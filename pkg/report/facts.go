@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/ecospa/ecospa/pkg/train"
@@ -38,7 +39,7 @@ func (r *Run) Facts() Facts {
 		if i > 0 {
 			n -= r.Steps[i-1].Step
 		}
-		f.Seconds += s.Ms / 1e3 * float64(n)
+		f.Seconds = bounded(f.Seconds + s.Ms/1e3*float64(n))
 		f.PeakResident = max(f.PeakResident, s.RSS)
 		if s.ValLoss != nil {
 			f.ValLoss = s.ValLoss
@@ -55,7 +56,7 @@ func (r *Run) Facts() Facts {
 	}
 	tail := r.Steps[max(0, len(r.Steps)-recent):]
 	for _, s := range tail {
-		f.Loss += s.Loss / float64(len(tail))
+		f.Loss = bounded(f.Loss + s.Loss/float64(len(tail)))
 	}
 	f.After = r.snapshot(len(r.Steps))
 	if first >= 0 {
@@ -108,3 +109,6 @@ func middle[T cmp.Ordered](x []T) (m T) {
 	s := slices.Sorted(slices.Values(x))
 	return s[len(s)/2]
 }
+
+// bounded keeps a sum a number that JSON has, whatever a metrics.jsonl says.
+func bounded(x float64) float64 { return min(max(x, -math.MaxFloat64), math.MaxFloat64) }

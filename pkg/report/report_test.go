@@ -267,6 +267,7 @@ func TestThinned(t *testing.T) {
 func FuzzMetrics(f *testing.F) {
 	f.Add([]byte(`{"step":1,"loss":2}` + "\n" + `{"step":2,"loss":1e308,"ms":-1,"pruned":true}` + "\n"))
 	f.Add([]byte(`{"step":1,"loss":-1e308,"rss":-5,"val_loss":1e9,"memory":{"weights":-9}}` + "\n" + `{"step":9223372036854775807,"loss":1e308,"tokens":-1,"grad_norm":1e-320}` + "\n"))
+	f.Add([]byte(`{"step":1,"ms":1e308}` + "\n" + `{"step":9223372036854775807,"ms":1e308}` + "\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "metrics.jsonl"), text, 0o644); err != nil {
