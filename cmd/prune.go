@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -28,6 +29,7 @@ type PruneOptions struct {
 	EvalTokens             int // held-out tokens for the report; 0 is all
 	SaveScores, Scores     string
 	Plan                   string // apply this plan
+	For                    string // a target of export whose shapes the plan has
 	DryRun, Force, JSON    bool
 	Threads                int
 	DType                  string
@@ -59,6 +61,7 @@ func pruneCommand() *cli.Command {
 			&cli.IntFlag{Name: "evaluations", Value: c.Evaluations, Usage: "trial cuts that measuring sensitivity may make, `N`"},
 			&cli.StringFlag{Name: "qk-order", Value: "attention", Usage: "which qk units go first, `NAME`: " + strings.Join(coupled.QKOrders(), ", ") + "; attention is for rotation pairs (RoPE), others go by score"},
 			&cli.StringFlag{Name: "layout", Value: c.Layout, Usage: "shapes that may come out, `NAME`: " + strings.Join(coupled.Layouts(), ", ")},
+			&cli.StringFlag{Name: "for", Usage: "shapes that a format has, `TARGET`: " + strings.Join(export.Targets(), ", ") + "; instead of --layout"},
 			&cli.IntFlag{Name: "round-to", Value: c.RoundTo, Usage: "widths of pruned matrices become multiples of `N` rows"},
 			&cli.IntFlag{Name: "min-keep", Value: c.MinKeep, Usage: "units that every list keeps at least, `N`"},
 			&cli.StringFlag{Name: "skip-layers", Usage: "layers that stay whole, `LIST` as 0,11"},
@@ -93,7 +96,7 @@ func pruneCommand() *cli.Command {
 
 func pruneFlags(c *cli.Context) (PruneOptions, error) {
 	o := PruneOptions{
-		From: c.String("from"), Data: c.String("data"), Field: c.String("field"), Out: c.String("out"), Rounds: c.Int("steps"), Uncoupled: c.Bool("uncoupled"),
+		From: c.String("from"), For: c.String("for"), Data: c.String("data"), Field: c.String("field"), Out: c.String("out"), Rounds: c.Int("steps"), Uncoupled: c.Bool("uncoupled"),
 		Sequences: c.Int("sequences"), Context: c.Int("context"), Trial: c.Int("trial-sequences"), EvalTokens: c.Int("eval-tokens"),
 		SaveScores: c.String("save-scores"), Scores: c.String("scores"), Plan: c.String("plan"),
 		DryRun: c.Bool("dry-run"), Force: c.Bool("force"), JSON: c.Bool("json"), Threads: c.Int("threads"), DType: strings.ToUpper(c.String("dtype")),
@@ -159,6 +162,8 @@ func (o PruneOptions) check(c *cli.Context) error {
 		return errors.New("--memory-of applies only with --target-memory")
 	case o.Plan != "" && (o.Config.Enabled() || o.DryRun || o.Uncoupled || c.IsSet("steps")):
 		return errors.New("--plan applies decisions made earlier: --target, --ratio, --dry-run, --uncoupled and --steps do not go with it")
+	case o.For != "" && (c.IsSet("layout") || o.Plan != "" || o.Uncoupled):
+		return errors.New("--for decides about shapes: --layout, --plan and --uncoupled do not go with it")
 	case o.Scores != "" && o.Improve.Basis == coupled.BasisDataSVD:
 		return errors.New("--scores were gathered before a change of basis: give --basis none (when saving them as well)")
 	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):

@@ -11,6 +11,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -43,7 +44,12 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 	if src.tok == nil {
 		return p, badInput(fmt.Errorf("%s holds no tokenizer.json", o.From))
 	}
-	if err := o.Config.Check(src.set); err != nil {
+	if o.For != "" {
+		if err := export.Constrain(o.For, src.m.Family(), &p.Config); err != nil {
+			return p, usage(err)
+		}
+	}
+	if err := p.Config.Check(src.set); err != nil {
 		return p, usage(err)
 	}
 	if p.Context == 0 {

@@ -192,6 +192,56 @@ func TestUniformLayout(t *testing.T) {
 	}
 }
 
+// TestHeadsOfOneWidth: where v is as wide as q and k it stays so, with the same
+// pairs everywhere; feed-forward widths may differ under one-head.
+func TestHeadsOfOneWidth(t *testing.T) {
+	z := small
+	z.vo = 2 * z.qk
+	for _, layout := range []string{LayoutHeads, LayoutUniform} {
+		for _, ratio := range []map[Kind]float64{nil, {QK: 0.5, VO: 0.5}} {
+			for _, a := range []string{"uniform", "global"} {
+				set := z.set(t)
+				r := Request{
+					Set: set, Evidence: seen(t, set, Options{}, 4, 9), Budget: Budget{Params: set.Count() * 6 / 10},
+					Config: configOf(func(c *Config) { c.Allocation, c.Layout, c.Ratio = a, layout, ratio }),
+				}
+				if ratio != nil {
+					r.Budget = Budget{Units: map[Kind]int{QK: z.layers * z.kv * z.qk / 2, VO: z.layers * z.kv * z.vo / 2}}
+				}
+				plan, err := MakePlan(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ratio == nil && (plan.After > r.Budget.Params || plan.After < r.Budget.Params*8/10) {
+					t.Errorf("%s, %s: %d parameters, expected at most %d and not far below", layout, a, plan.After, r.Budget.Params)
+				}
+				widths := map[int]bool{}
+				for _, d := range plan.Decisions {
+					pairs := plan.Decisions[0]
+					switch {
+					case d.Kind == VO && d.Keep != 2*pairs.Keep, d.Kind == QK && d.Keep != pairs.Keep, ratio != nil && d.Kind == QK && d.Keep != z.qk/2:
+						t.Errorf("%s, %s, %v: %s keeps %d units, layer 0 %d pairs", layout, a, ratio, d.Dim, d.Keep, pairs.Keep)
+					case d.Kind == QK && !reflect.DeepEqual(d.Kept, pairs.Kept):
+						t.Errorf("%s, %s, %v: %s keeps %v, layer 0 %v", layout, a, ratio, d.Dim, d.Kept, pairs.Kept)
+					case d.Kind == FFN:
+						widths[d.Keep] = true
+					}
+				}
+				if differ := len(widths) > 1; ratio == nil && a == "global" && differ != (layout == LayoutHeads) {
+					t.Errorf("%s: feed-forward widths %v", layout, widths)
+				}
+			}
+		}
+	}
+	_, err := MakePlan(Request{
+		Set: z.set(t), Budget: Budget{Units: map[Kind]int{QK: 12}},
+		Config: configOf(func(c *Config) { c.Layout, c.Ratio = LayoutHeads, map[Kind]float64{QK: 0.5, VO: 0.25} }),
+	})
+	if err == nil || !strings.Contains(err.Error(), "qk 0.5 and vo 0.25") {
+		t.Errorf("unequal ratios under one-head: %v", err)
+	}
+}
+
 func TestPerLayerLayout(t *testing.T) {
 	set := small.set(t)
 	e := seen(t, set, Options{}, 4, 9)

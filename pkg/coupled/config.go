@@ -18,7 +18,7 @@ type Config struct {
 	QKOrder      string           `yaml:"qk_order"`      // which qk units go first: score (default), interactions or attention (rotation pairs alone, others by score)
 	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
 	Evaluations  int              `yaml:"evaluations"`   // loss evaluations that sensitivity may make; default 256
-	Layout       string           `yaml:"layout"`        // per-head (default), per-layer or uniform: see Layouts
+	Layout       string           `yaml:"layout"`        // per-head (default), per-layer, one-head or uniform: see Layouts
 	RoundTo      int              `yaml:"round_to"`      // widths of pruned matrices become multiples of this many rows; default 1
 	MinKeep      int              `yaml:"min_keep"`      // units that every list keeps at least; default 1
 	Floor        float64          `yaml:"floor"`         // share of its units that every group keeps at least, 0 to 1; default 0
@@ -113,8 +113,8 @@ func (c Config) Validate() error {
 	if !slices.Contains(Layouts(), c.Layout) {
 		return fmt.Errorf("prune.layout is %q, expected one of %s", c.Layout, strings.Join(Layouts(), ", "))
 	}
-	if c.Layout == LayoutUniform && len(c.SkipLayers) > 0 {
-		return fmt.Errorf("prune.layout uniform gives all layers the same widths, but prune.skip_layers is %v", c.SkipLayers)
+	if c.oneHead(QK) && len(c.SkipLayers) > 0 {
+		return fmt.Errorf("prune.layout %s gives all layers the same widths, but prune.skip_layers is %v", c.Layout, c.SkipLayers)
 	}
 	if c.RoundTo < 1 || c.RoundTo > 1<<16 {
 		return fmt.Errorf("prune.round_to is %d rows, expected 1 to %d", c.RoundTo, 1<<16)

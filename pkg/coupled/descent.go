@@ -34,9 +34,19 @@ func (d *descent) next(c *cluster) (int, bool) {
 }
 
 func (d *descent) set(c *cluster, to int) {
-	for _, g := range c.groups {
-		d.width[g.Dim] = to
+	for i, g := range c.groups {
+		d.width[g.Dim] = to * c.of[i]
 	}
+}
+
+// has reports whether a cluster has groups of a kind.
+func (c *cluster) has(k Kind) bool {
+	for _, g := range c.groups {
+		if g.Kind == k {
+			return true
+		}
+	}
+	return false
 }
 
 // params is the parameters of those tensors that the cluster's width changes.
@@ -94,14 +104,16 @@ func (d *descent) run(pri priority) error {
 		}
 		var of []*cluster
 		for _, c := range p.clusters {
-			if c.kind == k {
+			if c.has(k) {
 				of = append(of, c)
 			}
 		}
 		d.down(d.slots(k), most, of, pri, func(c *cluster, to int) int {
 			n := 0
-			for _, g := range c.groups {
-				n += (d.width[g.Dim] - to) * d.lists(g)
+			for i, g := range c.groups {
+				if g.Kind == k {
+					n += (d.width[g.Dim] - to*c.of[i]) * d.lists(g)
+				}
 			}
 			return n
 		})

@@ -61,8 +61,8 @@ func (p *problem) finest() int {
 	n := p.Set.Count()
 	for _, c := range p.clusters {
 		step := 0
-		for _, g := range c.groups {
-			step += g.Step() * c.multiple
+		for i, g := range c.groups {
+			step += g.Step() * c.multiple * c.of[i]
 		}
 		n = min(n, step)
 	}

@@ -20,13 +20,13 @@ func (global) widths(p *problem) (map[string]int, error) {
 // scoreOf is the score that goes when a cluster goes from its present width to another.
 func (d *descent) scoreOf(c *cluster, to int) float64 {
 	sum := 0.0
-	for _, g := range c.groups {
+	for i, g := range c.groups {
 		from := g.Units - d.width[g.Dim]
 		for l, o := range d.p.orders[g.Dim] {
 			if !d.aliveList(g, l) {
 				continue
 			}
-			for _, x := range o.cost[from : g.Units-to] {
+			for _, x := range o.cost[from : g.Units-to*c.of[i]] {
 				sum += x
 			}
 		}

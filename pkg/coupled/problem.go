@@ -27,14 +27,15 @@ type Request struct {
 	Footprint Footprint
 }
 
-// cluster is groups that shrink together: one group, or under the uniform layout
-// those of one kind in all layers.
+// cluster is groups that shrink together: one group, or where a layout says so
+// those of one kind in all layers, and v with q and k.
 type cluster struct {
 	kind     Kind
 	groups   []*Group
-	units    int // of each list
-	floor    int // least width
-	multiple int // widths below units are multiples of this
+	of       []int // units of each group to one of the cluster: 2 of v to a rotation pair
+	units    int   // of each list
+	floor    int   // least width
+	multiple int   // widths below units are multiples of this
 	params   []*param.Param
 	near     []int // clusters with a parameter in common, itself included
 }
@@ -110,19 +111,33 @@ func newProblem(r Request) (*problem, error) {
 // cluster makes the clusters.
 func (p *problem) cluster() error {
 	together := map[Kind]*cluster{}
+	rope := p.Set.Dim(p.groups[0].Dim).Track
+	for _, g := range p.groups {
+		rope = rope || p.Set.Dim(g.Dim).Track
+	}
+	linked := rope && p.Config.oneHead(VO) && square(p.groups)
+	if linked && p.Config.Ratio[QK] != p.Config.Ratio[VO] {
+		return fmt.Errorf("prune.layout %s keeps q, k and v heads at one width, but prune.ratio has qk %g and vo %g", p.Config.Layout, p.Config.Ratio[QK], p.Config.Ratio[VO])
+	}
 	for i := range p.groups {
 		g := &p.groups[i]
-		c := together[g.Kind]
-		if c == nil || p.Config.Layout != LayoutUniform {
+		c, of := together[g.Kind], 1
+		if linked && g.Kind == VO {
+			c, of = together[QK], 2
+		}
+		if c == nil || !p.Config.oneHead(g.Kind) {
 			c = &cluster{kind: g.Kind, units: g.Units}
 			together[g.Kind] = c
 			p.clusters = append(p.clusters, c)
 		}
-		if g.Units != c.units {
-			return fmt.Errorf("prune.layout uniform needs equal widths in all layers, but %s has %d units and %s %d", c.groups[0], c.units, g, g.Units)
+		if g.Units != of*c.units {
+			return fmt.Errorf("prune.layout %s needs equal widths in all layers, but %s has %d units and %s %d", p.Config.Layout, c.groups[0], c.units, g, g.Units)
 		}
-		c.groups = append(c.groups, g)
+		c.groups, c.of = append(c.groups, g), append(c.of, of)
 		c.params = append(c.params, g.params...)
+		if of > 1 {
+			continue // what holds for the pairs of q and k holds for v
+		}
 		c.multiple = g.multiple(p.Config.RoundTo)
 		c.floor = max(p.Config.MinKeep, int(math.Ceil(p.Config.Floor*float64(g.Units)-1e-9)))
 		c.floor = min((c.floor+c.multiple-1)/c.multiple*c.multiple, g.Units)
@@ -181,7 +196,7 @@ func (p *problem) rank() error {
 		}
 		// Only rotation pairs have an identity that a layout can ask for.
 		switch rope := g.Kind == QK && p.Set.Dim(g.Dim).Track; {
-		case rope && p.Config.Layout == LayoutUniform:
+		case rope && p.Config.oneHead(QK):
 			shared[g.Kind] = append(shared[g.Kind], g)
 		case rope && p.Config.Layout == LayoutPerLayer:
 			if err := p.order([]*Group{g}, true); err != nil {

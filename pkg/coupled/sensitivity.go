@@ -109,8 +109,8 @@ func (p *problem) measure() ([]Curve, error) {
 		}
 		for _, w := range widths[i] {
 			width := map[string]int{}
-			for _, g := range c.groups {
-				width[g.Dim] = w
+			for i, g := range c.groups {
+				width[g.Dim] = w * c.of[i]
 			}
 			x, err := loss(width)
 			if err != nil {
