@@ -283,7 +283,7 @@ func reversed(c []Curve) []Curve {
 func (p *Picture) longest() (n int) {
 	for _, k := range slices.Concat(p.Curves, p.Stack) {
 		n = max(n, len(k.X))
-		if len(p.Stack) > 0 {
+		if k.Stairs {
 			n = maxTips
 		}
 	}
