@@ -29,20 +29,11 @@ func available(root fs.FS) (free int64, by string, known bool) {
 		return free, by, known
 	}
 	for line := range strings.Lines(string(groups)) {
-		f := strings.SplitN(strings.TrimSpace(line), ":", 3) // number, controllers, path
-		if len(f) != 3 {
+		g, at, ok := memoryGroup(line)
+		if !ok {
 			continue
 		}
-		var g cgroup
-		switch {
-		case f[0] == "0" && f[1] == "":
-			g = cgroup{"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"}
-		case strings.Contains(","+f[1]+",", ",memory,"):
-			g = cgroup{"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"}
-		default:
-			continue
-		}
-		if n, ok := g.left(root, f[2]); ok && n < free {
+		if n, ok := g.left(root, at); ok && n < free {
 			free, by, known = n, "its control group", true
 		}
 	}
@@ -51,6 +42,21 @@ func available(root fs.FS) (free int64, by string, known bool) {
 
 // cgroup says where a version of control groups keeps its numbers.
 type cgroup struct{ mount, limit, usage, cache string }
+
+// memoryGroup reads a line of /proc/self/cgroup: number, controllers, path. ok is
+// false for one that does not concern memory.
+func memoryGroup(line string) (g cgroup, at string, ok bool) {
+	f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+	switch {
+	case len(f) != 3:
+		return g, "", false
+	case f[0] == "0" && f[1] == "":
+		return cgroup{"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"}, f[2], true
+	case strings.Contains(","+f[1]+",", ",memory,"):
+		return cgroup{"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"}, f[2], true
+	}
+	return g, "", false
+}
 
 // left is the least that the group at p or a group around it has left. Where the
 // path is not that of this mount (in a container), the mount itself counts.
