@@ -10,7 +10,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"unicode/utf8"
 )
@@ -103,7 +102,7 @@ func split(docs [][]byte, share float64) (train, held [][]byte) {
 
 // ReadText reads the documents at path: a .txt file is one document, each line
 // of a .jsonl file is one (its field); a folder or a glob stands for its files,
-// sorted by name.
+// sorted by name. In a folder they must be regular files, or links to such in it.
 func ReadText(path, field string) ([][]byte, error) {
 	files, err := expand(path)
 	if err != nil {
@@ -111,12 +110,7 @@ func ReadText(path, field string) ([][]byte, error) {
 	}
 	var docs [][]byte
 	for _, f := range files {
-		var got [][]byte
-		if strings.HasSuffix(f, ".jsonl") {
-			got, err = readLines(f, field)
-		} else {
-			got, err = readPlain(f)
-		}
+		got, err := readFile(f, field)
 		if err != nil {
 			return nil, err
 		}
@@ -128,48 +122,92 @@ func ReadText(path, field string) ([][]byte, error) {
 	return docs, nil
 }
 
+// source is a file of a corpus.
+type source struct {
+	path   string
+	folder string // out of which no link may lead; "" when the file itself was asked for
+}
+
+// open opens the file for reading.
+func (s source) open() (*os.File, error) {
+	if s.folder == "" {
+		return os.Open(s.path)
+	}
+	root, err := os.OpenRoot(s.folder)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	name := filepath.Base(s.path)
+	st, err := root.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, s.path, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrFormat, s.path)
+	}
+	return root.Open(name)
+}
+
 // expand lists the files that a path stands for.
-func expand(path string) ([]string, error) {
+func expand(path string) ([]source, error) {
 	st, err := os.Stat(path)
 	switch {
 	case err == nil && st.IsDir():
-		var files []string
-		for _, ext := range []string{"*.txt", "*.jsonl"} {
-			m, err := filepath.Glob(filepath.Join(path, ext))
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, m...)
+		var files []source
+		entries, err := os.ReadDir(path) // sorted
+		if err != nil {
+			return nil, err
 		}
-		sort.Strings(files)
+		for _, e := range entries {
+			if ext := filepath.Ext(e.Name()); ext == ".txt" || ext == ".jsonl" {
+				files = append(files, source{filepath.Join(path, e.Name()), path})
+			}
+		}
 		if len(files) == 0 {
 			return nil, fmt.Errorf("%w: folder %s holds no .txt or .jsonl file", ErrFormat, path)
 		}
 		return files, nil
 	case err == nil:
-		return []string{path}, nil
+		return []source{{path, ""}}, nil
 	case !strings.ContainsAny(path, "*?["):
 		return nil, err
 	}
-	files, gerr := filepath.Glob(path)
+	names, gerr := filepath.Glob(path)
 	if gerr != nil {
 		return nil, fmt.Errorf("%w: glob %s: %w", ErrFormat, path, gerr)
 	}
-	if len(files) == 0 {
+	if len(names) == 0 {
 		return nil, fmt.Errorf("glob %s: %w", path, os.ErrNotExist)
+	}
+	var files []source
+	for _, n := range names {
+		files = append(files, source{n, filepath.Dir(n)})
 	}
 	return files, nil
 }
 
-func readPlain(path string) ([][]byte, error) {
-	text, err := os.ReadFile(path)
+// readFile reads the documents of one file.
+func readFile(s source, field string) ([][]byte, error) {
+	f, err := s.open()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkUTF8(path, text); err != nil {
+	defer f.Close()
+	if strings.HasSuffix(s.path, ".jsonl") {
+		return readLines(s.path, f, field)
+	}
+	var text bytes.Buffer
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+		text.Grow(int(st.Size()) + bytes.MinRead)
+	}
+	if _, err := text.ReadFrom(f); err != nil {
 		return nil, err
 	}
-	return [][]byte{text}, nil
+	if err := checkUTF8(s.path, text.Bytes()); err != nil {
+		return nil, err
+	}
+	return [][]byte{text.Bytes()}, nil
 }
 
 // checkUTF8 names the first byte that is not text.
@@ -188,12 +226,7 @@ func checkUTF8(path string, text []byte) error {
 // maxLine bounds a line of a .jsonl file in bytes.
 const maxLine = 64 << 20
 
-func readLines(path, field string) ([][]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func readLines(path string, f io.Reader, field string) ([][]byte, error) {
 	var docs [][]byte
 	r := bufio.NewScanner(f)
 	r.Buffer(nil, maxLine)

@@ -175,3 +175,41 @@ func TestCache(t *testing.T) {
 		t.Errorf("damaged cache gives %v (%v)", got, err)
 	}
 }
+
+// TestLinksOutOfAFolderAreRefused: a folder may come from a stranger.
+func TestLinksOutOfAFolderAreRefused(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret.txt")
+	if err := os.WriteFile(secret, []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("fine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("a.txt", filepath.Join(dir, "b.txt")); err != nil {
+		t.Skip("SKIPPED: the system makes no links: ", err)
+	}
+	if docs, err := ReadText(dir, "text"); err != nil || len(docs) != 2 {
+		t.Errorf("a link within the folder: %q, %v", docs, err)
+	}
+	for name, make := range map[string]func(path string) error{
+		"a link out":      func(p string) error { return os.Symlink(secret, p) },
+		"a relative link": func(p string) error { return os.Symlink("../../../../../../../../etc/passwd", p) },
+		"a folder":        func(p string) error { return os.Mkdir(p, 0o755) },
+		"a loop":          func(p string) error { return os.Symlink(filepath.Base(p), p) },
+		"a device":        func(p string) error { return os.Symlink("/dev/zero", p) },
+	} {
+		path := filepath.Join(dir, "c.jsonl")
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		for _, ask := range []string{dir, filepath.Join(dir, "*.jsonl")} {
+			if docs, err := ReadText(ask, "text"); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "c.jsonl") {
+				t.Errorf("%s in %s: %q, %v", name, ask, docs, err)
+			}
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
