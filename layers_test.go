@@ -35,7 +35,7 @@ var layers = map[string]string{
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune pkg/dist",
 	"pkg/report":      "pkg/config pkg/chart",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart pkg/report",
+	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart pkg/report pkg/mpi",
 	".":               "cmd",
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -22,10 +24,11 @@ import (
 
 // job is a training run: what the run file says, made into things.
 type job struct {
-	dir    *checkpoint.Run
-	run    config.Run // effective: defaults that depend on other values filled in
-	over   bool       // an older run in the directory makes way
-	force  bool       // go on with too little memory or disk
+	ranks  ranks
+	dir    *checkpoint.Run // nil on ranks that do not write
+	run    config.Run      // effective: defaults that depend on other values filled in
+	over   bool            // an older run in the directory makes way
+	force  bool            // go on with too little memory or disk
 	log    io.Writer
 	disk   checkpoint.Disk
 	first  train.Hook
@@ -66,7 +69,10 @@ func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
 // prepare makes everything that training needs, from the start or, to resume,
 // from the newest good checkpoint.
 func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
-	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{-1, math.Inf(1)}}
+	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{-1, math.Inf(1)}, ranks: o.ranks}
+	if j.ranks.Group == nil {
+		j.ranks = alone
+	}
 	defer func() {
 		if err != nil {
 			j.close()
@@ -78,6 +84,9 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 	j.run.Train = run.Train.Resolve(j.context())
 	if err := j.claim(o); err != nil {
 		return j, err
+	}
+	if err := j.agree(); err != nil {
+		return j, usage(err)
 	}
 	if err := j.read(); err != nil {
 		return j, err
@@ -124,11 +133,27 @@ func (j *job) claim(o PretrainOptions) error {
 	case err == nil:
 		j.over = true
 	}
+	if !j.ranks.lead() {
+		return nil
+	}
 	if j.dir, err = checkpoint.OpenRun(dir, j.run.Checkpoint); err != nil {
 		return err
 	}
 	j.dir.Disk = j.disk
 	return nil
+}
+
+// agree makes sure that all ranks have read the same configuration, before any of
+// them changes a file.
+func (j *job) agree() error {
+	if !j.ranks.many() {
+		return nil
+	}
+	text, err := j.run.Encode()
+	if err != nil {
+		return err
+	}
+	return dist.Agree(j.ranks, "the configuration", sha256.Sum256(text))
 }
 
 // ownFiles refuses a run directory in which something that will be written to is
@@ -145,6 +170,9 @@ func ownFiles(dir string) error {
 // settle writes the effective configuration into the run directory, from which an
 // older run that is started over goes: everything else has been found in order.
 func (j *job) settle() error {
+	if !j.ranks.lead() {
+		return nil
+	}
 	if j.over {
 		j.over = false
 		for _, name := range []string{"state", "plans", "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json"} {
@@ -294,8 +322,14 @@ func (j *job) assemble(saved *state) (err error) {
 	if j.set.Count() == 0 {
 		return errors.New("the model has no parameters")
 	}
+	if c.Threads == 0 {
+		c.Threads = j.ranks.threads()
+	}
 	j.pool = kernel.NewPool(c.Threads)
 	j.loop = train.NewLoop(c, j.run.Optim.Resolve(c.Steps), j.m, j.set, j.pool, j.data)
+	if err := j.loop.Join(j.ranks.Group); err != nil {
+		return usage(err)
+	}
 	if j.run.Prune.Enabled() {
 		if err := errors.Join(j.run.Prune.CheckTraining(), j.run.Prune.Check(j.set)); err != nil {
 			return usage(err)
@@ -320,8 +354,12 @@ func (j *job) assemble(saved *state) (err error) {
 	if err := j.settle(); err != nil {
 		return err
 	}
-	if j.metrics, err = train.OpenMetrics(filepath.Join(j.run.Out, "metrics.jsonl"), j.loop.Step); err != nil {
-		return err
+	if j.ranks.lead() {
+		if j.metrics, err = train.OpenMetrics(filepath.Join(j.run.Out, "metrics.jsonl"), j.loop.Step); err != nil {
+			return err
+		}
+	} else if j.loop.Evidence != nil {
+		j.loop.Evidence.Reset() // the lead has what was seen
 	}
 	j.show = newProgress(j.log, c.Steps)
 	j.loop.Skipped = j.reportSkipped
@@ -330,8 +368,10 @@ func (j *job) assemble(saved *state) (err error) {
 	if j.pruner != nil {
 		j.loop.Attach(j.pruner.Hook())
 	}
-	j.loop.Attach(train.Hook{Name: "metrics", Step: j.record})
-	j.loop.Attach(j.show.Hook())
+	if j.ranks.lead() {
+		j.loop.Attach(train.Hook{Name: "metrics", Step: j.record})
+		j.loop.Attach(j.show.Hook())
+	}
 	j.loop.Attach(train.Hook{Name: "checkpoint", Step: j.saveStep, End: j.saveEnd})
 	return nil
 }
@@ -354,7 +394,7 @@ func (j *job) goal() (coupled.Goal, error) {
 
 // footprint is the training memory of a model of some shapes, in bytes.
 func (j *job) footprint(shapes *param.Set) (int64, error) {
-	m, err := train.Footprint(j.run.Train, j.run.Optim, j.m, shapes, false)
+	m, err := train.Footprint(j.own(), j.run.Optim, j.m, shapes, false)
 	return m.Total(), err
 }
 

@@ -41,13 +41,17 @@ func (j *job) train(ctx context.Context) error {
 func (j *job) preflight() {
 	m, c := j.loop.Memory(), j.run.Train
 	plan := j.loop.Machine().Plan()
-	flops := float64(plan.FLOPs()) * float64(c.Batch/c.MicroBatch)
+	flops := float64(plan.FLOPs()) * float64(c.Batch/j.loop.MicroBatch)
 	tokens := c.Batch * c.Context
 	left := c.Steps - j.loop.Step
 	rate := productRate(j.pool, c.Precision == "bf16")
 	fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
 	fmt.Fprintf(j.log, "memory    %s: weights %s, gradients %s, moments %s, activations %s\n",
 		byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations))
+	if j.ranks.many() {
+		rate *= float64(j.ranks.Size())
+		fmt.Fprintf(j.log, "ranks     %d of %s, %d sequences of each step and %d threads each\n", j.ranks.Size(), j.ranks.world.Library(), c.Batch/j.ranks.Size(), j.pool.Threads())
+	}
 	fmt.Fprintf(j.log, "work      %d steps of %d tokens, %sFLOP a step; %d threads at %.0f GFLOP/s: about %s at most, less after pruning\n",
 		left, tokens, quantity(flops), j.pool.Threads(), rate/1e9, clock(seconds(float64(left)*flops/(0.6*rate))))
 	if j.pruner != nil && j.loop.Step == 0 {
@@ -101,12 +105,12 @@ func (j *job) evaluate(l *train.Loop) error {
 		return nil
 	}
 	c := j.run.Train
-	e, err := train.NewEvaluator(j.m, j.set, j.pool, c.MicroBatch, c.Context, c.Precision == "bf16")
+	e, err := train.NewEvaluator(j.m, j.set, j.pool, l.MicroBatch, c.Context, c.Precision == "bf16")
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	v, err := e.Run(data.Windows(j.held, c.MicroBatch, c.Context, c.EvalTokens))
+	v, err := e.RunOn(j.ranks, data.Windows(j.held, l.MicroBatch, c.Context, c.EvalTokens))
 	if err != nil {
 		return err
 	}

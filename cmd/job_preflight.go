@@ -12,7 +12,7 @@ import (
 // there are, before it takes any of it. resident is what of the plan is in memory
 // already. --force makes a refusal a note.
 func (j *job) afford(shapes *param.Set, resident int64) error {
-	m, err := train.Footprint(j.run.Train, j.run.Optim, j.m, shapes, j.run.Prune.Enabled())
+	m, err := train.Footprint(j.own(), j.run.Optim, j.m, shapes, j.run.Prune.Enabled())
 	if err != nil {
 		return usage(err)
 	}
@@ -30,12 +30,22 @@ func (j *job) afford(shapes *param.Set, resident int64) error {
 	return err
 }
 
+// own is the train section as it is for one rank.
+func (j *job) own() train.Config {
+	c := j.run.Train
+	c.MicroBatch = min(c.MicroBatch, max(1, c.Batch/j.ranks.Size()))
+	return c
+}
+
 // available is the machine's memory; tests have others.
 var available = train.Available
 
 // room compares the free disk with what the run's checkpoints need: weights and
 // two moments each, as many at a time as the policy has.
 func (j *job) room(shapes *param.Set) error {
+	if !j.ranks.lead() {
+		return nil
+	}
 	there, err := checkpoint.Checkpoints(j.run.Out)
 	if err != nil {
 		return err

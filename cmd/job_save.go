@@ -33,8 +33,30 @@ func (j *job) saveEnd(l *train.Loop) error {
 	return j.unsaved
 }
 
-// saveAll makes metrics and plans durable, then writes the checkpoint.
+// saveAll makes metrics and plans durable, then writes the checkpoint: the lead for
+// all ranks, which learn whether the model was fit to be saved.
 func (j *job) saveAll(l *train.Loop) error {
+	if err := l.MergeEvidence(); err != nil {
+		return err
+	}
+	var err error
+	if j.ranks.lead() {
+		err = j.saveLead(l)
+	}
+	bad := []float64{0}
+	if errors.Is(err, checkpoint.ErrNonFinite) {
+		bad[0] = 1
+	}
+	if err := j.ranks.SumFloat64(bad); err != nil {
+		return err
+	}
+	if bad[0] > 0 && err == nil {
+		err = fmt.Errorf("%w (%w)", checkpoint.ErrNonFinite, errElsewhere)
+	}
+	return err
+}
+
+func (j *job) saveLead(l *train.Loop) error {
 	if err := j.metrics.Sync(); err != nil && !j.mute {
 		j.mute = true
 		j.show.say("step %d: metrics.jsonl cannot be written (%s); its lines are kept and written when it can", l.Step, oneLine(err))

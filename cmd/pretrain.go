@@ -23,6 +23,7 @@ type PretrainOptions struct {
 	Allow  []string // keys that a resumed run may have changed
 	Force  bool     // start over in a directory that holds a run; go on with too little memory or disk
 
+	ranks ranks           // zero: alone
 	disk  checkpoint.Disk // tests have others
 	first train.Hook      // runs before all others; for tests
 }
@@ -49,6 +50,7 @@ func pretrainCommand() *cli.Command {
 				Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"),
 				Dense: c.Bool("dense"), Resume: c.Bool("resume"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"),
 			}
+			o.ranks = ranksOf(c)
 			if err := o.check(); err != nil {
 				return usage(err)
 			}
@@ -83,7 +85,7 @@ func RunPretrain(ctx context.Context, o PretrainOptions, out, log io.Writer) err
 		return err
 	}
 	defer j.close()
-	if err := j.train(ctx); err != nil {
+	if err := j.train(ctx); err != nil || !j.ranks.lead() {
 		return err
 	}
 	return j.report(out)

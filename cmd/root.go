@@ -30,26 +30,41 @@ func Main() {
 	// handler is then removed, so that a second signal ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(Run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+	r, err := join(os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, r.failure(err))
+		os.Exit(exitFailure)
+	}
+	os.Exit(r.leave(runOn(ctx, r, os.Args, os.Stdin, os.Stdout, os.Stderr)))
 }
 
 // Run is the whole command line without the process: it returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	return runOn(ctx, alone, args, stdin, stdout, stderr)
+}
+
+// runOn is Run as one of several ranks.
+func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		// A panic is a defect of this program, never of its input; it still
 		// must not look like a crash of the user's making.
-		if r := recover(); r != nil {
-			fmt.Fprintf(stderr, "ecospa: internal error: %v (please report this with the lines below)\n%s", r, debug.Stack())
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "ecospa: internal error: %v (please report this with the lines below)\n%s", p, debug.Stack())
 			code = exitFailure
 		}
 	}()
-	app := newApp(stdin, stdout, stderr)
+	out, log := r.outputs(stdout, stderr)
+	app := newApp(stdin, out, log)
+	app.Metadata = map[string]any{"ranks": r}
+	app.Before = r.refuse
 	err := app.RunContext(ctx, flagsFirst(app, args))
 	if err != nil && strings.HasPrefix(err.Error(), "Required flag") { // urfave/cli's type for it is not exported
 		err = usage(fmt.Errorf("required flag%s", strings.TrimPrefix(err.Error(), "Required flag")))
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "ecospa: %s\n", oneLine(err))
+		if r.speaks(ctx, err) {
+			fmt.Fprintln(stderr, r.failure(err))
+		}
 	}
 	return exitCode(err)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -98,9 +99,17 @@ func writeTokens(path string, ids Tokens) error {
 		b = binary.LittleEndian.AppendUint32(b, uint32(id))
 	}
 	sum := sha256.Sum256(b)
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(b, sum[:]...), 0o644); err != nil {
+	// Several processes may write the same file at once.
+	f, err := os.CreateTemp(filepath.Dir(path), "*.tmp")
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	_, err = f.Write(append(b, sum[:]...))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -44,9 +45,17 @@ func (e *Evaluator) Close() error { return e.machine.Close() }
 // Run evaluates windows of ids and targets [batch·context]; negative targets do
 // not count.
 func (e *Evaluator) Run(windows iter.Seq2[[]int32, []int32]) (Evaluation, error) {
+	return e.RunOn(dist.Alone{}, windows)
+}
+
+// RunOn is Run with the batches of windows dealt out to ranks; all get the result.
+func (e *Evaluator) RunOn(g dist.Group, windows iter.Seq2[[]int32, []int32]) (Evaluation, error) {
 	var out Evaluation
-	sum := 0.0
+	sum, n := 0.0, -1
 	for ids, targets := range windows {
+		if n++; n%g.Size() != g.Rank() {
+			continue
+		}
 		if err := feed(e.machine, ids, targets, 1); err != nil {
 			return out, fmt.Errorf("evaluate: %w", err)
 		}
@@ -60,6 +69,11 @@ func (e *Evaluator) Run(windows iter.Seq2[[]int32, []int32]) (Evaluation, error)
 			}
 		}
 	}
+	total := []float64{sum, float64(out.Tokens)}
+	if err := g.SumFloat64(total); err != nil {
+		return out, err
+	}
+	sum, out.Tokens = total[0], int(total[1])
 	if out.Tokens == 0 {
 		return out, errors.New("evaluate: no token to predict, expected a text of at least 2 tokens")
 	}

@@ -1,0 +1,163 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/dist"
+	"github.com/ecospa/ecospa/pkg/mpi"
+)
+
+// ranks is this process's part in a run of several processes.
+type ranks struct {
+	dist.Group
+	world *mpi.World // nil alone
+	local int        // ranks on this host; at least 1
+}
+
+var alone = ranks{Group: dist.Alone{}, local: 1}
+
+// lead reports whether this rank writes and prints for all.
+func (r ranks) lead() bool { return r.Rank() == 0 }
+
+// many reports whether there are other ranks.
+func (r ranks) many() bool { return r.Size() > 1 }
+
+// distributed lists the subcommands that run on several ranks.
+var distributed = []string{"pretrain", "prune", "bench"}
+
+// join finds the other ranks when an MPI launcher started this process. Without a
+// usable library it fails: N processes that do not know of each other would each do
+// the whole run.
+func join(getenv func(string) string) (ranks, error) {
+	l, ok := mpi.Launched(getenv)
+	if !ok || l.Size == 1 {
+		return alone, nil
+	}
+	w, err := mpi.Open(getenv("ECOSPA_MPI_LIBRARY"))
+	if err != nil {
+		return ranks{Group: dist.Alone{}, local: 1}, fmt.Errorf("%s is %d, but rank %d cannot join the others: %w; install Open MPI (Debian: libopenmpi3), or name a library in ECOSPA_MPI_LIBRARY", l.By, l.Size, l.Rank, err)
+	}
+	if w.Size() != l.Size {
+		return alone, fmt.Errorf("%s is %d, but %s knows of %d ranks: launcher and library do not belong together", l.By, l.Size, w.Library(), w.Size())
+	}
+	return ranks{Group: w, world: w, local: max(1, l.Local)}, nil
+}
+
+// threads is the worker threads of a rank when nothing else is asked for: the cores
+// that it is bound to, or its share of the host's. 0 is for alone: all.
+func (r ranks) threads() int {
+	cores := runtime.NumCPU()
+	if !r.many() {
+		return 0
+	}
+	if online, err := os.ReadFile("/sys/devices/system/cpu/online"); err == nil && cores == countCPUs(string(online)) {
+		return max(1, cores/r.local)
+	}
+	return cores
+}
+
+// countCPUs counts a list such as "0-3,8-11"; 0 when it is not one.
+func countCPUs(list string) int {
+	n := 0
+	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
+		from, to, span := strings.Cut(part, "-")
+		if !span {
+			to = from
+		}
+		a, err1 := strconv.Atoi(from)
+		b, err2 := strconv.Atoi(to)
+		if err1 != nil || err2 != nil || b < a {
+			return 0
+		}
+		n += b - a + 1
+	}
+	return n
+}
+
+// outputs are where a rank prints: the lead to the process's, others nowhere but for
+// the error that ends them.
+func (r ranks) outputs(stdout, stderr io.Writer) (out, log io.Writer) {
+	if r.lead() {
+		return stdout, stderr
+	}
+	return io.Discard, io.Discard
+}
+
+// failure is the line that ends a rank with an error.
+func (r ranks) failure(err error) string {
+	if r.lead() {
+		return fmt.Sprintf("ecospa: %s", oneLine(err))
+	}
+	return fmt.Sprintf("ecospa: rank %d: %s", r.Rank(), oneLine(err))
+}
+
+// grace is how long other ranks wait for the lead to say what ended all of them.
+const grace = 2 * time.Second
+
+// speaks reports whether this rank is the one to print the error that ends it. Others
+// than the lead first give the lead time to say what ended all, and to end them.
+func (r ranks) speaks(ctx context.Context, err error) bool {
+	if r.lead() {
+		return true
+	}
+	if errors.Is(err, errInterrupted) {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(grace):
+		return true
+	}
+}
+
+// leave ends this rank with an exit code: together with the others when the run is
+// over for all of them, and all at once when it is not.
+func (r ranks) leave(code int) int {
+	switch {
+	case r.world == nil:
+		return code
+	case code == exitOK || code == exitInterrupted:
+		if err := r.world.Close(); err != nil {
+			return exitFailure
+		}
+		return code
+	}
+	r.world.Abort(code)
+	return code
+}
+
+// refuse ends what makes no sense on several ranks.
+func (r ranks) refuse(c *cli.Context) error {
+	if !r.many() {
+		return nil
+	}
+	name := c.Args().First()
+	for _, ok := range distributed {
+		if name == ok {
+			return nil
+		}
+	}
+	return usage(fmt.Errorf("%q runs in one process, not on %d ranks; under MPI run one of %s", name, r.Size(), strings.Join(distributed, ", ")))
+}
+
+// ranksOf is the ranks that a command runs on.
+func ranksOf(c *cli.Context) ranks {
+	if r, ok := c.App.Metadata["ranks"].(ranks); ok {
+		return r
+	}
+	return alone
+}
+
+// errElsewhere ends ranks that are sound themselves.
+var errElsewhere = errors.New("another rank failed")
