@@ -30,6 +30,9 @@ type comparison struct {
 	corpus data.Corpus
 	pool   *kernel.Pool
 	made   int // cells
+	// seen is the evidence of one seed's dense model by what it was asked for:
+	// methods and budgets that ask the same share it.
+	seen map[string]*coupled.Evidence
 }
 
 // denseModel is the model of one seed, which cells prune copies of.
@@ -54,7 +57,7 @@ type CompareCell struct {
 	Removed   float64  `json:"removed"`             // share of the prunable parameters
 	Allocated string   `json:"allocated,omitempty"` // what the allocation auto chose
 	Trials    int      `json:"trials"`              // losses of trial cuts
-	Seconds   float64  `json:"seconds"`             // of pruning
+	Seconds   float64  `json:"seconds"`             // of pruning; calibration passes are shared between cells
 }
 
 // run returns all cells, the dense models' first, by seed.
@@ -62,8 +65,10 @@ func (c *comparison) run() ([]CompareCell, error) {
 	if err := os.MkdirAll(filepath.Join(c.Out, "cells"), 0o755); err != nil {
 		return nil, err
 	}
+	defer c.forget()
 	var cells []CompareCell
 	for _, seed := range c.Seeds {
+		c.forget()
 		d, err := c.dense(seed)
 		if err != nil {
 			return nil, err
@@ -136,15 +141,39 @@ func (c *comparison) train(d *denseModel) error {
 	}
 	run := c.Train
 	run.Out, run.Train.Seed, run.Train.Sample = d.dir, d.seed, 0
-	j, err := prepare(run, PretrainOptions{Resume: noRun == nil, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache", "checkpoint.every", "checkpoint.keep"}}, c.log)
+	o := PretrainOptions{Resume: noRun == nil, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache"}}
+	if done, err := finished(run, o.Allow, c.log); done || err != nil {
+		return err
+	}
+	j, err := prepare(run, o, c.log)
 	if err != nil {
 		return err
 	}
 	defer j.close()
-	if j.loop.Step >= j.loop.Steps {
-		return nil
-	}
 	return j.train(c.ctx)
+}
+
+// finished reports whether the run directory holds the run with its last step
+// made; it is an error for it to hold another run.
+func finished(run config.Run, allow []string, log io.Writer) (bool, error) {
+	text, err := os.ReadFile(runFile(run.Out))
+	if err != nil {
+		return false, nil // nothing there yet
+	}
+	before, err := config.Parse(text, nil)
+	if err != nil {
+		return false, badInput(fmt.Errorf("%s: %w", runFile(run.Out), err))
+	}
+	j := job{run: run, log: log}
+	j.run.Train = run.Train.Resolve(j.context())
+	if err := j.allowed(before, allow); err != nil {
+		return false, usage(fmt.Errorf("%s: %w", run.Out, err))
+	}
+	var st struct{ Step int }
+	if text, err = os.ReadFile(filepath.Join(run.Out, "state", "newest", stateFile)); err != nil || json.Unmarshal(text, &st) != nil {
+		return false, nil
+	}
+	return st.Step >= j.run.Train.Steps, nil
 }
 
 // cell is read from its file, or made; without a method it is the dense model's.
@@ -250,11 +279,19 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 			Calibration: prune.Calibration{Model: src.m, Set: src.set, Pool: c.pool, Data: d.cal},
 			Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
 		}
+		question, share := asked(k, improve, m)
+		if share {
+			p.Evidence = c.seen[question]
+		}
 		r, err := p.Run()
 		if err != nil {
 			return err
 		}
-		defer r.Evidence.Close()
+		if share {
+			c.seen[question] = r.Evidence
+		} else {
+			defer r.Evidence.Close()
+		}
 		zeros = r.Zeros
 		last := r.Plans[len(r.Plans)-1]
 		cell.Params, cell.Trials, cell.Seconds = last.After, r.Trials, time.Since(start).Seconds()
@@ -272,6 +309,21 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 		return err
 	}
 	return nil
+}
+
+// asked names what a method asks the calibration data, and whether another method
+// or budget may be given the same answer: not where a second round sees another model.
+func asked(k coupled.Config, improve coupled.Improve, m *config.Method) (question string, share bool) {
+	_, more := improve.Options(1)
+	return fmt.Sprintf("%+v %s %t %t", k.Options(1).Join(more), improve.Basis, k.Allocation == "auto", m.Uncoupled), m.Steps == 1
+}
+
+// forget releases the evidence.
+func (c *comparison) forget() {
+	for _, e := range c.seen {
+		e.Close()
+	}
+	c.seen = map[string]*coupled.Evidence{}
 }
 
 // best is the allocation that auto chose.

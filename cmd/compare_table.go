@@ -27,8 +27,7 @@ type CompareRow struct {
 	Increase  Spread  `json:"increase"`  // over the dense model of the same seed
 	Recovered *Spread `json:"recovered"` // loss after the training behind the cut; null without
 	// Behind is the loss after recovery over that of the dense model with the same steps.
-	Behind  *Spread `json:"behind"`
-	Seconds float64 `json:"seconds"` // of pruning, mean
+	Behind *Spread `json:"behind"`
 }
 
 // Spread is a mean and its sample standard deviation.
@@ -79,20 +78,20 @@ func tabulate(c config.Compare, cells []CompareCell) *CompareResult {
 
 func (r *CompareResult) add(method, budget string, dense map[uint64]CompareCell) {
 	row := CompareRow{Method: method, Budget: budget}
-	var loss, increase, recovered, behind, params, removed, seconds []float64
+	var loss, increase, recovered, behind, params, removed []float64
 	for _, x := range r.Cells {
 		if x.Method != method || x.Budget != budget {
 			continue
 		}
 		d := dense[x.Seed]
 		loss, increase = append(loss, x.Loss), append(increase, x.Loss-d.Loss)
-		params, removed, seconds = append(params, float64(x.Params)), append(removed, x.Removed), append(seconds, x.Seconds)
+		params, removed = append(params, float64(x.Params)), append(removed, x.Removed)
 		if x.Recovered != nil && d.Recovered != nil {
 			recovered, behind = append(recovered, *x.Recovered), append(behind, *x.Recovered-*d.Recovered)
 		}
 	}
 	row.Seeds, row.Loss, row.Increase = len(loss), spread(loss), spread(increase)
-	row.Params, row.Removed, row.Seconds = spread(params).Mean, spread(removed).Mean, spread(seconds).Mean
+	row.Params, row.Removed = spread(params).Mean, spread(removed).Mean
 	if len(recovered) > 0 {
 		a, b := spread(recovered), spread(behind)
 		row.Recovered, row.Behind = &a, &b
@@ -110,10 +109,10 @@ func (s *Spread) show(format string) string {
 // markdown is the table.
 func (r *CompareResult) markdown() string {
 	var b strings.Builder
-	b.WriteString("| method | stays | parameters | loss | over dense | after recovery | over dense with the same steps | seconds |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| method | stays | parameters | loss | over dense | after recovery | over dense with the same steps |\n|---|---|---|---|---|---|---|\n")
 	for _, x := range r.Rows {
-		fmt.Fprintf(&b, "| %s | %s | %.0f | %s | %s | %s | %s | %.1f |\n", x.Method, x.Budget, x.Params,
-			x.Loss.show("%.4f"), x.Increase.show("%.4f"), x.Recovered.show("%.4f"), x.Behind.show("%.4f"), x.Seconds)
+		fmt.Fprintf(&b, "| %s | %s | %.0f | %s | %s | %s | %s |\n", x.Method, x.Budget, x.Params,
+			x.Loss.show("%.4f"), x.Increase.show("%.4f"), x.Recovered.show("%.4f"), x.Behind.show("%.4f"))
 	}
 	fmt.Fprintf(&b, "\nMean and sample standard deviation over %d seeds; losses in nats a held-out token.\n", r.Rows[0].Seeds)
 	return b.String()
@@ -122,7 +121,7 @@ func (r *CompareResult) markdown() string {
 func (r *CompareResult) csv() ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	w.Write([]string{"method", "budget", "seeds", "params", "removed", "loss", "loss_spread", "increase", "increase_spread", "recovered", "recovered_spread", "behind", "behind_spread", "seconds"})
+	w.Write([]string{"method", "budget", "seeds", "params", "removed", "loss", "loss_spread", "increase", "increase_spread", "recovered", "recovered_spread", "behind", "behind_spread"})
 	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 8, 64) }
 	two := func(s *Spread) []string {
 		if s == nil {
@@ -136,7 +135,7 @@ func (r *CompareResult) csv() ([]byte, error) {
 		for _, s := range []*Spread{&x.Loss, &x.Increase, x.Recovered, x.Behind} {
 			row = append(row, two(s)...)
 		}
-		w.Write(append(row, num(x.Seconds)))
+		w.Write(row)
 	}
 	w.Flush()
 	return b.Bytes(), w.Error()

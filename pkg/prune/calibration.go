@@ -46,7 +46,8 @@ func (c *Calibration) batch() int {
 // Gather runs all sequences forward and backward and returns what the options
 // ask for beside the gates. Its memory does not depend on how many there are.
 // Options.Squares needs the gradient of every sequence by itself, so that
-// sequences then run one at a time.
+// sequences then run one at a time. Gates are seen in every sequence, activations
+// in as many batches, evenly spread, as determine their second moments (enough).
 func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	batch := c.batch()
 	if o.Squares {
@@ -65,24 +66,84 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	return e, c.pass(e, grads, full, n, 1, o.Squares)
 }
 
+// enough is how many tokens, for each column of the widest activation, its second
+// moments are taken from: more changes nothing that a cut could show.
+const enough = 8
+
+// every is how many batches there are for one whose activations are observed.
+func (c *Calibration) every(e *coupled.Evidence) int {
+	widest := 0
+	for _, s := range e.Sites() {
+		widest = max(widest, s.Cols)
+	}
+	return max(1, len(c.Data.IDs)/max(1, enough*widest))
+}
+
+// Look runs all sequences forward and returns the second moments that a change of
+// basis needs.
+func (c *Calibration) Look(o coupled.Options) (*coupled.Evidence, error) {
+	o.Product = c.product()
+	e := coupled.NewEvidence(c.Set, o)
+	batch, n := c.batch(), c.Data.Len()
+	full := n / batch * batch
+	if err := c.forward(e, 0, full, batch); err != nil {
+		return nil, err
+	}
+	return e, c.forward(e, full, n, 1)
+}
+
+// forward shows sequences lo..hi, batch at a time, to the evidence.
+func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
+	if lo == hi {
+		return nil
+	}
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{})
+	c.Model.Loss(b, batch, c.Data.Context, 0)
+	m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Observe: c.observe(e)})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	for ; lo < hi; lo += batch {
+		if err := feed(m, c.Data.slice(lo, lo+batch), 1); err != nil {
+			return err
+		}
+		if err := m.RunAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// observe hands the activations that the evidence expects to it.
+func (c *Calibration) observe(e *coupled.Evidence) func(name string, x []float32, rows, cols int) error {
+	sites := map[string]bool{}
+	for _, s := range e.Sites() {
+		sites[s.Name] = true
+	}
+	return func(name string, x []float32, rows, cols int) error {
+		if !sites[name] {
+			return nil
+		}
+		return e.Observe(name, x, rows/c.Data.Context, c.Data.Context)
+	}
+}
+
 // pass runs sequences lo..hi, batch at a time.
 func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch int, squares bool) error {
 	if lo == hi {
 		return nil
 	}
-	sites := map[string]bool{}
-	for _, s := range e.Sites() {
-		sites[s.Name] = true
-	}
+	show, every, count := c.observe(e), c.every(e), 0
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: true})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
 		Pool: c.Pool, Grads: grads, Taps: true,
 		Observe: func(name string, x []float32, rows, cols int) error {
-			if !sites[name] {
+			if count%every != 0 {
 				return nil
 			}
-			return e.Observe(name, x, rows/c.Data.Context, c.Data.Context)
+			return show(name, x, rows, cols)
 		},
 	})
 	if err != nil {
@@ -93,6 +154,7 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch), squares); err != nil {
 			return err
 		}
+		count++
 		if c.Seen != nil {
 			c.Seen(lo+batch, c.Data.Len())
 		}

@@ -165,25 +165,39 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	return plan, nil
 }
 
+// basisTokens is how many tokens at least the basis is chosen by.
+const basisTokens = 8192
+
+// changeBasis changes the basis of the set, by forward passes over an eighth of
+// the sequences (at least basisTokens) where it needs to see activations.
+func (p *Pruner) changeBasis(c Calibration, improve coupled.Improve) error {
+	var e *coupled.Evidence
+	if prepare, _ := improve.Options(p.Model.Scale()); prepare.Basis {
+		n := c.Data.Len()
+		c.Data = c.Data.slice(0, min(n, max(n/8, (basisTokens+c.Data.Context-1)/c.Data.Context)))
+		p.say("choosing the basis by the activations of %d sequences", c.Data.Len())
+		var err error
+		if e, err = c.Look(prepare); err != nil {
+			return err
+		}
+		defer e.Close()
+	}
+	method := improve.Basis
+	if method == "" { // of a plan that came with another program
+		method = coupled.BasisNone
+	}
+	_, err := coupled.ChangeBasis(p.Set, e, method)
+	return err
+}
+
 // look changes the basis and gathers the evidence that scores and improvements need.
 func (p *Pruner) look(gather Sequences) (*coupled.Evidence, error) {
 	c := p.Calibration
 	c.Data = gather
 	scale := p.Model.Scale()
-	prepare, improve := p.Improve.Options(scale)
-	if p.Improve.Basis != coupled.BasisNone {
-		var e *coupled.Evidence
-		if prepare.Basis {
-			p.say("gathering activations of %d sequences for the basis", gather.Len())
-			var err error
-			if e, err = c.Gather(prepare); err != nil {
-				return nil, err
-			}
-			defer e.Close()
-		}
-		if _, err := coupled.ChangeBasis(p.Set, e, p.Improve.Basis); err != nil {
-			return nil, err
-		}
+	_, improve := p.Improve.Options(scale)
+	if err := p.changeBasis(c, p.Improve); err != nil {
+		return nil, err
 	}
 	if e := p.Evidence; e != nil {
 		p.Evidence = nil
@@ -204,20 +218,9 @@ func (p *Pruner) Follow(plan *coupled.Plan) error {
 	}
 	c := p.Calibration
 	c.Data, _, _ = p.split()
-	scale := p.Model.Scale()
-	prepare, improve := plan.Improve.Options(scale)
-	if plan.Improve.Basis == coupled.BasisSVD || plan.Improve.Basis == coupled.BasisDataSVD {
-		var e *coupled.Evidence
-		if prepare.Basis {
-			var err error
-			if e, err = c.Gather(prepare); err != nil {
-				return err
-			}
-			defer e.Close()
-		}
-		if _, err := coupled.ChangeBasis(p.Set, e, plan.Improve.Basis); err != nil {
-			return err
-		}
+	_, improve := plan.Improve.Options(p.Model.Scale())
+	if err := p.changeBasis(c, plan.Improve); err != nil {
+		return err
 	}
 	var e *coupled.Evidence
 	if improve.Compensation || improve.Gains {
