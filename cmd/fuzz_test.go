@@ -64,7 +64,7 @@ func FuzzState(f *testing.F) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		j := &job{run: run, log: &log, force: o.Force}
+		j := &job{run: run, log: &log, force: o.Force, ranks: alone}
 		defer j.release()
 		err := func() error {
 			if err := j.read(); err != nil {
