@@ -33,6 +33,8 @@ type comparison struct {
 	// seen is the evidence of one seed's dense model by what it was asked for:
 	// methods and budgets that ask the same share it.
 	seen map[string]*coupled.Evidence
+	// tried is the losses of trial cuts, by what was asked and how cuts are improved.
+	tried map[string]map[string]float64
 }
 
 // denseModel is the model of one seed, which cells prune copies of.
@@ -282,6 +284,11 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 		question, share := asked(k, improve, m)
 		if share {
 			p.Evidence = c.seen[question]
+			way := fmt.Sprintf("%s %+v", question, improve)
+			if c.tried[way] == nil {
+				c.tried[way] = map[string]float64{}
+			}
+			p.Known = c.tried[way]
 		}
 		r, err := p.Run()
 		if err != nil {
@@ -323,7 +330,7 @@ func (c *comparison) forget() {
 	for _, e := range c.seen {
 		e.Close()
 	}
-	c.seen = map[string]*coupled.Evidence{}
+	c.seen, c.tried = map[string]*coupled.Evidence{}, map[string]map[string]float64{}
 }
 
 // best is the allocation that auto chose.

@@ -25,6 +25,10 @@ type Pruner struct {
 	// Evidence, where it is not nil, is used in the first round instead of a
 	// pass over the data; it must have been gathered in the same basis.
 	Evidence *coupled.Evidence
+	// Known is losses of trial cuts by the cut, as fmt prints it: those that are in
+	// it are not measured again, those that are measured go in. It is for pruning the
+	// same model with the same Evidence and Improve to several sizes; nil for none.
+	Known map[string]float64
 	// Slabs are parallel to the weights and are cut with them: gradients, moments. With
 	// a basis they are of the old one afterwards, and worth nothing.
 	Slabs []*param.Slab
@@ -140,7 +144,7 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 			return nil, err
 		}
 		defer l.Close()
-		req.Loss = l.Of
+		req.Loss = p.remember(l.Of)
 		n, err := coupled.Evaluations(req)
 		if err != nil {
 			return nil, err
@@ -167,6 +171,24 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 
 // basisTokens is how many tokens at least the basis is chosen by.
 const basisTokens = 8192
+
+// remember looks losses up in Known.
+func (p *Pruner) remember(loss func(param.Cut) (float64, error)) func(param.Cut) (float64, error) {
+	if p.Known == nil {
+		return loss
+	}
+	return func(cut param.Cut) (float64, error) {
+		key := fmt.Sprint(cut)
+		if x, ok := p.Known[key]; ok {
+			return x, nil
+		}
+		x, err := loss(cut)
+		if err == nil {
+			p.Known[key] = x
+		}
+		return x, err
+	}
+}
 
 // changeBasis changes the basis of the set, by forward passes over an eighth of
 // the sequences (at least basisTokens) where it needs to see activations.

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -157,5 +158,27 @@ func TestUncoupledKeepsShapes(t *testing.T) {
 	}
 	if p.Set.Count() != before || len(r.Zeros) == 0 {
 		t.Errorf("%d of %d parameters, %d rows zeroed", p.Set.Count(), before, len(r.Zeros))
+	}
+}
+
+// TestKnownTrials: losses known from another size give the plan that measuring gives.
+func TestKnownTrials(t *testing.T) {
+	plan := func(target string, known map[string]float64) (*coupled.Plan, int) {
+		p := &Pruner{Calibration: calibration(t, "llama", 8), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Known: known}
+		p.Config.Target, p.Config.Of, p.Config.Allocation = target, "prunable", "sensitivity"
+		r, err := p.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Plans[0], r.Trials
+	}
+	known := map[string]float64{}
+	if _, n := plan("0.7x", known); n < 10 || n != len(known) {
+		t.Fatalf("%d trials, %d known", n, len(known))
+	}
+	want, _ := plan("0.5x", nil)
+	got, n := plan("0.5x", known)
+	if n != 0 || fmt.Sprint(got.Cut()) != fmt.Sprint(want.Cut()) {
+		t.Errorf("%d trials more; the plan is %v, expected %v", n, got.Cut(), want.Cut())
 	}
 }
