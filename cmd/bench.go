@@ -41,8 +41,8 @@ func benchCommand() *cli.Command {
 func sizeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "model", Value: "llama-60m", Usage: "size by `NAME` (see ecospa bench step --help)"},
-		&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences at a time, `B`"},
-		&cli.IntFlag{Name: "seq", Value: 256, Usage: "tokens a sequence, `T`"},
+		&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences, or images, at a time, `B`"},
+		&cli.IntFlag{Name: "seq", Value: 256, Usage: "tokens a sequence, `T`; images have as many as their model takes"},
 		&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed steps, `N`, after one that is not; the median counts"},
 		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of what the matrix products read: f32 or bf16"},
 		&cli.IntFlag{Name: "qk-dim", Usage: "pruned width of the query and key heads, `COLUMNS`; 0 is dense"},

@@ -68,11 +68,8 @@ func RunBenchCalibrate(o BenchOptions, n, trial int, out io.Writer) error {
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	r := &CalibrateResult{Model: o.Model, Params: set.Count(), Batch: o.Batch, Seq: o.Seq}
-	text := prune.Sequences{Context: o.Seq}
-	if text.IDs, text.Targets, err = newNoise(n*o.Seq, m.Vocab()).Next(); err != nil {
-		return err
-	}
-	front := prune.Sequences{Context: o.Seq, IDs: text.IDs[:n/4*o.Seq], Targets: text.Targets[:n/4*o.Seq]}
+	text := prune.Sequences{Context: o.Seq, Batch: newNoise(m, n, o.Seq).next()}
+	front := prune.Sequences{Context: o.Seq, Batch: text.Slice(0, n/4)}
 	per := 0.0 // seconds a sequence of plain passes
 	measure := func(what string, s prune.Sequences, f func() error) error {
 		start := time.Now()
@@ -148,15 +145,9 @@ func plainPasses(m model.Model, set *param.Set, pool *kernel.Pool, s prune.Seque
 		return err
 	}
 	defer machine.Close()
-	rows := batch * s.Context
-	for lo := 0; lo+rows <= len(s.IDs); lo += rows {
-		if err := machine.SetInts("ids", s.IDs[lo:lo+rows]); err != nil {
-			return err
-		}
-		if err := machine.SetInts("targets", s.Targets[lo:lo+rows]); err != nil {
-			return err
-		}
-		if err := machine.SetFloats("scale", 1/float32(rows)); err != nil {
+	for lo := 0; lo+batch <= s.N; lo += batch {
+		part := s.Slice(lo, lo+batch)
+		if err := part.Feed(machine, 1/float32(part.Predicted())); err != nil {
 			return err
 		}
 		if err := machine.RunAll(); err != nil {

@@ -109,8 +109,7 @@ func (o BenchOptions) infer() (r BenchResult, err error) {
 		return r, err
 	}
 	defer mc.Close()
-	ids, _, _ := newNoise(o.Batch*o.Seq, m.Vocab()).Next()
-	if err := mc.SetInts("ids", ids); err != nil {
+	if err := newNoise(m, o.Batch, o.Seq).next().FeedInputs(mc); err != nil {
 		return r, err
 	}
 	ms, err := timed(steps, mc.RunAll)
@@ -142,7 +141,7 @@ func (o BenchOptions) decode(m model.Model, set *param.Set, pool *kernel.Pool) (
 		return r, err
 	}
 	defer s.Close()
-	ids, _, _ := newNoise(o.Batch*o.Seq, m.Vocab()).Next()
+	ids := newNoise(m, o.Batch, o.Seq).next().IDs
 	if _, err := s.Feed(ids); err != nil {
 		return r, err
 	}

@@ -93,7 +93,7 @@ func (o BenchOptions) memory(level graph.Recompute) (MemoryRow, int, error) {
 	}
 	oc := optim.Default()
 	oc.LR, oc.WarmUp = 1e-4, 0
-	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(o.Batch*o.Seq, m.Vocab()))
+	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(m, o.Batch, o.Seq))
 	defer l.Close()
 	if err := l.Lower(); err != nil {
 		return row, 0, err

@@ -11,7 +11,11 @@ import (
 // build makes a named model at the options' widths, with random weights. Of a
 // pruned one no more than what is left is ever in memory.
 func (o BenchOptions) build() (model.Model, *param.Set, error) {
-	m, err := model.New(model.Sizes{Name: o.Model, Context: o.Seq + 1})
+	s := model.Sizes{Name: o.Model}
+	if !s.Images() {
+		s.Context = o.Seq + 1
+	}
+	m, err := model.New(s)
 	if err != nil {
 		return nil, nil, usage(err)
 	}

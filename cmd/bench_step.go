@@ -11,8 +11,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -36,6 +38,7 @@ type BenchOptions struct {
 	JSON           bool
 	CPU            string
 	recomputeLevel graph.Recompute
+	images         bool // the model reads images; Seq is their tokens
 }
 
 // BenchResult has the keys of the PyTorch yardstick's line, and more.
@@ -49,8 +52,8 @@ type BenchResult struct {
 	Seq       int     `json:"seq"`
 	Threads   int     `json:"threads"`
 	Ms        float64 `json:"ms"`           // median of a step
-	PerS      float64 `json:"per_s"`        // tokens a second
-	Unit      string  `json:"unit"`         // tokens
+	PerS      float64 `json:"per_s"`        // tokens or images a second
+	Unit      string  `json:"unit"`         // tokens or images
 	PeakRSS   int64   `json:"peak_rss_mib"` // MiB
 	RSS       int64   `json:"rss_mib"`      // MiB at the end
 	MFU       float64 `json:"mfu"`          // FLOPs that the products need over what the measured peak allows in that time
@@ -87,6 +90,16 @@ func benchFlags(c *cli.Context) (BenchOptions, error) {
 	}
 	if o.Batch < 1 || o.Seq < 1 || o.Steps < 1 || o.Threads < 0 {
 		return o, usage(errors.New("--batch, --seq and --steps are expected to be at least 1, --threads at least 0"))
+	}
+	if s := (model.Sizes{Name: o.Model}); s.Images() {
+		m, err := model.New(s)
+		if err != nil {
+			return o, usage(err)
+		}
+		if c.IsSet("seq") {
+			return o, usage(fmt.Errorf("--seq does not apply to %s: its images are %d tokens", o.Model, m.Context()))
+		}
+		o.Seq, o.images = m.Context(), true
 	}
 	return o, usePath(o.CPU)
 }
@@ -180,7 +193,7 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 	}
 	oc := optim.Default()
 	oc.LR, oc.WarmUp, oc.Moments = 1e-4, 0, o.Moments
-	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(o.Batch*o.Seq, m.Vocab()))
+	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(m, o.Batch, o.Seq))
 	defer l.Close()
 	if o.Evidence {
 		l.Watch(coupled.Options{})
@@ -215,8 +228,11 @@ func (o BenchOptions) result(mode string, set *param.Set, pool *kernel.Pool, ms,
 		Threads: pool.Threads(), Ms: ms, Unit: "tokens", GFLOPStep: flops / 1e9, CPU: kernel.CurrentPath(),
 	}
 	tokens := float64(o.Batch * o.Seq)
-	if mode == "decode" {
+	if mode == "decode" || o.images {
 		tokens = float64(o.Batch)
+	}
+	if o.images {
+		r.Unit = "images"
 	}
 	r.PerS = tokens / ms * 1e3
 	now, peak := train.Resident() // before the peak's own measurement
@@ -251,22 +267,36 @@ func (r BenchResult) print(o BenchOptions, out io.Writer) error {
 	return nil
 }
 
-// noise is batches of random tokens.
+// noise is batches of random tokens, or of random images.
 type noise struct {
-	rng          *rand.Rand
-	vocab        int
-	ids, targets []int32
+	rng   *rand.Rand
+	vocab int
+	b     data.Batch
 }
 
-func newNoise(n, vocab int) *noise {
-	return &noise{rand.New(rand.NewPCG(1, 2)), vocab, make([]int32, n), make([]int32, n)}
-}
-
-func (n *noise) Next() (ids, targets []int32, err error) {
-	for i := range n.ids {
-		n.ids[i], n.targets[i] = int32(n.rng.IntN(n.vocab)), int32(n.rng.IntN(n.vocab))
+// newNoise makes batches of n sequences of seq tokens, or of n images, for a model.
+func newNoise(m model.Model, n, seq int) *noise {
+	b := data.Batch{N: n}
+	if c, ok := m.(model.Classifier); ok {
+		b.Pixels, b.Targets = make([]float32, n*c.Image().Size()), make([]int32, n)
+	} else {
+		b.IDs, b.Targets = make([]int32, n*seq), make([]int32, n*seq)
 	}
-	return n.ids, n.targets, nil
+	return &noise{rand.New(rand.NewPCG(1, 2)), m.Vocab(), b}
+}
+
+func (n *noise) Next() (data.Batch, error) { return n.next(), nil }
+
+func (n *noise) next() data.Batch {
+	for i := range n.b.Pixels {
+		n.b.Pixels[i] = float32(n.rng.NormFloat64())
+	}
+	for _, ids := range [][]int32{n.b.IDs, n.b.Targets} {
+		for i := range ids {
+			ids[i] = int32(n.rng.IntN(n.vocab))
+		}
+	}
+	return n.b
 }
 
 // timed runs f once to warm up, then n times, and returns the median in milliseconds.

@@ -75,7 +75,7 @@ func sequences(tokens data.Tokens, context, n int, seed uint64) (prune.Sequences
 		return prune.Sequences{}, fmt.Errorf("%d tokens do not fill one sequence of %d", len(tokens), context)
 	}
 	order := rand.New(rand.NewPCG(seed, 0x63616c)).Perm(all)
-	s := prune.Sequences{Context: context}
+	s := prune.Sequences{Context: context, Batch: data.Batch{N: min(n, all)}}
 	for _, w := range order[:min(n, all)] {
 		s.IDs = append(s.IDs, tokens[w*context:][:context]...)
 		s.Targets = append(s.Targets, tokens[w*context+1:][:context]...)

@@ -5,7 +5,7 @@
     /usr/bin/python3 scripts/golden.py testdata/golden
 
 Written from the formats' description, with torch alone. For each case: config.json, model.safetensors and
-golden.safetensors with input ids and targets (as float32), logits, loss, the gradient of every tensor (grad.NAME)
+golden.safetensors with input ids (images: pixels) and targets (as float32), logits, loss, the gradient of every tensor (grad.NAME)
 and the losses of ten AdamW steps (clip 1.0, decay on matrices except embeddings).
 """
 import json, math, os, struct, sys
@@ -89,7 +89,31 @@ def llama(c, p, ids):
     return x @ p.get("lm_head.weight", p["model.embed_tokens.weight"]).T
 
 
-def case(out, name, config, shapes, forward, vocab):
+def vit(c, p, pixels):
+    b, e, h, s = pixels.shape[0], c["hidden_size"], c["num_attention_heads"], c["model_type"] + "."
+    norm = lambda x, n: F.layer_norm(x, (e,), p[n + ".weight"], p[n + ".bias"], c["layer_norm_eps"])
+    lin = lambda x, n: F.linear(x, p[n + ".weight"], p.get(n + ".bias"))
+    at = s + "embeddings."
+    x = F.conv2d(pixels, p[at + "patch_embeddings.projection.weight"], p[at + "patch_embeddings.projection.bias"], stride=c["patch_size"])
+    x = x.flatten(2).transpose(1, 2)
+    first = [p[at + n].expand(b, -1, -1) for n in ("cls_token", "distillation_token") if at + n in p]
+    x = torch.cat(first + [x], 1) + p[at + "position_embeddings"]
+    t = x.shape[1]
+    for i in range(c["num_hidden_layers"]):
+        l = f"{s}encoder.layer.{i}."
+        y = norm(x, l + "layernorm_before")
+        q, k, v = (lin(y, l + "attention.attention." + n).view(b, t, h, e // h).transpose(1, 2) for n in ("query", "key", "value"))
+        y = F.softmax(q @ k.transpose(-2, -1) / math.sqrt(e // h), -1) @ v
+        x = x + lin(y.transpose(1, 2).reshape(b, t, e), l + "attention.output.dense")
+        y = F.gelu(lin(norm(x, l + "layernorm_after"), l + "intermediate.dense"))
+        x = x + lin(y, l + "output.dense")
+    x = norm(x, s + "layernorm")
+    if "classifier.weight" in p:
+        return lin(x[:, 0], "classifier")
+    return lin(x[:, 0], "cls_classifier"), lin(x[:, 1], "distillation_classifier")
+
+
+def case(out, name, config, shapes, forward, vocab, image=None):
     torch.manual_seed(sum(map(ord, name)))
     p = {}
     for n, shape in shapes.items():
@@ -97,16 +121,21 @@ def case(out, name, config, shapes, forward, vocab):
         if "norm" in n or ".ln_" in n:
             x = x * 0.3 + (1 if n.endswith("weight") else 0)
         p[n] = x.requires_grad_()
-    ids, targets = torch.randint(vocab, (2, 7)), torch.randint(vocab, (2, 7))
-    loss_of = lambda: F.cross_entropy(forward(config, p, ids).view(-1, vocab), targets.view(-1))
+    if image:
+        ids, targets = torch.randn(2, *image), torch.randint(vocab, (2,))
+    else:
+        ids, targets = torch.randint(vocab, (2, 7)), torch.randint(vocab, (2, 7))
+    heads = lambda y: y if isinstance(y, tuple) else (y,)  # two classifiers: the mean of their losses, and of their logits
+    mean = lambda ys: sum(ys) / len(ys)
+    loss_of = lambda: mean([F.cross_entropy(y.view(-1, vocab), targets.view(-1)) for y in heads(forward(config, p, ids))])
     os.makedirs(os.path.join(out, name), exist_ok=True)
     json.dump(config, open(os.path.join(out, name, "config.json"), "w"), indent=1)
     save(os.path.join(out, name, "model.safetensors"), p)
     loss = loss_of()
     loss.backward()
-    golden = {"ids": ids.float(), "targets": targets.float(), "logits": forward(config, p, ids), "loss": loss.reshape(1)}
+    golden = {"pixels" if image else "ids": ids.float(), "targets": targets.float(), "logits": mean(heads(forward(config, p, ids))), "loss": loss.reshape(1)}
     golden.update({"grad." + n: t.grad.clone() for n, t in p.items()})
-    decayed = [t for n, t in p.items() if t.dim() == 2 and "embed" not in n and "wte" not in n and "wpe" not in n and n != "lm_head.weight"]
+    decayed = [t for n, t in p.items() if t.dim() == 4 or t.dim() == 2 and "embed" not in n and "wte" not in n and "wpe" not in n and n != "lm_head.weight"]
     plain = [t for t in p.values() if not any(t is d for d in decayed)]
     opt = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], lr=1e-2, betas=(0.9, 0.95), eps=1e-8)
     losses = []
@@ -154,9 +183,36 @@ def llama_case(out, name, tied, bias, scaling):
                      "rope_scaling": scaling, "tie_word_embeddings": tied, "attention_bias": bias, "mlp_bias": bias}, shapes, llama, v)
 
 
+def vit_case(out, name, family, architecture, bias, size, channels):
+    v, e, f, layers, h, patch = 19, 12, 20, 2, 3, 2
+    s, first = family + ".", 2 if family == "deit" else 1
+    at = s + "embeddings."
+    shapes = {at + "cls_token": (1, 1, e)}
+    if first == 2:
+        shapes[at + "distillation_token"] = (1, 1, e)
+    shapes[at + "position_embeddings"] = (1, first + (size // patch) ** 2, e)
+    shapes[at + "patch_embeddings.projection.weight"], shapes[at + "patch_embeddings.projection.bias"] = (e, channels, patch, patch), (e,)
+    for i in range(layers):
+        l = f"{s}encoder.layer.{i}."
+        for n, shape in {"layernorm_before": (e,), "attention.attention.query": (e, e), "attention.attention.key": (e, e), "attention.attention.value": (e, e),
+                         "attention.output.dense": (e, e), "layernorm_after": (e,), "intermediate.dense": (f, e), "output.dense": (e, f)}.items():
+            shapes[l + n + ".weight"] = shape
+            if bias or "attention.attention" not in n:
+                shapes[l + n + ".bias"] = (shape[0],)
+    shapes[s + "layernorm.weight"], shapes[s + "layernorm.bias"] = (e,), (e,)
+    for n in ("cls_classifier", "distillation_classifier") if "Teacher" in architecture else ("classifier",):
+        shapes[n + ".weight"], shapes[n + ".bias"] = (v, e), (v,)
+    case(out, name, {"model_type": family, "architectures": [architecture], "hidden_size": e, "num_hidden_layers": layers, "num_attention_heads": h, "intermediate_size": f,
+                     "hidden_act": "gelu", "layer_norm_eps": 1e-12, "image_size": size, "patch_size": patch, "num_channels": channels, "qkv_bias": bias,
+                     "id2label": {str(i): f"LABEL_{i}" for i in range(v)}, "label2id": {f"LABEL_{i}": i for i in range(v)}}, shapes, vit, v, (channels, size, size))
+
+
 if __name__ == "__main__":
     out = sys.argv[1]
     gpt2_case(out)
     llama_case(out, "llama", False, False, None)
     llama_case(out, "llama-tied-bias", True, True, {"rope_type": "linear", "factor": 2.0})
     llama_case(out, "llama3-scaling", False, False, {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})
+    vit_case(out, "vit", "vit", "ViTForImageClassification", True, 6, 3)
+    vit_case(out, "deit", "deit", "DeiTForImageClassification", False, 4, 1)
+    vit_case(out, "deit-teacher", "deit", "DeiTForImageClassificationWithTeacher", True, 4, 3)

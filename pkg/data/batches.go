@@ -63,9 +63,8 @@ func (b *Batches) shuffle() {
 	rng.Shuffle(n, func(i, j int) { b.order[i], b.order[j] = b.order[j], b.order[i] })
 }
 
-// Next is the next batch: ids and targets [batch·context]. The slices are
-// overwritten by the next call.
-func (b *Batches) Next() (ids, targets []int32, err error) {
+// Next is the next batch of windows. It is overwritten by the next call.
+func (b *Batches) Next() (Batch, error) {
 	for i := range b.batch {
 		if b.at.Index == len(b.order) {
 			b.at.Epoch, b.at.Index = b.at.Epoch+1, 0
@@ -76,18 +75,18 @@ func (b *Batches) Next() (ids, targets []int32, err error) {
 		copy(b.ids[i*b.context:], b.tokens[lo:lo+b.context])
 		copy(b.targets[i*b.context:], b.tokens[lo+1:lo+1+b.context])
 	}
-	return b.ids, b.targets, nil
+	return Batch{N: b.batch, IDs: b.ids, Targets: b.targets}, nil
 }
 
 // Cursor is the position behind the newest batch.
 func (b *Batches) Cursor() Cursor { return b.at }
 
-// Windows yields ids and targets [batch·context] of windows of context+1 tokens
+// Windows yields batches of windows of context+1 tokens
 // with stride context, in order: every token but the first is predicted exactly
 // once. What is left over at the end is filled up with ignored targets (-1). At
 // most limit tokens are predicted; 0 is all.
-func Windows(tokens Tokens, batch, context, limit int) iter.Seq2[[]int32, []int32] {
-	return func(yield func(ids, targets []int32) bool) {
+func Windows(tokens Tokens, batch, context, limit int) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
 		end := len(tokens) - 1
 		if limit > 0 {
 			end = min(end, limit)
@@ -100,7 +99,7 @@ func Windows(tokens Tokens, batch, context, limit int) iter.Seq2[[]int32, []int3
 					ids[i], targets[i] = tokens[at+i], tokens[at+i+1]
 				}
 			}
-			if !yield(ids, targets) {
+			if !yield(Batch{N: batch, IDs: ids, Targets: targets}, nil) {
 				return
 			}
 		}

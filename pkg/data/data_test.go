@@ -103,18 +103,18 @@ func TestBatchesCoverAndResume(t *testing.T) {
 		if i == 17 {
 			saved = b.Cursor()
 		}
-		ids, targets, err := b.Next()
+		batch, err := b.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for j, id := range ids {
-			if targets[j] != id+1 {
-				t.Fatalf("target of %d is %d", id, targets[j])
+		for j, id := range batch.IDs {
+			if batch.Targets[j] != id+1 {
+				t.Fatalf("target of %d is %d", id, batch.Targets[j])
 			}
 			seen[id]++
 		}
 		if i >= 17 {
-			after = append(after, append([]int32(nil), ids...))
+			after = append(after, append([]int32(nil), batch.IDs...))
 		}
 	}
 	if len(seen) < 95 {
@@ -125,8 +125,8 @@ func TestBatchesCoverAndResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range after {
-		if ids, _, _ := r.Next(); !reflect.DeepEqual(ids, want) {
-			t.Fatalf("batch %d behind the cursor is %v, expected %v", i, ids, want)
+		if b, _ := r.Next(); !reflect.DeepEqual(b.IDs, want) {
+			t.Fatalf("batch %d behind the cursor is %v, expected %v", i, b.IDs, want)
 		}
 	}
 }
@@ -138,13 +138,13 @@ func TestWindowsPredictEveryTokenOnce(t *testing.T) {
 			tokens[i] = int32(i)
 		}
 		next := int32(1)
-		for ids, targets := range Windows(tokens, 2, 4, 0) {
-			for i, target := range targets {
+		for b := range Windows(tokens, 2, 4, 0) {
+			for i, target := range b.Targets {
 				if target < 0 {
 					continue
 				}
-				if target != next || ids[i] != target-1 {
-					t.Fatalf("%d tokens: predicts %d from %d, expected %d", n, target, ids[i], next)
+				if target != next || b.IDs[i] != target-1 {
+					t.Fatalf("%d tokens: predicts %d from %d, expected %d", n, target, b.IDs[i], next)
 				}
 				next++
 			}

@@ -19,6 +19,7 @@ type Builder struct {
 	more    *param.Set // adapters, or nil
 	train   bool
 	bf16    bool
+	smooth  float32
 	g       *gorgonia.ExprGraph
 	params  map[string]paramLeaf
 	inputs  map[string]*Node
@@ -57,12 +58,15 @@ type output struct {
 type BuildOptions struct {
 	Train bool // the loss makes its gradients on the way
 	BF16  bool // matrix products read bfloat16
+	// Smoothing is the share of each target that training spreads over all of them,
+	// 0 to 1. It is for models to read.
+	Smoothing float32
 }
 
 // NewBuilder begins a graph over the parameters of set.
 func NewBuilder(set *param.Set, o BuildOptions) *Builder {
 	return &Builder{
-		set: set, train: o.Train, bf16: o.BF16, g: gorgonia.NewGraph(),
+		set: set, train: o.Train, bf16: o.BF16, smooth: o.Smoothing, g: gorgonia.NewGraph(),
 		params: map[string]paramLeaf{}, inputs: map[string]*Node{}, rotary: map[string]*rotary{},
 		scoped: map[*Node][]*scope{},
 	}
@@ -86,6 +90,9 @@ func (b *Builder) Fail(err error) {
 		b.err = err
 	}
 }
+
+// Smoothing is BuildOptions.Smoothing.
+func (b *Builder) Smoothing() float32 { return b.smooth }
 
 // Set is the parameters that the graph is over.
 func (b *Builder) Set() *param.Set { return b.set }

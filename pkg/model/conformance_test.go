@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -22,6 +23,8 @@ var forms = map[string]model.Sizes{
 	"llama multi-head":   {Family: "llama", Layers: 2, Width: 10, Heads: 3, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
 	"llama grouped":      {Family: "llama", Layers: 2, Width: 10, Heads: 4, KVHeads: 2, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
 	"llama multi-query":  {Family: "llama", Layers: 2, Width: 10, Heads: 3, KVHeads: 1, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
+	"vit":                {Family: "vit", Layers: 2, Width: 15, Heads: 3, FFN: 11, ImageSize: 6, PatchSize: 3, Channels: 1, Labels: 13},
+	"vit, distilled":     {Family: "vit", Layers: 2, Width: 15, Heads: 3, FFN: 11, ImageSize: 4, PatchSize: 2, Channels: 3, Labels: 13, Distilled: true},
 	"llama, tied weight": {Family: "llama", Layers: 1, Width: 10, Heads: 2, HeadDim: 6, FFN: 7, Vocab: 13, Context: 8, Tied: new(bool)},
 }
 
@@ -34,6 +37,7 @@ type bench struct {
 	grads *param.Slab
 	pool  *kernel.Pool
 	mc    *graph.Machine
+	batch data.Batch
 }
 
 func newBench(t *testing.T, s model.Sizes) *bench {
@@ -60,7 +64,7 @@ func newBench(t *testing.T, s model.Sizes) *bench {
 	}
 	pool := kernel.NewPool(2)
 	t.Cleanup(pool.Close)
-	b := &bench{m: m, set: set, grads: set.NewSlab(), pool: pool}
+	b := &bench{m: m, set: set, grads: set.NewSlab(), pool: pool, batch: randomBatch(m)}
 	b.lower(t)
 	return b
 }
@@ -68,7 +72,7 @@ func newBench(t *testing.T, s model.Sizes) *bench {
 func (b *bench) lower(t *testing.T) {
 	t.Helper()
 	g := graph.NewBuilder(b.set, graph.BuildOptions{Train: true})
-	b.m.Loss(g, formB, formT, 0)
+	b.m.Loss(g, formB, tokens(b.m), 0)
 	mc, err := g.Lower(graph.LowerOptions{Pool: b.pool, Grads: b.grads, Taps: true})
 	if err != nil {
 		t.Fatal(err)
@@ -79,13 +83,8 @@ func (b *bench) lower(t *testing.T) {
 // run makes one pass from cleared gradients and returns each row's loss.
 func (b *bench) run(t *testing.T) []float64 {
 	t.Helper()
-	rng := rand.New(rand.NewPCG(9, 9))
-	ids, targets := make([]int32, formB*formT), make([]int32, formB*formT)
-	for i := range ids {
-		ids[i], targets[i] = rng.Int32N(13), rng.Int32N(13)
-	}
 	clear(b.grads.Data)
-	for _, err := range []error{b.mc.SetInts("ids", ids), b.mc.SetInts("targets", targets), b.mc.SetFloats("scale", 1.0/(formB*formT)), b.mc.RunAll()} {
+	for _, err := range []error{b.batch.Feed(b.mc, 1/float32(len(b.batch.Targets))), b.mc.RunAll()} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +93,40 @@ func (b *bench) run(t *testing.T) []float64 {
 	for _, l := range b.mc.Output("nll") {
 		nll = append(nll, float64(l))
 	}
+	if distilled := b.mc.Output("nll.2"); distilled != nil {
+		for i, l := range distilled {
+			nll[i] = (nll[i] + float64(l)) / 2
+		}
+	}
 	return nll
+}
+
+// tokens is the length of the sequences: an image has a fixed one.
+func tokens(m model.Model) int {
+	if _, ok := m.(model.Classifier); ok {
+		return m.Context()
+	}
+	return formT
+}
+
+// randomBatch is formB random sequences, or images.
+func randomBatch(m model.Model) data.Batch {
+	rng := rand.New(rand.NewPCG(9, 9))
+	b := data.Batch{N: formB}
+	c, images := m.(model.Classifier)
+	if images {
+		for range formB * c.Image().Size() {
+			b.Pixels = append(b.Pixels, float32(rng.NormFloat64()))
+		}
+		for range formB {
+			b.Targets = append(b.Targets, rng.Int32N(13))
+		}
+		return b
+	}
+	for range formB * formT {
+		b.IDs, b.Targets = append(b.IDs, rng.Int32N(13)), append(b.Targets, rng.Int32N(13))
+	}
+	return b
 }
 
 func eachForm(t *testing.T, f func(t *testing.T, s model.Sizes)) {
@@ -135,7 +167,7 @@ func TestGradientOfTheWholeModel(t *testing.T) {
 				}
 				sum := 0.0
 				for _, l := range b.run(t) {
-					sum += l / (formB * formT)
+					sum += l / float64(len(b.batch.Targets))
 				}
 				copy(w, keep)
 				return sum
@@ -332,7 +364,7 @@ func TestTrainingOnAfterACut(t *testing.T) {
 				}
 			}
 		}
-		b := &bench{m: a.m, set: small, grads: small.NewSlab(), pool: a.pool}
+		b := &bench{m: a.m, set: small, grads: small.NewSlab(), pool: a.pool, batch: a.batch}
 		copy(small.Weights.Data, a.set.Weights.Data)
 		fresh := optim.NewAdamW(small, o)
 		defer fresh.Close()

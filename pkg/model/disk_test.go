@@ -10,12 +10,14 @@ import (
 )
 
 // TestDiskRoundTrip writes a pruned model and reads it back through its own
-// config.json, for both families and every float type.
+// config.json, for every family and every float type.
 func TestDiskRoundTrip(t *testing.T) {
 	tied := true
 	for name, s := range map[string]Sizes{
 		"gpt2":  {Family: "gpt2", Layers: 2, Width: 12, Heads: 3, FFN: 10, Vocab: 7, Context: 9},
 		"llama": {Family: "llama", Layers: 2, Width: 12, Heads: 4, KVHeads: 2, HeadDim: 6, FFN: 10, Vocab: 7, Context: 9},
+		"vit":   {Family: "vit", Layers: 2, Width: 12, Heads: 3, FFN: 10, ImageSize: 8, PatchSize: 4, Channels: 1, Labels: 7},
+		"deit":  {Family: "vit", Layers: 1, Width: 12, Heads: 3, FFN: 10, ImageSize: 8, PatchSize: 4, Labels: 7, Distilled: true},
 		"tied":  {Family: "llama", Layers: 1, Width: 12, Heads: 2, FFN: 5, Vocab: 7, Context: 9, Tied: &tied},
 	} {
 		for _, dtype := range []string{"F32", "F16", "BF16"} {

@@ -13,6 +13,7 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, s := range []Sizes{
 		{Family: "llama", Layers: 2, Width: 32, Heads: 4, KVHeads: 2, FFN: 48, Vocab: 64, Context: 16},
+		{Family: "vit", Layers: 1, Width: 16, Heads: 2, FFN: 64, ImageSize: 8, PatchSize: 4, Channels: 1, Labels: 3, Distilled: true},
 		{Family: "gpt2", Layers: 1, Width: 16, Heads: 2, FFN: 64, Vocab: 32, Context: 8},
 	} {
 		m, err := New(s)

@@ -199,7 +199,7 @@ func (m *gpt2) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, last
 
 func (m *gpt2) Loss(b *graph.Builder, B, T, from int) {
 	x := m.hidden(b, nil, B, T, from, false)
-	b.HeadLoss(x, b.Param("embed"), nil, b.IDs("targets", B*T), b.Scalar("scale"), 0)
+	b.HeadLoss(x, b.Param("embed"), nil, b.IDs("targets", B*T), b.Scalar("scale"), b.Smoothing())
 }
 
 func (m *gpt2) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {

@@ -238,7 +238,7 @@ func (m *llama) head(b *graph.Builder) *graph.Node {
 
 func (m *llama) Loss(b *graph.Builder, B, T, from int) {
 	x := m.hidden(b, nil, B, T, from, false)
-	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), 0)
+	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), b.Smoothing())
 }
 
 func (m *llama) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {

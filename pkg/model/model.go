@@ -27,7 +27,7 @@ type Model interface {
 	// DenseSpecs are the parameters before any pruning.
 	DenseSpecs() []param.Spec
 	// Loss describes the training and evaluation graph over B sequences of T
-	// tokens: inputs "ids", "targets" [B·T] and "scale", outputs "loss" and "nll"
+	// tokens (a Classifier: images): inputs "ids", "targets" [B·T] and "scale", outputs "loss" and "nll"
 	// [B·T], a tap for every coupled dimension, sites "layer.N.input", ".qkv", ".ctx"
 	// and ".hidden". With from > 0 it begins at that layer, whose input is "hidden"
 	// [B·T, E] instead of "ids".
@@ -48,8 +48,8 @@ type Model interface {
 }
 
 // Ignorable lists patterns (path.Match) of tensors that old files carry and
-// nobody needs: mask buffers, rotary frequencies.
-var Ignorable = []string{"*.attn.bias", "*.attn.masked_bias", "*.rotary_emb.inv_freq"}
+// nobody needs: mask buffers, rotary frequencies, the pooler of vision models.
+var Ignorable = []string{"*.attn.bias", "*.attn.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*"}
 
 // family is what a file of this package registers.
 type family struct {

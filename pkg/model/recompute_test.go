@@ -21,7 +21,7 @@ func TestRecomputing(t *testing.T) {
 		arena := b.mc.Plan().ArenaBytes()
 		for _, level := range []graph.Recompute{graph.RecomputeLight, graph.RecomputeAttention, graph.RecomputeLayer} {
 			g := graph.NewBuilder(b.set, graph.BuildOptions{Train: true})
-			b.m.Loss(g, formB, formT, 0)
+			b.m.Loss(g, formB, tokens(b.m), 0)
 			mc, err := g.Lower(graph.LowerOptions{Pool: b.pool, Grads: b.grads, Taps: true, Recompute: level})
 			if err != nil {
 				t.Fatal(err)

@@ -10,17 +10,24 @@ import (
 // explicit fields; explicit fields override the name's.
 type Sizes struct {
 	Name      string  `yaml:"name"`       // llama-60m, gpt2-small, ...: see Names
-	Family    string  `yaml:"family"`     // gpt2 or llama
+	Family    string  `yaml:"family"`     // gpt2, llama or vit
 	Layers    int     `yaml:"layers"`     // transformer blocks
 	Width     int     `yaml:"width"`      // E, the residual width (hidden_size)
 	Heads     int     `yaml:"heads"`      // H, query heads
 	KVHeads   int     `yaml:"kv_heads"`   // G, key/value heads; default (0) as many as heads
 	HeadDim   int     `yaml:"head_dim"`   // width of a head; default (0) width / heads
-	FFN       int     `yaml:"ffn"`        // F, feed-forward width; default (0) 4·width for gpt2, 8/3·width rounded up to 32 for llama
+	FFN       int     `yaml:"ffn"`        // F, feed-forward width; default (0) 4·width for gpt2 and vit, 8/3·width rounded up to 32 for llama
 	Vocab     int     `yaml:"vocab"`      // V; default (0) the tokenizer's
 	Context   int     `yaml:"context"`    // longest sequence, tokens; default (0) train.context
 	Tied      *bool   `yaml:"tied"`       // the head shares the embedding's matrix; default true for gpt2 (its only form), false for llama
 	RopeTheta float64 `yaml:"rope_theta"` // base of the rotation frequencies, llama; default (0) 10000
+
+	// Of vit alone.
+	ImageSize int  `yaml:"image_size"`   // pixels a side; default (0) 224
+	PatchSize int  `yaml:"patch_size"`   // pixels a side of the squares that become tokens; default (0) 16
+	Channels  int  `yaml:"num_channels"` // 1 grey or 3 colours; default (0) 3
+	Labels    int  `yaml:"num_labels"`   // classes; default (0) those of the data
+	Distilled bool `yaml:"distilled"`    // a distillation token with a classifier of its own, as DeiT's
 }
 
 // named are the sizes known by name; those of PyTorch's yardstick and the paper's.
@@ -32,6 +39,9 @@ var named = map[string]Sizes{
 	"llama-60m":   {Family: "llama", Layers: 8, Width: 512, Heads: 8, FFN: 1376, Vocab: 32000},
 	"llama-130m":  {Family: "llama", Layers: 12, Width: 768, Heads: 12, FFN: 2048, Vocab: 32000},
 	"llama-350m":  {Family: "llama", Layers: 24, Width: 1024, Heads: 16, FFN: 2736, Vocab: 32000},
+	"deit-tiny":   {Family: "vit", Layers: 12, Width: 192, Heads: 3, FFN: 768, Labels: 1000},
+	"deit-small":  {Family: "vit", Layers: 12, Width: 384, Heads: 6, FFN: 1536, Labels: 1000},
+	"deit-base":   {Family: "vit", Layers: 12, Width: 768, Heads: 12, FFN: 3072, Labels: 1000},
 	"llama-1b":    {Family: "llama", Layers: 24, Width: 2048, Heads: 32, FFN: 5461, Vocab: 32000},
 }
 
@@ -61,12 +71,15 @@ func (s Sizes) resolve() (Sizes, error) {
 			from int
 		}{
 			{&s.Layers, base.Layers}, {&s.Width, base.Width}, {&s.Heads, base.Heads}, {&s.KVHeads, base.KVHeads},
-			{&s.FFN, base.FFN}, {&s.Vocab, base.Vocab},
+			{&s.FFN, base.FFN}, {&s.Vocab, base.Vocab}, {&s.Labels, base.Labels},
 		} {
 			if *f.to == 0 {
 				*f.to = f.from
 			}
 		}
+	}
+	if err := s.images(); err != nil {
+		return s, err
 	}
 	if s.KVHeads == 0 {
 		s.KVHeads = s.Heads
@@ -81,6 +94,30 @@ func (s Sizes) resolve() (Sizes, error) {
 		s.RopeTheta = 10000
 	}
 	return s, s.check()
+}
+
+// images fills in what vit has instead of a vocabulary and a context, which must
+// not be given; other families have no images.
+func (s *Sizes) images() error {
+	if s.Family != "vit" {
+		if s.ImageSize != 0 || s.PatchSize != 0 || s.Channels != 0 || s.Labels != 0 || s.Distilled {
+			return fmt.Errorf("model.image_size, patch_size, num_channels, num_labels and distilled apply to vit alone, the family is %q", s.Family)
+		}
+		return nil
+	}
+	if s.Vocab != 0 || s.Context != 0 || s.Tied != nil || s.RopeTheta != 0 {
+		return fmt.Errorf("model.vocab, context, tied and rope_theta do not apply to vit: its image_size, patch_size and num_labels decide")
+	}
+	for _, v := range []struct {
+		x     *int
+		given int
+	}{{&s.ImageSize, 224}, {&s.PatchSize, 16}, {&s.Channels, 3}} {
+		if *v.x == 0 {
+			*v.x = v.given
+		}
+	}
+	s.Vocab, s.Context = s.Labels, 1 // the family checks them
+	return nil
 }
 
 // check reports the first size that makes no sense, by key.
@@ -108,14 +145,23 @@ func (s Sizes) check() error {
 	return nil
 }
 
+// Images reports whether the family reads images instead of text.
+func (s Sizes) Images() bool { return s.Family == "vit" || named[s.Name].Family == "vit" }
+
 // Validate reports the first value that makes no sense, leaving out what
 // depends on other sections of the run file (vocab and context).
 func (s Sizes) Validate() error {
-	if s.Vocab == 0 && s.Name == "" {
-		s.Vocab = 1
-	}
-	if s.Context == 0 {
-		s.Context = 1
+	if s.Images() {
+		if s.Labels == 0 && s.Name == "" {
+			s.Labels = 1
+		}
+	} else {
+		if s.Vocab == 0 && s.Name == "" {
+			s.Vocab = 1
+		}
+		if s.Context == 0 {
+			s.Context = 1
+		}
 	}
 	_, err := New(s)
 	return err

@@ -5,25 +5,26 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Sequences is calibration text: ids and targets of rows of Context tokens, one
-// sequence after the other. A negative target is not predicted.
+// Sequences is calibration data: sequences of Context tokens, or images that are
+// so many tokens (patches and class tokens) to the model.
 type Sequences struct {
-	Context      int
-	IDs, Targets []int32
+	Context int
+	data.Batch
 }
 
 // Len is the number of sequences.
-func (s Sequences) Len() int { return len(s.IDs) / s.Context }
+func (s Sequences) Len() int { return s.N }
 
 // slice is sequences lo..hi.
 func (s Sequences) slice(lo, hi int) Sequences {
-	return Sequences{s.Context, s.IDs[lo*s.Context : hi*s.Context], s.Targets[lo*s.Context : hi*s.Context]}
+	return Sequences{s.Context, s.Batch.Slice(lo, hi)}
 }
 
 // Calibration runs sequences through a model to see what its units do.
@@ -76,7 +77,7 @@ func (c *Calibration) every(e *coupled.Evidence) int {
 	for _, s := range e.Sites() {
 		widest = max(widest, s.Cols)
 	}
-	return max(1, len(c.Data.IDs)/max(1, enough*widest))
+	return max(1, c.Data.Len()*c.Data.Context/max(1, enough*widest))
 }
 
 // Look runs all sequences forward and returns the second moments that a change of
@@ -105,7 +106,7 @@ func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
 	}
 	defer m.Close()
 	for ; lo < hi; lo += batch {
-		if err := feed(m, c.Data.slice(lo, lo+batch), 1); err != nil {
+		if err := c.Data.slice(lo, lo+batch).Feed(m, 1); err != nil {
 			return err
 		}
 		if err := m.RunAll(); err != nil {
@@ -166,17 +167,12 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 // predicted tokens, summed over the batch: a gate's gradient is then that of its
 // own sequence's loss.
 func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Slab, s Sequences, squares bool) error {
-	predicted := 0
-	for _, t := range s.Targets {
-		if t >= 0 {
-			predicted++
-		}
-	}
+	predicted := s.Predicted()
 	if predicted == 0 {
 		return errors.New("prune: a calibration batch predicts nothing")
 	}
 	scale := float32(s.Len()) / float32(predicted)
-	if err := feed(m, s, scale); err != nil {
+	if err := s.Feed(m, scale); err != nil {
 		return err
 	}
 	if err := m.RunAll(); err != nil {
@@ -194,16 +190,6 @@ func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Sl
 	}
 	clear(grads.Data)
 	return nil
-}
-
-func feed(m *graph.Machine, s Sequences, scale float32) error {
-	if err := m.SetInts("ids", s.IDs); err != nil {
-		return err
-	}
-	if err := m.SetInts("targets", s.Targets); err != nil {
-		return err
-	}
-	return m.SetFloats("scale", scale)
 }
 
 // product is xᵀx by the fast kernels, for the evidence's moments.

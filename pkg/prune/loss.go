@@ -52,7 +52,7 @@ func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences,
 		return nil, err
 	}
 	l.tails[0] = whole
-	if err := feed(whole, data, 1); err != nil {
+	if err := data.Feed(whole, 1); err != nil {
 		return nil, err
 	}
 	err = whole.RunAll()
@@ -83,14 +83,7 @@ func (l *Losses) Of(cut param.Cut) (float64, error) {
 	if err := l.improve.Try(l.set, l.evidence, cut, m.RunAll); err != nil {
 		return 0, err
 	}
-	sum, n := 0.0, 0
-	for i, nll := range m.Output("nll") {
-		if l.data.Targets[i] >= 0 {
-			sum += float64(nll)
-			n++
-		}
-	}
-	return sum / float64(n), nil
+	return float64(m.Output("loss")[0]) / float64(l.data.Predicted()), nil
 }
 
 // tail is the machine that runs layers from on.

@@ -32,6 +32,7 @@ func calibration(t *testing.T, family string, n int) Calibration {
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	data := Sequences{Context: 16}
+	data.N = n
 	for range n * 16 {
 		data.IDs, data.Targets = append(data.IDs, rng.Int32N(31)), append(data.Targets, rng.Int32N(31))
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -13,70 +14,145 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Evaluation is what a pass over held-out text showed.
+// Evaluation is what a pass over held-out data showed.
 type Evaluation struct {
-	Loss   float64 // mean negative log likelihood, nats per predicted token
-	Tokens int     // predicted tokens
+	Loss   float64 // mean negative log likelihood, nats per predicted token or image
+	Tokens int     // predicted tokens, or images
+	// Top1 and Top5 are the shares of images whose class is the likeliest, or among
+	// the five likeliest; of equally likely classes the first counts. 0 for text.
+	Top1, Top5 float64
 }
 
 // Perplexity is exp of the loss.
 func (e Evaluation) Perplexity() float64 { return math.Exp(e.Loss) }
 
-// Evaluator measures the loss on token streams by the project's protocol
-// (ECOSPA.md, "What is measured, and how"): windows of T+1 tokens with stride
-// T, so that every token but the first is predicted exactly once.
+// Evaluator measures the loss. Token streams are measured by the project's
+// protocol (ECOSPA.md, "What is measured, and how"): windows of T+1 tokens with
+// stride T, so that every token but the first is predicted exactly once. Images
+// are measured by the logits that inference gives.
 type Evaluator struct {
 	machine *graph.Machine
+	classes int // 0 for text
 }
 
 // NewEvaluator lowers the model for evaluation: batch windows of context
-// tokens at a time. It is valid until the parameters change shape.
+// tokens, or images, at a time. It is valid until the parameters change shape.
 func NewEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, batch, context int, bf16 bool) (*Evaluator, error) {
+	if _, ok := m.(model.Classifier); ok {
+		b := graph.NewBuilder(set, graph.BuildOptions{BF16: bf16})
+		m.Decode(b, nil, batch, context, false)
+		machine, err := b.Lower(graph.LowerOptions{Pool: pool})
+		if err != nil {
+			return nil, err
+		}
+		return &Evaluator{machine, m.Vocab()}, nil
+	}
 	machine, err := lower(m, set, pool, shape{batch: batch, context: context, bf16: bf16})
 	if err != nil {
 		return nil, err
 	}
-	return &Evaluator{machine}, nil
+	return &Evaluator{machine, 0}, nil
 }
 
 // Close releases the evaluator's memory.
 func (e *Evaluator) Close() error { return e.machine.Close() }
 
-// Run evaluates windows of ids and targets [batch·context]; negative targets do
-// not count.
-func (e *Evaluator) Run(windows iter.Seq2[[]int32, []int32]) (Evaluation, error) {
-	return e.RunOn(dist.Alone{}, windows)
+// Run evaluates batches, of the evaluator's size each; negative targets do not count.
+func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
+	return e.RunOn(dist.Alone{}, batches)
 }
 
-// RunOn is Run with the batches of windows dealt out to ranks; all get the result.
-func (e *Evaluator) RunOn(g dist.Group, windows iter.Seq2[[]int32, []int32]) (Evaluation, error) {
-	var out Evaluation
-	sum, n := 0.0, -1
-	for ids, targets := range windows {
+// RunOn is Run with the batches dealt out to ranks; all get the result.
+func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
+	var t tally
+	n := -1
+	for b, err := range batches {
+		if err != nil {
+			return Evaluation{}, err
+		}
 		if n++; n%g.Size() != g.Rank() {
 			continue
 		}
-		if err := feed(e.machine, ids, targets, 1); err != nil {
-			return out, fmt.Errorf("evaluate: %w", err)
+		if e.classes > 0 {
+			err = b.FeedInputs(e.machine)
+		} else {
+			err = b.Feed(e.machine, 1)
 		}
-		if err := e.machine.RunAll(); err != nil {
-			return out, fmt.Errorf("evaluate: %w", err)
+		if err == nil {
+			err = e.machine.RunAll()
 		}
-		for i, nll := range e.machine.Output("nll") {
-			if targets[i] >= 0 {
-				sum += float64(nll)
-				out.Tokens++
-			}
+		if err != nil {
+			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
+		}
+		if e.classes > 0 {
+			t.images(e.machine.Output("logits"), b.Targets, e.classes)
+		} else {
+			t.tokens(e.machine.Output("nll"), b.Targets)
 		}
 	}
-	total := []float64{sum, float64(out.Tokens)}
-	if err := g.SumFloat64(total); err != nil {
-		return out, err
+	if err := g.SumFloat64(t[:]); err != nil {
+		return Evaluation{}, err
 	}
-	sum, out.Tokens = total[0], int(total[1])
-	if out.Tokens == 0 {
-		return out, errors.New("evaluate: no token to predict, expected a text of at least 2 tokens")
+	predicted := t[counted]
+	if predicted == 0 {
+		if e.classes > 0 {
+			return Evaluation{}, errors.New("evaluate: no image")
+		}
+		return Evaluation{}, errors.New("evaluate: no token to predict, expected a text of at least 2 tokens")
 	}
-	out.Loss = sum / float64(out.Tokens)
-	return out, nil
+	return Evaluation{Loss: t[nats] / predicted, Tokens: int(predicted), Top1: t[firsts] / predicted, Top5: t[fifths] / predicted}, nil
+}
+
+// tally is the sums of an evaluation.
+type tally [4]float64
+
+const (
+	nats    = iota // summed loss
+	counted        // targets
+	firsts         // images whose class is the likeliest
+	fifths         // or among the five likeliest
+)
+
+func (t *tally) tokens(nll []float32, targets []int32) {
+	for i, x := range nll {
+		if targets[i] >= 0 {
+			t[nats] += float64(x)
+			t[counted]++
+		}
+	}
+}
+
+func (t *tally) images(logits []float32, targets []int32, classes int) {
+	for i, class := range targets {
+		if class < 0 {
+			continue
+		}
+		nll, rank := judge(logits[i*classes:][:classes], int(class))
+		t[nats] += nll
+		t[counted]++
+		if rank < 1 {
+			t[firsts]++
+		}
+		if rank < 5 {
+			t[fifths]++
+		}
+	}
+}
+
+// judge is the negative log likelihood of a class, in nats, and how many classes
+// are likelier (or as likely and before it). Without finite logits nothing is right.
+func judge(logits []float32, class int) (nll float64, rank int) {
+	top := math.Inf(-1)
+	for _, x := range logits {
+		top = math.Max(top, float64(x))
+	}
+	sum := 0.0
+	own := logits[class]
+	for i, x := range logits {
+		sum += math.Exp(float64(x) - top)
+		if !(x < own) && i != class && (x != own || i < class) {
+			rank++
+		}
+	}
+	return top + math.Log(sum) - float64(own), rank
 }

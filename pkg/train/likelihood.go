@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -58,7 +59,7 @@ func Likelihoods(m model.Model, set *param.Set, pool *kernel.Pool, all []Continu
 				copy(ids[b*T:], it.ids[:it.length])
 				copy(targets[b*T+it.from-1:], it.ids[it.from:])
 			}
-			if err = feed(machine, ids, targets, 1); err == nil {
+			if err = (data.Batch{N: B, IDs: ids, Targets: targets}).Feed(machine, 1); err == nil {
 				err = machine.RunAll()
 			}
 			if err != nil {

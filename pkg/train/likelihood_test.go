@@ -1,6 +1,7 @@
 package train
 
 import (
+	"github.com/ecospa/ecospa/pkg/data"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -36,7 +37,7 @@ func TestLikelihoods(t *testing.T) {
 			for j := range from - 1 {
 				targets[j] = -1
 			}
-			v, err := e.Run(func(yield func(a, b []int32) bool) { yield(ids[:T], targets) })
+			v, err := e.Run(func(yield func(data.Batch, error) bool) { yield(data.Batch{N: 1, IDs: ids[:T], Targets: targets}, nil) })
 			e.Close()
 			// The same sums, in products of another number of rows.
 			if want := -v.Loss * float64(v.Tokens); err != nil || math.Abs(got[i]-want) > 1e-4*math.Abs(want) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -54,9 +55,8 @@ type Loop struct {
 
 // Batches is where a loop's sequences come from.
 type Batches interface {
-	// Next is the next batch: ids and targets [Batch·Context], a negative target
-	// being one that is not predicted. The slices are good until the next call.
-	Next() (ids, targets []int32, err error)
+	// Next is the next batch, of Config.Batch sequences. It is good until the next call.
+	Next() (data.Batch, error)
 }
 
 // NewLoop prepares training from the parameters' present values. The
@@ -149,27 +149,21 @@ func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
 // NonFiniteError nothing but Grads has changed.
 func (l *Loop) step(ctx context.Context) error {
 	start := time.Now()
-	ids, targets, err := l.Batches.Next()
+	batch, err := l.Batches.Next()
 	if err != nil {
 		return err
 	}
-	predicted := 0
-	for _, t := range targets {
-		if t >= 0 {
-			predicted++
-		}
-	}
-	ids, targets = l.own(ids, targets)
+	predicted := batch.Predicted()
+	batch = l.own(batch)
 	for i := range l.gates {
 		l.gates[i].r = l.gates[i].r[:0]
 	}
 	loss := 0.0
-	rows := l.MicroBatch * l.Context
-	for lo := 0; lo < len(ids); lo += rows {
-		if err := feed(l.machine, ids[lo:lo+rows], targets[lo:lo+rows], 1/float32(max(1, predicted))); err != nil {
+	for lo := 0; lo < batch.N; lo += l.MicroBatch {
+		if err := batch.Slice(lo, lo+l.MicroBatch).Feed(l.machine, 1/float32(max(1, predicted))); err != nil {
 			return err
 		}
-		if l.wire != nil && lo+rows == len(ids) {
+		if l.wire != nil && lo+l.MicroBatch == batch.N {
 			l.wire.begin(l.Grads)
 		}
 		if err := l.machine.RunAll(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -18,7 +19,8 @@ type counting struct {
 	batch, context, vocab, at int
 }
 
-func (c *counting) Next() (ids, targets []int32, err error) {
+func (c *counting) Next() (data.Batch, error) {
+	var ids, targets []int32
 	for b := range c.batch {
 		c.at++
 		start, step := c.at*7+b*3, 1+c.at%3
@@ -27,7 +29,7 @@ func (c *counting) Next() (ids, targets []int32, err error) {
 			targets = append(targets, int32((start+(t+1)*step)%c.vocab))
 		}
 	}
-	return ids, targets, nil
+	return data.Batch{N: c.batch, IDs: ids, Targets: targets}, nil
 }
 
 func tinyLoop(t *testing.T, family string, c Config) *Loop {

@@ -24,14 +24,3 @@ func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Ma
 	m.Loss(b, s.batch, s.context, 0)
 	return b.Lower(graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Finished: s.finished})
 }
-
-// feed gives a machine one batch; scale multiplies the summed loss.
-func feed(m *graph.Machine, ids, targets []int32, scale float32) error {
-	if err := m.SetInts("ids", ids); err != nil {
-		return err
-	}
-	if err := m.SetInts("targets", targets); err != nil {
-		return err
-	}
-	return m.SetFloats("scale", scale)
-}

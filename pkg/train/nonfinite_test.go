@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 )
 
 func TestNonFiniteIsNamed(t *testing.T) {
@@ -67,7 +68,7 @@ type spoiled struct {
 	read int
 }
 
-func (s *spoiled) Next() (ids, targets []int32, err error) {
+func (s *spoiled) Next() (data.Batch, error) {
 	s.read++
 	if s.bad[s.read] {
 		s.set(float32(math.Inf(1)))
@@ -84,10 +85,10 @@ type without struct {
 	read int
 }
 
-func (w *without) Next() (ids, targets []int32, err error) {
+func (w *without) Next() (data.Batch, error) {
 	for w.read++; w.bad[w.read]; w.read++ {
-		if _, _, err := w.Batches.Next(); err != nil {
-			return nil, nil, err
+		if _, err := w.Batches.Next(); err != nil {
+			return data.Batch{}, err
 		}
 	}
 	return w.Batches.Next()

@@ -32,7 +32,7 @@ func TestCalibratedEvent(t *testing.T) {
 		}
 		corpus := counting{batch: pc.Calibration, context: 16, vocab: 17}
 		text := prune.Sequences{Context: 16}
-		text.IDs, text.Targets, _ = corpus.Next()
+		text.Batch, _ = corpus.Next()
 		p := &Pruner{Config: pc, Goal: goal, Dir: filepath.Join(t.TempDir(), "plans"), Calibration: text}
 		l.Attach(p.Hook())
 		l.Attach(Hook{Name: "record", Step: func(l *Loop) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -55,9 +56,9 @@ func (l *Loop) Group() dist.Group {
 func (l *Loop) many() bool { return l.Group().Size() > 1 }
 
 // own is the rank's part of a batch.
-func (l *Loop) own(ids, targets []int32) ([]int32, []int32) {
-	lo, hi := dist.Share(len(ids), l.Group().Rank(), l.Group().Size())
-	return ids[lo:hi], targets[lo:hi]
+func (l *Loop) own(b data.Batch) data.Batch {
+	lo, hi := dist.Share(b.N, l.Group().Rank(), l.Group().Size())
+	return b.Slice(lo, hi)
 }
 
 // wire sums gradients over the ranks while others are still being computed.
