@@ -41,6 +41,8 @@ func benchGemmCommand() *cli.Command {
 			&cli.IntFlag{Name: "size", Value: 1024, Usage: "rows, columns and inner length, `N`"},
 			&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed products, `N`; the median counts"},
 			&cli.BoolFlag{Name: "all-paths", Usage: "time every CPU path and gonum, not only the best one"},
+			&cli.StringFlag{Name: "step", Usage: "time the products of a training step of `MODEL` instead, B=4 T=256"},
+			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of what the products of --step read: f32 or bf16"},
 			&cli.BoolFlag{Name: "staircase", Usage: "time products and attention against width instead, as pruning makes them"},
 			threadsFlag(),
 			jsonFlag(),
@@ -49,10 +51,18 @@ func benchGemmCommand() *cli.Command {
 			if c.Int("size") < 1 || c.Int("size") > 1<<14 || c.Int("steps") < 1 || c.Int("threads") < 0 {
 				return usage(fmt.Errorf("--size is expected to be 1 to %d, --steps at least 1, --threads at least 0", 1<<14))
 			}
-			if c.Bool("staircase") {
-				if c.IsSet("size") || c.Bool("all-paths") {
-					return usage(errors.New("--staircase goes without --size and --all-paths"))
+			if d := c.String("dtype"); d != "f32" && d != "bf16" || d == "bf16" && c.String("step") == "" {
+				return usage(fmt.Errorf("--dtype is %q, expected f32, or bf16 with --step", d))
+			}
+			if c.Bool("staircase") || c.String("step") != "" {
+				if c.IsSet("size") || c.Bool("all-paths") || c.Bool("staircase") && c.String("step") != "" {
+					return usage(errors.New("--staircase and --step go without each other, --size and --all-paths"))
 				}
+			}
+			if name := c.String("step"); name != "" {
+				return RunStepProducts(BenchOptions{Model: name, Batch: 4, Seq: 256, Steps: c.Int("steps"), Threads: c.Int("threads"), BF16: c.String("dtype") == "bf16", JSON: c.Bool("json")}, c.App.Writer)
+			}
+			if c.Bool("staircase") {
 				return RunStaircase(c.Int("steps"), c.Int("threads"), c.Bool("json"), c.App.Writer)
 			}
 			return RunBenchGemm(c.Int("size"), c.Int("steps"), c.Int("threads"), c.Bool("all-paths"), c.Bool("json"), c.App.Writer)

@@ -3,9 +3,12 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
@@ -16,15 +19,18 @@ type KernelRow struct {
 	Ms     float64 `json:"ms"`
 	GBs    float64 `json:"gb_s"`   // each value read or written counts once
 	GFLOPS float64 `json:"gflops"` // of matrix products; 0 where there are none
-	Share  float64 `json:"share"`  // of the measured peak: of FLOP/s where there are products, else of reads
+	Share  float64 `json:"share"`  // of the measured peak: of FLOP/s of its type where there are products, else of reads
+	// Intensity is arithmetic operations a byte.
+	Intensity float64 `json:"intensity"`
 }
 
 // KernelsResult is what bench kernels prints with --json.
 type KernelsResult struct {
-	Threads int         `json:"threads"`
-	PeakF32 float64     `json:"peak_f32_gflops"`
-	ReadGBs float64     `json:"read_gb_s"`
-	Rows    []KernelRow `json:"rows"`
+	Threads  int         `json:"threads"`
+	PeakF32  float64     `json:"peak_f32_gflops"`
+	PeakBF16 float64     `json:"peak_bf16_gflops"` // 0 where there are no such products
+	ReadGBs  float64     `json:"read_gb_s"`
+	Rows     []KernelRow `json:"rows"`
 }
 
 func benchKernelsCommand() *cli.Command {
@@ -35,6 +41,7 @@ func benchKernelsCommand() *cli.Command {
 			&cli.IntFlag{Name: "rows", Value: 4096, Usage: "tokens, `N`, a multiple of 4"},
 			&cli.IntFlag{Name: "width", Value: 1024, Usage: "columns, `E`, a multiple of 64"},
 			&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed runs, `N`; the median counts"},
+			&cli.StringFlag{Name: "plot", Usage: "draw where each kernel stands below the machine's limits to `FILE`, .svg or .png"},
 			threadsFlag(), jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -42,24 +49,21 @@ func benchKernelsCommand() *cli.Command {
 			if n < 4 || n%4 != 0 || n > 1<<16 || e < 64 || e%64 != 0 || e > 1<<14 || c.Int("steps") < 1 || c.Int("threads") < 0 {
 				return usage(fmt.Errorf("--rows is expected to be a multiple of 4 up to %d, --width of 64 up to %d, --steps at least 1, --threads at least 0", 1<<16, 1<<14))
 			}
-			return RunBenchKernels(n, e, c.Int("steps"), c.Int("threads"), c.Bool("json"), c.App.Writer)
+			if name := c.String("plot"); name != "" {
+				if err := chart.CheckName(name); err != nil {
+					return usage(err)
+				}
+			}
+			return RunBenchKernels(n, e, c.Int("steps"), c.Int("threads"), c.String("plot"), c.Bool("json"), c.App.Writer)
 		},
 	}
 }
 
-// timedKernel is an operation with what it moves and computes.
-type timedKernel struct {
-	name   string
-	values int // read and written
-	flops  float64
-	run    func()
-}
-
 // RunBenchKernels times operations on n rows of e values.
-func RunBenchKernels(n, e, steps, threads int, asJSON bool, out io.Writer) error {
+func RunBenchKernels(n, e, steps, threads int, plot string, asJSON bool, out io.Writer) error {
 	pool := kernel.NewPool(threads)
 	defer pool.Close()
-	r := KernelsResult{Threads: pool.Threads(), PeakF32: kernel.PeakFLOPS(pool, 0.3) / 1e9, ReadGBs: kernel.ReadBandwidth(pool) / 1e9}
+	r := KernelsResult{Threads: pool.Threads(), PeakF32: kernel.PeakFLOPS(pool, 0.3) / 1e9, PeakBF16: kernel.PeakBF16(pool, 0.3) / 1e9, ReadGBs: kernel.ReadBandwidth(pool) / 1e9}
 	best := kernel.CurrentPath()
 	paths := []string{best}
 	if best != "portable" {
@@ -71,8 +75,11 @@ func RunBenchKernels(n, e, steps, threads int, asJSON bool, out io.Writer) error
 				return err
 			}
 			ms, _ := timed(steps, func() error { k.run(); return nil })
-			row := KernelRow{Kernel: k.name, Path: path, Ms: ms, GBs: 4 * float64(k.values) / ms / 1e6, GFLOPS: k.flops / ms / 1e6}
-			if row.Share = row.GBs / r.ReadGBs; k.flops > 0 {
+			row := KernelRow{Kernel: k.name, Group: k.group(), Path: path, Ms: ms, GBs: float64(k.bytes) / ms / 1e6, GFLOPS: k.flops / ms / 1e6, Intensity: (k.flops + k.ops) / float64(k.bytes)}
+			switch row.Share = row.GBs / r.ReadGBs; {
+			case k.flops > 0 && k.bf16 && r.PeakBF16 > 0:
+				row.Share = row.GFLOPS / r.PeakBF16
+			case k.flops > 0:
 				row.Share = row.GFLOPS / r.PeakF32
 			}
 			r.Rows = append(r.Rows, row)
@@ -81,16 +88,50 @@ func RunBenchKernels(n, e, steps, threads int, asJSON bool, out io.Writer) error
 	if err := kernel.UsePath(best); err != nil {
 		return err
 	}
+	if plot != "" {
+		picture, err := chart.Encode(r.roofline(), plot, 860, 520)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(plot, picture, 0o644); err != nil {
+			return err
+		}
+	}
 	if asJSON {
 		return printJSON(out, r)
 	}
-	fmt.Fprintf(out, "%d threads; measured peaks: %.0f GFLOP/s float32, reads %.1f GB/s\n\n", r.Threads, r.PeakF32, r.ReadGBs)
+	fmt.Fprintf(out, "%d threads; measured peaks: %.0f GFLOP/s float32, %.0f bfloat16, reads %.1f GB/s\n\n", r.Threads, r.PeakF32, r.PeakBF16, r.ReadGBs)
 	t := newTable("kernel", "path", "ms", "GB/s", "GFLOP/s", "of peak")
 	for _, k := range r.Rows {
 		t.add(k.Kernel, k.Path, fmt.Sprintf("%.2f", k.Ms), fmt.Sprintf("%.1f", k.GBs), fmt.Sprintf("%.1f", k.GFLOPS), fmt.Sprintf("%.2f", k.Share))
 	}
 	t.print(out)
 	return nil
+}
+
+// timedKernel is an operation with what it moves and computes.
+type timedKernel struct {
+	name  string
+	bytes int     // read and written, each value once
+	flops float64 // of matrix products
+	ops   float64 // arithmetic operations, of an operation without products
+	bf16  bool
+	run   func()
+}
+
+// group is the kernels that a plot shows alike.
+func (k timedKernel) group() string {
+	switch first, _, _ := strings.Cut(k.name, " "); {
+	case k.flops > 0:
+		return strings.TrimSuffix(first, ",")
+	case strings.HasSuffix(first, "norm"):
+		return "norms"
+	case first == "gelu" || first == "swiglu":
+		return "activations"
+	case strings.HasPrefix(first, "adamw"), first == "token" || first == "token,":
+		return strings.TrimSuffix(first, ",")
+	}
+	return "elementwise, sums"
 }
 
 func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
@@ -102,27 +143,75 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 	cos, sin := ramp(s.T*32), ramp(s.T*32)
 	adam := kernel.AdamWArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, GradScale: 1, Step: 10}
 	pairs := float64(4*s.G) * float64(s.T) * float64(s.T+1) / 2 * 64
-	weight := ramp(e * e)
+	weight, half := ramp(e*e), make([]uint16, n)
+	kernel.ToBF16(half, x)
+	token, scores := ramp(e), make([]float32, rows)
+	square := 2 * float64(n) * float64(e)
+	// each is an operation on all n values: how many it moves for one, and its
+	// arithmetic operations for one, exponential and division as one each.
+	each := func(name string, values int, ops float64, run func()) timedKernel {
+		return timedKernel{name: name, bytes: 4 * values * n, ops: ops * float64(n), run: run}
+	}
 	return []timedKernel{
-		{"add", 3 * n, 0, func() { kernel.Add(p, y, x, z) }},
-		{"layernorm", 2 * n, 0, func() { kernel.LayerNormForward(p, y, mean, rstd, x, gain, gain, rows, e, 1e-5) }},
-		{"layernorm backward", 3 * n, 0, func() { kernel.LayerNormBackward(p, y, z, x, gain, mean, rstd, rows, e) }},
-		{"rmsnorm", 2 * n, 0, func() { kernel.RMSNormForward(p, y, rstd, x, gain, rows, e, 1e-5) }},
-		{"rmsnorm backward", 3 * n, 0, func() { kernel.RMSNormBackward(p, y, z, x, gain, rstd, rows, e) }},
-		{"gelu", 2 * n, 0, func() { kernel.GELUForward(p, y, x, true) }},
-		{"gelu backward", 3 * n, 0, func() { kernel.GELUBackward(p, y, z, x, true) }},
-		{"swiglu", 3 * n, 0, func() { kernel.SwiGLUForward(p, y, w, rows, e) }},
-		{"swiglu backward", 5 * n, 0, func() { kernel.SwiGLUBackward(p, dqkv[:2*n], z, w, rows, e) }},
-		{"rope", 6 * n, 0, func() { kernel.RoPEForward(p, dqkv, qkv, cos, sin, s, false, 0) }},
-		{"gatedot", 2 * n, 0, func() { kernel.GateDot(p, dqkv[:4*e], x, z, 4, rows/4, e, 0, e, 1) }},
-		{"sumsquares", n, 0, func() { kernel.SumSquares(p, x) }},
-		{"adamw", 7 * n, 0, func() { kernel.AdamWStep(p, w[:n], x, z, w[n:], adam) }},
-		{"attention", 4 * n, 4 * pairs, func() { kernel.AttentionForward(p, y, lse, qkv, s) }},
-		{"attention backward", 8 * n, 10 * pairs, func() { kernel.AttentionBackward(p, dqkv, z, y, lse, qkv, s) }},
-		{"product", 2*n + e*e, 2 * float64(n) * float64(e), func() {
+		each("add", 3, 1, func() { kernel.Add(p, y, x, z) }),
+		each("layernorm", 2, 7, func() { kernel.LayerNormForward(p, y, mean, rstd, x, gain, gain, rows, e, 1e-5) }),
+		each("layernorm backward", 3, 13, func() { kernel.LayerNormBackward(p, y, z, x, gain, mean, rstd, rows, e) }),
+		each("rmsnorm", 2, 4, func() { kernel.RMSNormForward(p, y, rstd, x, gain, rows, e, 1e-5) }),
+		each("rmsnorm backward", 3, 10, func() { kernel.RMSNormBackward(p, y, z, x, gain, rstd, rows, e) }),
+		each("gelu", 2, 9, func() { kernel.GELUForward(p, y, x, true) }),
+		each("gelu backward", 3, 16, func() { kernel.GELUBackward(p, y, z, x, true) }),
+		each("swiglu", 3, 5, func() { kernel.SwiGLUForward(p, y, w, rows, e) }),
+		each("swiglu backward", 5, 11, func() { kernel.SwiGLUBackward(p, dqkv[:2*n], z, w, rows, e) }),
+		each("rope", 6, 6, func() { kernel.RoPEForward(p, dqkv, qkv, cos, sin, s, false, 0) }),
+		each("gatedot", 2, 2, func() { kernel.GateDot(p, dqkv[:4*e], x, z, 4, rows/4, e, 0, e, 1) }),
+		each("sumsquares", 1, 2, func() { kernel.SumSquares(p, x) }),
+		each("adamw", 7, 13, func() { kernel.AdamWStep(p, w[:n], x, z, w[n:], adam) }),
+		each("adamw, moments bf16", 5, 13, func() { kernel.AdamW16Step(p, w[:n], x, z, 0, adam) }),
+		{name: "attention", bytes: 16 * n, flops: 4 * pairs, run: func() { kernel.AttentionForward(p, y, lse, qkv, s) }},
+		{name: "attention backward", bytes: 32 * n, flops: 10 * pairs, run: func() { kernel.AttentionBackward(p, dqkv, z, y, lse, qkv, s) }},
+		{name: "product", bytes: 4 * (2*n + e*e), flops: square, run: func() {
 			kernel.MatMul(p, kernel.Mat(y, rows, e), kernel.Mat(x, rows, e), kernel.Mat(weight, e, e), kernel.Product{TransB: true})
 		}},
+		{name: "product bf16", bytes: 4 * (2*n + e*e), flops: square, bf16: true, run: func() {
+			kernel.MatMul(p, kernel.Mat(y, rows, e), kernel.Mat(x, rows, e), kernel.Mat(weight, e, e), kernel.Product{TransB: true, BF16: true})
+		}},
+		{name: "token", bytes: 4 * n, ops: 2 * float64(n), run: func() {
+			kernel.MatMul(p, kernel.Mat(scores, 1, rows), kernel.Mat(token, 1, e), kernel.Mat(x, rows, e), kernel.Product{TransB: true})
+		}},
+		{name: "token, weights bf16", bytes: 2 * n, ops: 2 * float64(n), run: func() {
+			kernel.MatMul16(p, kernel.Mat(scores, 1, rows), kernel.Mat(token, 1, e), kernel.Matrix16{Data: half, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
+		}},
 	}
+}
+
+// roofline is where the kernels of one path stand below what the machine allows:
+// bandwidth times intensity, and the peak.
+func (r *KernelsResult) roofline() chart.Lines {
+	f := chart.Lines{Axes: chart.Axes{
+		Title: fmt.Sprintf("%s, %d threads", r.Rows[0].Path, r.Threads), X: "operations a byte", Y: "operations a second, 10^9", LogX: true, LogY: true,
+	}}
+	roof := func(name string, peak float64) {
+		if peak <= 0 {
+			return
+		}
+		ridge := peak / r.ReadGBs
+		f.Curves = append(f.Curves, chart.Line{Name: name, X: []float64{1.0 / 16, ridge, 1024}, Y: []float64{r.ReadGBs / 16, peak, peak}})
+	}
+	roof("reads and the float32 peak", r.PeakF32)
+	roof("reads and the bfloat16 peak", r.PeakBF16)
+	at := map[string]int{}
+	for _, k := range r.Rows {
+		if k.Path != r.Rows[0].Path {
+			continue
+		}
+		if _, ok := at[k.Group]; !ok {
+			at[k.Group] = len(f.Curves)
+			f.Curves = append(f.Curves, chart.Line{Name: k.Group, Dots: true})
+		}
+		c := &f.Curves[at[k.Group]]
+		c.X, c.Y = append(c.X, k.Intensity), append(c.Y, k.Intensity*k.GBs)
+	}
+	return f
 }
 
 // ramp is n small positive values.

@@ -11,6 +11,17 @@ import (
 // build makes a named model at the options' widths, with random weights. Of a
 // pruned one no more than what is left is ever in memory.
 func (o BenchOptions) build() (model.Model, *param.Set, error) {
+	m, set, err := o.layout()
+	if err != nil {
+		return nil, nil, err
+	}
+	set.Weights = set.NewSlab()
+	set.Init(1)
+	return m, set, nil
+}
+
+// layout is build without weights.
+func (o BenchOptions) layout() (model.Model, *param.Set, error) {
 	s := model.Sizes{Name: o.Model}
 	if !s.Images() {
 		s.Context = o.Seq + 1
@@ -32,12 +43,7 @@ func (o BenchOptions) build() (model.Model, *param.Set, error) {
 	if err != nil {
 		return nil, nil, usage(err)
 	}
-	if err := set.Shrink(cut); err != nil {
-		return nil, nil, err
-	}
-	set.Weights = set.NewSlab()
-	set.Init(1)
-	return m, set, nil
+	return m, set, set.Shrink(cut)
 }
 
 // cut keeps the first units of every layer, to the options' widths.

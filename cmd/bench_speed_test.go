@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 )
 
@@ -58,5 +59,31 @@ func TestBenchStaircase(t *testing.T) {
 		if !(row.Ms > 0) {
 			t.Errorf("%s at %d was not measured", row.Kernel, row.Width)
 		}
+	}
+}
+
+func TestBenchStepProducts(t *testing.T) {
+	out, _ := mustRun(t, "ecospa", "bench", "gemm", "--step", "gpt2-mini", "--steps", "1", "--json")
+	var r StepProducts
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	// Four products a layer, thrice, and the head's three for each of four parts.
+	count, flops := 0, 0.0
+	for _, p := range r.Rows {
+		var m, n, k float64
+		if _, err := fmt.Sscanf(p.Shape, "%fx%fx%f", &m, &n, &k); err != nil {
+			t.Fatal(err)
+		}
+		count, flops = count+p.Count, flops+2*float64(p.Count)*m*n*k
+	}
+	if want := 6*4*3 + 3*4; count != want {
+		t.Errorf("%d products, expected %d", count, want)
+	}
+	if want := 6 * 1024 * (6*12*384*384 + 8192*384.0); flops != want {
+		t.Errorf("%g FLOPs, expected %g", flops, want)
+	}
+	if !(r.Share > 0 && r.Share < 1.5) {
+		t.Errorf("share of the peak is %g", r.Share)
 	}
 }
