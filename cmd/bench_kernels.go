@@ -15,6 +15,7 @@ import (
 // KernelRow is one kernel on one path.
 type KernelRow struct {
 	Kernel string  `json:"kernel"`
+	Group  string  `json:"group"` // of the plot
 	Path   string  `json:"path"`
 	Ms     float64 `json:"ms"`
 	GBs    float64 `json:"gb_s"`   // each value read or written counts once
