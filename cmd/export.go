@@ -25,7 +25,7 @@ type ExportOptions struct {
 	DType   string // F32, F16, BF16 or Q8_0
 	Pad     bool
 	Force   bool
-	Logits  string // file for the prompt and the model's logits on it
+	Logits  string // file for the fixed input and the model's logits on it
 	Threads int
 	JSON    bool
 }
@@ -42,7 +42,7 @@ type ExportResult struct {
 	Padded       []export.Gap       `json:"padded"`     // constraints that zeros meet
 	OtherType    []string           `json:"other_type"` // matrices that DType does not fit, with their types
 	Loaders      []string           `json:"loaders"`    // programs that read the file
-	Difference   *export.Difference `json:"difference"` // of logits, file against model, on a fixed prompt
+	Difference   *export.Difference `json:"difference"` // of logits, file against model, on a fixed input
 	Seconds      float64            `json:"seconds"`
 	PeakRSS      int64              `json:"peak_rss"` // bytes
 }
@@ -53,7 +53,7 @@ func exportCommand() *cli.Command {
 		Usage: "write a model in a format that other programs load",
 		Description: "Formats: hf is a directory for Hugging Face transformers, gguf a file for llama.cpp, onnx a file for\n" +
 			"onnxruntime. What a format cannot hold is refused with the constraint that failed; prune --for makes\n" +
-			"plans that fit. The result is read back, and its logits on a fixed prompt are compared.",
+			"plans that fit. The result is read back, and its logits on a fixed input are compared.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
@@ -61,7 +61,7 @@ func exportCommand() *cli.Command {
 			&cli.StringFlag{Name: "dtype", Value: "F32", Usage: "`TYPE` of the weights: F32, F16, BF16 or (gguf) Q8_0"},
 			&cli.BoolFlag{Name: "pad", Usage: "fill up with zeros to a shape that the format has; logits stay, the file grows"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
-			&cli.StringFlag{Name: "logits", Usage: "write the prompt's ids and the model's logits on it to `FILE`, as JSON, for a comparison in another program"},
+			&cli.StringFlag{Name: "logits", Usage: "write the fixed input and the model's logits on it to `FILE`, as JSON, for a comparison in another program"},
 			threadsFlag(),
 			jsonFlag(),
 		},
@@ -104,13 +104,16 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
-	prompt := export.Prompt(l.m)
-	want, err := export.Logits(l.m, l.set, pool, prompt)
+	probe, err := export.NewProbe(l.m, l.set)
+	if err != nil {
+		return err
+	}
+	want, err := export.Logits(l.m, l.set, pool, probe)
 	if err != nil {
 		return err
 	}
 	if o.Logits != "" {
-		if err := writeLogits(o.Logits, prompt, want); err != nil {
+		if err := writeLogits(o.Logits, probe, want); err != nil {
 			return err
 		}
 	}
@@ -118,11 +121,11 @@ func RunExport(o ExportOptions, out io.Writer) error {
 		return err
 	}
 	l.set.Weights.Close() // the file's weights take their place
-	got, err := plan.Check(o.Out, pool, prompt)
+	got, err := plan.Check(o.Out, pool, probe)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	diff, err := export.Compare(got, want, len(prompt))
+	diff, err := export.Compare(got, want, probe.Rows())
 	if err != nil {
 		return err
 	}
@@ -138,21 +141,24 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	if o.JSON {
 		return printJSON(out, r)
 	}
-	r.print(out, len(prompt))
+	r.print(out, probe.Rows())
 	return nil
 }
 
-// writeLogits keeps what another program's logits are compared with: ids [T],
-// logits [T, V].
-func writeLogits(path string, ids []int32, logits []float32) error {
-	text, err := json.Marshal(map[string]any{"ids": ids, "logits": logits})
+// writeLogits keeps what another program's logits are compared with: the probe,
+// and logits [rows, V].
+func writeLogits(path string, probe export.Probe, logits []float32) error {
+	text, err := json.Marshal(struct {
+		export.Probe
+		Logits []float32 `json:"logits"`
+	}{probe, logits})
 	if err != nil {
 		return err
 	}
 	return checkpoint.WriteFile(path, text)
 }
 
-func (r *ExportResult) print(out io.Writer, tokens int) {
+func (r *ExportResult) print(out io.Writer, rows int) {
 	fmt.Fprintf(out, "%s: %s %s, %s, %s\n", r.Out, r.Format, r.Architecture, r.DType, byteCount(r.Bytes))
 	if len(r.Padded) > 0 {
 		fmt.Fprintf(out, "zeros fill %d of %d numbers:\n", r.Stored-int64(r.Params), r.Stored)
@@ -163,7 +169,7 @@ func (r *ExportResult) print(out io.Writer, tokens int) {
 	if n := len(r.OtherType); n > 0 {
 		fmt.Fprintf(out, "%d matrices whose rows are no multiple of 32 are not %s: %s first\n", n, r.DType, r.OtherType[0])
 	}
-	fmt.Fprintf(out, "read back: logits of %d tokens differ by at most %.2g (%.2g of the largest), the most likely token agrees at %.0f %%\n",
-		tokens, r.Difference.Largest, r.Difference.Relative, 100*r.Difference.Top)
+	fmt.Fprintf(out, "read back: logits of %d rows differ by at most %.2g (%.2g of the largest), the likeliest agrees at %.0f %%\n",
+		rows, r.Difference.Largest, r.Difference.Relative, 100*r.Difference.Top)
 	fmt.Fprintf(out, "loads in: %s\n", strings.Join(r.Loaders, "; "))
 }

@@ -79,11 +79,11 @@ func (s *source) fitTo(r rules) *fit {
 // every rotation pair that some head keeps.
 func (s *source) fitHeadDim(f *fit, r rules, vo int, gap func(need, format string, a ...any)) {
 	layout := "prune with --for " + r.flag
-	if s.ModelType == "gpt2" {
+	if s.freqs == nil {
 		f.headDim = s.HeadDim
 		for i := range f.layers {
 			if w := s.widths(i); w.QK != f.headDim || w.VO != f.headDim {
-				gap("prune with --for "+r.flag+", which leaves query, key and value heads whole", "layer %d keeps %d qk and %d vo units a head, %s needs n_embd / n_head = %d", i, w.QK, w.VO, r.name, f.headDim)
+				gap("prune with --for "+r.flag+", which leaves query, key and value heads whole", "layer %d keeps %d qk and %d vo units a head, %s needs the residual width over the heads, %d", i, w.QK, w.VO, r.name, f.headDim)
 			}
 		}
 		return

@@ -19,9 +19,10 @@ var (
 
 // fixture is a model with weights large enough that every one matters, cut.
 type fixture struct {
-	m    model.Model
-	set  *param.Set
-	pool *kernel.Pool
+	m     model.Model
+	set   *param.Set
+	pool  *kernel.Pool
+	probe Probe
 }
 
 func newFixture(t *testing.T, s model.Sizes, config string, cut param.Cut) *fixture {
@@ -52,12 +53,16 @@ func newFixture(t *testing.T, s model.Sizes, config string, cut param.Cut) *fixt
 	}
 	pool := kernel.NewPool(1)
 	t.Cleanup(func() { pool.Close(); set.Weights.Close() })
-	return &fixture{m, set, pool}
+	probe, err := NewProbe(m, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{m, set, pool, probe}
 }
 
 func (f *fixture) logits(t *testing.T) []float32 {
 	t.Helper()
-	l, err := Logits(f.m, f.set, f.pool, Prompt(f.m))
+	l, err := Logits(f.m, f.set, f.pool, f.probe)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ var ggufCases = []struct {
 	{"gpt2, dense", gpt2, "", nil, "gpt2", "", false},
 	{"gpt2, narrower everywhere", gpt2, "", sameFFN, "gpt2", "", false},
 	{"gpt2, layers differ", gpt2, "", merge(otherFFN, otherHeads), "gpt2", "layer 0 keeps 7 feed-forward channels", false},
-	{"gpt2, heads cut", gpt2, "", merge(everywhere("qk", every(3, 1, 5)), sixValues), "gpt2", "n_embd / n_head = 8", false},
+	{"gpt2, heads cut", gpt2, "", merge(everywhere("qk", every(3, 1, 5)), sixValues), "gpt2", "the residual width over the heads, 8", false},
 }
 
 func TestGGUFHoldsTheModel(t *testing.T) {
@@ -76,12 +76,12 @@ func TestGGUFHoldsTheModel(t *testing.T) {
 			if st, err := os.Stat(path); err != nil || st.Size() != p.Bytes {
 				t.Fatalf("%v, %v; %d bytes planned", st, err, p.Bytes)
 			}
-			got, err := p.Check(path, f.pool, Prompt(f.m))
+			got, err := p.Check(path, f.pool, f.probe)
 			if err != nil {
 				t.Fatal(err)
 			}
 			// The scale and the frequencies are rounded to float32 once more.
-			if d, err := Compare(got, want, len(Prompt(f.m))); err != nil || d.Relative > 1e-5 {
+			if d, err := Compare(got, want, f.probe.Rows()); err != nil || d.Relative > 1e-5 {
 				t.Fatalf("logits differ: %+v, %v", d, err)
 			}
 			in, err := os.Open(path)
@@ -114,11 +114,11 @@ func TestGGUFTypes(t *testing.T) {
 		if err := p.Write(path); err != nil {
 			t.Fatal(err)
 		}
-		got, err := p.Check(path, f.pool, Prompt(f.m))
+		got, err := p.Check(path, f.pool, f.probe)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := Compare(got, want, len(Prompt(f.m)))
+		d, err := Compare(got, want, f.probe.Rows())
 		if err != nil || d.Relative > limit || d.Largest == 0 {
 			t.Errorf("%s: %+v, %v; expected more than 0 and at most %g", dtype, d, err, limit)
 		}

@@ -2,7 +2,6 @@ package export
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 
@@ -14,6 +13,7 @@ import (
 var (
 	hfLlama = rules{name: "transformers' LlamaForCausalLM", flag: "hf", divisible: true}
 	hfGPT2  = rules{name: "transformers' GPT2LMHeadModel", flag: "hf", product: true}
+	hfViT   = rules{name: "transformers' image classifiers", flag: "hf", product: true}
 )
 
 var hfLlamaNames = llamaNames{
@@ -38,8 +38,11 @@ func (p *Plan) hf(s *source, o Options) error {
 		streams = s.llama(f, hfLlamaNames)
 		p.Architecture = "LlamaForCausalLM"
 		s.hfLlamaConfig(f, config)
-	default:
-		return fmt.Errorf("%w: family %s has no export to transformers", ErrShape, s.ModelType)
+	case "vit", "deit":
+		f = s.fitTo(hfViT)
+		streams = s.hfViT(f)
+		p.Architecture = s.Architectures[0]
+		config["intermediate_size"] = f.layers[0].ffn
 	}
 	p.Gaps = f.gaps
 	// The file is whole in its own terms; what the model was says "from".
@@ -68,6 +71,9 @@ func (p *Plan) hf(s *source, o Options) error {
 	p.files = []checkpoint.File{
 		checkpoint.BytesFile("config.json", append(text, '\n')),
 		{Name: "model.safetensors", Size: size, Write: func(w io.Writer) error { return checkpoint.WriteStreams(w, streams, o.DType) }},
+	}
+	if s.images() {
+		p.files = append(p.files, checkpoint.JSONFile("preprocessor_config.json", s.preprocessor()))
 	}
 	if o.Tokenizer != nil {
 		p.files = append(p.files, checkpoint.BytesFile("tokenizer.json", o.Tokenizer))

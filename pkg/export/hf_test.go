@@ -33,11 +33,11 @@ func TestHFHoldsTheModel(t *testing.T) {
 			if err := p.Write(dir); err != nil {
 				t.Fatal(err)
 			}
-			got, err := p.Check(dir, f.pool, Prompt(f.m))
+			got, err := p.Check(dir, f.pool, f.probe)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d, err := Compare(got, want, len(Prompt(f.m))); err != nil || d.Relative > 1e-5 {
+			if d, err := Compare(got, want, f.probe.Rows()); err != nil || d.Relative > 1e-5 {
 				t.Fatalf("logits differ: %+v, %v", d, err)
 			}
 			checkHFConfig(t, filepath.Join(dir, "config.json"), f)

@@ -10,26 +10,57 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Prompt is the fixed prompt on which a model and its file are compared: at most
-// 64 ids, spread over the vocabulary.
-func Prompt(m model.Model) []int32 {
-	ids := make([]int32, min(64, m.Context()))
-	for i := range ids {
-		ids[i] = int32((31*i*i + 7*i + 1) % m.Vocab())
-	}
-	return ids
+// Probe is the fixed input on which a model and its file are compared: token ids,
+// or pixels.
+type Probe struct {
+	IDs    []int32   `json:"ids,omitempty"`    // at most 64, spread over the vocabulary
+	Pixels []float32 `json:"pixels,omitempty"` // of two images, normalised
+	Shape  []int     `json:"shape"`            // [1, T] of ids, [2, channels, side, side] of pixels
 }
 
-// Logits runs a decoder forward: ids [T] to logits [T, V].
-func Logits(m model.Model, set *param.Set, pool *kernel.Pool, ids []int32) ([]float32, error) {
+// NewProbe makes the probe of a model.
+func NewProbe(m model.Model, set *param.Set) (Probe, error) {
+	s, err := newSource(m, set)
+	if err != nil {
+		return Probe{}, err
+	}
+	if !s.images() {
+		ids := make([]int32, min(64, m.Context()))
+		for i := range ids {
+			ids[i] = int32((31*i*i + 7*i + 1) % m.Vocab())
+		}
+		return Probe{IDs: ids, Shape: []int{1, len(ids)}}, nil
+	}
+	p := Probe{Shape: []int{2, s.Channels, s.ImageSize, s.ImageSize}}
+	p.Pixels = make([]float32, 2*s.Channels*s.ImageSize*s.ImageSize)
+	for i := range p.Pixels {
+		p.Pixels[i] = float32(math.Sin(0.37*float64(i) + 1e-4*float64(i)*float64(i)))
+	}
+	return p, nil
+}
+
+// Rows is the number of rows of logits: tokens, or images.
+func (p Probe) Rows() int { return max(len(p.IDs), p.Shape[0]) }
+
+// Logits runs a model forward: [Rows, V], or one row of classes an image.
+func Logits(m model.Model, set *param.Set, pool *kernel.Pool, p Probe) ([]float32, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{})
-	m.Decode(b, nil, 1, len(ids), true)
+	tokens := len(p.IDs)
+	if p.Pixels != nil {
+		tokens = m.Context()
+	}
+	m.Decode(b, nil, p.Shape[0], tokens, true)
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		return nil, err
 	}
 	defer mc.Close()
-	if err := mc.SetInts("ids", ids); err != nil {
+	if p.Pixels != nil {
+		err = mc.SetFloats("pixels", p.Pixels...)
+	} else {
+		err = mc.SetInts("ids", p.IDs)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := mc.RunAll(); err != nil {

@@ -45,11 +45,11 @@ func checkONNX(t *testing.T, f *fixture, o Options, limit float64) {
 	if err != nil || (len(beside) == 1) != (o.Embed > 0) {
 		t.Fatalf("external data: %v, %v", beside, err)
 	}
-	got, err := p.Check(path, f.pool, Prompt(f.m))
+	got, err := p.Check(path, f.pool, f.probe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := Compare(got, f.logits(t), len(Prompt(f.m))); err != nil || d.Relative > limit || o.DType == "F16" && d.Largest == 0 {
+	if d, err := Compare(got, f.logits(t), f.probe.Rows()); err != nil || d.Relative > limit || o.DType == "F16" && d.Largest == 0 {
 		t.Fatalf("%s: logits differ: %+v, %v", o.DType, d, err)
 	}
 }

@@ -36,7 +36,8 @@ func (s *source) onnxDecoder(dtype string) *onnx.Graph {
 		table = stacked("head", s.whole("head"))
 	}
 	shape := b.op("Concat", []string{bt, b.ints(int64(s.Vocab))}, axisOf(0))
-	b.g.Nodes = append(b.g.Nodes, onnx.Node{Op: "Reshape", In: []string{b.linear(x, table, ""), shape}, Out: []string{"logits"}})
+	b.reshape(b.linear(x, table, ""), shape)
+	b.g.Nodes[len(b.g.Nodes)-1].Out[0] = "logits"
 	b.g.Inputs = []onnx.Value{{Name: "input_ids", Type: onnx.Int64, Dims: []onnx.Dim{{Name: "batch"}, {Name: "sequence"}}}}
 	b.g.Outputs = []onnx.Value{{Name: "logits", Type: onnx.Float, Dims: []onnx.Dim{{Name: "batch"}, {Name: "sequence"}, {Size: int64(s.Vocab)}}}}
 	return &b.g

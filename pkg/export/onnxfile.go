@@ -11,7 +11,14 @@ import (
 
 // onnx plans an ONNX file: it has every shape.
 func (p *Plan) onnx(s *source, o Options) {
-	g := s.onnxDecoder(o.DType)
+	g := s.onnxDecoder
+	if s.images() {
+		g = s.onnxClassifier
+	}
+	p.onnxGraph(g(o.DType), o)
+}
+
+func (p *Plan) onnxGraph(g *onnx.Graph, o Options) {
 	for _, t := range g.Initializers {
 		if t.Ints == nil {
 			p.count(t.Stream, t.DType)
@@ -28,8 +35,8 @@ func (p *Plan) onnx(s *source, o Options) {
 	}
 }
 
-// RunONNX computes the logits of an ONNX file for ids: [T, V].
-func RunONNX(path string, ids []int32) ([]float32, error) {
+// RunONNX computes the logits of an ONNX file for the probe.
+func RunONNX(path string, probe Probe) ([]float32, error) {
 	in, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -63,11 +70,14 @@ func RunONNX(path string, ids []int32) ([]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	x := &onnx.Array{Shape: []int{1, len(ids)}, I: make([]int64, len(ids))}
-	for i, id := range ids {
-		x.I[i] = int64(id)
+	x := &onnx.Array{Shape: probe.Shape, F: probe.Pixels}
+	for _, id := range probe.IDs {
+		x.I = append(x.I, int64(id))
 	}
-	out, err := f.Run(map[string]*onnx.Array{"input_ids": x})
+	if len(f.Inputs) != 1 {
+		return nil, fmt.Errorf("%w: %s: %d inputs, expected 1", onnx.ErrFormat, path, len(f.Inputs))
+	}
+	out, err := f.Run(map[string]*onnx.Array{f.Inputs[0].Name: x})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -42,6 +42,12 @@ type config struct {
 	Activation    string     `json:"activation_function"`
 	LayerEps      float64    `json:"layer_norm_epsilon"`
 	BOS           *int       `json:"bos_token_id"`
+	ViTEps        float64    `json:"layer_norm_eps"`
+	HiddenAct     string     `json:"hidden_act"`
+	ImageSize     int        `json:"image_size"`
+	PatchSize     int        `json:"patch_size"`
+	Channels      int        `json:"num_channels"`
+	Architectures []string   `json:"architectures"`
 	Ecospa        model.Kept `json:"ecospa"`
 }
 
@@ -64,6 +70,9 @@ func newSource(m model.Model, set *param.Set) (*source, error) {
 		if s.NInner != nil {
 			s.Intermediate = *s.NInner
 		}
+	case "vit", "deit":
+		s.KVHeads, s.HeadDim = s.Heads, s.Hidden/s.Heads
+		s.LayerEps, s.Activation = s.ViTEps, s.HiddenAct
 	case "llama":
 		rotary, ok := m.(model.Rotary)
 		if !ok {
@@ -73,6 +82,9 @@ func newSource(m model.Model, set *param.Set) (*source, error) {
 	}
 	return s, nil
 }
+
+// images reports whether the model classifies images.
+func (s *source) images() bool { return s.ModelType == "vit" || s.ModelType == "deit" }
 
 // repeat is R, the query heads of a K/V head.
 func (s *source) repeat() int { return s.Heads / s.KVHeads }

@@ -45,11 +45,11 @@ func (p *Plan) Write(path string) error {
 	return nil
 }
 
-// Check reads back what Write wrote and computes its logits for ids: [T, V].
-func (p *Plan) Check(path string, pool *kernel.Pool, ids []int32) ([]float32, error) {
+// Check reads back what Write wrote and computes its logits for the probe.
+func (p *Plan) Check(path string, pool *kernel.Pool, probe Probe) ([]float32, error) {
 	switch p.Format {
 	case "onnx":
-		return RunONNX(path, ids)
+		return RunONNX(path, probe)
 	case "hf":
 		root, err := os.OpenRoot(path)
 		if err != nil {
@@ -61,12 +61,12 @@ func (p *Plan) Check(path string, pool *kernel.Pool, ids []int32) ([]float32, er
 			return nil, err
 		}
 		defer set.Weights.Close()
-		return Logits(m, set, pool, ids)
+		return Logits(m, set, pool, probe)
 	}
 	m, set, err := ReadGGUF(path)
 	if err != nil {
 		return nil, err
 	}
 	defer set.Weights.Close()
-	return Logits(m, set, pool, ids)
+	return Logits(m, set, pool, probe)
 }

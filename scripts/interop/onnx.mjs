@@ -5,8 +5,8 @@
 //   node onnx.mjs M.onnx L.json [BOUND]
 //
 // It prints one JSON object and exits with 1 when a logit differs by more than
-// BOUND (default 1e-4) of the largest. The prompt runs once whole, and once as a
-// batch of two of its first half, which must give the first half of the logits.
+// BOUND (default 1e-4) of the largest. The input runs as it is, and once as a batch
+// of another size: a text's first half twice, the first image three times.
 import {readFileSync} from "node:fs";
 import {InferenceSession, Tensor} from "onnxruntime-node";
 
@@ -24,13 +24,19 @@ async function difference(feed, copies, count) {
     return worst / most;
 }
 
-const ids = (list) => BigInt64Array.from(list, BigInt);
-const half = want.ids.slice(0, want.ids.length / 2);
-const result = {
-    file, inputs: session.inputNames, logits: want.logits.length,
-    relative: await difference(new Tensor("int64", ids(want.ids), [1, want.ids.length]), 1, want.logits.length),
-    relative_batch: await difference(new Tensor("int64", ids([...half, ...half]), [2, half.length]), 2,
-        want.logits.length / want.ids.length * half.length),
-};
+// whole is the input as it is; other is another batch size, and for text another
+// length, whose logits are the first ones again.
+let whole, other;
+if (want.pixels) {
+    const one = want.pixels.slice(0, want.pixels.length / 2), size = want.shape.slice(1);
+    whole = () => difference(new Tensor("float32", Float32Array.from(want.pixels), want.shape), 1, want.logits.length);
+    other = () => difference(new Tensor("float32", Float32Array.from([...one, ...one, ...one]), [3, ...size]), 3, want.logits.length / 2);
+} else {
+    const ids = (list) => BigInt64Array.from(list, BigInt), half = want.ids.slice(0, want.ids.length / 2);
+    whole = () => difference(new Tensor("int64", ids(want.ids), want.shape), 1, want.logits.length);
+    other = () => difference(new Tensor("int64", ids([...half, ...half]), [2, half.length]), 2,
+        want.logits.length / want.ids.length * half.length);
+}
+const result = {file, inputs: session.inputNames, logits: want.logits.length, relative: await whole(), relative_batch: await other()};
 console.log(JSON.stringify(result));
 process.exit(result.relative <= Number(bound) && result.relative_batch <= Number(bound) ? 0 : 1);
