@@ -106,7 +106,12 @@ func (p *Plan) count(s checkpoint.Stream, dtype string) {
 }
 
 func (p *Plan) gguf(s *source, o Options) error {
-	if o.Tokenizer == nil {
+	switch {
+	case s.images():
+		return fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.ModelType)
+	case s.Activation == "gelu":
+		return fmt.Errorf("%w: activation_function is gelu, llama.cpp's gpt2 computes gelu_new only; --format onnx holds it", ErrShape)
+	case o.Tokenizer == nil:
 		return fmt.Errorf("%w: the model has no tokenizer.json, which a GGUF file needs", ErrTokenizer)
 	}
 	bos := -1
@@ -120,10 +125,7 @@ func (p *Plan) gguf(s *source, o Options) error {
 	if len(v.tokens) > s.Vocab {
 		return fmt.Errorf("%w: it has %d ids, the model %d", ErrTokenizer, len(v.tokens), s.Vocab)
 	}
-	arch, f, kvs, tensors, err := s.ggufPlan(o.DType, v)
-	if err != nil {
-		return err
-	}
+	arch, f, kvs, tensors := s.ggufPlan(o.DType, v)
 	p.Architecture, p.Gaps = arch, f.gaps
 	for _, t := range tensors {
 		p.count(t.Stream, t.DType)

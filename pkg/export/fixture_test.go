@@ -102,3 +102,8 @@ func merge(cuts ...param.Cut) param.Cut {
 func everywhere(dim string, keep param.Keep) param.Cut {
 	return param.Cut{"layer.0." + dim: keep, "layer.1." + dim: keep, "layer.2." + dim: keep}
 }
+
+var (
+	vit  = model.Sizes{Family: "vit", Layers: 3, Width: 24, Heads: 3, FFN: 20, ImageSize: 8, PatchSize: 4, Channels: 3, Labels: 5}
+	deit = model.Sizes{Family: "vit", Distilled: true, Layers: 3, Width: 24, Heads: 3, FFN: 20, ImageSize: 8, PatchSize: 4, Channels: 1, Labels: 4}
+)

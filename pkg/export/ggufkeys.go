@@ -41,11 +41,9 @@ func (s *source) uniform() bool {
 }
 
 // ggufPlan decides the architecture, the keys and the tensors of a GGUF file.
-func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs []gguf.KV, tensors []gguf.Tensor, err error) {
+func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs []gguf.KV, tensors []gguf.Tensor) {
 	var streams []checkpoint.Stream
 	switch {
-	case s.ModelType == "gpt2" && s.Activation == "gelu":
-		return "", nil, nil, nil, fmt.Errorf("%w: activation_function is gelu, llama.cpp's gpt2 computes gelu_new only; --format onnx holds it", ErrShape)
 	case s.ModelType == "gpt2":
 		arch, f = "gpt2", s.fitTo(ggufGPT2)
 		streams = s.ggufGPT2(f)
@@ -67,15 +65,13 @@ func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs
 				}
 			}
 		}
-	default:
-		return "", nil, nil, nil, fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.ModelType)
 	}
 	kvs = s.ggufKeys(arch, dtype, f)
 	kvs = append(kvs, t.keys(s.Vocab)...)
 	for _, st := range streams {
 		tensors = append(tensors, gguf.Tensor{Stream: st, DType: ggufType(st, dtype)})
 	}
-	return arch, f, kvs, tensors, nil
+	return arch, f, kvs, tensors
 }
 
 // ggufType is the type of a tensor: vectors and positions stay in float32, rows
