@@ -25,6 +25,9 @@ type Run struct {
 	Optim      optim.Config      `yaml:"optim"`      // AdamW and its learning rate
 	Prune      coupled.Config    `yaml:"prune"`      // coupled sparsity while training; without a target nothing is pruned
 	Checkpoint checkpoint.Policy `yaml:"checkpoint"` // when the run is saved and what is kept
+	From       string            `yaml:"from"`       // model or run directory whose weights finetune begins with, instead of model and tokenizer
+	LoRA       train.LoRA        `yaml:"lora"`       // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
+	Teacher    train.Teacher     `yaml:"teacher"`    // finetune: learn from a model's probabilities as well; without a model from the data alone
 	Out        string            `yaml:"out"`        // the run directory
 }
 
@@ -34,6 +37,7 @@ func Default() Run {
 		Data: data.DefaultConfig(), Tokenizer: tokenizer.DefaultConfig(),
 		Train: train.Default(), Optim: optim.Default(), Prune: coupled.DefaultConfig(),
 		Checkpoint: checkpoint.DefaultPolicy(),
+		LoRA:       train.DefaultLoRA(), Teacher: train.DefaultTeacher(),
 	}
 }
 
@@ -60,9 +64,15 @@ func Load(path string, overrides []string) (Run, error) {
 
 // Validate reports the first section that makes no sense, by key.
 func (r Run) Validate() error {
+	if r.From != "" {
+		if r.Model != (model.Sizes{}) || r.Tokenizer != tokenizer.DefaultConfig() {
+			return fmt.Errorf("%w: from is %q, whose model and tokenizer are used: the sections model and tokenizer do not apply", ErrConfig, r.From)
+		}
+		r.Model = model.Sizes{Name: model.Names()[0]} // not looked at
+	}
 	for _, check := range []func() error{
 		r.Model.Validate, r.Data.Validate, r.Tokenizer.Validate, r.Train.Validate,
-		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate,
+		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate, r.LoRA.Validate, r.Teacher.Validate,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)

@@ -15,23 +15,27 @@ import (
 // later calls do nothing and return nil, and Lower returns it. The operations
 // stand beside their kernels' adapters, one file a theme (op_*.go).
 type Builder struct {
-	set     *param.Set // nil in Wrap
-	more    *param.Set // adapters, or nil
-	train   bool
-	bf16    bool
-	smooth  float32
-	g       *gorgonia.ExprGraph
-	params  map[string]paramLeaf
-	inputs  map[string]*Node
-	outputs []output
-	losses  int // heads with a loss so far
-	taps    []tap
-	sites   []site
-	rotary  map[string]*rotary
-	scopes  []*scope // open checkpoints, outermost first
-	scoped  map[*Node][]*scope
-	diff    *backward // made by the first Lower that asks for gradients
-	err     error
+	set          *param.Set // nil in Wrap
+	more         *param.Set // adapters, or nil
+	train        bool
+	bf16         bool
+	smooth       float32
+	g            *gorgonia.ExprGraph
+	params       map[string]paramLeaf
+	inputs       map[string]*Node
+	outputs      []output
+	losses       int      // heads with a loss so far
+	lowRank      float32  // scale of the adapters' products; 0 for none
+	teacher      *Teacher // of every HeadLoss; nil for none
+	teacherWidth int
+	states       bool // HeadLoss gives its input instead of a loss
+	taps         []tap
+	sites        []site
+	rotary       map[string]*rotary
+	scopes       []*scope // open checkpoints, outermost first
+	scoped       map[*Node][]*scope
+	diff         *backward // made by the first Lower that asks for gradients
+	err          error
 }
 
 // paramLeaf is a block of parameters in the graph.

@@ -90,8 +90,11 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	if err := l.bind(); err != nil {
 		return nil, errors.Join(err, l.m.Close())
 	}
-	if o.Grads != nil {
+	switch { // one of the two is trained
+	case o.Grads != nil:
 		l.m.finish(o.Grads.Data, o.Finished)
+	case o.AdapterGrads != nil:
+		l.m.finish(o.AdapterGrads.Data, o.Finished)
 	}
 	return l.m, nil
 }

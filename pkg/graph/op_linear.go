@@ -15,7 +15,7 @@ func (b *Builder) Linear(x, w, bias *Node) *Node {
 	if bias != nil {
 		in = append(in, bias)
 	}
-	return b.apply(linear{bias: bias != nil, bf16: b.bf16}, in...)
+	return b.adapted(x, w, b.apply(linear{bias: bias != nil, bf16: b.bf16}, in...), false)
 }
 
 // LinearIn is x [N, M] · w + bias + residual with w [M, E]: (N, E). bias and
@@ -27,7 +27,7 @@ func (b *Builder) LinearIn(x, w, bias, residual *Node) *Node {
 			in = append(in, n)
 		}
 	}
-	return b.apply(linear{in: true, bias: bias != nil, residual: residual != nil, bf16: b.bf16}, in...)
+	return b.adapted(x, w, b.apply(linear{in: true, bias: bias != nil, residual: residual != nil, bf16: b.bf16}, in...), true)
 }
 
 // linear is a matrix product with a unit-major weight w [M, E]:

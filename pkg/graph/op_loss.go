@@ -17,6 +17,19 @@ import (
 // It adds the outputs "loss" and "nll" (each row's loss in nats, [N]). A second
 // one in the same graph adds to "loss"; its rows are "nll.2", and so on.
 func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, smoothing float32) *Node {
+	if (b.states || b.teacher != nil) && b.inputs["teacher"] != nil {
+		b.Fail(errors.New("graph: a model with two heads neither teaches nor learns from a teacher"))
+		return nil
+	}
+	switch {
+	case b.states:
+		b.inputs["teacher"] = x // a second head is refused
+		b.Output("states", x)
+		return x
+	case b.teacher != nil && b.err == nil:
+		n, _ := rows(x.Shape())
+		return b.DistillLoss(x, w, bias, targets, scale, smoothing, b.Floats("teacher", n, b.teacherWidth), b.teacher)
+	}
 	return b.headLoss(headLoss{smoothing: smoothing}, x, w, bias, targets, scale, nil)
 }
 

@@ -110,12 +110,13 @@ func (m *gpt2) dense() Widths {
 	return Widths{KV: m.Heads, QK: m.headDim(), VO: m.headDim(), FFN: m.inner()}
 }
 
-func (m *gpt2) Family() string               { return "gpt2" }
-func (m *gpt2) Context() int                 { return m.Positions }
-func (m *gpt2) Vocab() int                   { return m.VocabSize }
-func (m *gpt2) Specs() []param.Spec          { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
-func (m *gpt2) DenseSpecs() []param.Spec     { return m.specs(widths(nil, m.Layers, m.dense())) }
-func (m *gpt2) Restore(set *param.Set) error { return nil }
+func (m *gpt2) Family() string                             { return "gpt2" }
+func (m *gpt2) Context() int                               { return m.Positions }
+func (m *gpt2) Vocab() int                                 { return m.VocabSize }
+func (m *gpt2) Head(set *param.Set) (w, bias *param.Param) { return set.Param("embed"), nil }
+func (m *gpt2) Specs() []param.Spec                        { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
+func (m *gpt2) DenseSpecs() []param.Spec                   { return m.specs(widths(nil, m.Layers, m.dense())) }
+func (m *gpt2) Restore(set *param.Set) error               { return nil }
 
 func (m *gpt2) specs(layers []Widths) []param.Spec {
 	std := float32(m.InitRange)

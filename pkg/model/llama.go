@@ -245,6 +245,13 @@ func (m *llama) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
 	b.Output("logits", b.Linear(m.hidden(b, cache, B, T, 0, !all), m.head(b), nil))
 }
 
+func (m *llama) Head(set *param.Set) (w, bias *param.Param) {
+	if m.Tied {
+		return set.Param("embed"), nil
+	}
+	return set.Param("head"), nil
+}
+
 func (m *llama) Scale() float64 { return 1 / math.Sqrt(float64(m.HeadDim)) }
 
 func (m *llama) Cache(set *param.Set) [][2]int { return cacheWidths(set, m.Layers, 2) }

@@ -36,6 +36,8 @@ type Model interface {
 	// cache holds; input "ids", output "logits" of every sequence's last token
 	// [B, V], or of all tokens [B·T, V].
 	Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
+	// Head is the matrix [V, E] that makes logits, and its bias [V] or nil.
+	Head(set *param.Set) (w, bias *param.Param)
 	// Scale multiplies q·k before the softmax: 1/sqrt of the dense model's head width.
 	Scale() float64
 	// Cache is the floats a token that each layer keeps of keys and of values.

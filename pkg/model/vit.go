@@ -257,6 +257,10 @@ func (m *vit) Image() *Image                 { return &m.image }
 func (m *vit) Specs() []param.Spec           { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
 func (m *vit) DenseSpecs() []param.Spec      { return m.specs(widths(nil, m.Layers, m.dense())) }
 func (m *vit) Restore(set *param.Set) error  { return nil }
+func (m *vit) Head(set *param.Set) (w, bias *param.Param) {
+	return set.Param("head"), set.Param("head_bias")
+}
+
 func (m *vit) Scale() float64                { return 1 / math.Sqrt(float64(m.headDim())) }
 func (m *vit) Cache(set *param.Set) [][2]int { return nil }
 func (m *vit) layerNorm() (eps float32)      { return float32(m.Eps) }

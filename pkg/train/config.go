@@ -8,19 +8,21 @@ import (
 
 // Config is the train section of a run file.
 type Config struct {
-	Steps       int    `yaml:"steps"`        // optimizer steps; required
-	Batch       int    `yaml:"batch"`        // sequences a step; default 16
-	MicroBatch  int    `yaml:"micro_batch"`  // sequences computed at a time, must divide batch; default (0) the whole batch
-	Context     int    `yaml:"context"`      // tokens a sequence; default (0) the model's context
-	Seed        uint64 `yaml:"seed"`         // of the initial weights and the order of the data; default 1
-	Threads     int    `yaml:"threads"`      // worker threads; default (0) one a core
-	Precision   string `yaml:"precision"`    // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
-	Wire        string `yaml:"wire"`         // gradients between the ranks of an MPI run: f32 (default), or bf16: half the bytes, sums rounded
-	Recompute   string `yaml:"recompute"`    // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
-	EvalEvery   int    `yaml:"eval_every"`   // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
-	EvalTokens  int    `yaml:"eval_tokens"`  // validation tokens an evaluation reads, from the front; default (0) all
-	OnNonFinite string `yaml:"on_nonfinite"` // when a loss or gradient is not finite: stop (default), skip (the batch; ten in a row stop the run) or rollback (to the newest good checkpoint, going on with the data behind the batch)
-	Sample      int    `yaml:"sample"`       // tokens generated at the end of the run as a sample; default 60, 0 for none
+	Steps       int     `yaml:"steps"`        // optimizer steps; required
+	Batch       int     `yaml:"batch"`        // sequences a step; default 16
+	MicroBatch  int     `yaml:"micro_batch"`  // sequences computed at a time, must divide batch; default (0) the whole batch
+	Context     int     `yaml:"context"`      // tokens a sequence; default (0) the model's context
+	Seed        uint64  `yaml:"seed"`         // of the initial weights and the order of the data; default 1
+	Threads     int     `yaml:"threads"`      // worker threads; default (0) one a core
+	Precision   string  `yaml:"precision"`    // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
+	Wire        string  `yaml:"wire"`         // gradients between the ranks of an MPI run: f32 (default), or bf16: half the bytes, sums rounded
+	Recompute   string  `yaml:"recompute"`    // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
+	EvalEvery   int     `yaml:"eval_every"`   // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
+	EvalTokens  int     `yaml:"eval_tokens"`  // validation tokens an evaluation reads, from the front; default (0) all
+	OnNonFinite string  `yaml:"on_nonfinite"` // when a loss or gradient is not finite: stop (default), skip (the batch; ten in a row stop the run) or rollback (to the newest good checkpoint, going on with the data behind the batch)
+	Patience    int     `yaml:"patience"`     // evaluations in a row without a lower validation loss that end the run; default (0) none do
+	MinDelta    float64 `yaml:"min_delta"`    // nats by which a validation loss has to be lower to count for patience; default 0
+	Sample      int     `yaml:"sample"`       // tokens generated at the end of the run as a sample; default 60, 0 for none
 }
 
 // Default is the configuration of a run file without a train section.
@@ -50,7 +52,7 @@ func (c Config) Validate() error {
 	}{
 		{"steps", c.Steps, 1, 1 << 40}, {"batch", c.Batch, 1, 1 << 20}, {"micro_batch", c.MicroBatch, 0, c.Batch},
 		{"context", c.Context, 0, 1 << 20}, {"threads", c.Threads, 0, 1024}, {"eval_every", c.EvalEvery, 0, 1 << 40},
-		{"eval_tokens", c.EvalTokens, 0, 1 << 40}, {"sample", c.Sample, 0, 1 << 16},
+		{"eval_tokens", c.EvalTokens, 0, 1 << 40}, {"patience", c.Patience, 0, 1 << 30}, {"sample", c.Sample, 0, 1 << 16},
 	} {
 		if v.x < v.lo || v.x > v.hi {
 			return fmt.Errorf("train.%s is %d, expected %d to %d", v.key, v.x, v.lo, v.hi)
@@ -64,6 +66,9 @@ func (c Config) Validate() error {
 	}
 	if c.OnNonFinite != Stop && c.OnNonFinite != Skip && c.OnNonFinite != Rollback {
 		return fmt.Errorf("train.on_nonfinite is %q, expected stop, skip or rollback", c.OnNonFinite)
+	}
+	if !(c.MinDelta >= 0 && c.MinDelta <= 100) {
+		return fmt.Errorf("train.min_delta is %g, expected 0 to 100", c.MinDelta)
 	}
 	if c.Wire != WireF32 && c.Wire != WireBF16 {
 		return fmt.Errorf("train.wire is %q, expected f32 or bf16", c.Wire)

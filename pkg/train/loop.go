@@ -44,13 +44,15 @@ type Loop struct {
 	// Skipped is told of a batch that Config.OnNonFinite leaves out; may be nil.
 	Skipped func(*NonFiniteError)
 
-	hooks   []Hook
-	machine *graph.Machine
-	group   dist.Group // nil: alone
-	wire    *wire      // nil: alone
-	stop    bool       // the ranks have agreed to stop before the next step
-	gates   []gate     // of the batch under way
-	skipped int        // batches left out since the last step
+	hooks    []Hook
+	machine  *graph.Machine
+	group    dist.Group // nil: alone
+	wire     *wire      // nil: alone
+	stop     bool       // the ranks have agreed to stop before the next step
+	gates    []gate     // of the batch under way
+	adapters *Adapters  // trained instead of Set; nil: Set is trained
+	teacher  *Learned   // nil: the data alone is learned
+	skipped  int        // batches left out since the last step
 }
 
 // Batches is where a loop's sequences come from.
@@ -76,6 +78,12 @@ func (l *Loop) Close() {
 	if l.machine != nil {
 		l.machine.Close()
 	}
+	if l.teacher != nil {
+		l.teacher.close()
+	}
+	if l.adapters != nil {
+		l.adapters.Set.Weights.Close()
+	}
 	l.Grads.Close()
 	l.Opt.Close()
 }
@@ -89,6 +97,7 @@ func (l *Loop) Lower() error {
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16",
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute,
+		adapters: l.adapters, teacher: l.teacher,
 	}
 	if l.wire != nil {
 		s.finished = func(lo, hi int) { l.wire.finished(l.Grads, span{lo, hi}) }
@@ -163,6 +172,11 @@ func (l *Loop) step(ctx context.Context) error {
 		if err := batch.Slice(lo, lo+l.MicroBatch).Feed(l.machine, 1/float32(max(1, predicted))); err != nil {
 			return err
 		}
+		if l.teacher != nil {
+			if err := l.teacher.show(l.machine, batch.Slice(lo, lo+l.MicroBatch)); err != nil {
+				return err
+			}
+		}
 		if l.wire != nil && lo+l.MicroBatch == batch.N {
 			l.wire.begin(l.Grads)
 		}
@@ -176,7 +190,7 @@ func (l *Loop) step(ctx context.Context) error {
 		l.hold()
 	}
 	if l.wire != nil {
-		if err := l.wire.end(l.Grads, l.Set); err != nil {
+		if err := l.wire.end(l.Grads, l.trained()); err != nil {
 			return err
 		}
 	}
@@ -204,7 +218,7 @@ func (l *Loop) step(ctx context.Context) error {
 	}
 	l.Step++
 	lr := l.Optim.Rate(l.Step, l.Steps)
-	l.Opt.Update(l.Pool, l.Set, l.Grads, lr, norm)
+	l.Opt.Update(l.Pool, l.trained(), l.Grads, lr, norm)
 	l.Tokens += int64(predicted)
 	if l.Evidence != nil {
 		l.Evidence.Decay(l.EvidenceDecay)

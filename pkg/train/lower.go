@@ -16,11 +16,21 @@ type shape struct {
 	reuse          *graph.Machine // replaced by the new one
 	recompute      graph.Recompute
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
+	adapters       *Adapters        // trained instead of the parameters; nil for none
+	teacher        *Learned         // of the loss; nil for none
 }
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16})
+	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Finished: s.finished}
+	if s.adapters != nil {
+		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
+		o.Grads, o.AdapterGrads = nil, s.grads
+	}
+	if s.teacher != nil {
+		b.Distil(s.teacher.head, s.teacher.width)
+	}
 	m.Loss(b, s.batch, s.context, 0)
-	return b.Lower(graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Finished: s.finished})
+	return b.Lower(o)
 }

@@ -11,11 +11,12 @@ type Memory struct {
 	Weights     int64 `json:"weights"`
 	Gradients   int64 `json:"gradients"`
 	Moments     int64 `json:"moments"`
-	Activations int64 `json:"activations"` // the machine's arena: activations, their gradients, saved statistics
+	Activations int64 `json:"activations"`       // the machine's arena: activations, their gradients, saved statistics
+	Teacher     int64 `json:"teacher,omitempty"` // its weights and activations
 }
 
 // Total is the sum of all purposes.
-func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.Activations }
+func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.Activations + m.Teacher }
 
 // PlanMemory says what training set with a machine of this plan and an optimizer takes.
 func PlanMemory(set *param.Set, plan *graph.Plan, o optim.Config) Memory {
@@ -25,4 +26,14 @@ func PlanMemory(set *param.Set, plan *graph.Plan, o optim.Config) Memory {
 
 // Memory is the loop's planned memory at its present shapes. The machine must
 // have been lowered.
-func (l *Loop) Memory() Memory { return PlanMemory(l.Set, l.machine.Plan(), l.Optim) }
+func (l *Loop) Memory() Memory {
+	m := PlanMemory(l.Set, l.machine.Plan(), l.Optim)
+	if l.adapters != nil {
+		n := int64(l.adapters.Set.Len())
+		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, l.Optim.MomentBytes()*n
+	}
+	if l.teacher != nil {
+		m.Teacher = l.teacher.bytes()
+	}
+	return m
+}

@@ -62,8 +62,9 @@ func (l *Loop) finiteGradients(norm float64) error {
 	if !nonFinite(norm) {
 		return nil
 	}
-	for i := len(l.Set.Params) - 1; i >= 0; i-- {
-		p := l.Set.Params[i]
+	params := l.trained().Params
+	for i := len(params) - 1; i >= 0; i-- {
+		p := params[i]
 		for _, g := range p.In(l.Grads) {
 			if nonFinite(float64(g)) {
 				return &NonFiniteError{l.Step + 1, "the gradient of " + p.Name, "", float64(g)}

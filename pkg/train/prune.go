@@ -203,6 +203,12 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 		slabs = append(slabs, l.Evidence.Slabs()...)
 		parallel = append(parallel, l.Evidence)
 	}
+	if l.adapters != nil {
+		if err := l.rewriteAdapted(plan.Cut(), parallel); err != nil {
+			return err
+		}
+		return l.Lower()
+	}
 	if err := graph.Rewrite(l.Set, plan.Cut(), slabs, parallel...); err != nil {
 		return err
 	}

@@ -1,0 +1,57 @@
+package train
+
+import (
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Adapters are low-rank adapters of a model, trained while its weights stay.
+type Adapters struct {
+	Set   *param.Set // see model.AdapterSpecs
+	Scale float32    // of their products
+}
+
+// NewAdapters makes adapters for a model as it is; their products are 0.
+func NewAdapters(set *param.Set, c LoRA, seed uint64) (*Adapters, error) {
+	a, err := param.New(model.AdapterSpecs(set, c.Rank, c.Has(TargetAttention), c.Has(TargetFFN)))
+	if err != nil {
+		return nil, err
+	}
+	a.Init(seed)
+	return &Adapters{a, float32(c.Scale())}, nil
+}
+
+// Merge adds the adapters to the weights, for good.
+func (a *Adapters) Merge(pool *kernel.Pool, set *param.Set) { model.Merge(pool, set, a.Set, a.Scale) }
+
+// Adapt makes the loop train adapters instead of the weights: gradients and moments
+// are theirs alone. Lower must follow.
+func (l *Loop) Adapt(a *Adapters) {
+	l.Grads.Close()
+	l.Opt.Close()
+	l.adapters = a
+	l.Grads, l.Opt = a.Set.NewSlab(), optim.NewAdamW(a.Set, l.Optim)
+}
+
+// trained is the parameters that the loop changes.
+func (l *Loop) trained() *param.Set {
+	if l.adapters != nil {
+		return l.adapters.Set
+	}
+	return l.Set
+}
+
+// rewriteAdapted cuts weights and evidence, and the adapters with their gradients and moments.
+func (l *Loop) rewriteAdapted(cut param.Cut, parallel []graph.Parallel) error {
+	own := model.AdapterCut(l.adapters.Set, cut)
+	if err := l.adapters.Set.Check(own); err != nil {
+		return err
+	}
+	if err := graph.Rewrite(l.Set, cut, nil, parallel...); err != nil {
+		return err
+	}
+	return l.adapters.Set.Shrink(own, append(l.Opt.Slabs(), l.Grads)...)
+}
