@@ -133,7 +133,7 @@ func (r *DoctorResult) plan(name string) (DoctorSize, error) {
 				o.Moments = value
 			}
 		}
-		mem, err := train.Footprint(c, o, m, shapes, true)
+		mem, err := train.Footprint(c, o, train.LoRA{}, m, shapes, true)
 		if err != nil {
 			return s, err
 		}

@@ -155,8 +155,30 @@ type loaded struct {
 	tok  tokenizer.Tokenizer // nil when the directory has none
 }
 
-// openModel reads a model directory with its weights and tokenizer.
+// openModel reads a model directory with its weights and tokenizer. Adapters beside
+// the weights are folded in; a directory of adapters alone leads to their model.
 func openModel(dir string) (*loaded, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	l, err := openAlone(root)
+	root.Close()
+	if err != nil || l != nil {
+		return l, err
+	}
+	if l, err = openBase(dir); err != nil {
+		return nil, err
+	}
+	if err := withAdapters(l.root, l.set); err != nil {
+		l.root.Close()
+		return nil, badInput(err)
+	}
+	return l, nil
+}
+
+// openBase is openModel without adapters.
+func openBase(dir string) (*loaded, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, badInput(err)

@@ -24,27 +24,30 @@ import (
 
 // job is a training run: what the run file says, made into things.
 type job struct {
-	ranks  ranks
-	dir    *checkpoint.Run // nil on ranks that do not write
-	run    config.Run      // effective: defaults that depend on other values filled in
-	over   bool            // an older run in the directory makes way
-	force  bool            // go on with too little memory or disk
-	log    io.Writer
-	disk   checkpoint.Disk
-	first  train.Hook
-	corpus data.Corpus
-	tok    tokenizer.Tokenizer
-	sum    uint32      // checksum of the training tokens
-	other  bool        // they may be others than those of the interrupted run
-	tokens data.Tokens // training tokens
-	held   data.Tokens // validation tokens
-	m      model.Model
-	set    *param.Set
-	pool   *kernel.Pool
-	data   *data.Batches
-	loop   *train.Loop
-	pruner *train.Pruner // nil for a dense run
-	show   *progress
+	ranks    ranks
+	dir      *checkpoint.Run // nil on ranks that do not write
+	run      config.Run      // effective: defaults that depend on other values filled in
+	over     bool            // an older run in the directory makes way
+	force    bool            // go on with too little memory or disk
+	log      io.Writer
+	disk     checkpoint.Disk
+	first    train.Hook
+	corpus   data.Corpus
+	tok      tokenizer.Tokenizer
+	sum      uint32          // checksum of the training tokens
+	other    bool            // they may be others than those of the interrupted run
+	tokens   data.Tokens     // training tokens
+	held     data.Tokens     // validation tokens
+	command  string          // subcommand, for messages
+	from     *loaded         // model that the run begins with; nil for a new one
+	adapters *train.Adapters // trained instead of the weights; nil for none
+	m        model.Model
+	set      *param.Set
+	pool     *kernel.Pool
+	data     *data.Batches
+	loop     *train.Loop
+	pruner   *train.Pruner // nil for a dense run
+	show     *progress
 
 	metrics *train.Metrics
 	evals   []evalPoint
@@ -69,7 +72,10 @@ func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
 // prepare makes everything that training needs, from the start or, to resume,
 // from the newest good checkpoint.
 func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
-	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{-1, math.Inf(1)}, ranks: o.ranks}
+	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{-1, math.Inf(1)}, ranks: o.ranks, command: o.command}
+	if j.command == "" {
+		j.command = "pretrain"
+	}
 	if j.ranks.Group == nil {
 		j.ranks = alone
 	}
@@ -80,6 +86,11 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 	}()
 	if err := run.Validate(); err != nil {
 		return j, usage(err)
+	}
+	if !o.Resume {
+		if err := j.source(); err != nil {
+			return j, err
+		}
 	}
 	j.run.Train = run.Train.Resolve(j.context())
 	if err := j.claim(o); err != nil {
@@ -175,7 +186,7 @@ func (j *job) settle() error {
 	}
 	if j.over {
 		j.over = false
-		for _, name := range []string{"state", "plans", "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json"} {
+		for _, name := range []string{"state", "plans", "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json", checkpoint.BestLink, adapterDir, mergedDir} {
 			if err := os.RemoveAll(filepath.Join(j.run.Out, name)); err != nil {
 				return err
 			}
@@ -254,6 +265,9 @@ func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
 			return t, err
 		}
 	}
+	if j.from != nil {
+		return j.from.tok, nil
+	}
 	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
 	if err != nil {
 		return nil, usage(err)
@@ -278,6 +292,9 @@ func openTokenizer(dir string) (tokenizer.Tokenizer, error) {
 
 // context is the tokens of a sequence when the train section does not say.
 func (j *job) context() int {
+	if j.from != nil {
+		return min(j.from.m.Context(), 256)
+	}
 	if j.run.Model.Context > 0 {
 		return j.run.Model.Context
 	}
@@ -286,6 +303,17 @@ func (j *job) context() int {
 
 // fresh makes the model of the run file with initial weights.
 func (j *job) fresh() (err error) {
+	if j.run.From != "" {
+		if err := j.source(); err != nil {
+			return err
+		}
+		j.m, j.set = j.from.m, j.from.set
+		j.from.root.Close()
+		if err := j.fits(); err != nil {
+			return err
+		}
+		return j.afford(j.set, 4*int64(j.set.Len()))
+	}
 	s := j.run.Model
 	if s.Context == 0 {
 		s.Context = j.run.Train.Context
@@ -330,6 +358,11 @@ func (j *job) assemble(saved *state) (err error) {
 	if err := j.loop.Join(j.ranks.Group); err != nil {
 		return usage(err)
 	}
+	if saved == nil {
+		if err := j.learn(nil); err != nil {
+			return err
+		}
+	}
 	if j.run.Prune.Enabled() {
 		if err := errors.Join(j.run.Prune.CheckTraining(), j.run.Prune.Check(j.set)); err != nil {
 			return usage(err)
@@ -350,6 +383,9 @@ func (j *job) assemble(saved *state) (err error) {
 		if err := j.resume(saved); err != nil {
 			return err
 		}
+	}
+	if j.enough() {
+		j.loop.Steps = j.loop.Step
 	}
 	if err := j.settle(); err != nil {
 		return err
@@ -394,7 +430,7 @@ func (j *job) goal() (coupled.Goal, error) {
 
 // footprint is the training memory of a model of some shapes, in bytes.
 func (j *job) footprint(shapes *param.Set) (int64, error) {
-	m, err := train.Footprint(j.own(), j.run.Optim, j.m, shapes, false)
+	m, err := train.Footprint(j.own(), j.run.Optim, j.run.LoRA, j.m, shapes, false)
 	return m.Total(), err
 }
 
@@ -417,5 +453,5 @@ func (j *job) release() {
 	if j.set != nil {
 		j.set.Weights.Close()
 	}
-	j.metrics, j.loop, j.pool, j.pruner, j.set = nil, nil, nil, nil, nil
+	j.metrics, j.loop, j.pool, j.pruner, j.set, j.adapters = nil, nil, nil, nil, nil, nil
 }

@@ -27,7 +27,7 @@ func (j *job) train(ctx context.Context) error {
 		case j.unsaved != nil:
 			err = fmt.Errorf("the checkpoint of step %d was not written: %w", j.loop.Step, j.unsaved)
 		case errors.Is(err, train.ErrInterrupted):
-			fmt.Fprintf(j.log, "stopped after step %d of %d; go on with: ecospa pretrain --resume --out %s\n", j.loop.Step, j.loop.Steps, j.run.Out)
+			fmt.Fprintf(j.log, "stopped after step %d of %d; go on with: ecospa %s --resume --out %s\n", j.loop.Step, j.loop.Steps, j.command, j.run.Out)
 			return errInterrupted
 		}
 		back, err := j.rollback(err)
@@ -105,7 +105,7 @@ func (j *job) evaluate(l *train.Loop) error {
 		return nil
 	}
 	c := j.run.Train
-	e, err := train.NewEvaluator(j.m, j.set, j.pool, l.MicroBatch, c.Context, c.Precision == "bf16")
+	e, err := l.NewEvaluator()
 	if err != nil {
 		return err
 	}
@@ -118,11 +118,32 @@ func (j *job) evaluate(l *train.Loop) error {
 		return &train.NonFiniteError{Step: l.Step, What: "the validation loss", Value: v.Loss}
 	}
 	j.evals = append(j.evals, evalPoint{l.Step, v.Loss})
+	if j.enough() && l.Step < l.Steps {
+		j.show.say("step %d: %d evaluations in a row without a lower validation loss: the run ends here", l.Step, j.run.Train.Patience)
+		l.Steps = l.Step
+	}
 	if l.Step > 0 {
 		l.Last.ValLoss = &v.Loss
 	}
 	j.show.say("step %d: validation loss %.4f, perplexity %.2f (%d tokens)%s", l.Step, v.Loss, v.Perplexity(), v.Tokens, j.distance(v.Loss))
 	return nil
+}
+
+// enough reports whether train.patience is at its end.
+func (j *job) enough() bool {
+	best, since := math.Inf(1), 0
+	for _, e := range j.evals {
+		if since++; e.Loss < best-j.run.Train.MinDelta {
+			best, since = e.Loss, 0
+		}
+	}
+	return j.run.Train.Patience > 0 && since >= j.run.Train.Patience
+}
+
+// improved reports whether the step's evaluation is the lowest so far.
+func (j *job) improved(l *train.Loop) bool {
+	n := len(j.evals)
+	return n > 0 && j.evals[n-1].Step == l.Step && j.evals[n-1].Loss < j.best.Loss
 }
 
 // entropyPerToken is the corpus's own entropy in nats a token of its validation

@@ -12,7 +12,7 @@ import (
 // there are, before it takes any of it. resident is what of the plan is in memory
 // already. --force makes a refusal a note.
 func (j *job) afford(shapes *param.Set, resident int64) error {
-	m, err := train.Footprint(j.own(), j.run.Optim, j.m, shapes, j.run.Prune.Enabled())
+	m, err := train.Footprint(j.own(), j.run.Optim, j.run.LoRA, j.m, shapes, j.run.Prune.Enabled())
 	if err != nil {
 		return usage(err)
 	}

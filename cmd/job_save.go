@@ -15,14 +15,15 @@ const maxBacks = 3
 // not stop the training: the next checkpoint tries again.
 func (j *job) saveStep(l *train.Loop) error {
 	p := j.run.Checkpoint
-	if p.Every == 0 || l.Step%p.Every != 0 || l.Step == l.Steps {
+	due := p.Every > 0 && l.Step%p.Every == 0 || p.KeepBest && j.improved(l)
+	if !due || l.Step == l.Steps {
 		return nil
 	}
 	err := j.saveAll(l)
 	if err == nil || errors.Is(err, checkpoint.ErrNonFinite) {
 		return err
 	}
-	next := min(l.Steps, l.Step+p.Every)
+	next := min(l.Steps, l.Step+max(1, p.Every))
 	j.show.say("step %d: the checkpoint could not be written (%s); training goes on, the next try is at step %d; %s", l.Step, oneLine(err), next, j.lastGood())
 	return nil
 }
@@ -72,6 +73,14 @@ func (j *job) saveLead(l *train.Loop) error {
 		return nil
 	}
 	return err
+}
+
+// linkBest makes RUN/best the checkpoint with the lowest validation loss.
+func (j *job) linkBest() error {
+	if !j.run.Checkpoint.KeepBest {
+		return nil
+	}
+	return j.dir.LinkBest(j.best.Step)
 }
 
 // lastGood says where a run could go on.

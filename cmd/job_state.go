@@ -48,14 +48,11 @@ const (
 
 // save writes a checkpoint of the present step and makes it the newest.
 func (j *job) save(l *train.Loop) error {
-	config, err := j.m.Config(j.set)
+	files, err := j.modelFiles()
 	if err != nil {
 		return err
 	}
-	tok, err := j.tok.JSON()
-	if err != nil {
-		return err
-	}
+	files = append(files, j.adapterFiles()...)
 	best := j.best
 	if n := len(j.evals); n > 0 && j.evals[n-1].Step == l.Step && j.evals[n-1].Loss < best.Loss {
 		best = j.evals[n-1]
@@ -70,7 +67,6 @@ func (j *job) save(l *train.Loop) error {
 	if !math.IsInf(best.Loss, 0) {
 		st.Best = &best
 	}
-	files := checkpoint.Model{Config: config, Tokenizer: tok}.Files(j.set, j.m.Tensors(j.set), "F32")
 	files = append(files, checkpoint.JSONFile(stateFile, st))
 	names := momentFiles(l.Opt)
 	for i, s := range l.Opt.Slabs() {
@@ -157,6 +153,9 @@ func (j *job) resume(st *state) error {
 		return err
 	}
 	defer root.Close()
+	if err := j.learn(root); err != nil {
+		return err
+	}
 	names := momentFiles(l.Opt)
 	for i, s := range l.Opt.Slabs() {
 		if err := checkpoint.ReadSlab(root, names[i], s); err != nil {

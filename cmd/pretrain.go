@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -23,9 +24,12 @@ type PretrainOptions struct {
 	Allow  []string // keys that a resumed run may have changed
 	Force  bool     // start over in a directory that holds a run; go on with too little memory or disk
 
-	ranks ranks           // zero: alone
-	disk  checkpoint.Disk // tests have others
-	first train.Hook      // runs before all others; for tests
+	From    string          // finetune: model directory to begin with, over from
+	Merge   bool            // finetune: write the model with its adapters folded in
+	command string          // finetune, or "" for pretrain
+	ranks   ranks           // zero: alone
+	disk    checkpoint.Disk // tests have others
+	first   train.Hook      // runs before all others; for tests
 }
 
 func pretrainCommand() *cli.Command {
@@ -80,6 +84,9 @@ func RunPretrain(ctx context.Context, o PretrainOptions, out, log io.Writer) err
 	if err != nil {
 		return err
 	}
+	if run.From != "" || run.LoRA.Enabled() || run.Teacher.Enabled() {
+		return usage(errors.New("from, lora and teacher are for ecospa finetune: pretrain trains a new model"))
+	}
 	j, err := prepare(run, o, log)
 	if err != nil {
 		return err
@@ -88,7 +95,7 @@ func RunPretrain(ctx context.Context, o PretrainOptions, out, log io.Writer) err
 	if err := j.train(ctx); err != nil || !j.ranks.lead() {
 		return err
 	}
-	return j.report(out)
+	return errors.Join(j.linkBest(), j.report(out))
 }
 
 // load reads the run file, or the one that a resumed run left behind.

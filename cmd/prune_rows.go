@@ -93,7 +93,7 @@ func (p *pruning) inference(shapes *param.Set) (int64, error) {
 func (p *pruning) training(shapes *param.Set) (int64, error) {
 	c := train.Default()
 	c.Steps, c.Batch, c.Context = 1, p.MemoryBatch, p.Context
-	m, err := train.Footprint(c.Resolve(p.Context), optim.Default(), p.src.m, shapes, false)
+	m, err := train.Footprint(c.Resolve(p.Context), optim.Default(), train.LoRA{}, p.src.m, shapes, false)
 	return m.Total(), err
 }
 

@@ -33,7 +33,7 @@ func (r ranks) lead() bool { return r.Rank() == 0 }
 func (r ranks) many() bool { return r.Size() > 1 }
 
 // distributed lists the subcommands that run on several ranks.
-var distributed = []string{"pretrain", "prune", "bench"}
+var distributed = []string{"pretrain", "finetune"}
 
 // join finds the other ranks when an MPI launcher started this process. Without a
 // usable library it fails: N processes that do not know of each other would each do

@@ -86,6 +86,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		CustomAppHelpTemplate:     cli.AppHelpTemplate + exitStatusHelp + "\n",
 		Commands: []*cli.Command{
 			pretrainCommand(),
+			finetuneCommand(),
 			pruneCommand(),
 			evalCommand(),
 			exportCommand(),

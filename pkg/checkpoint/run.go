@@ -125,6 +125,24 @@ func (r *Run) publish(name string, files []File) error {
 	return nil
 }
 
+// BestLink is the name under which LinkBest leaves a checkpoint in the run directory.
+const BestLink = "best"
+
+// LinkBest makes RUN/best, a model directory, the checkpoint of a step. A step that
+// is not there changes nothing.
+func (r *Run) LinkBest(step int) error {
+	list, err := Checkpoints(r.Dir)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if c.Step == step && c.Err == nil {
+			return r.relink(filepath.Join(stateDir, filepath.Base(c.Dir)), filepath.Join(r.Dir, BestLink))
+		}
+	}
+	return nil
+}
+
 // relink makes link point to target by a rename.
 func (r *Run) relink(target, link string) error {
 	if old, err := os.Readlink(link); err == nil && old == target {

@@ -16,12 +16,16 @@ type Adapters struct {
 
 // NewAdapters makes adapters for a model as it is; their products are 0.
 func NewAdapters(set *param.Set, c LoRA, seed uint64) (*Adapters, error) {
-	a, err := param.New(model.AdapterSpecs(set, c.Rank, c.Has(TargetAttention), c.Has(TargetFFN)))
+	a, err := param.New(c.specs(set))
 	if err != nil {
 		return nil, err
 	}
 	a.Init(seed)
 	return &Adapters{a, float32(c.Scale())}, nil
+}
+
+func (c LoRA) specs(set *param.Set) []param.Spec {
+	return model.AdapterSpecs(set, c.Rank, c.Has(TargetAttention), c.Has(TargetFFN))
 }
 
 // Merge adds the adapters to the weights, for good.

@@ -54,6 +54,18 @@ func NewEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, batch, conte
 	return &Evaluator{machine, 0}, nil
 }
 
+// NewEvaluator is an evaluator of what the loop trains, adapters included, with
+// batches of its micro-batch and context.
+func (l *Loop) NewEvaluator() (*Evaluator, error) {
+	machine, err := lower(l.Model, l.Set, l.Pool, shape{
+		batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Evaluator{machine}, nil
+}
+
 // Close releases the evaluator's memory.
 func (e *Evaluator) Close() error { return e.machine.Close() }
 

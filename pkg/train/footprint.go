@@ -8,19 +8,31 @@ import (
 )
 
 // Footprint is the memory that training a model of some shapes takes under a
-// resolved configuration and an optimizer; taps says whether evidence is gathered from gates. The
+// resolved configuration, an optimizer and, where lora has a rank, with adapters; taps says whether evidence is gathered from gates. The
 // set needs no storage; nothing is computed and no memory is taken: the graph is
 // planned.
-func Footprint(c Config, o optim.Config, m model.Model, shapes *param.Set, taps bool) (Memory, error) {
+func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param.Set, taps bool) (Memory, error) {
 	recompute, err := graph.ParseRecompute(c.Recompute)
 	if err != nil {
 		return Memory{}, err
 	}
 	b := graph.NewBuilder(shapes, graph.BuildOptions{Train: true, BF16: c.Precision == "bf16"})
+	var adapters *param.Set
+	if lora.Enabled() {
+		if adapters, err = param.Layout(lora.specs(shapes)); err != nil {
+			return Memory{}, err
+		}
+		b.AdaptLinear(adapters, float32(lora.Scale()))
+	}
 	m.Loss(b, c.MicroBatch, c.Context, 0)
 	plan, err := b.Plan(taps, recompute)
 	if err != nil {
 		return Memory{}, err
 	}
-	return PlanMemory(shapes, plan, o), nil
+	mem := PlanMemory(shapes, plan, o)
+	if adapters != nil {
+		n := int64(adapters.Len())
+		mem.Weights, mem.Gradients, mem.Moments = mem.Weights+4*n, 4*n, o.MomentBytes()*n
+	}
+	return mem, nil
 }

@@ -1,0 +1,182 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+func finetuneCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "finetune",
+		Usage: "train a model further: all weights or low-rank adapters, from data or a teacher, pruning on the way if asked to",
+		Description: "Begins with the weights and the tokenizer of a model directory, whoever wrote it, and trains as pretrain\n" +
+			"does: the same run file without the sections model and tokenizer, the same run directory, the same pruning\n" +
+			"events. Beside text, the data may be .jsonl lines with a prompt, which is not learned, and a response.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to begin with (over from); required unless the run file names one or with --resume"},
+			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML); without one --data is required and --set says the rest"},
+			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
+			&cli.StringFlag{Name: "data", Usage: "text to train on: a .txt or .jsonl file, a folder or a glob `PATH` (over data.path)"},
+			&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
+			&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
+			&cli.BoolFlag{Name: "merge", Usage: "with lora: write the model with the adapters folded in to RUN/merged as well"},
+			&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},
+			&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several with commas; may be repeated"},
+			&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run (not with --resume), and run although the memory or the disk looks too small"},
+		},
+		Action: func(c *cli.Context) error {
+			o := PretrainOptions{
+				Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"),
+				Dense: c.Bool("dense"), Resume: c.Bool("resume"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"),
+				command: "finetune", From: c.String("from"), Merge: c.Bool("merge"), ranks: ranksOf(c),
+			}
+			if err := o.checkFinetune(); err != nil {
+				return usage(err)
+			}
+			return RunFinetune(c.Context, o, c.App.Writer, c.App.ErrWriter)
+		},
+	}
+}
+
+// checkFinetune refuses flags that contradict each other.
+func (o PretrainOptions) checkFinetune() error {
+	switch {
+	case o.Config == "" && !o.Resume && (o.From == "" || o.Data == "" || o.Out == ""):
+		return errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)")
+	case o.Resume && o.Config == "" && o.Out == "":
+		return errors.New("--resume needs the run directory: give --out DIR or --config FILE")
+	case o.Resume && o.Config == "" && (len(o.Set) > 0 || o.Data != "" || o.Dense || o.From != ""):
+		return errors.New("--set, --data, --dense and --from do not apply when the interrupted run's own configuration is used; give --config FILE as well")
+	case len(o.Allow) > 0 && !o.Resume:
+		return errors.New("--allow-change applies only with --resume")
+	}
+	return nil
+}
+
+// RunFinetune trains further; the table of what came of it goes to out, the display to log.
+func RunFinetune(ctx context.Context, o PretrainOptions, out, log io.Writer) error {
+	run, err := o.loadFinetune()
+	if err != nil {
+		return err
+	}
+	switch {
+	case run.From == "":
+		return usage(errors.New("from is empty, expected the model directory to begin with (or give --from); pretrain trains a new model"))
+	case o.Merge && !run.LoRA.Enabled():
+		return usage(errors.New("--merge applies only with adapters: give lora.rank"))
+	case run.LoRA.Enabled() && run.Prune.Enabled() && run.Prune.Calibration > 0:
+		return usage(errors.New("prune.calibration changes weights that lora freezes: leave it out, or prune before"))
+	}
+	j, err := prepare(run, o, log)
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	if err := j.train(ctx); err != nil || !j.ranks.lead() {
+		return err
+	}
+	if err := j.settleAdapters(o.Merge); err != nil {
+		return err
+	}
+	if err := errors.Join(j.linkBest(), j.report(out)); err != nil {
+		return err
+	}
+	if j.run.Checkpoint.KeepBest && j.best.Step >= 0 {
+		fmt.Fprintf(out, "Best       %s (step %d, validation loss %.4f)\n", filepath.Join(j.run.Out, checkpoint.BestLink), j.best.Step, j.best.Loss)
+	}
+	if j.adapters != nil {
+		fmt.Fprintf(out, "Adapters   %s\n", filepath.Join(j.run.Out, adapterDir))
+		if o.Merge {
+			fmt.Fprintf(out, "Merged     %s\n", filepath.Join(j.run.Out, mergedDir))
+		}
+	}
+	return nil
+}
+
+func (o PretrainOptions) loadFinetune() (config.Run, error) {
+	if o.Resume && o.Config == "" {
+		return config.Load(runFile(o.Out), nil)
+	}
+	overrides := append([]string(nil), o.Set...)
+	for _, v := range []struct{ key, value string }{{"data.path", o.Data}, {"out", o.Out}, {"from", o.From}} {
+		if v.value != "" {
+			overrides = append(overrides, v.key+"="+v.value)
+		}
+	}
+	if o.Dense {
+		overrides = append(overrides, "prune.target=")
+	}
+	if o.Config != "" {
+		return config.Load(o.Config, overrides)
+	}
+	// A short run at a fine-tuning rate.
+	return config.Parse([]byte("train: {steps: 200, batch: 8}\noptim: {lr: 2e-4}\n"), overrides)
+}
+
+// source opens the model that the run begins with.
+func (j *job) source() error {
+	if j.run.From == "" || j.from != nil {
+		return nil
+	}
+	if same(j.run.From, j.run.Out) {
+		return usage(fmt.Errorf("out is the model that the run begins with, %s: give another", j.run.From))
+	}
+	l, err := openModel(j.run.From)
+	if err != nil {
+		return err
+	}
+	if l.tok == nil {
+		l.root.Close()
+		return badInput(fmt.Errorf("%s holds no tokenizer.json", j.run.From))
+	}
+	j.from = l
+	return nil
+}
+
+// learn attaches adapters and the teacher to the loop; root is the checkpoint that is
+// gone on from, or nil.
+func (j *job) learn(root *os.Root) (err error) {
+	if j.run.LoRA.Enabled() {
+		if root != nil {
+			j.adapters, err = readAdapters(root, j.set)
+		} else {
+			j.adapters, err = train.NewAdapters(j.set, j.run.LoRA, j.run.Train.Seed)
+		}
+		if err != nil {
+			return badInput(err)
+		}
+		if j.adapters == nil {
+			return badInput(fmt.Errorf("%s holds no adapters", root.Name()))
+		}
+		j.loop.Adapt(j.adapters)
+	}
+	if t := j.run.Teacher; t.Enabled() {
+		l, err := openModel(t.Model)
+		if err != nil {
+			return err
+		}
+		l.root.Close()
+		if l.tok != nil {
+			have, err1 := l.tok.JSON()
+			want, err2 := j.tok.JSON()
+			if err1 == nil && err2 == nil && string(have) != string(want) {
+				l.set.Weights.Close()
+				return badInput(fmt.Errorf("teacher.model %s has another tokenizer than the model that is trained", t.Model))
+			}
+		}
+		if err := j.loop.Learn(t, l.m, l.set); err != nil {
+			return usage(err)
+		}
+	}
+	return nil
+}
