@@ -250,13 +250,13 @@ func (m *vit) dense() Widths {
 	return Widths{KV: m.Heads, QK: m.headDim(), VO: m.headDim(), FFN: m.Intermediate}
 }
 
-func (m *vit) Family() string                { return m.ModelType }
-func (m *vit) Context() int                  { return m.patches() + m.tokens() }
-func (m *vit) Vocab() int                    { return m.classes }
-func (m *vit) Image() *Image                 { return &m.image }
-func (m *vit) Specs() []param.Spec           { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
-func (m *vit) DenseSpecs() []param.Spec      { return m.specs(widths(nil, m.Layers, m.dense())) }
-func (m *vit) Restore(set *param.Set) error  { return nil }
+func (m *vit) Family() string               { return m.ModelType }
+func (m *vit) Context() int                 { return m.patches() + m.tokens() }
+func (m *vit) Vocab() int                   { return m.classes }
+func (m *vit) Image() *Image                { return &m.image }
+func (m *vit) Specs() []param.Spec          { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
+func (m *vit) DenseSpecs() []param.Spec     { return m.specs(widths(nil, m.Layers, m.dense())) }
+func (m *vit) Restore(set *param.Set) error { return nil }
 func (m *vit) Head(set *param.Set) (w, bias *param.Param) {
 	return set.Param("head"), set.Param("head_bias")
 }

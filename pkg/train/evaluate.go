@@ -38,32 +38,27 @@ type Evaluator struct {
 // NewEvaluator lowers the model for evaluation: batch windows of context
 // tokens, or images, at a time. It is valid until the parameters change shape.
 func NewEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, batch, context int, bf16 bool) (*Evaluator, error) {
-	if _, ok := m.(model.Classifier); ok {
-		b := graph.NewBuilder(set, graph.BuildOptions{BF16: bf16})
-		m.Decode(b, nil, batch, context, false)
-		machine, err := b.Lower(graph.LowerOptions{Pool: pool})
-		if err != nil {
-			return nil, err
-		}
-		return &Evaluator{machine, m.Vocab()}, nil
-	}
-	machine, err := lower(m, set, pool, shape{batch: batch, context: context, bf16: bf16})
-	if err != nil {
-		return nil, err
-	}
-	return &Evaluator{machine, 0}, nil
+	return newEvaluator(m, set, pool, shape{batch: batch, context: context, bf16: bf16})
 }
 
 // NewEvaluator is an evaluator of what the loop trains, adapters included, with
 // batches of its micro-batch and context.
 func (l *Loop) NewEvaluator() (*Evaluator, error) {
-	machine, err := lower(l.Model, l.Set, l.Pool, shape{
-		batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters,
-	})
-	if err != nil {
-		return nil, err
+	return newEvaluator(l.Model, l.Set, l.Pool, shape{batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters})
+}
+
+func newEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*Evaluator, error) {
+	if _, ok := m.(model.Classifier); !ok {
+		machine, err := lower(m, set, pool, s)
+		return &Evaluator{machine, 0}, err
 	}
-	return &Evaluator{machine}, nil
+	b := graph.NewBuilder(set, graph.BuildOptions{BF16: s.bf16})
+	if s.adapters != nil {
+		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
+	}
+	m.Decode(b, nil, s.batch, s.context, false)
+	machine, err := b.Lower(graph.LowerOptions{Pool: pool})
+	return &Evaluator{machine, m.Vocab()}, err
 }
 
 // Close releases the evaluator's memory.
