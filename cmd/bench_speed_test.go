@@ -87,3 +87,14 @@ func TestBenchStepProducts(t *testing.T) {
 		t.Errorf("share of the peak is %g", r.Share)
 	}
 }
+
+func TestBenchEvidenceCost(t *testing.T) {
+	out, _ := mustRun(t, "ecospa", "bench", "step", "--model", "llama-mini", "--batch", "1", "--seq", "16", "--steps", "2", "--evidence-cost", "--json")
+	var r EvidenceCost
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Pairs != 2 || !(r.Plain > 0 && r.With > 0) {
+		t.Errorf("%+v", r)
+	}
+}

@@ -111,6 +111,7 @@ func benchStepCommand() *cli.Command {
 		Flags: append(sizeFlags(),
 			&cli.StringFlag{Name: "moments", Value: "f32", Usage: "`TYPE` of AdamW's moments: f32 or bf16"},
 			&cli.BoolFlag{Name: "versus-dense", Usage: "time the dense model first, in the same run, and give the ratios of memory and time"},
+			&cli.BoolFlag{Name: "evidence-cost", Usage: "alternate steps with and without gathering gate gradients, in pairs, and give the cost"},
 			&cli.BoolFlag{Name: "evidence", Usage: "gather the gate gradients as pruning does"},
 			&cli.StringFlag{Name: "recompute", Value: "none", Usage: "recompute activations in the backward pass, `LEVEL`: none, light, attention or layer"}),
 		Action: func(c *cli.Context) error {
@@ -124,6 +125,12 @@ func benchStepCommand() *cli.Command {
 			}
 			if o.recomputeLevel, err = graph.ParseRecompute(c.String("recompute")); err != nil {
 				return usage(err)
+			}
+			if c.Bool("evidence-cost") {
+				if o.Versus || o.Evidence {
+					return usage(errors.New("--evidence-cost goes without --evidence and --versus-dense"))
+				}
+				return RunEvidenceCost(o, c.App.Writer)
 			}
 			return RunBenchStep(o, c.App.Writer)
 		},
@@ -176,15 +183,8 @@ type StepPair struct {
 	Time     float64     `json:"time_ratio"`
 }
 
-// step times training steps.
-func (o BenchOptions) step() (r BenchResult, err error) {
-	m, set, err := o.build()
-	if err != nil {
-		return r, err
-	}
-	defer set.Weights.Close()
-	pool := kernel.NewPool(o.Threads)
-	defer pool.Close()
+// loop is training with random inputs, its machine made.
+func (o BenchOptions) loop(m model.Model, set *param.Set, pool *kernel.Pool) (*train.Loop, error) {
 	c := train.Default()
 	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
 	c.Recompute = o.recomputeLevel.String()
@@ -194,13 +194,30 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 	oc := optim.Default()
 	oc.LR, oc.WarmUp, oc.Moments = 1e-4, 0, o.Moments
 	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(m, o.Batch, o.Seq))
-	defer l.Close()
 	if o.Evidence {
 		l.Watch(coupled.Options{})
 	}
 	if err := l.Lower(); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// step times training steps.
+func (o BenchOptions) step() (r BenchResult, err error) {
+	m, set, err := o.build()
+	if err != nil {
 		return r, err
 	}
+	defer set.Weights.Close()
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	l, err := o.loop(m, set, pool)
+	if err != nil {
+		return r, err
+	}
+	defer l.Close()
 	ms, heap := make([]float64, 0, o.Steps), make([]int64, 0, o.Steps)
 	var before, now runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -43,7 +43,7 @@ var results = []struct {
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"export", ExportResult{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}},
-	{"bench step --versus-dense", StepPair{}}, {"bench infer --all-modes", InferModes{}}, {"bench gemm --step", StepProducts{}}, {"bench gemm --step, each of rows", ProductRow{}}, {"bench gemm --staircase", StaircaseResult{}}, {"bench gemm --staircase, each of worst", Stair{}}, {"bench gemm --staircase, each of rows", StairRow{}},
+	{"bench step --versus-dense", StepPair{}}, {"bench step --evidence-cost", EvidenceCost{}}, {"bench infer --all-modes", InferModes{}}, {"bench gemm --step", StepProducts{}}, {"bench gemm --step, each of rows", ProductRow{}}, {"bench gemm --staircase", StaircaseResult{}}, {"bench gemm --staircase, each of worst", Stair{}}, {"bench gemm --staircase, each of rows", StairRow{}},
 	{"bench gemm, each of rows", GemmRow{}},
 	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench calibrate", CalibrateResult{}}, {"bench calibrate, each of rows", CalibrateRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
 	{"doctor", DoctorResult{}}, {"doctor, each of manners", DoctorManner{}}, {"doctor, each of sizes", DoctorSize{}},
