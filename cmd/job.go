@@ -125,16 +125,16 @@ func (j *job) claim(o PretrainOptions) error {
 	if err := ownFiles(dir); err != nil {
 		return badInput(err)
 	}
-	old, err := os.ReadFile(runFile(dir))
+	_, err := os.Stat(runFile(dir))
 	switch {
 	case o.Resume && errors.Is(err, os.ErrNotExist):
 		return badInput(fmt.Errorf("--resume: %s holds no run (no run.yaml)", dir))
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return err
 	case o.Resume:
-		before, err := config.Parse(old, nil)
+		before, err := config.Load(runFile(dir), nil)
 		if err != nil {
-			return badInput(fmt.Errorf("%s: %w", runFile(dir), err))
+			return badInput(err)
 		}
 		if err := j.allowed(before, o.Allow); err != nil {
 			return usage(err)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -56,7 +55,7 @@ func DefaultCompare() Compare {
 // key.path=value overrides.
 func LoadCompare(path string, overrides []string) (Compare, error) {
 	c := DefaultCompare()
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return c, err
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 
 	"gopkg.in/yaml.v3"
@@ -49,9 +50,19 @@ func Parse(text []byte, overrides []string) (Run, error) {
 	return r, err
 }
 
+// readFile reads a file as far as it may be long, and one byte further.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
 // Load is Parse of a file.
 func Load(path string, overrides []string) (Run, error) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return Run{}, err
 	}

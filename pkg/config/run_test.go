@@ -136,3 +136,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestLoadEndlessFile: a file without end is refused like one that is too long.
+func TestLoadEndlessFile(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		t.Skip("SKIPPED: the system has no /dev/zero")
+	}
+	if _, err := Load("/dev/zero", nil); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -46,6 +46,11 @@ func RunONNX(path string, probe Probe) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	folder, err := os.OpenRoot(filepath.Dir(path)) // no link leads out of it
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
 	beside := map[string]*os.File{}
 	defer func() {
 		for _, f := range beside {
@@ -56,7 +61,7 @@ func RunONNX(path string, probe Probe) ([]float32, error) {
 		f := beside[location]
 		if f == nil {
 			var err error
-			if f, err = os.Open(filepath.Join(filepath.Dir(path), location)); err != nil {
+			if f, err = folder.Open(location); err != nil {
 				return nil, 0, err
 			}
 			beside[location] = f
