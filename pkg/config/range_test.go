@@ -170,6 +170,29 @@ func TestEveryRange(t *testing.T) {
 		{"prune.improve.compensate=other", []string{"none"}},
 		{"prune.improve.ridge=-1", []string{"expected"}},
 
+		{"model.image_size=32", []string{"apply to vit alone", "llama"}},
+		{"model.patch_size=4", []string{"apply to vit alone", "llama"}},
+		{"model.num_channels=1", []string{"apply to vit alone", "llama"}},
+		{"model.num_labels=10", []string{"apply to vit alone", "llama"}},
+		{"model.distilled=true", []string{"apply to vit alone", "llama"}},
+		{"model.image_size=30 model.family=vit model.kv_heads=0 model.patch_size=16", []string{"patch_size"}},
+		{"model.image_size=-32 model.family=vit model.kv_heads=0", []string{"expected"}},
+		{"model.patch_size=-16 model.family=vit model.kv_heads=0", []string{"expected"}},
+		{"model.num_channels=2 model.family=vit model.kv_heads=0", []string{"expected"}},
+		{"model.num_labels=-1 model.family=vit model.kv_heads=0", []string{"expected"}},
+		{"train.patience=-1", []string{"expected 0 to"}},
+		{"train.min_delta=-1", []string{"expected 0 to 100"}},
+		{"train.min_delta=101", []string{"expected 0 to 100"}},
+		{"from=base", []string{"the sections model and tokenizer do not apply"}},
+		{"lora.rank=-1", []string{"expected 0 (none) to 4096"}},
+		{"lora.rank=5000", []string{"expected 0 (none) to 4096"}},
+		{"lora.alpha=-1 lora.rank=4", []string{"expected"}},
+		{"lora.targets=[heads] lora.rank=4", []string{"heads", "attention", "ffn"}},
+		{"teacher.temperature=0 teacher.model=base", []string{"expected 0.1 to 100"}},
+		{"teacher.temperature=101 teacher.model=base", []string{"expected 0.1 to 100"}},
+		{"teacher.weight=0 teacher.model=base", []string{"expected above 0 to 1"}},
+		{"teacher.weight=1.5 teacher.model=base", []string{"expected above 0 to 1"}},
+
 		{"checkpoint.every=-1", []string{"expected 0 or more"}},
 		{"checkpoint.keep_last=0", []string{"expected 1 or more"}},
 		{"checkpoint.keep_last=-3", []string{"expected 1 or more"}},
@@ -195,7 +218,7 @@ func TestEveryRange(t *testing.T) {
 		}
 		section, last, _ := strings.Cut(key, ".")
 		wants := append([]string{section}, row.want...)
-		if !strings.ContainsAny(value, "[{") && !strings.Contains(value, "e13") && row.want[0] != "exclude each other" {
+		if !strings.ContainsAny(value, "[{") && !strings.Contains(value, "e13") && row.want[0] != "exclude each other" && row.want[0] != "apply to vit alone" {
 			wants = append(wants, value)
 		}
 		if value != "" {
@@ -213,7 +236,7 @@ func TestEveryRange(t *testing.T) {
 	// Keys of which every value of the type makes sense.
 	free := map[string]bool{
 		"data.validation_path": true, "data.seed": true, "data.cache": true, "tokenizer.path": true, "train.seed": true, "prune.seed": true,
-		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true,
+		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "teacher.model": true,
 	}
 	var walk func(v reflect.Type, path string)
 	walk = func(typ reflect.Type, path string) {
@@ -234,7 +257,7 @@ func TestEveryRange(t *testing.T) {
 func splitOverrides(s string) (out []string) {
 	for _, part := range strings.Split(s, " ") {
 		key, _, ok := strings.Cut(part, "=")
-		if ok && (strings.Contains(key, ".") || key == "out") || len(out) == 0 {
+		if ok && (strings.Contains(key, ".") || key == "out" || key == "from") || len(out) == 0 {
 			out = append(out, part)
 		} else {
 			out[len(out)-1] += " " + part

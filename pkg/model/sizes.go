@@ -125,12 +125,16 @@ func (s Sizes) check() error {
 	if s.Family == "" {
 		return fmt.Errorf("model has neither name nor family; names are %s", strings.Join(Names(), ", "))
 	}
+	vocab := "vocab"
+	if s.Family == "vit" {
+		vocab = "num_labels"
+	}
 	for _, v := range []struct {
 		key   string
 		x, hi int
 	}{
 		{"layers", s.Layers, maxLayers}, {"width", s.Width, 1 << 20}, {"heads", s.Heads, 1 << 12}, {"kv_heads", s.KVHeads, s.Heads},
-		{"head_dim", s.HeadDim, 1 << 16}, {"vocab", s.Vocab, 1 << 24}, {"context", s.Context, 1 << 24},
+		{"head_dim", s.HeadDim, 1 << 16}, {vocab, s.Vocab, 1 << 24}, {"context", s.Context, 1 << 24},
 	} {
 		if v.x < 1 || v.x > v.hi {
 			return fmt.Errorf("model.%s is %d, expected 1 to %d", v.key, v.x, v.hi)
