@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/gguf"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
 const llama3 = `{"model_type":"llama","vocab_size":256,"hidden_size":48,"intermediate_size":20,"num_hidden_layers":3,
@@ -155,4 +157,50 @@ func TestRefusals(t *testing.T) {
 	if err := p.Write(filepath.Join(t.TempDir(), "m.gguf")); err == nil || !strings.Contains(err.Error(), "token_embd.weight is +Inf") {
 		t.Errorf("an infinite weight: %v", err)
 	}
+}
+
+// FuzzReadGGUF changes the keys and tensors of good files.
+func FuzzReadGGUF(f *testing.F) {
+	for _, s := range []model.Sizes{llama, gpt2} {
+		s.Layers, s.Width, s.Heads, s.KVHeads, s.HeadDim, s.Vocab, s.Context, s.FFN = 1, 4, 2, 2, 2, 256, 4, 2
+		m, err := model.New(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		set, err := param.New(m.Specs())
+		if err != nil {
+			f.Fatal(err)
+		}
+		text, err := tokenizer.Bytes{}.JSON()
+		if err != nil {
+			f.Fatal(err)
+		}
+		p, err := New(m, set, Options{Format: "gguf", DType: "F32", Tokenizer: text, EOS: -1})
+		if err != nil {
+			f.Fatal(err)
+		}
+		path := filepath.Join(f.TempDir(), "m.gguf")
+		if err := p.Write(path); err != nil {
+			f.Fatal(err)
+		}
+		good, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(good)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		m, set, err := modelOf(file)
+		if err != nil {
+			return
+		}
+		defer set.Weights.Close()
+		if 4*set.Count() > 4*len(b) {
+			t.Fatalf("%d parameters of a %s in %d bytes", set.Count(), m.Family(), len(b))
+		}
+	})
 }

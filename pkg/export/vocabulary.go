@@ -96,6 +96,9 @@ func parseVocabulary(text []byte, bos, eos int) (*vocabulary, error) {
 		return nil, err
 	}
 	v.fill(size)
+	if front, ok := inFront(f.PostProcessor); ok && front >= 0 && front < size {
+		v.bos, v.addBOS = front, true
+	}
 	if f.Model.ByteFallback {
 		return v, v.sentencePiece(&f)
 	}
@@ -162,6 +165,38 @@ func (v *vocabulary) sentencePiece(f *tokenizerFile) error {
 	// A space in front comes from the normalizer, or from Metaspace.
 	v.prefix = strings.Contains(string(f.Normalizer), `"Prepend"`) || strings.Contains(string(f.PreTokenizer), `"Metaspace"`) && !strings.Contains(string(f.PreTokenizer), `"never"`)
 	return nil
+}
+
+// inFront is the token that a post-processor puts in front of a text, as far as
+// there is one.
+func inFront(raw json.RawMessage) (int, bool) {
+	var p struct {
+		Processors []json.RawMessage `json:"processors"`
+		Single     []struct {
+			SpecialToken *struct {
+				ID string `json:"id"`
+			}
+		} `json:"single"`
+		SpecialTokens map[string]struct {
+			IDs []int `json:"ids"`
+		} `json:"special_tokens"`
+	}
+	if len(raw) == 0 || json.Unmarshal(raw, &p) != nil {
+		return 0, false
+	}
+	for _, inner := range p.Processors {
+		if id, ok := inFront(inner); ok {
+			return id, true
+		}
+	}
+	if len(p.Single) == 0 || p.Single[0].SpecialToken == nil {
+		return 0, false
+	}
+	ids := p.SpecialTokens[p.Single[0].SpecialToken.ID].IDs
+	if len(ids) != 1 {
+		return 0, false
+	}
+	return ids[0], true
 }
 
 // splits are pre-tokenizers by the regular expression of their Split.

@@ -1,7 +1,7 @@
 """Logits of a Hugging Face directory, recomputed in PyTorch from the files alone.
 
     hf.py check DIR L.json [BOUND]   compare with what `ecospa export --logits L.json` wrote
-    hf.py make llama|gpt2 DIR        write a random model as transformers would
+    hf.py make llama|gpt2|vit|deit DIR        write a random model as transformers would
     hf.py logits DIR L.json          compute logits for the input of L.json and write them there
 
 Written from the formats' descriptions: safetensors' README, and transformers'
@@ -180,6 +180,27 @@ def make(family, directory):
             for name, out, of in [("mlp.gate_proj", I, E), ("mlp.up_proj", I, E), ("mlp.down_proj", E, I)]:
                 w[p + name + ".weight"] = rand(out, of)
             w[p + "input_layernorm.weight"], w[p + "post_attention_layernorm.weight"] = gain(E), gain(E)
+    elif family in ("vit", "deit"):
+        I, p = 80, family + "."
+        arch = {"vit": "ViTForImageClassification", "deit": "DeiTForImageClassificationWithTeacher"}[family]
+        c = {"architectures": [arch], "model_type": family, "hidden_size": E, "intermediate_size": I, "num_hidden_layers": L,
+             "num_attention_heads": 4, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "image_size": 16, "patch_size": 4, "num_channels": 3,
+             "qkv_bias": True, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+             "id2label": {str(i): f"class {i}" for i in range(7)}, "label2id": {f"class {i}": i for i in range(7)}}
+        e = p + "embeddings."
+        w[e + "cls_token"], w[e + "position_embeddings"] = rand(1, 1, E), rand(1, 17 if family == "vit" else 18, E)
+        w[e + "patch_embeddings.projection.weight"], w[e + "patch_embeddings.projection.bias"] = rand(E, 3, 4, 4), rand(E)
+        heads = ["classifier"]
+        if family == "deit":
+            w[e + "distillation_token"], heads = rand(1, 1, E), ["cls_classifier", "distillation_classifier"]
+        for name in heads:
+            w[name + ".weight"], w[name + ".bias"] = rand(7, E), rand(7)
+        for n in ["layernorm"] + [f"encoder.layer.{i}.layernorm_{t}" for i in range(L) for t in ("before", "after")]:
+            w[p + n + ".weight"], w[p + n + ".bias"] = gain(E), rand(E)
+        for i in range(L):
+            for name, out, of in [("attention.attention.query", E, E), ("attention.attention.key", E, E), ("attention.attention.value", E, E),
+                                  ("attention.output.dense", E, E), ("intermediate.dense", I, E), ("output.dense", E, I)]:
+                w[f"{p}encoder.layer.{i}.{name}.weight"], w[f"{p}encoder.layer.{i}.{name}.bias"] = rand(out, of), rand(out)
     else:
         c = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": V, "n_positions": 128, "n_ctx": 128, "n_embd": E,
              "n_layer": L, "n_head": 4, "n_inner": None, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,

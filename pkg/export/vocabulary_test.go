@@ -1,0 +1,81 @@
+package export
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const byteLevelJSON = `{"added_tokens":[{"id":4,"content":"<|end|>","special":true},{"id":6,"content":"<tab>","special":false}],
+"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true},
+"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"abb":3},"merges":["a b",["ab","b"]]}}`
+
+const sentencePieceJSON = `{"added_tokens":[{"id":0,"content":"<unk>","special":true},{"id":1,"content":"<s>","special":true}],
+"normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"\u2581"},{"type":"Replace","pattern":{"String":" "},"content":"\u2581"}]},
+"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}},
+"model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,"vocab":{"<unk>":0,"<s>":1,"<0x0A>":2,"a":3,"b":4,"ab":5,"aab":6},"merges":["a b","a ab"]}}`
+
+func TestVocabulary(t *testing.T) {
+	v, err := parseVocabulary([]byte(byteLevelJSON), -1, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.keys(8)
+	want := &vocabulary{
+		model: "gpt2", pre: "gpt-2", bos: 4, eos: 4, merges: []string{"a b", "ab b"},
+		tokens: []string{"a", "b", "ab", "abb", "<|end|>", "[PAD5]", "<tab>", "[PAD7]"},
+		types:  []int32{tokenNormal, tokenNormal, tokenNormal, tokenNormal, tokenControl, tokenUnused, tokenUser, tokenUnused},
+	}
+	if !reflect.DeepEqual(v, want) {
+		t.Errorf("got %+v, expected %+v", v, want)
+	}
+	v, err = parseVocabulary([]byte(sentencePieceJSON), -1, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = &vocabulary{
+		model: "llama", pre: "default", bos: 1, eos: -1, addBOS: true, prefix: true,
+		tokens: []string{"<unk>", "<s>", "<0x0A>", "a", "b", "ab", "aab"},
+		types:  []int32{tokenUnknown, tokenControl, tokenByte, tokenNormal, tokenNormal, tokenNormal, tokenNormal},
+		scores: []float32{0, 0, 0, -1e6, -1e6, -1, -2},
+	}
+	if !reflect.DeepEqual(v, want) {
+		t.Errorf("got %+v, expected %+v", v, want)
+	}
+}
+
+func TestPreTokenizers(t *testing.T) {
+	llama3 := `{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},"behavior":"Isolated","invert":false},
+{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]}`
+	for _, c := range []struct{ raw, want string }{
+		{`{"type":"ByteLevel","add_prefix_space":false}`, "gpt-2"},
+		{llama3, "llama-bpe"},
+		{strings.Replace(llama3, "{1,3}", "", 1), "qwen2"},
+		{`{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false,"use_regex":true}]}`, "smollm"},
+		{strings.Replace(llama3, "{1,3}", "{1,4}", 1), ""},
+		{`{"type":"ByteLevel","add_prefix_space":true}`, ""},
+		{`{"type":"Whitespace"}`, ""},
+		{``, ""},
+	} {
+		got, err := preTokenizer([]byte(c.raw))
+		if got != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, ErrTokenizer) {
+			t.Errorf("%.60s: %q, %v; expected %q", c.raw, got, err, c.want)
+		}
+	}
+}
+
+func FuzzVocabulary(f *testing.F) {
+	f.Add([]byte(byteLevelJSON))
+	f.Add([]byte(sentencePieceJSON))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := parseVocabulary(b, -1, -1)
+		if err != nil {
+			return
+		}
+		if len(v.tokens) != len(v.types) || v.model == "llama" && len(v.scores) != len(v.tokens) {
+			t.Fatalf("%d tokens, %d types, %d scores", len(v.tokens), len(v.types), len(v.scores))
+		}
+		v.keys(len(v.tokens) + 3)
+	})
+}
