@@ -16,33 +16,44 @@ func TestHFHoldsTheModel(t *testing.T) {
 	for _, c := range ggufCases {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t, c.sizes, c.config, c.cut)
-			want := f.logits(t)
-			o := Options{Format: "hf", DType: "F32", Tokenizer: byteTokenizer(t)}
-			p, err := New(f.m, f.set, o)
+			gap := ""
 			if c.gap != "" || c.arch == "deci" {
-				if !errors.Is(err, ErrShape) || !strings.Contains(err.Error(), "--for hf") || !strings.Contains(err.Error(), "--pad") {
-					t.Fatalf("got %v, expected ErrShape, --for hf and --pad", err)
-				}
-				o.Pad = true
-				p, err = New(f.m, f.set, o)
+				gap = "--for hf"
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := filepath.Join(t.TempDir(), "m")
-			if err := p.Write(dir); err != nil {
-				t.Fatal(err)
-			}
-			got, err := p.Check(dir, f.pool, f.probe)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d, err := Compare(got, want, f.probe.Rows()); err != nil || d.Relative > 1e-5 {
-				t.Fatalf("logits differ: %+v, %v", d, err)
-			}
+			dir := checkHF(t, f, gap)
 			checkHFConfig(t, filepath.Join(dir, "config.json"), f)
 		})
 	}
+}
+
+// checkHF writes a directory and compares the logits; with a gap it must be refused
+// for that without padding.
+func checkHF(t *testing.T, f *fixture, gap string) (dir string) {
+	t.Helper()
+	o := Options{Format: "hf", DType: "F32"}
+	p, err := New(f.m, f.set, o)
+	if gap != "" {
+		if !errors.Is(err, ErrShape) || !strings.Contains(err.Error(), gap) || !strings.Contains(err.Error(), "--pad") {
+			t.Fatalf("got %v, expected ErrShape, %q and --pad", err, gap)
+		}
+		o.Pad = true
+		p, err = New(f.m, f.set, o)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(t.TempDir(), "m")
+	if err := p.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Check(dir, f.pool, f.probe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := Compare(got, f.logits(t), f.probe.Rows()); err != nil || d.Relative > 1e-5 {
+		t.Fatalf("logits differ: %+v, %v", d, err)
+	}
+	return dir
 }
 
 // checkHFConfig holds what transformers asks of a config.
