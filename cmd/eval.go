@@ -27,6 +27,7 @@ type EvalOptions struct {
 	Data    string
 	Choices string // multiple-choice file instead of Data
 	Field   string // of .jsonl
+	Prompt  string // of .jsonl, what stands before Field and does not count
 	Context int    // tokens a window; 0 is the model's context, at most 1024
 	Batch   int    // windows at a time; 0 is about 4096 tokens
 	Limit   int    // predicted tokens at most; 0 is all
@@ -66,6 +67,7 @@ func evalCommand() *cli.Command {
 			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`"},
 			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
 			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
+			&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a .jsonl line that stands before --field's and is not counted"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows at a time, `N`; 0 is as many as make 4096 tokens"},
 			&cli.IntFlag{Name: "limit", Usage: "predicted tokens at most, `N`, from the front; 0 is all"},
@@ -82,7 +84,7 @@ func evalCommand() *cli.Command {
 			o := EvalOptions{
 				Importance: c.Bool("importance"), Sensitivity: c.Bool("sensitivity"), Criterion: c.String("criterion"),
 				Sequences: c.Int("sequences"), Plot: c.String("plot"), Force: c.Bool("force"),
-				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Context: c.Int("context"),
+				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Prompt: c.String("prompt-field"), Context: c.Int("context"),
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}
 			if err := o.check(c); err != nil {
@@ -115,7 +117,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 		with  string
 	}{
 		{"field context", o.Choices == "", "--data"},
-		{"batch limit", o.Choices == "" && !units, "--data alone"},
+		{"batch limit prompt-field", o.Choices == "" && !units, "--data alone"},
 		{"sequences plot", units, "--importance or --sensitivity"},
 		{"criterion", o.Importance, "--importance"},
 		{"force", o.Plot != "", "--plot"},
@@ -147,7 +149,7 @@ func jsonFlag() cli.Flag {
 
 // RunEval evaluates and prints the result to out.
 func RunEval(o EvalOptions, out io.Writer) error {
-	docs, err := data.ReadText(o.Data, o.Field)
+	part, err := data.Read(o.Data, o.Field, o.Prompt)
 	if err != nil {
 		return badInput(err)
 	}
@@ -165,7 +167,6 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	if o.Context > l.m.Context() {
 		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
 	}
-	part := data.Part{Documents: docs}
 	tokens := data.Encode(l.tok, part)
 	if len(tokens) < 2 {
 		return badInput(fmt.Errorf("%s has %d tokens, expected at least 2", o.Data, len(tokens)))

@@ -120,7 +120,32 @@ func TestFinetune(t *testing.T) {
 		t.Errorf("the best checkpoint has loss %g, expected %g", got, before)
 	}
 
+	// Prompts are read and not learned; eval counts the responses alone.
+	pairs := at("pairs.jsonl")
+	if err := os.WriteFile(pairs, []byte(strings.Repeat(`{"prompt":"Who sat on the wall?","response":" The crow sat on the wall."}`+"\n", 60)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	asked := func(dir string) EvalResult {
+		out, _ := mustRun(t, "ecospa", "eval", "--model", dir, "--data", pairs, "--field", "response", "--prompt-field", "prompt", "--json")
+		var r EvalResult
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	mustRun(t, tune(at("base"), pairs, at("answers"), "data.field=response", "data.prompt=prompt")...)
+	whole, _ := mustRun(t, "ecospa", "eval", "--model", at("answers"), "--data", pairs, "--field", "response", "--json")
+	var all EvalResult
+	if err := json.Unmarshal([]byte(whole), &all); err != nil {
+		t.Fatal(err)
+	}
+	// Every response but for the first token of a text without prompts.
+	if a, b := asked(at("answers")), asked(at("base")); a.Loss > b.Loss-1 || a.Tokens != all.Tokens+1 {
+		t.Errorf("responses have loss %g after and %g before, %d tokens, expected %d", a.Loss, b.Loss, a.Tokens, all.Tokens+1)
+	}
+
 	for _, c := range []bad{
+		{"prompts of plain text", tune(at("base"), text, at("x"), "data.prompt=prompt"), 3, []string{"prompt", ".jsonl"}},
 		{"no data", []string{"ecospa", "finetune", "--from", at("base"), "--out", at("x")}, 2, []string{"--data"}},
 		{"no model", tune(at("nothing"), text, at("x")), 3, []string{"nothing"}},
 		{"over the source", tune(at("base"), text, at("base"), "train.steps=1"), 2, []string{"another"}},

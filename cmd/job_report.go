@@ -96,7 +96,7 @@ func (j *job) printTable(out io.Writer, after train.Snapshot) {
 // sample lets the model go on from the first words of the held-out text.
 func (j *job) sample() (string, error) {
 	n := min(8, len(j.held), j.m.Context()-1)
-	prompt := j.held[:n]
+	prompt := j.held.IDs(0, n)
 	want := min(j.run.Train.Sample, j.m.Context()-n)
 	s, err := infer.NewSampler(infer.SamplerConfig{Temperature: 0.7, TopP: 0.95, Seed: j.run.Train.Seed})
 	if err != nil {

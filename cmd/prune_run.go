@@ -77,8 +77,8 @@ func sequences(tokens data.Tokens, context, n int, seed uint64) (prune.Sequences
 	order := rand.New(rand.NewPCG(seed, 0x63616c)).Perm(all)
 	s := prune.Sequences{Context: context, Batch: data.Batch{N: min(n, all)}}
 	for _, w := range order[:min(n, all)] {
-		s.IDs = append(s.IDs, tokens[w*context:][:context]...)
-		s.Targets = append(s.Targets, tokens[w*context+1:][:context]...)
+		ids, targets := tokens.Window(w*context, context)
+		s.IDs, s.Targets = append(s.IDs, ids...), append(s.Targets, targets...)
 	}
 	return s, nil
 }

@@ -72,8 +72,8 @@ func (b *Batches) Next() (Batch, error) {
 		}
 		lo := b.offset + int(b.order[b.at.Index])*b.context
 		b.at.Index++
-		copy(b.ids[i*b.context:], b.tokens[lo:lo+b.context])
-		copy(b.targets[i*b.context:], b.tokens[lo+1:lo+1+b.context])
+		row := i * b.context
+		b.tokens.fill(b.ids[row:row+b.context], b.targets[row:row+b.context], lo)
 	}
 	return Batch{N: b.batch, IDs: b.ids, Targets: b.targets}, nil
 }
@@ -93,11 +93,10 @@ func Windows(tokens Tokens, batch, context, limit int) iter.Seq2[Batch, error] {
 		}
 		ids, targets := make([]int32, batch*context), make([]int32, batch*context)
 		for at := 0; at < end; at += batch * context {
-			for i := range ids {
+			n := min(len(ids), end-at)
+			tokens.fill(ids[:n], targets[:n], at)
+			for i := n; i < len(ids); i++ {
 				ids[i], targets[i] = 0, -1
-				if at+i < end {
-					ids[i], targets[i] = tokens[at+i], tokens[at+i+1]
-				}
 			}
 			if !yield(Batch{N: batch, IDs: ids, Targets: targets}, nil) {
 				return

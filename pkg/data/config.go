@@ -12,6 +12,7 @@ type Config struct {
 	ValidationPath string  `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
 	Validation     float64 `yaml:"validation"`      // share of the corpus, at its end, that is held out, 0 to 0.9; default 0.1
 	Field          string  `yaml:"field"`           // of a .jsonl line, that holds the text; default text
+	Prompt         string  `yaml:"prompt"`          // of a .jsonl line, that holds what stands before field and is not learned; default none
 	Synthetic      string  `yaml:"synthetic"`       // stories: a generated corpus instead of path
 	Bytes          string  `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
 	Seed           uint64  `yaml:"seed"`            // of a synthetic corpus; default 1

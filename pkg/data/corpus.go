@@ -21,6 +21,7 @@ var ErrFormat = errors.New("data: bad file")
 // Part is one part of a corpus.
 type Part struct {
 	Documents [][]byte
+	Prompts   [][]byte // before each document, not predicted; nil for none
 	// Entropy is the information of the part in nats, where the generator
 	// knows it; NaN for files.
 	Entropy float64
@@ -46,17 +47,16 @@ func Load(c Config) (Corpus, error) {
 	if c.Synthetic != "" {
 		return loadStories(c)
 	}
-	docs, err := ReadText(c.Path, c.Field)
+	all, err := Read(c.Path, c.Field, c.Prompt)
 	if err != nil {
 		return Corpus{}, err
 	}
-	unknown := math.NaN()
 	if c.ValidationPath != "" {
-		held, err := ReadText(c.ValidationPath, c.Field)
-		return Corpus{Part{docs, unknown}, Part{held, unknown}}, err
+		held, err := Read(c.ValidationPath, c.Field, c.Prompt)
+		return Corpus{all, held}, err
 	}
-	train, held := split(docs, c.Validation)
-	return Corpus{Part{train, unknown}, Part{held, unknown}}, nil
+	train, held := all.split(c.Validation)
+	return Corpus{train, held}, nil
 }
 
 // loadStories generates stories and splits them at a story's end. The stories
@@ -78,26 +78,70 @@ func loadStories(c Config) (Corpus, error) {
 	return Corpus{part(0, k), part(k, len(stories))}, nil
 }
 
-// split holds out the last share of the documents' bytes, at a character's end.
-func split(docs [][]byte, share float64) (train, held [][]byte) {
-	total := Part{Documents: docs}.Bytes()
-	left := total - int(share*float64(total))
-	for _, d := range docs {
-		switch {
-		case left >= len(d):
-			train = append(train, d)
-		case left <= 0:
-			held = append(held, d)
-		default:
-			at := left
-			for at > 0 && !utf8.RuneStart(d[at]) {
-				at--
-			}
-			train, held = append(train, d[:at]), append(held, d[at:])
+// split holds out the last share of the documents' bytes, at a character's end;
+// documents with prompts stay whole.
+func (p Part) split(share float64) (train, held Part) {
+	left := p.Bytes() - int(share*float64(p.Bytes()))
+	train.Entropy, held.Entropy = p.Entropy, p.Entropy
+	for i, d := range p.Documents {
+		at := max(0, min(left, len(d)))
+		for at > 0 && at < len(d) && !utf8.RuneStart(d[at]) {
+			at--
+		}
+		if p.Prompts != nil && at < len(d) {
+			at = 0
+		}
+		if at > 0 {
+			train.add(p, i, d[:at])
+		}
+		if at < len(d) {
+			held.add(p, i, d[at:])
 		}
 		left -= len(d)
 	}
 	return train, held
+}
+
+// add appends text of document i of another part, with its prompt.
+func (p *Part) add(from Part, i int, text []byte) {
+	p.Documents = append(p.Documents, text)
+	if from.Prompts != nil {
+		p.Prompts = append(p.Prompts, from.Prompts[i])
+	}
+}
+
+// Read reads the documents at path as ReadText does. With the name of a prompt's
+// field every file must be .jsonl: what stands there comes before the document and
+// is not predicted.
+func Read(path, field, prompt string) (Part, error) {
+	p := Part{Entropy: math.NaN()}
+	if prompt == "" {
+		docs, err := ReadText(path, field)
+		p.Documents = docs
+		return p, err
+	}
+	files, err := expand(path)
+	if err != nil {
+		return p, err
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.path, ".jsonl") {
+			return p, fmt.Errorf("%w: %s has no prompts, expected a .jsonl file with the fields %q and %q", ErrFormat, f.path, prompt, field)
+		}
+		prompts, err := readFile(f, prompt)
+		if err != nil {
+			return p, err
+		}
+		docs, err := readFile(f, field)
+		if err != nil {
+			return p, err
+		}
+		p.Prompts, p.Documents = append(p.Prompts, prompts...), append(p.Documents, docs...)
+	}
+	if p.Bytes() == 0 {
+		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
+	}
+	return p, nil
 }
 
 // ReadText reads the documents at path: a .txt file is one document, each line

@@ -50,9 +50,63 @@ func TestStoriesEntropy(t *testing.T) {
 
 func TestSplitHoldsOutTheEnd(t *testing.T) {
 	docs := [][]byte{[]byte("abcdefgh"), []byte("ééé")}
-	train, held := split(docs, 0.3)
-	if string(train[0]) != "abcdefgh" || string(train[1])+string(held[0]) != "ééé" || len(held[0]) != 4 {
-		t.Errorf("split into %q and %q", train, held)
+	train, held := Part{Documents: docs}.split(0.3)
+	if string(train.Documents[0]) != "abcdefgh" || string(train.Documents[1])+string(held.Documents[0]) != "ééé" || len(held.Documents[0]) != 4 {
+		t.Errorf("split into %v and %v", train, held)
+	}
+}
+
+// TestPromptsAreNotPredicted: prompts stand before their documents, are no targets,
+// survive the cache, and stay with their documents when some are held out.
+func TestPromptsAreNotPredicted(t *testing.T) {
+	path := write(t, "q.jsonl", "{\"ask\":\"ab\",\"say\":\"cd\"}\n{\"ask\":\"e\",\"say\":\"fgh\"}\n{\"ask\":\"ij\",\"say\":\"k\"}\n")
+	p, err := Read(path, "say", "ask")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok := tokenizer.Bytes{}
+	cache := Cache{Dir: t.TempDir()}
+	for range 2 {
+		tokens, err := cache.Encode(tok, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b Batch
+		for b, err = range Windows(tokens, 1, len(tokens)-1, 0) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := tok.Decode(nil, tokens.IDs(0, 2))
+		if err != nil || string(text) != "ab" {
+			t.Errorf("the first prompt is %q (%v)", text, err)
+		}
+		predicted := ""
+		for i, target := range b.Targets {
+			if target < 0 {
+				continue
+			}
+			if tokens.IDs(i+1, i+2)[0] != target {
+				t.Errorf("target %d is %d", i, target)
+			}
+			if target < 256 {
+				predicted += string(rune(target))
+			}
+		}
+		if predicted != "cdfghk" || b.Predicted() != 6 {
+			t.Errorf("predicted are %q, %d targets", predicted, b.Predicted())
+		}
+	}
+	train, held := p.split(0.2)
+	if len(train.Documents) != 2 || len(held.Documents) != 1 || string(held.Prompts[0]) != "ij" || len(train.Prompts) != 2 {
+		t.Errorf("split into %v and %v", train, held)
+	}
+	if _, err := Read(path, "say", "question"); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "question") {
+		t.Errorf("a field that is not there: %v", err)
+	}
+	if _, err := Read(write(t, "a.txt", "x"), "say", "ask"); !errors.Is(err, ErrFormat) {
+		t.Errorf("prompts of plain text: %v", err)
 	}
 }
 

@@ -13,8 +13,41 @@ import (
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
-// Tokens is a part of a corpus, encoded.
+// Tokens is a part of a corpus, encoded. A token that is not to be predicted, that
+// of a prompt, stands as its complement, which is negative.
 type Tokens []int32
+
+// IDs is the tokens lo to hi.
+func (t Tokens) IDs(lo, hi int) []int32 {
+	out := make([]int32, hi-lo)
+	for i, id := range t[lo:hi] {
+		out[i] = plain(id)
+	}
+	return out
+}
+
+// fill takes len(ids) tokens from at on, and the ones behind each as targets, -1
+// where they are not to be predicted.
+func (t Tokens) fill(ids, targets []int32, at int) {
+	for i := range ids {
+		ids[i], targets[i] = plain(t[at+i]), max(-1, t[at+i+1])
+	}
+}
+
+// Window is n tokens from at on and the ones behind each, -1 where they are not to
+// be predicted.
+func (t Tokens) Window(at, n int) (ids, targets []int32) {
+	ids, targets = make([]int32, n), make([]int32, n)
+	t.fill(ids, targets, at)
+	return ids, targets
+}
+
+func plain(id int32) int32 {
+	if id < 0 {
+		return ^id
+	}
+	return id
+}
 
 // Checksum is the CRC-32C of the tokens as little-endian uint32.
 func (t Tokens) Checksum() uint32 {
@@ -30,11 +63,18 @@ func (t Tokens) Checksum() uint32 {
 	return sum
 }
 
-// Encode encodes the documents one after the other. Where there are several and
-// the tokenizer has an end of text, every document ends with it.
+// Encode encodes the documents one after the other, each behind its prompt. Where
+// there are several and the tokenizer has an end of text, every document ends with it.
 func Encode(t tokenizer.Tokenizer, p Part) Tokens {
 	var ids []int32
-	for _, d := range p.Documents {
+	for i, d := range p.Documents {
+		if p.Prompts != nil {
+			at := len(ids)
+			ids = t.Encode(ids, p.Prompts[i])
+			for ; at < len(ids); at++ {
+				ids[at] = ^ids[at]
+			}
+		}
 		ids = t.Encode(ids, d)
 		if eos := t.EOS(); eos >= 0 && len(p.Documents) > 1 {
 			ids = append(ids, eos)
@@ -57,7 +97,11 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	}
 	sum := sha256.New()
 	sum.Write(spec)
-	for _, d := range p.Documents {
+	for i, d := range p.Documents {
+		if p.Prompts != nil {
+			fmt.Fprintf(sum, "prompt %d\n", len(p.Prompts[i]))
+			sum.Write(p.Prompts[i])
+		}
 		fmt.Fprintf(sum, "%d\n", len(d))
 		sum.Write(d)
 	}
@@ -83,7 +127,7 @@ func readTokens(path string, vocab int) (Tokens, bool) {
 	ids := make(Tokens, (len(b)-head-tail)/4)
 	for i := range ids {
 		ids[i] = int32(binary.LittleEndian.Uint32(b[head+4*i:]))
-		if ids[i] < 0 || int(ids[i]) >= vocab {
+		if int(plain(ids[i])) >= vocab {
 			return nil, false
 		}
 	}
