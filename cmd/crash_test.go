@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,16 +117,35 @@ func TestKilledRunEndsTheSame(t *testing.T) {
 		t.Skip("SKIPPED: killing at chosen moments needs /proc")
 	}
 	steps := fmt.Sprint("train.steps=", 30+40*(*crashKills))
-	for name, more := range map[string][]string{
-		"f32":  {"train.micro_batch=2", "train.threads=2", "checkpoint.keep_best=true", "prune.qk_order=interactions"},
-		"bf16": {"train.precision=bf16", "optim.moments=bf16", "train.threads=1", "model.family=gpt2", "model.kv_heads=0"},
+	common := []string{steps, "checkpoint.every=5", "train.eval_every=13", "prune.events=5"}
+	pretrain := func(more ...string) func(out string) []string {
+		return func(out string) []string { return small(out, append(slices.Clone(common), more...)...) }
+	}
+	base := filepath.Join(scratch(t), "base")
+	mustRun(t, small(base, "train.steps=10", "prune.target=", "train.sample=0")...)
+	further := filepath.Join(filepath.Dir(base), "further.yaml")
+	if err := os.WriteFile(further, []byte("data: {synthetic: stories, bytes: 60KB}\ntrain: {batch: 4, context: 32, sample: 8}\nprune: {target: 0.8x}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	finetune := func(more ...string) func(out string) []string {
+		return func(out string) []string {
+			args := []string{"ecospa", "finetune", "--from", base, "-c", further, "--out", out}
+			for _, s := range append(slices.Clone(common), more...) {
+				args = append(args, "--set", s)
+			}
+			return args
+		}
+	}
+	for name, args := range map[string]func(out string) []string{
+		"f32":      pretrain("train.micro_batch=2", "train.threads=2", "checkpoint.keep_best=true", "prune.qk_order=interactions"),
+		"bf16":     pretrain("train.precision=bf16", "optim.moments=bf16", "train.threads=1", "model.family=gpt2", "model.kv_heads=0"),
+		"adapters": finetune("lora.rank=4", "train.threads=1"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tmp := scratch(t)
 			whole := filepath.Join(tmp, "whole")
-			more = append([]string{steps, "checkpoint.every=5", "train.eval_every=13", "prune.events=5"}, more...)
-			if p := start(t, small(whole, more...)...); p.cmd.Wait() != nil {
+			if p := start(t, args(whole)...); p.cmd.Wait() != nil {
 				t.Fatal(p.log.String())
 			}
 			seed := *crashSeed
@@ -138,11 +158,11 @@ func TestKilledRunEndsTheSame(t *testing.T) {
 			for ; kills < *crashKills; runs++ { // under load a run may end before all the kills
 				dir := filepath.Join(tmp, fmt.Sprint("killed-", runs))
 				for done := false; !done; {
-					args := []string{"ecospa", "pretrain", "--resume", "--out", dir}
+					now := []string{"ecospa", args(dir)[1], "--resume", "--out", dir}
 					if _, err := os.Stat(filepath.Join(dir, "run.yaml")); err != nil {
-						args = small(dir, more...) // killed before there was a run
+						now = args(dir) // killed before there was a run
 					}
-					p := start(t, args...)
+					p := start(t, now...)
 					if kills < *crashKills {
 						p.moment(rng, dir)
 						_ = p.cmd.Process.Kill()

@@ -125,6 +125,10 @@ func (d decoder) decode(n *yaml.Node, v reflect.Value, path string) error {
 		if n.Kind != yaml.SequenceNode {
 			return wrong(n, v.Type(), path)
 		}
+		if len(n.Content) == 0 { // one form of nothing: what is written anew reads the same
+			v.SetZero()
+			return nil
+		}
 		s := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 		for i, c := range n.Content {
 			if err := d.decode(c, s.Index(i), fmt.Sprintf("%s[%d]", path, i)); err != nil {
