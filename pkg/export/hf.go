@@ -13,7 +13,7 @@ import (
 var (
 	hfLlama = rules{name: "transformers' LlamaForCausalLM", flag: "hf", divisible: true}
 	hfGPT2  = rules{name: "transformers' GPT2LMHeadModel", flag: "hf", product: true}
-	hfViT   = rules{name: "transformers' image classifiers", flag: "hf", product: true}
+	hfViT   = rules{name: "transformers' classifier of images", flag: "hf", product: true}
 )
 
 var hfLlamaNames = llamaNames{

@@ -17,7 +17,7 @@ func TestImageClassifiers(t *testing.T) {
 	}{
 		"vit":                    {vit, nil, ""},
 		"vit, narrower":          {vit, sameFFN, ""},
-		"vit, any":               {vit, perHead, "7 feed-forward channels"},
+		"vit, any":               {vit, perHead, "3 qk and 2 vo units"},
 		"deit with a teacher":    {deit, nil, ""},
 		"deit, heads and widths": {deit, merge(otherHeads, sameFFN), "2 K/V heads"},
 	} {
