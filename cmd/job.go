@@ -87,7 +87,7 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 	if err := run.Validate(); err != nil {
 		return j, usage(err)
 	}
-	if !o.Resume {
+	if !o.Resume || run.Train.Context == 0 {
 		if err := j.source(); err != nil {
 			return j, err
 		}
@@ -264,6 +264,9 @@ func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
 		if t, err := openTokenizer(j.run.Out); !errors.Is(err, os.ErrNotExist) {
 			return t, err
 		}
+	}
+	if err := j.source(); err != nil { // a resumed run without a checkpoint needs it, too
+		return nil, err
 	}
 	if j.from != nil {
 		return j.from.tok, nil
