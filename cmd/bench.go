@@ -19,6 +19,7 @@ func benchCommand() *cli.Command {
 			benchKernelsCommand(),
 			benchMemoryCommand(),
 			benchCompareCommand(),
+			benchPaperCommand(),
 			benchCalibrateCommand(),
 		},
 	}

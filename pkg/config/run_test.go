@@ -28,6 +28,9 @@ func TestConfigsLoad(t *testing.T) {
 			if c, err = LoadCompare(f, []string{"train.data.path=x.txt"}); err == nil {
 				err = c.Resolve().Validate()
 			}
+		} else if filepath.Base(f) == "paper.yaml" {
+			command = "bench paper"
+			err = paperLoads(f)
 		} else {
 			var r Run
 			if r, err = Parse(text, []string{"data.path=x.txt", "data.synthetic="}); err == nil {
