@@ -371,6 +371,9 @@ func (j *job) assemble(saved *state) (err error) {
 			return usage(err)
 		}
 		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent, Failed: j.planFailed}
+		if c.ShardOptimizer && j.ranks.many() && j.run.Prune.Calibration > 0 {
+			return usage(errors.New("prune.calibration does not go with train.shard_optimizer: no rank has all moments"))
+		}
 		if n := j.run.Prune.Calibration; n > 0 {
 			if j.pruner.Calibration, err = sequences(j.tokens, c.Context, n, c.Seed); err != nil {
 				return badInput(err)

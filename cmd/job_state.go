@@ -12,6 +12,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -47,7 +48,7 @@ const (
 )
 
 // save writes a checkpoint of the present step and makes it the newest.
-func (j *job) save(l *train.Loop) error {
+func (j *job) save(l *train.Loop, moments []*param.Slab) error {
 	files, err := j.modelFiles()
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (j *job) save(l *train.Loop) error {
 	}
 	files = append(files, checkpoint.JSONFile(stateFile, st))
 	names := momentFiles(l.Opt)
-	for i, s := range l.Opt.Slabs() {
+	for i, s := range moments {
 		files = append(files, checkpoint.SlabFile(names[i], s))
 	}
 	if l.Evidence != nil {
@@ -157,11 +158,14 @@ func (j *job) resume(st *state) error {
 		return err
 	}
 	names := momentFiles(l.Opt)
-	for i, s := range l.Opt.Slabs() {
+	moments, done := l.MomentSlabs()
+	defer done()
+	for i, s := range moments {
 		if err := checkpoint.ReadSlab(root, names[i], s); err != nil {
 			return badInput(err)
 		}
 	}
+	l.SetMoments(moments)
 	l.Step, l.Tokens, l.Opt.Step = st.Step, st.Tokens, st.Updates
 	if st.Data == j.sum {
 		if err := j.data.Seek(st.Cursor); err != nil {

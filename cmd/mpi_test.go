@@ -85,7 +85,7 @@ func TestRanks(t *testing.T) {
 	if err := cmd.Wait(); err == nil || !strings.Contains(log.String(), "signal 9") {
 		t.Errorf("a rank was killed: %v\n%s", err, log.String())
 	}
-	ranksMust(t, 4, "ecospa", "pretrain", "--resume", "--out", at("killed"))
+	ranksMust(t, 4, "ecospa", "pretrain", "-c", filepath.Join(at("killed"), "run.yaml"), "--set", "train.shard_optimizer=true", "--resume", "--allow-change", "train.shard_optimizer", "--out", at("killed"))
 	sameCurve(t, "killed, then four ranks", at("one"), at("killed"))
 
 	// An interruption is saved, and one process goes on. (mpirun itself waits before

@@ -12,6 +12,7 @@ type AdamW struct {
 	Config
 	M, V *param.Slab // first and second moment, parallel to the weights; with Moments bf16 V is nil and M holds both, see kernel.AdamW16Step
 	Step int         // updates made so far
+	lo   int         // first element of the slabs that M and V are of
 }
 
 // NewAdamW makes an optimizer with zero moments for the parameters of set.
@@ -19,6 +20,16 @@ func NewAdamW(set *param.Set, c Config) *AdamW {
 	a := &AdamW{Config: c, M: set.NewSlab()}
 	if !c.HalfMoments() {
 		a.V = set.NewSlab()
+	}
+	return a
+}
+
+// NewAdamWPart makes an optimizer for the elements lo to hi of the slabs alone: its
+// moments are as long as that.
+func NewAdamWPart(set *param.Set, c Config, lo, hi int) *AdamW {
+	a := &AdamW{Config: c, M: param.NewSlab(hi - lo), lo: lo}
+	if !c.HalfMoments() {
+		a.V = param.NewSlab(hi - lo)
 	}
 	return a
 }
@@ -69,12 +80,13 @@ func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, no
 		if decay {
 			args.WeightDecay = float32(a.WeightDecay)
 		}
+		from, to := max(lo, a.lo), min(hi, a.lo+len(a.M.Data))
 		switch {
-		case hi <= lo:
+		case to <= from:
 		case a.V == nil:
-			kernel.AdamW16Step(p, set.Weights.Data[lo:hi], grads.Data[lo:hi], a.M.Data[lo:hi], lo, args)
+			kernel.AdamW16Step(p, set.Weights.Data[from:to], grads.Data[from:to], a.M.Data[from-a.lo:to-a.lo], from, args)
 		default:
-			kernel.AdamWStep(p, set.Weights.Data[lo:hi], grads.Data[lo:hi], a.M.Data[lo:hi], a.V.Data[lo:hi], args)
+			kernel.AdamWStep(p, set.Weights.Data[from:to], grads.Data[from:to], a.M.Data[from-a.lo:to-a.lo], a.V.Data[from-a.lo:to-a.lo], args)
 		}
 	}
 	// Neighbouring blocks of equal decay go together. The padding between them

@@ -4,7 +4,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -37,7 +36,7 @@ func (l *Loop) Adapt(a *Adapters) {
 	l.Grads.Close()
 	l.Opt.Close()
 	l.adapters = a
-	l.Grads, l.Opt = a.Set.NewSlab(), optim.NewAdamW(a.Set, l.Optim)
+	l.Grads, l.Opt = a.Set.NewSlab(), l.newOptimizer()
 }
 
 // trained is the parameters that the loop changes.
@@ -49,7 +48,7 @@ func (l *Loop) trained() *param.Set {
 }
 
 // rewriteAdapted cuts weights and evidence, and the adapters with their gradients and moments.
-func (l *Loop) rewriteAdapted(cut param.Cut, parallel []graph.Parallel) error {
+func (l *Loop) rewriteAdapted(cut param.Cut, moments []*param.Slab, parallel []graph.Parallel) error {
 	own := model.AdapterCut(l.adapters.Set, cut)
 	if err := l.adapters.Set.Check(own); err != nil {
 		return err
@@ -57,5 +56,5 @@ func (l *Loop) rewriteAdapted(cut param.Cut, parallel []graph.Parallel) error {
 	if err := graph.Rewrite(l.Set, cut, nil, parallel...); err != nil {
 		return err
 	}
-	return l.adapters.Set.Shrink(own, append(l.Opt.Slabs(), l.Grads)...)
+	return l.adapters.Set.Shrink(own, append(append([]*param.Slab(nil), moments...), l.Grads)...)
 }

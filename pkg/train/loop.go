@@ -203,7 +203,14 @@ func (l *Loop) step(ctx context.Context) error {
 	if err := l.finiteLoss(loss); err != nil {
 		return err
 	}
-	norm := optim.GradNorm(l.Pool, l.Grads)
+	norm := 0.0
+	if l.sharded() {
+		if norm, err = l.scatter(); err != nil {
+			return err
+		}
+	} else {
+		norm = optim.GradNorm(l.Pool, l.Grads)
+	}
 	if err := l.finiteGradients(norm); err != nil {
 		return err
 	}
@@ -219,6 +226,11 @@ func (l *Loop) step(ctx context.Context) error {
 	l.Step++
 	lr := l.Optim.Rate(l.Step, l.Steps)
 	l.Opt.Update(l.Pool, l.trained(), l.Grads, lr, norm)
+	if l.sharded() {
+		if err := l.group.Gather(l.trained().Weights.Data, l.bounds()); err != nil {
+			return err
+		}
+	}
 	l.Tokens += int64(predicted)
 	if l.Evidence != nil {
 		l.Evidence.Decay(l.EvidenceDecay)

@@ -32,6 +32,9 @@ func (l *Loop) Memory() Memory {
 		n := int64(l.adapters.Set.Len())
 		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, l.Optim.MomentBytes()*n
 	}
+	if l.sharded() {
+		m.Moments /= int64(l.Group().Size())
+	}
 	if l.teacher != nil {
 		m.Teacher = l.teacher.bytes()
 	}

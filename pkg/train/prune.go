@@ -13,6 +13,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -197,20 +198,33 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 	if err := plan.Validate(l.Model.Family(), l.Set); err != nil {
 		return err
 	}
-	slabs := append(l.Opt.Slabs(), l.Grads)
+	moments, done, err := l.Moments()
+	if err != nil {
+		return err
+	}
+	defer done()
 	var parallel []graph.Parallel
+	slabs := append(append([]*param.Slab(nil), moments...), l.Grads)
 	if l.Evidence != nil {
-		slabs = append(slabs, l.Evidence.Slabs()...)
 		parallel = append(parallel, l.Evidence)
+		if l.adapters == nil {
+			slabs = append(slabs, l.Evidence.Slabs()...)
+		}
 	}
 	if l.adapters != nil {
-		if err := l.rewriteAdapted(plan.Cut(), parallel); err != nil {
-			return err
-		}
-		return l.Lower()
+		err = l.rewriteAdapted(plan.Cut(), moments, parallel)
+	} else {
+		err = graph.Rewrite(l.Set, plan.Cut(), slabs, parallel...)
 	}
-	if err := graph.Rewrite(l.Set, plan.Cut(), slabs, parallel...); err != nil {
+	if err != nil {
 		return err
+	}
+	if l.sharded() {
+		step := l.Opt.Step
+		l.Opt.Close()
+		l.Opt = l.newOptimizer()
+		l.Opt.Step = step
+		l.SetMoments(moments)
 	}
 	return l.Lower()
 }

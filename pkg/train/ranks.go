@@ -35,7 +35,11 @@ func (l *Loop) Join(g dist.Group) error {
 		return fmt.Errorf("train.micro_batch is %d sequences, which does not divide the %d of train.batch that fall to each of %d ranks", l.MicroBatch, own, g.Size())
 	}
 	l.group = g
-	if g.Size() > 1 {
+	if l.sharded() {
+		l.Opt.Close()
+		l.Opt = l.newOptimizer()
+	}
+	if g.Size() > 1 && !l.sharded() {
 		l.wire = &wire{sum: g.Sum}
 		if l.Wire == WireBF16 {
 			l.wire.sum = g.SumBF16

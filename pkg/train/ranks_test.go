@@ -112,6 +112,7 @@ func TestRanksAreOneProcess(t *testing.T) {
 			"two":           {2, nil, 1e-4},
 			"four":          {4, nil, 1e-4},
 			"micro-batches": {2, func(c *Config) { c.MicroBatch = 2 }, 1e-4},
+			"shards":        {4, func(c *Config) { c.ShardOptimizer = true }, 1e-4},
 			"bf16":          {2, func(c *Config) { c.Wire = WireBF16 }, 3e-2}, // gradients of 8 bits
 		} {
 			many := runRanks(t, family, c.ranks, c.edit)
