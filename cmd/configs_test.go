@@ -3,6 +3,7 @@ package cmd
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,9 @@ func TestConfigs(t *testing.T) {
 				t.Errorf("the header of %s lacks %q", f, want)
 			}
 		}
+		if !strings.Contains(head.String(), "Expect: ") && !strings.Contains(head.String(), "Results:") {
+			t.Errorf("the header of %s says neither what to expect nor where results are", f)
+		}
 		switch {
 		case strings.Contains(head.String(), "ecospa bench compare"):
 			c, err := config.LoadCompare(f, []string{"train.data.path=x"})
@@ -41,6 +45,10 @@ func TestConfigs(t *testing.T) {
 			}
 			if err != nil {
 				t.Error(err)
+			}
+		case strings.Contains(head.String(), "ecospa bench paper"):
+			if err := paperLoads(f); err != nil {
+				t.Errorf("%s: %v", f, err)
 			}
 		case strings.Contains(head.String(), "ecospa finetune"):
 			r, err := config.Load(f, []string{"from=x", "data.path=x"})
@@ -63,4 +71,35 @@ func TestConfigs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// paperLoads loads a file of experiments and every file that it names, with every
+// override that it makes.
+func paperLoads(path string) error {
+	p, err := config.LoadPaper(path)
+	if err != nil {
+		return err
+	}
+	for _, row := range p.Rows {
+		if row.Compare != "" {
+			c, err := config.LoadCompare(p.File(row.Compare), append(slices.Clone(p.Quick.Compare), "train.data.path=x.txt"))
+			if err == nil {
+				err = c.Resolve().Validate()
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		for _, v := range row.Variants {
+			r, err := config.Load(p.File(row.Config), slices.Concat(row.Set, v.Set, p.Quick.Set, []string{"data.path=x.txt"}))
+			if err == nil {
+				err = r.Validate()
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

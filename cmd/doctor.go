@@ -111,7 +111,11 @@ func RunDoctor(batch, context, threads int, asJSON bool, out io.Writer) error {
 
 // plan is the training memory of a size in every manner.
 func (r *DoctorResult) plan(name string) (DoctorSize, error) {
-	m, err := model.New(model.Sizes{Name: name, Context: r.Context})
+	sizes := model.Sizes{Name: name}
+	if !sizes.Images() {
+		sizes.Context = r.Context
+	}
+	m, err := model.New(sizes)
 	if err != nil {
 		return DoctorSize{}, err
 	}
@@ -122,7 +126,7 @@ func (r *DoctorResult) plan(name string) (DoctorSize, error) {
 	s := DoctorSize{Model: name, Params: shapes.Count()}
 	for _, way := range manners {
 		c, o := train.Default(), optim.Default()
-		c.Batch, c.MicroBatch, c.Context = r.Batch, r.Batch, r.Context
+		c.Batch, c.MicroBatch, c.Context = r.Batch, r.Batch, m.Context() // images have as many tokens as their model takes
 		for _, kv := range way.Set {
 			switch key, value, _ := strings.Cut(kv, "="); key {
 			case "train.precision":
@@ -165,7 +169,7 @@ func (r *DoctorResult) print(out io.Writer) {
 		free = byteCount(r.Free) + " free"
 	}
 	fmt.Fprintf(out, "memory     %s, control group's limit %s, %s\n\n", orUnknown(r.Memory, "unknown"), orUnknown(r.Limit, "none"), free)
-	fmt.Fprintf(out, "Planned memory of training %d x %d tokens at a time, pruning included:\n\n", r.Batch, r.Context)
+	fmt.Fprintf(out, "Planned memory of training %d x %d tokens (or %[1]d images) at a time, pruning included:\n\n", r.Batch, r.Context)
 	head := []string{"model", "parameters"}
 	for _, w := range r.Manners {
 		head = append(head, w.Name)

@@ -4,41 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
-
-// paperLoads loads a file of experiments and every file that it names, with every
-// override that it makes.
-func paperLoads(path string) error {
-	p, err := LoadPaper(path)
-	if err != nil {
-		return err
-	}
-	for _, row := range p.Rows {
-		if row.Compare != "" {
-			c, err := LoadCompare(p.File(row.Compare), append(slices.Clone(p.Quick.Compare), "train.data.path=x.txt"))
-			if err == nil {
-				err = c.Resolve().Validate()
-			}
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		for _, v := range row.Variants {
-			r, err := Load(p.File(row.Config), slices.Concat(row.Set, v.Set, p.Quick.Set, []string{"data.path=x.txt"}))
-			if err == nil {
-				err = r.Validate()
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 func TestLoadPaperRefuses(t *testing.T) {
 	const ok = "quick: {seeds: [1]}\nrows:\n  - {name: a, title: A, config: x.yaml, variants: [{name: dense}]}\n"

@@ -3,50 +3,10 @@ package config
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 )
-
-// TestConfigsLoad loads every file in configs/ and holds its header: the
-// command, the time, what to expect.
-func TestConfigsLoad(t *testing.T) {
-	files, err := filepath.Glob("../../configs/*.yaml")
-	if err != nil || len(files) < 3 {
-		t.Fatalf("found %v (%v)", files, err)
-	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		command := "pretrain"
-		if strings.HasPrefix(filepath.Base(f), "compare-") {
-			command = "bench compare"
-			var c Compare
-			if c, err = LoadCompare(f, []string{"train.data.path=x.txt"}); err == nil {
-				err = c.Resolve().Validate()
-			}
-		} else if filepath.Base(f) == "paper.yaml" {
-			command = "bench paper"
-			err = paperLoads(f)
-		} else {
-			var r Run
-			if r, err = Parse(text, []string{"data.path=x.txt", "data.synthetic="}); err == nil {
-				err = r.Validate()
-			}
-		}
-		if err != nil {
-			t.Errorf("%s: %v", f, err)
-		}
-		for _, word := range []string{command + " -c configs/" + filepath.Base(f), "Time:", "Expect:"} {
-			if !strings.Contains(string(text), word) {
-				t.Errorf("%s: the header lacks %q", f, word)
-			}
-		}
-	}
-}
 
 func TestEncodeRoundTrips(t *testing.T) {
 	tied := true
