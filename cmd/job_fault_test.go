@@ -16,14 +16,11 @@ import (
 // tiny is a run that takes a fraction of a second.
 func tiny(t *testing.T, out string, more ...string) (config.Run, PretrainOptions) {
 	t.Helper()
-	o := PretrainOptions{Config: "../configs/quickstart.yaml", Out: out}
-	for _, s := range append([]string{
+	o := PretrainOptions{Config: "../configs/quickstart.yaml", Out: out, Set: append([]string{
 		"train.steps=10", "train.batch=2", "train.context=16", "train.eval_every=1000", "train.sample=0", "train.threads=1",
 		"data.bytes=20KB", "tokenizer.train=bytes", "model.layers=1", "model.width=16", "model.heads=2", "model.kv_heads=1", "model.ffn=16",
 		"prune.events=2", "optim.warm_up=2",
-	}, more...) {
-		o.Set = append(o.Set, s)
-	}
+	}, more...)}
 	run, err := o.load()
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +28,7 @@ func tiny(t *testing.T, out string, more ...string) (config.Run, PretrainOptions
 	return run, o
 }
 
-// train runs o in process and returns what it showed.
+// trainJob runs o in process and returns what it showed.
 func trainJob(t *testing.T, o PretrainOptions) (log string, err error) {
 	t.Helper()
 	var out, display bytes.Buffer
