@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,5 +117,45 @@ func TestRollingBackEnds(t *testing.T) {
 	j, _ = poisoned(t, 2, true, "checkpoint.every=4", "train.on_nonfinite=rollback")
 	if err := j.train(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no checkpoint to go back to (checkpoint.every is 4)") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestAdaptersRollBack: going back restores adapters like weights.
+func TestAdaptersRollBack(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "base")
+	_, o := tiny(t, base)
+	if _, err := trainJob(t, o); err != nil {
+		t.Fatal(err)
+	}
+	text := filepath.Join(t.TempDir(), "further.txt")
+	if err := os.WriteFile(text, []byte(strings.Repeat("one fox and two bears. ", 200)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o = PretrainOptions{command: "finetune", From: base, Data: text, Out: filepath.Join(t.TempDir(), "run"), Set: []string{
+		"train.steps=12", "train.batch=2", "train.context=16", "train.sample=0", "train.threads=1", "train.eval_every=1000", "train.on_nonfinite=rollback", "lora.rank=2", "checkpoint.every=4",
+	}}
+	run, err := o.loadFinetune()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var j *job
+	done := false
+	o.first = train.Hook{Name: "poison", Step: func(l *train.Loop) error {
+		if l.Step == 7 && !done {
+			done = true
+			j.adapters.Set.Weights.Data[0] = float32(math.Inf(1))
+		}
+		return nil
+	}}
+	log := new(bytes.Buffer)
+	if j, err = prepare(run, o, log); err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	if err := j.train(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	if !strings.Contains(log.String(), "step 8: the weight") || !strings.Contains(log.String(), "going on from the checkpoint of step 4") || len(metrics(t, run.Out)) != 12 {
+		t.Errorf("log:\n%s", log)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Policies for a step whose loss or gradients are not finite.
@@ -41,7 +42,11 @@ func (l *Loop) finiteLoss(loss float64) error {
 	if !nonFinite(loss) {
 		return nil
 	}
-	for _, p := range l.Set.Params {
+	params := l.Set.Params
+	if l.adapters != nil {
+		params = slices.Concat(params, l.adapters.Set.Params)
+	}
+	for _, p := range params {
 		for _, w := range p.Data() {
 			if nonFinite(float64(w)) {
 				return &NonFiniteError{l.Step + 1, "the weight " + p.Name, "", float64(w)}
