@@ -16,8 +16,9 @@ var quicker = map[string][]string{
 		"--set", "train.steps=12", "--set", "train.batch=2", "--set", "train.context=32", "--set", "train.eval_tokens=200", "--set", "train.sample=4", "--set", "tokenizer.vocab=300",
 		"--set", "model.layers=2", "--set", "model.width=64", "--set", "model.ffn=96", "--set", "model.heads=4", "--set", "model.kv_heads=2", "--set", "checkpoint.every=0",
 	},
-	"prune": {"--sequences", "8", "--evaluations", "40", "--eval-tokens", "200"},
-	"eval":  {"--limit", "300"},
+	"finetune": {"--set", "train.steps=4", "--set", "train.batch=2", "--set", "train.context=32", "--set", "train.eval_tokens=200", "--set", "train.sample=4"},
+	"prune":    {"--sequences", "8", "--evaluations", "40", "--eval-tokens", "200"},
+	"eval":     {"--limit", "300"},
 }
 
 // words splits a command line as a shell does, as far as the pages need it.
@@ -90,7 +91,7 @@ func TestTutorial(t *testing.T) {
 			t.Errorf("%q says nothing", line)
 		}
 	}
-	for _, c := range []string{"pretrain", "prune", "eval", "generate", "inspect", "export", "report", "doctor"} {
+	for _, c := range []string{"pretrain", "finetune", "prune", "eval", "generate", "inspect", "export", "report", "doctor"} {
 		if !used[c] {
 			t.Errorf("the tutorial does not show %s", c)
 		}
