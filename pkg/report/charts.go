@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -159,6 +160,7 @@ var purposes = []struct {
 	{"gradients", func(m train.Memory) int64 { return m.Gradients }},
 	{"moments", func(m train.Memory) int64 { return m.Moments }},
 	{"activations", func(m train.Memory) int64 { return m.Activations }},
+	{"teacher", func(m train.Memory) int64 { return m.Teacher }},
 }
 
 // memory is one chart a run: planned bytes by purpose, and what was resident.
@@ -171,7 +173,7 @@ func memory(runs []*Run, x func(train.Record) float64, name string) []Chart {
 			c.Title += ", " + r.Name
 		}
 		for k, p := range purposes {
-			if s := planned(r, x, p.of); len(s.X) > 0 {
+			if s := planned(r, x, p.of); len(s.X) > 0 && slices.Max(s.Y) > 0 {
 				s.Name, s.Style = p.name, k
 				c.Stack = append(c.Stack, s)
 			}

@@ -30,7 +30,7 @@ func writeRun(t *testing.T, dir string, steps int, pruned bool) string {
 	for s := 1; s <= steps; s++ {
 		r := train.Record{Step: s, Loss: 6/float64(s) + 1, LR: 1e-3, GradNorm: 1, TokensPerS: 1e4, Ms: 100, RSS: 1 << 28, Params: 4000, Tokens: int64(64 * s)}
 		if s == 1 {
-			r.Memory = &train.Memory{Weights: 1 << 20, Gradients: 1 << 20, Moments: 2 << 20, Activations: 8 << 20}
+			r.Memory = &train.Memory{Weights: 1 << 20, Gradients: 1 << 20, Moments: 2 << 20, Activations: 7 << 20, Teacher: 1 << 20}
 		}
 		if pruned && s > steps/2 {
 			r.Params, r.Ms, r.TokensPerS = 2000, 50, 2e4
@@ -138,7 +138,7 @@ func TestPageStandsAlone(t *testing.T) {
 		if n < 8 {
 			t.Errorf("%s: %d pictures", what, n)
 		}
-		for _, want := range []string{"Training loss", "Validation perplexity", "Memory by purpose", "Throughput", "Learning rate", "Gradient norm", "Configuration", "The model writes", "1.2.3"} {
+		for _, want := range []string{"teacher", "Training loss", "Validation perplexity", "Memory by purpose", "Throughput", "Learning rate", "Gradient norm", "Configuration", "The model writes", "1.2.3"} {
 			if !strings.Contains(html, want) {
 				t.Errorf("%s: the page lacks %q", what, want)
 			}

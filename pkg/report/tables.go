@@ -39,6 +39,7 @@ var figures = []figure{
 	{"gradients", true, func(s train.Snapshot) float64 { return float64(s.Memory.Gradients) }, size},
 	{"moments", true, func(s train.Snapshot) float64 { return float64(s.Memory.Moments) }, size},
 	{"activations", true, func(s train.Snapshot) float64 { return float64(s.Memory.Activations) }, size},
+	{"teacher", true, func(s train.Snapshot) float64 { return float64(s.Memory.Teacher) }, size},
 	{"resident memory", false, func(s train.Snapshot) float64 { return float64(s.RSS) }, size},
 	{"time a step", false, func(s train.Snapshot) float64 { return s.Ms }, func(v float64) string { return number(v) + " ms" }},
 	{"tokens per second", false, func(s train.Snapshot) float64 { return s.TokensPerS }, func(v float64) string { return count(int64(math.Round(min(v, 1e15)))) }},
@@ -63,7 +64,15 @@ func beforeAfter(f Facts) Comparison {
 		}
 		t.Rows = append(t.Rows, ComparisonRow{g.name, g.sub, []string{g.shows(*f.Before), g.shows(f.After), ratio}})
 	}
-	return t
+	return t.told()
+}
+
+// told leaves out the parts of a figure of which no column says anything.
+func (c Comparison) told() Comparison {
+	c.Rows = slices.DeleteFunc(c.Rows, func(r ComparisonRow) bool {
+		return r.Sub && !slices.ContainsFunc(r.Cells, func(cell string) bool { return cell != "–" })
+	})
+	return c
 }
 
 // compare is the runs at their ends, side by side.
@@ -95,7 +104,7 @@ func compare(runs []*Run) Comparison {
 	row("steps", false, func(f Facts) string { return count(f.Steps) })
 	row("tokens", false, func(f Facts) string { return count(f.Tokens) })
 	row("time in steps", false, func(f Facts) string { return duration(f.Seconds) })
-	return t
+	return t.told()
 }
 
 // Tile is one large figure.
