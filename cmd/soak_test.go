@@ -16,7 +16,7 @@ import (
 )
 
 // Set by scripts/soak.sh for the long form.
-var soakFor = flag.Duration("soak", 2*time.Second, "length of TestSoak, about")
+var soakFor = flag.Duration("soak", time.Second, "length of TestSoak, about")
 
 // sample is how the process stands at a moment of a soak.
 type sample struct {
@@ -86,17 +86,19 @@ func TestSoak(t *testing.T) {
 		sizes = append(sizes, "train.batch=2", "model.width=32")
 	}
 	probe := filepath.Join(tmp, "probe")
-	begun := time.Now()
 	mustRun(t, small(probe, append(sizes, "train.steps=60", "prune.target=")...)...)
-	steps := int(60 * soakFor.Seconds() / time.Since(begun).Seconds())
-	steps = max(120, steps)
+	var ms []float64
+	for _, line := range metrics(t, probe) {
+		ms = append(ms, line["ms"].(float64))
+	}
+	steps := max(120, int(1e3*soakFor.Seconds()/median(ms)))
 	dir := filepath.Join(tmp, "soak")
 	args := small(dir, append(sizes, fmt.Sprint("train.steps=", steps), "prune.events=8", fmt.Sprint("checkpoint.every=", steps/100+1), fmt.Sprint("train.eval_every=", steps/50+1))...)
 
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan []sample)
 	go func() { done <- watch(ctx, dir, max(5*time.Millisecond, *soakFor/3600)) }()
-	begun = time.Now()
+	begun := time.Now()
 	mustRun(t, args...)
 	took := time.Since(begun)
 	stop()
