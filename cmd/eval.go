@@ -17,6 +17,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -59,18 +60,18 @@ type EvalResult struct {
 func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "eval",
-		Usage: "measure a model: perplexity on a text, multiple choice, what its units are worth",
+		Usage: "measure a model: perplexity on a text, top-1 and top-5 on images, multiple choice, what its units are worth",
 		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
 			"every token but the first is predicted exactly once; the last short window counts.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
-			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`"},
+			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`; for a model of images a folder of class folders, a CSV or an IDX file"},
 			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
 			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
 			&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a .jsonl line that stands before --field's and is not counted"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
-			&cli.IntFlag{Name: "batch", Usage: "windows at a time, `N`; 0 is as many as make 4096 tokens"},
-			&cli.IntFlag{Name: "limit", Usage: "predicted tokens at most, `N`, from the front; 0 is all"},
+			&cli.IntFlag{Name: "batch", Usage: "windows, or images, at a time, `N`; 0 is as many as make 4096 tokens"},
+			&cli.IntFlag{Name: "limit", Usage: "predicted tokens, or images, at most, `N`, from the front; 0 is all"},
 			&cli.BoolFlag{Name: "importance", Usage: "instead of the perplexity: how the scores of coupled units are distributed, by layer and kind"},
 			&cli.BoolFlag{Name: "sensitivity", Usage: "instead of the perplexity: the loss against the share of units kept, for each kind, by the default recipe of prune"},
 			&cli.StringFlag{Name: "criterion", Value: "fisher", Usage: "with --importance: how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
@@ -149,17 +150,20 @@ func jsonFlag() cli.Flag {
 
 // RunEval evaluates and prints the result to out.
 func RunEval(o EvalOptions, out io.Writer) error {
-	part, err := data.Read(o.Data, o.Field, o.Prompt)
-	if err != nil {
-		return badInput(err)
-	}
 	l, err := openModel(o.Model)
 	if err != nil {
 		return err
 	}
 	defer l.root.Close()
-	if l.tok == nil {
-		return badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+	if c, ok := l.m.(model.Classifier); ok {
+		return o.evalImages(l, c, out)
+	}
+	if err := l.needsText(); err != nil {
+		return err
+	}
+	part, err := data.Read(o.Data, o.Field, o.Prompt)
+	if err != nil {
+		return badInput(err)
 	}
 	if o.Context == 0 {
 		o.Context = min(l.m.Context(), 1024)

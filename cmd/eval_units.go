@@ -13,6 +13,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -63,32 +64,19 @@ var keptShares = []float64{0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1}
 
 // units opens the model and the sequences that show what its units do.
 func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
-	docs, err := data.ReadText(o.Data, o.Field)
-	if err != nil {
-		return nil, nil, badInput(err)
-	}
 	l, err := openModel(o.Model)
 	if err != nil {
 		return nil, nil, err
 	}
 	fail := func(err error) (*prune.Pruner, func(), error) { l.root.Close(); return nil, nil, err }
-	if l.tok == nil {
-		return fail(badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model)))
-	}
-	if o.Context == 0 {
-		o.Context = min(l.m.Context(), 512)
-	}
-	if o.Context > l.m.Context() {
-		return fail(usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context())))
-	}
 	k := coupled.DefaultConfig()
 	k.Criterion = o.Criterion
 	if err := k.Validate(); err != nil {
 		return fail(usage(err))
 	}
-	s, err := sequences(data.Encode(l.tok, data.Part{Documents: docs}), o.Context, o.Sequences, k.Seed)
+	s, err := l.sequences(o, k.Seed)
 	if err != nil {
-		return fail(badInput(fmt.Errorf("%s: %w", o.Data, err)))
+		return fail(err)
 	}
 	pool := kernel.NewPool(o.Threads)
 	p := &prune.Pruner{
@@ -97,6 +85,38 @@ func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
 		Say: func(format string, args ...any) { fmt.Fprintf(log, format+"\n", args...) },
 	}
 	return p, func() { pool.Close(); l.root.Close() }, nil
+}
+
+// sequences are the sequences, or images, that show what units do.
+func (l *loaded) sequences(o EvalOptions, seed uint64) (s prune.Sequences, err error) {
+	if c, ok := l.m.(model.Classifier); ok {
+		if o.Context != 0 || o.Field != "text" {
+			return s, usage(errors.New("--context and --field apply to text, the model classifies images"))
+		}
+		m, n, err := classified(o.Data, c)
+		if err != nil {
+			return s, err
+		}
+		s, err = calibrationImages(m, n, c, o.Sequences, seed)
+		return s, badInput(err)
+	}
+	if err := l.needsText(); err != nil {
+		return s, err
+	}
+	docs, err := data.ReadText(o.Data, o.Field)
+	if err != nil {
+		return s, badInput(err)
+	}
+	if o.Context == 0 {
+		o.Context = min(l.m.Context(), 512)
+	}
+	if o.Context > l.m.Context() {
+		return s, usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
+	}
+	if s, err = sequences(data.Encode(l.tok, data.Part{Documents: docs}), o.Context, o.Sequences, seed); err != nil {
+		return s, badInput(fmt.Errorf("%s: %w", o.Data, err))
+	}
+	return s, nil
 }
 
 // RunImportance prints and draws how scores are distributed.

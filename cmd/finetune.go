@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -135,7 +136,7 @@ func (j *job) source() error {
 	if err != nil {
 		return err
 	}
-	if l.tok == nil {
+	if _, ok := l.m.(model.Classifier); !ok && l.tok == nil {
 		l.root.Close()
 		return badInput(fmt.Errorf("%s holds no tokenizer.json", j.run.From))
 	}
@@ -166,13 +167,17 @@ func (j *job) learn(root *os.Root) (err error) {
 			return err
 		}
 		l.root.Close()
-		if l.tok != nil {
+		if l.tok != nil && j.tok != nil {
 			have, err1 := l.tok.JSON()
 			want, err2 := j.tok.JSON()
 			if err1 == nil && err2 == nil && string(have) != string(want) {
 				l.set.Weights.Close()
 				return badInput(fmt.Errorf("teacher.model %s has another tokenizer than the model that is trained", t.Model))
 			}
+		}
+		if _, images := l.m.(model.Classifier); images != (j.pics != nil) {
+			l.set.Weights.Close()
+			return usage(fmt.Errorf("teacher.model %s is a %s, which does not read what the model that is trained reads", t.Model, l.m.Family()))
 		}
 		if err := j.loop.Learn(t, l.m, l.set); err != nil {
 			return usage(err)

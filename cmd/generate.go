@@ -77,8 +77,8 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 		return err
 	}
 	defer l.root.Close()
-	if l.tok == nil {
-		return badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+	if err := l.needsText(); err != nil {
+		return err
 	}
 	prompt := l.tok.Encode(nil, []byte(o.Prompt))
 	if len(prompt) == 0 {

@@ -44,7 +44,8 @@ type job struct {
 	m        model.Model
 	set      *param.Set
 	pool     *kernel.Pool
-	data     *data.Batches
+	data     batches
+	pics     *pictures // nil for text
 	loop     *train.Loop
 	pruner   *train.Pruner // nil for a dense run
 	show     *progress
@@ -61,10 +62,18 @@ type job struct {
 	backs   int   // times that the run went back since the last checkpoint
 }
 
+// batches is where training batches come from, and how to go back to one.
+type batches interface {
+	train.Batches
+	Seek(data.Cursor) error
+	Cursor() data.Cursor
+}
+
 // evalPoint is an evaluation during the run.
 type evalPoint struct {
 	Step int     `json:"step"`
-	Loss float64 `json:"loss"` // nats a token
+	Loss float64 `json:"loss"`           // nats a token, or an image
+	Top1 float64 `json:"top1,omitempty"` // share of images that are classified rightly
 }
 
 func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
@@ -72,7 +81,7 @@ func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
 // prepare makes everything that training needs, from the start or, to resume,
 // from the newest good checkpoint.
 func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
-	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{-1, math.Inf(1)}, ranks: o.ranks, command: o.command}
+	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{Step: -1, Loss: math.Inf(1)}, ranks: o.ranks, command: o.command}
 	if j.command == "" {
 		j.command = "pretrain"
 	}
@@ -230,8 +239,18 @@ func (j *job) allowed(before config.Run, allow []string) error {
 	return nil
 }
 
-// read reads the corpus, makes or opens the tokenizer, and encodes.
+// read reads the images, or reads the corpus, makes or opens the tokenizer, and encodes.
 func (j *job) read() (err error) {
+	c, err := j.classifier()
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return j.look(c)
+	}
+	if err := j.run.Data.CheckImages(false); err != nil {
+		return usage(err)
+	}
 	if j.corpus, err = data.Load(j.run.Data); err != nil {
 		return badInput(err)
 	}
@@ -295,6 +314,9 @@ func openTokenizer(dir string) (tokenizer.Tokenizer, error) {
 
 // context is the tokens of a sequence when the train section does not say.
 func (j *job) context() int {
+	if c, err := j.classifier(); c != nil && err == nil {
+		return c.Context()
+	}
 	if j.from != nil {
 		return min(j.from.m.Context(), 256)
 	}
@@ -317,15 +339,13 @@ func (j *job) fresh() (err error) {
 		}
 		return j.afford(j.set, 4*int64(j.set.Len()))
 	}
-	s := j.run.Model
-	if s.Context == 0 {
-		s.Context = j.run.Train.Context
+	if j.pics != nil {
+		j.m, err = j.classes()
+	} else {
+		j.m, err = j.reader()
 	}
-	if s.Vocab == 0 && s.Name == "" {
-		s.Vocab = j.tok.Vocab()
-	}
-	if j.m, err = model.New(s); err != nil {
-		return usage(err)
+	if err != nil {
+		return err
 	}
 	shapes, err := param.Layout(j.m.Specs())
 	if err != nil {
@@ -342,6 +362,19 @@ func (j *job) fresh() (err error) {
 	}
 	j.set.Init(j.run.Train.Seed)
 	return nil
+}
+
+// reader makes the model of the run file for the text that was read.
+func (j *job) reader() (model.Model, error) {
+	s := j.run.Model
+	if s.Context == 0 {
+		s.Context = j.run.Train.Context
+	}
+	if s.Vocab == 0 && s.Name == "" {
+		s.Vocab = j.tok.Vocab()
+	}
+	m, err := model.New(s)
+	return m, usage(err)
 }
 
 // assemble attaches the hooks; saved is the state of an interrupted run, or nil.
@@ -375,7 +408,7 @@ func (j *job) assemble(saved *state) (err error) {
 			return usage(errors.New("prune.calibration does not go with train.shard_optimizer: no rank has all moments"))
 		}
 		if n := j.run.Prune.Calibration; n > 0 {
-			if j.pruner.Calibration, err = sequences(j.tokens, c.Context, n, c.Seed); err != nil {
+			if j.pruner.Calibration, err = j.calibration(n); err != nil {
 				return badInput(err)
 			}
 		}
@@ -421,6 +454,10 @@ func (j *job) assemble(saved *state) (err error) {
 // fits reports whether the model takes the data.
 func (j *job) fits() error {
 	switch c := j.run.Train; {
+	case j.pics != nil && c.Context != j.m.Context():
+		return usage(fmt.Errorf("train.context is %d tokens, but an image is %d to the model: leave it out", c.Context, j.m.Context()))
+	case j.pics != nil:
+		return nil
 	case j.tok.Vocab() > j.m.Vocab():
 		return usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.m.Vocab(), j.tok.Vocab()))
 	case c.Context > j.m.Context():

@@ -152,9 +152,11 @@ func (j *job) modelFiles() ([]checkpoint.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	tok, err := j.tok.JSON()
-	if err != nil {
-		return nil, err
+	var tok []byte
+	if j.tok != nil {
+		if tok, err = j.tok.JSON(); err != nil {
+			return nil, err
+		}
 	}
 	return checkpoint.Model{Config: config, Tokenizer: tok}.Files(j.set, j.m.Tensors(j.set), "F32"), nil
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -45,15 +44,22 @@ func (j *job) preflight() {
 	tokens := c.Batch * c.Context
 	left := c.Steps - j.loop.Step
 	rate := productRate(j.pool, c.Precision == "bf16")
-	fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
+	unit := "tokens"
+	if j.pics != nil {
+		unit, tokens = "images", c.Batch
+		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), %d classes, an image is %d tokens\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
+		fmt.Fprintf(j.log, "data      %d images to learn from, %d held out\n", j.pics.train.Len(), j.pics.held.Len())
+	} else {
+		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
+	}
 	fmt.Fprintf(j.log, "memory    %s: weights %s, gradients %s, moments %s, activations %s\n",
 		byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations))
 	if j.ranks.many() {
 		rate *= float64(j.ranks.Size())
 		fmt.Fprintf(j.log, "ranks     %d of %s, %d sequences of each step and %d threads each\n", j.ranks.Size(), j.ranks.world.Library(), c.Batch/j.ranks.Size(), j.pool.Threads())
 	}
-	fmt.Fprintf(j.log, "work      %d steps of %d tokens, %sFLOP a step; %d threads at %.0f GFLOP/s: about %s at most, less after pruning\n",
-		left, tokens, quantity(flops), j.pool.Threads(), rate/1e9, clock(seconds(float64(left)*flops/(0.6*rate))))
+	fmt.Fprintf(j.log, "work      %d steps of %d %s, %sFLOP a step; %d threads at %.0f GFLOP/s: about %s at most, less after pruning\n",
+		left, tokens, unit, quantity(flops), j.pool.Threads(), rate/1e9, clock(seconds(float64(left)*flops/(0.6*rate))))
 	if j.pruner != nil && j.loop.Step == 0 {
 		fmt.Fprintf(j.log, "pruning   to %d parameters in %d events from step %d on\n", j.pruner.Goal.Params, j.pruner.Config.Events, j.firstEvent())
 	}
@@ -101,29 +107,33 @@ func (j *job) evalStep(l *train.Loop) error {
 }
 
 func (j *job) evaluate(l *train.Loop) error {
-	if len(j.held) < 2 {
+	held := j.validation(l.MicroBatch)
+	if held == nil {
 		return nil
 	}
-	c := j.run.Train
 	e, err := l.NewEvaluator()
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	v, err := e.RunOn(j.ranks, data.Windows(j.held, l.MicroBatch, c.Context, c.EvalTokens))
+	v, err := e.RunOn(j.ranks, held)
 	if err != nil {
 		return err
 	}
 	if math.IsNaN(v.Loss) || math.IsInf(v.Loss, 0) {
 		return &train.NonFiniteError{Step: l.Step, What: "the validation loss", Value: v.Loss}
 	}
-	j.evals = append(j.evals, evalPoint{l.Step, v.Loss})
+	j.evals = append(j.evals, evalPoint{l.Step, v.Loss, v.Top1})
 	if j.enough() && l.Step < l.Steps {
 		j.show.say("step %d: %d evaluations in a row without a lower validation loss: the run ends here", l.Step, j.run.Train.Patience)
 		l.Steps = l.Step
 	}
 	if l.Step > 0 {
 		l.Last.ValLoss = &v.Loss
+	}
+	if j.pics != nil {
+		j.show.say("step %d: validation loss %.4f, top-1 %.2f %% (%d images)", l.Step, v.Loss, 100*v.Top1, v.Tokens)
+		return nil
 	}
 	j.show.say("step %d: validation loss %.4f, perplexity %.2f (%d tokens)%s", l.Step, v.Loss, v.Perplexity(), v.Tokens, j.distance(v.Loss))
 	return nil
@@ -174,6 +184,9 @@ func (j *job) snapshot(l *train.Loop) train.Snapshot {
 	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: median(ms), TokensPerS: median(rate), RSS: rss}
 	if n := len(j.evals); n > 0 {
 		s.ValLoss = &j.evals[n-1].Loss
+		if j.pics != nil {
+			s.ValTop1 = &j.evals[n-1].Top1
+		}
 	}
 	return s
 }

@@ -40,6 +40,10 @@ func (j *job) report(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "\nFiles      %s (a model directory), %s\n", dir, filepath.Join(dir, "{run.yaml,metrics.jsonl,summary.json,plans/,state/}"))
+	if j.pics != nil {
+		fmt.Fprintf(out, "Next       ecospa inspect --model %s\n           ecospa eval --model %s --data IMAGES\n", dir, dir)
+		return nil
+	}
 	fmt.Fprintf(out, "Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"\n", dir, dir, dir)
 	return nil
 }
@@ -84,8 +88,16 @@ func (j *job) printTable(out io.Writer, after train.Snapshot) {
 	}
 	row("resident memory", func(s train.Snapshot) float64 { return float64(s.RSS) }, bytes)
 	row("milliseconds a step", func(s train.Snapshot) float64 { return s.Ms }, func(f float64) string { return fmt.Sprintf("%.1f", f) })
-	row("tokens/s", func(s train.Snapshot) float64 { return s.TokensPerS }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
-	if after.ValLoss != nil {
+	rate := "tokens/s"
+	if j.pics != nil {
+		rate = "images/s"
+	}
+	row(rate, func(s train.Snapshot) float64 { return s.TokensPerS }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
+	switch {
+	case after.ValTop1 != nil:
+		row("validation loss, nats", func(s train.Snapshot) float64 { return *s.ValLoss }, func(f float64) string { return fmt.Sprintf("%.4f", f) })
+		row("validation top-1, %", func(s train.Snapshot) float64 { return 100 * *s.ValTop1 }, func(f float64) string { return fmt.Sprintf("%.2f", f) })
+	case after.ValLoss != nil:
 		row("validation perplexity", train.Snapshot.Perplexity, func(f float64) string { return fmt.Sprintf("%.3f", f) })
 	}
 	t.print(out)

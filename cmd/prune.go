@@ -46,7 +46,7 @@ func pruneCommand() *cli.Command {
 			"stays (a better basis, a refit of the matrices that consume the units) and cuts. The source is only read.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "from", Required: true, Usage: "model or run `DIR` to prune"},
-			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration text: a .txt or .jsonl file, a folder or a glob `PATH`; the last tenth is for the report"},
+			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration text: a .txt or .jsonl file, a folder or a glob `PATH`, or images for a model of images; a tenth (of text the last) is for the report"},
 			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
 			&cli.StringFlag{Name: "out", Usage: "model `DIR` to write; required unless --dry-run"},
 			&cli.StringFlag{Name: "target", Usage: "what stays, `SIZE`: 0.45x, 27M or a count of parameters"},
@@ -70,10 +70,10 @@ func pruneCommand() *cli.Command {
 			&cli.BoolFlag{Name: "gains", Value: m.Gains, Usage: "fit gains of kept rotation pairs (RoPE)"},
 			&cli.IntFlag{Name: "steps", Value: 1, Usage: "rounds, `N`, with evidence gathered anew in each"},
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: each matrix zeroes its own least rows; shapes stay"},
-			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, `N`"},
+			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, or images, `N`"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a calibration sequence, `N`; 0 is the model's context, at most 512"},
 			&cli.IntFlag{Name: "trial-sequences", Value: prune.DefaultTrial, Usage: "sequences on which trial cuts are measured, `N`"},
-			&cli.IntFlag{Name: "eval-tokens", Value: 32768, Usage: "held-out tokens for the report's perplexity, `N`; 0 is all"},
+			&cli.IntFlag{Name: "eval-tokens", Value: 32768, Usage: "held-out tokens, or images, for the report's loss, `N`; 0 is all"},
 			&cli.Uint64Flag{Name: "seed", Value: c.Seed, Usage: "`SEED` of the criterion random and of the choice of sequences"},
 			&cli.StringFlag{Name: "save-scores", Usage: "keep the evidence in `FILE`, to prune to another size without a new pass"},
 			&cli.StringFlag{Name: "scores", Usage: "use evidence that --save-scores kept in `FILE`"},
@@ -196,9 +196,14 @@ type PruneSide struct {
 	Params     int     `json:"params"`
 	FLOPs      float64 `json:"flops_per_token"` // of the matrix products of a forward pass
 	FileBytes  int64   `json:"file_bytes"`      // of the weights as written
-	Loss       float64 `json:"loss"`            // nats a token, on held-out text
-	Perplexity float64 `json:"perplexity"`
-	TokensPerS float64 `json:"tokens_per_s"` // of evaluation
+	Loss       float64 `json:"loss"`            // nats a token or an image, on held-out data
+	Perplexity float64 `json:"perplexity,omitempty"`
+	TokensPerS float64 `json:"tokens_per_s,omitempty"` // of evaluation
+
+	// Of models of images instead of the last two.
+	Top1       *float64 `json:"top1,omitempty"` // share of held-out images
+	Top5       *float64 `json:"top5,omitempty"`
+	ImagesPerS float64  `json:"images_per_s,omitempty"` // of evaluation
 }
 
 // PruneResult is what prune prints with --json.
@@ -261,18 +266,25 @@ func (r *PruneResult) print(out io.Writer) error {
 		return nil
 	}
 	s := newTable("", "before", "after", "ratio")
-	for _, row := range []struct {
+	type line struct {
 		name string
 		a, b float64
 		f    string
-	}{
+	}
+	lines := []line{
 		{"parameters", float64(r.Before.Params), float64(r.After.Params), "%.0f"},
 		{"FLOPs a token", r.Before.FLOPs, r.After.FLOPs, "%.0f"},
 		{"file bytes", float64(r.Before.FileBytes), float64(r.After.FileBytes), "%.0f"},
-		{"loss, nats a token", r.Before.Loss, r.After.Loss, "%.4f"},
-		{"perplexity", r.Before.Perplexity, r.After.Perplexity, "%.3f"},
-		{"tokens/s", r.Before.TokensPerS, r.After.TokensPerS, "%.0f"},
-	} {
+	}
+	if r.Before.Top1 != nil {
+		lines = append(lines, line{"loss, nats an image", r.Before.Loss, r.After.Loss, "%.4f"},
+			line{"top-1, %", 100 * *r.Before.Top1, 100 * *r.After.Top1, "%.2f"}, line{"top-5, %", 100 * *r.Before.Top5, 100 * *r.After.Top5, "%.2f"},
+			line{"images/s", r.Before.ImagesPerS, r.After.ImagesPerS, "%.0f"})
+	} else {
+		lines = append(lines, line{"loss, nats a token", r.Before.Loss, r.After.Loss, "%.4f"},
+			line{"perplexity", r.Before.Perplexity, r.After.Perplexity, "%.3f"}, line{"tokens/s", r.Before.TokensPerS, r.After.TokensPerS, "%.0f"})
+	}
+	for _, row := range lines {
 		s.add(row.name, fmt.Sprintf(row.f, row.a), fmt.Sprintf(row.f, row.b), fmt.Sprintf("%.3f", row.b/row.a))
 	}
 	s.print(out)

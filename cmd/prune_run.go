@@ -28,22 +28,17 @@ type pruning struct {
 	pool *kernel.Pool
 	cal  prune.Sequences
 	held data.Tokens
+	pics *data.Images // held-out images; nil for text
+	norm data.Normalise
 	r    PruneResult
 }
 
 func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
-	docs, err := data.ReadText(o.Data, o.Field)
-	if err != nil {
-		return nil, badInput(err)
-	}
 	src, err := openModel(o.From)
 	if err != nil {
 		return nil, err
 	}
 	p := &pruning{PruneOptions: o, log: log, src: src}
-	if src.tok == nil {
-		return p, badInput(fmt.Errorf("%s holds no tokenizer.json", o.From))
-	}
 	if o.For != "" {
 		if err := export.Constrain(o.For, src.m.Family(), &p.Config); err != nil {
 			return p, usage(err)
@@ -52,20 +47,58 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 	if err := p.Config.Check(src.set); err != nil {
 		return p, usage(err)
 	}
+	if c, ok := src.m.(model.Classifier); ok {
+		err = p.readImages(c)
+	} else {
+		err = p.readText()
+	}
+	p.pool = kernel.NewPool(o.Threads)
+	return p, err
+}
+
+// readImages takes calibration images, and a tenth at random for the report.
+func (p *pruning) readImages(c model.Classifier) error {
+	if p.Context != 0 || p.Field != "text" {
+		return usage(errors.New("--context and --field apply to text, the model classifies images"))
+	}
+	p.Context = c.Context()
+	all, n, err := classified(p.Data, c)
+	if err != nil {
+		return err
+	}
+	p.norm = n
+	calibrate, held := all.Split(0.1, p.Config.Seed)
+	if held.Len() == 0 {
+		return badInput(fmt.Errorf("%s has %d images, expected at least 10", p.Data, all.Len()))
+	}
+	p.pics = held
+	p.cal, err = calibrationImages(calibrate, n, c, p.Sequences, p.Config.Seed)
+	return badInput(err)
+}
+
+// readText encodes the text: calibration sequences, and its last tenth for the report.
+func (p *pruning) readText() error {
+	src := p.src
+	if err := src.needsText(); err != nil {
+		return err
+	}
+	docs, err := data.ReadText(p.Data, p.Field)
+	if err != nil {
+		return badInput(err)
+	}
 	if p.Context == 0 {
 		p.Context = min(src.m.Context(), 512)
 	}
 	if p.Context > src.m.Context() {
-		return p, usage(fmt.Errorf("--context is %d tokens, the model's context is %d", p.Context, src.m.Context()))
+		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", p.Context, src.m.Context()))
 	}
 	tokens := data.Encode(src.tok, data.Part{Documents: docs})
 	cut := len(tokens) - len(tokens)/10
 	p.held = tokens[cut:]
-	if p.cal, err = sequences(tokens[:cut], p.Context, o.Sequences, o.Config.Seed); err != nil {
-		return p, badInput(fmt.Errorf("%s: %w", o.Data, err))
+	if p.cal, err = sequences(tokens[:cut], p.Context, p.Sequences, p.Config.Seed); err != nil {
+		return badInput(fmt.Errorf("%s: %w", p.Data, err))
 	}
-	p.pool = kernel.NewPool(o.Threads)
-	return p, nil
+	return nil
 }
 
 // sequences are n windows of the tokens, spread by a seeded choice.
@@ -191,9 +224,11 @@ func (p *pruning) finish() (*PruneResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	tok, err := p.src.tok.JSON()
-	if err != nil {
-		return nil, err
+	var tok []byte
+	if p.src.tok != nil {
+		if tok, err = p.src.tok.JSON(); err != nil {
+			return nil, err
+		}
 	}
 	files := checkpoint.Model{Config: config, Tokenizer: tok}.Files(p.src.set, p.src.m.Tensors(p.src.set), p.DType)
 	if err := checkpoint.ReplaceDir(p.Out, files); err != nil {
@@ -216,6 +251,12 @@ func (p *pruning) side() (PruneSide, error) {
 	}
 	s.FLOPs = float64(m.Plan().FLOPs()) / float64(p.Context)
 	m.Close()
+	if p.pics != nil {
+		start := time.Now()
+		v, err := judgeImages(p.src.m.(model.Classifier), p.src.set, p.pool, p.pics, p.norm, 0, p.EvalTokens)
+		s.Loss, s.Top1, s.Top5, s.ImagesPerS = v.Loss, &v.Top1, &v.Top5, float64(v.Tokens)/time.Since(start).Seconds()
+		return s, err
+	}
 	if len(p.held) < 2 {
 		return s, fmt.Errorf("%s: the held-out tenth has %d tokens, expected at least 2", p.Data, len(p.held))
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	configFile    = "config.json"
 	tokenizerFile = "tokenizer.json"
+	pixelsFile    = "preprocessor_config.json"
 	// maxConfig bounds config.json and tokenizer.json in bytes.
 	maxConfig    = 64 << 20
 	maxTokenizer = 256 << 20
@@ -20,6 +21,9 @@ const (
 type Model struct {
 	Config    []byte // config.json
 	Tokenizer []byte // tokenizer.json; nil when there is none
+	// Preprocessor is preprocessor_config.json, what happens to pixels; nil when there is
+	// none. It is not written: our config.json says it.
+	Preprocessor []byte
 }
 
 // ReadModel reads the small files of a model directory. Nothing outside of the
@@ -31,6 +35,9 @@ func ReadModel(root *os.Root) (Model, error) {
 		return m, fmt.Errorf("read model: %w", err)
 	}
 	m.Tokenizer, err = readSmall(root, tokenizerFile, maxTokenizer)
+	if err == nil || os.IsNotExist(err) {
+		m.Preprocessor, err = readSmall(root, pixelsFile, maxConfig)
+	}
 	if os.IsNotExist(err) {
 		err = nil
 	}

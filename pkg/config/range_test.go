@@ -16,6 +16,9 @@ prune: {target: 0.5x}
 out: runs/x
 `
 
+// images makes the run one on images.
+const images = "model.family=vit model.width=12 model.heads=2 model.layers=1 model.vocab=0 model.context=0 model.kv_heads=0 model.ffn=24 data.path=x data.synthetic= data.bytes=4MB"
+
 // TestEveryRange gives every key values of the right type that make no sense: the
 // message names the key, the value, and what is expected.
 func TestEveryRange(t *testing.T) {
@@ -96,6 +99,17 @@ func TestEveryRange(t *testing.T) {
 		{"train.precision=fp8", []string{"expected f32 or bf16"}},
 		{"train.precision=F32", []string{"expected f32 or bf16"}},
 		{"train.precision=", []string{"expected f32 or bf16"}},
+		{"data.mean=[0.5]", []string{"apply to images alone"}},
+		{"data.std=[0.5]", []string{"apply to images alone"}},
+		{"data.shift=1", []string{"apply to images alone"}},
+		{"data.flip=true", []string{"apply to images alone"}},
+		{"data.prompt=q " + images, []string{"apply to text alone"}},
+		{"data.shift=65 " + images, []string{"expected 0 to 64 pixels"}},
+		{"data.shift=-1 " + images, []string{"expected 0 to 64 pixels"}},
+		{"data.mean=[1] " + images, []string{"one each for a channel"}},
+		{"data.std=[0] data.mean=[1] " + images, []string{"std above 0"}},
+		{"train.label_smoothing=1", []string{"0 to below 1"}},
+		{"train.label_smoothing=-0.1", []string{"0 to below 1"}},
 		{"train.wire=int8", []string{"expected f32 or bf16"}},
 		{"train.recompute=some", []string{"none", "light", "attention", "layer"}},
 		{"train.on_nonfinite=ignore", []string{"expected stop, skip or rollback"}},
@@ -218,7 +232,7 @@ func TestEveryRange(t *testing.T) {
 		}
 		section, last, _ := strings.Cut(key, ".")
 		wants := append([]string{section}, row.want...)
-		if !strings.ContainsAny(value, "[{") && !strings.Contains(value, "e13") && row.want[0] != "exclude each other" && row.want[0] != "apply to vit alone" {
+		if !strings.ContainsAny(value, "[{") && !strings.Contains(value, "e13") && row.want[0] != "exclude each other" && row.want[0] != "apply to vit alone" && row.want[0] != "apply to images alone" && row.want[0] != "apply to text alone" {
 			wants = append(wants, value)
 		}
 		if value != "" {

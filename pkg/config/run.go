@@ -81,8 +81,14 @@ func (r Run) Validate() error {
 		}
 		r.Model = model.Sizes{Name: model.Names()[0]} // not looked at
 	}
+	images := func() error {
+		if r.From != "" { // what it reads is known when it is opened
+			return nil
+		}
+		return r.Data.CheckImages(r.Model.Images())
+	}
 	for _, check := range []func() error{
-		r.Model.Validate, r.Data.Validate, r.Tokenizer.Validate, r.Train.Validate,
+		r.Model.Validate, r.Data.Validate, images, r.Tokenizer.Validate, r.Train.Validate,
 		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate, r.LoRA.Validate, r.Teacher.Validate,
 	} {
 		if err := check(); err != nil {

@@ -2,21 +2,27 @@ package data
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
 
 // Config is the data section of a run file.
 type Config struct {
-	Path           string  `yaml:"path"`            // a .txt or .jsonl file, a folder of such, or a glob
-	ValidationPath string  `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
-	Validation     float64 `yaml:"validation"`      // share of the corpus, at its end, that is held out, 0 to 0.9; default 0.1
-	Field          string  `yaml:"field"`           // of a .jsonl line, that holds the text; default text
-	Prompt         string  `yaml:"prompt"`          // of a .jsonl line, that holds what stands before field and is not learned; default none
-	Synthetic      string  `yaml:"synthetic"`       // stories: a generated corpus instead of path
-	Bytes          string  `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
-	Seed           uint64  `yaml:"seed"`            // of a synthetic corpus; default 1
-	Cache          string  `yaml:"cache"`           // folder for encoded corpora; default a folder named cache beside the run directory
+	Path           string    `yaml:"path"`            // a .txt or .jsonl file, a folder of such, or a glob; images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
+	ValidationPath string    `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
+	Validation     float64   `yaml:"validation"`      // share that is held out, of a corpus at its end, of images at random by seed, 0 to 0.9; default 0.1
+	Field          string    `yaml:"field"`           // of a .jsonl line, that holds the text; default text
+	Prompt         string    `yaml:"prompt"`          // of a .jsonl line, that holds what stands before field and is not learned; default none
+	Synthetic      string    `yaml:"synthetic"`       // stories: a generated corpus instead of path
+	Bytes          string    `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
+	Seed           uint64    `yaml:"seed"`            // of a synthetic corpus, and of the choice of held-out images; default 1
+	Mean           []float64 `yaml:"mean"`            // images: subtracted from pixels (bytes as shares of one), a channel; default what the training images have
+	Std            []float64 `yaml:"std"`             // images: divides them afterwards, a channel; with mean
+	Shift          int       `yaml:"shift"`           // images: pixels at most by which training images move at random, in each direction; default 0
+	Flip           bool      `yaml:"flip"`            // images: left and right of training images change places at random
+
+	Cache string `yaml:"cache"` // folder for encoded corpora; default a folder named cache beside the run directory
 }
 
 // DefaultConfig is the configuration of a run file without a data section.
@@ -40,6 +46,32 @@ func (c Config) Validate() error {
 	}
 	_, err := c.bytes()
 	return err
+}
+
+// CheckImages reports, by key, what does not apply to images, or applies to them
+// alone.
+func (c Config) CheckImages(images bool) error {
+	if !images {
+		if c.Mean != nil || c.Std != nil || c.Shift != 0 || c.Flip {
+			return fmt.Errorf("data.mean, std, shift and flip apply to images alone, to a model of the family vit")
+		}
+		return nil
+	}
+	d := DefaultConfig()
+	switch {
+	case c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Bytes != d.Bytes || c.Cache != "":
+		return fmt.Errorf("data.synthetic, field, prompt, bytes and cache apply to text alone, the model reads images")
+	case len(c.Mean) != len(c.Std):
+		return fmt.Errorf("data.mean has %d values and data.std %d, expected one each for a channel", len(c.Mean), len(c.Std))
+	case c.Shift < 0 || c.Shift > 64:
+		return fmt.Errorf("data.shift is %d, expected 0 to 64 pixels", c.Shift)
+	}
+	for i := range c.Std {
+		if !(c.Std[i] > 0) || math.IsInf(c.Std[i], 0) || math.IsNaN(c.Mean[i]) || math.IsInf(c.Mean[i], 0) {
+			return fmt.Errorf("data.mean is %g and data.std %g, expected finite numbers, std above 0", c.Mean[i], c.Std[i])
+		}
+	}
+	return nil
 }
 
 // bytes is the size of a synthetic corpus.

@@ -19,6 +19,11 @@ func Read(root *os.Root) (Model, *param.Set, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
 	}
+	if v, ok := m.(*vit); ok && files.Preprocessor != nil {
+		if err := v.preprocess(files.Preprocessor); err != nil {
+			return nil, nil, fmt.Errorf("%s: preprocessor_config.json: %w", root.Name(), err)
+		}
+	}
 	set, err := param.Layout(m.Specs()) // its storage comes with the weights
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)

@@ -9,21 +9,22 @@ import (
 // Config is the train section of a run file.
 type Config struct {
 	Steps          int     `yaml:"steps"`           // optimizer steps; required
-	Batch          int     `yaml:"batch"`           // sequences a step; default 16
+	Batch          int     `yaml:"batch"`           // sequences, or images, a step; default 16
 	MicroBatch     int     `yaml:"micro_batch"`     // sequences computed at a time, must divide batch; default (0) the whole batch
-	Context        int     `yaml:"context"`         // tokens a sequence; default (0) the model's context
+	Context        int     `yaml:"context"`         // tokens a sequence; default (0) the model's context, which images always have
 	Seed           uint64  `yaml:"seed"`            // of the initial weights and the order of the data; default 1
 	Threads        int     `yaml:"threads"`         // worker threads; default (0) one a core
 	Precision      string  `yaml:"precision"`       // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
 	Wire           string  `yaml:"wire"`            // gradients between the ranks of an MPI run: f32 (default), or bf16: half the bytes, sums rounded
 	ShardOptimizer bool    `yaml:"shard_optimizer"` // each rank of an MPI run keeps the moments of its part of the parameters alone; default false
+	Smoothing      float64 `yaml:"label_smoothing"` // share of each target that training spreads over all classes or tokens, 0 to below 1; default 0
 	Recompute      string  `yaml:"recompute"`       // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
 	EvalEvery      int     `yaml:"eval_every"`      // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
-	EvalTokens     int     `yaml:"eval_tokens"`     // validation tokens an evaluation reads, from the front; default (0) all
+	EvalTokens     int     `yaml:"eval_tokens"`     // validation tokens, or images, an evaluation reads, from the front; default (0) all
 	OnNonFinite    string  `yaml:"on_nonfinite"`    // when a loss or gradient is not finite: stop (default), skip (the batch; ten in a row stop the run) or rollback (to the newest good checkpoint, going on with the data behind the batch)
 	Patience       int     `yaml:"patience"`        // evaluations in a row without a lower validation loss that end the run; default (0) none do
 	MinDelta       float64 `yaml:"min_delta"`       // nats by which a validation loss has to be lower to count for patience; default 0
-	Sample         int     `yaml:"sample"`          // tokens generated at the end of the run as a sample; default 60, 0 for none
+	Sample         int     `yaml:"sample"`          // tokens of text generated at the end of the run as a sample; default 60, 0 for none
 }
 
 // Default is the configuration of a run file without a train section.
@@ -70,6 +71,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.MinDelta >= 0 && c.MinDelta <= 100) {
 		return fmt.Errorf("train.min_delta is %g, expected 0 to 100", c.MinDelta)
+	}
+	if !(c.Smoothing >= 0 && c.Smoothing < 1) {
+		return fmt.Errorf("train.label_smoothing is %g, expected 0 to below 1", c.Smoothing)
 	}
 	if c.Wire != WireF32 && c.Wire != WireBF16 {
 		return fmt.Errorf("train.wire is %q, expected f32 or bf16", c.Wire)

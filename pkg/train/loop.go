@@ -95,7 +95,7 @@ func (l *Loop) Lower() error {
 		return err
 	}
 	s := shape{
-		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16",
+		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute,
 		adapters: l.adapters, teacher: l.teacher,
 	}

@@ -11,6 +11,7 @@ import (
 type shape struct {
 	batch, context int
 	bf16           bool
+	smoothing      float64        // of targets
 	grads          *param.Slab    // nil for evaluation
 	taps           bool           // gate gradients as outputs
 	reuse          *graph.Machine // replaced by the new one
@@ -22,7 +23,7 @@ type shape struct {
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
-	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16})
+	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing)})
 	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Finished: s.finished}
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)

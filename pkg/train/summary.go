@@ -17,6 +17,7 @@ type Snapshot struct {
 	TokensPerS float64  `json:"tokens_per_s"`
 	RSS        int64    `json:"rss"`                // bytes
 	ValLoss    *float64 `json:"val_loss,omitempty"` // nats; nil without validation data
+	ValTop1    *float64 `json:"val_top1,omitempty"` // share of validation images that are classified rightly; nil for text
 }
 
 // Perplexity is e to the validation loss; NaN without validation data.
