@@ -39,7 +39,7 @@ var results = []struct {
 	command string
 	of      any
 }{
-	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
+	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"eval, a model of images", EvalImagesResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"export", ExportResult{}},
 	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}},
