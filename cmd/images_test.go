@@ -89,6 +89,28 @@ func TestImages(t *testing.T) {
 	}
 	mustRun(t, "ecospa", "eval", "--model", pruned, "--data", data, "--importance", "--sequences", "12")
 
+	// Further training, of all weights from a teacher and of adapters alone.
+	for name, set := range map[string][]string{
+		"whole": {"--set", "teacher.model=" + dir},
+		"lora":  {"--set", "lora.rank=2", "--merge"},
+	} {
+		tuned := filepath.Join(t.TempDir(), name)
+		out, _ := mustRun(t, append([]string{
+			"ecospa", "finetune", "--from", pruned, "--data", data, "--out", tuned, "--set", "train.steps=30",
+			"--set", "train.batch=24", "--set", "optim.lr=2e-3", "--set", "data.shift=1",
+		}, set...)...)
+		if !strings.Contains(out, "validation top-1, %") {
+			t.Errorf("%s:\n%s", name, out)
+		}
+		was := e.Loss
+		if name == "lora" {
+			tuned = filepath.Join(tuned, mergedDir)
+		}
+		if judge(tuned); !(e.Top1 > 0.9) {
+			t.Errorf("%s: %+v, before a loss of %g", name, e, was)
+		}
+	}
+
 	for _, c := range []struct {
 		args []string
 		code int
