@@ -125,7 +125,9 @@ func TestSoak(t *testing.T) {
 		early, late := typical(part[:q+1]), typical(part[len(part)-q-1:])
 		t.Logf("| %d | %d to %d | %d | %.1f | %.1f | %d, then %d | %d, then %d |", part[0].params, part[0].step, part[len(part)-1].step, len(part),
 			float64(early.rss)/(1<<20), float64(late.rss)/(1<<20), early.goroutines, late.goroutines, early.fds, late.fds)
-		if late.goroutines > early.goroutines || late.fds > early.fds {
+		// A checkpoint in every sample may hide the least; what leaks at each of a
+		// dozen checkpoints or half a dozen evaluations does not pass for that.
+		if late.goroutines > early.goroutines+3 || late.fds > early.fds+3 {
 			t.Errorf("at %d parameters goroutines grew from %d to %d, open files from %d to %d", part[0].params, early.goroutines, late.goroutines, early.fds, late.fds)
 		}
 		if grown := late.rss - early.rss; grown > 6<<20+early.rss/50 {
