@@ -5,7 +5,8 @@
 #
 # YARDSTICK is a program that times a step of PyTorch and prints a line of JSON with the keys of
 # `ecospa bench step --json` (default ../shared/reference/torch_step.py, run by $PYTHON, default
-# /usr/bin/python3). CASES is a list of mode:model:batch:seq:dtype, separated by spaces.
+# /usr/bin/python3). CASES is a list of mode:model:batch:seq:dtype, separated by spaces; seq is 0
+# for models of images.
 #
 # PyTorch is only as fast as its BLAS. Debian's python3-torch takes whichever libblas is installed,
 # and the reference one is some twenty times slower than OpenBLAS: the script refuses to compare
@@ -67,7 +68,9 @@ for c in $cases; do
 	IFS=: read -r mode model batch seq dtype <<-END
 		$c
 	END
-	torch="$python $yardstick --mode $mode --model $model --batch $batch --seq $seq --steps $steps --threads $threads"
+	length="--seq $seq"
+	[ "$seq" != 0 ] || length=''
+	torch="$python $yardstick --mode $mode --model $model --batch $batch $length --steps $steps --threads $threads"
 	[ "$dtype" = f32 ] || torch="$torch --bf16"
 	sub=step
 	[ "$mode" = train ] || sub=$mode
@@ -75,7 +78,7 @@ for c in $cases; do
 	for _ in $(seq "$pairs"); do
 		a=$(LD_LIBRARY_PATH=$path $torch)
 		b=$(LD_LIBRARY_PATH=$path tuned $torch)
-		e=$("$work/ecospa" bench "$sub" --model "$model" --batch "$batch" --seq "$seq" --steps "$steps" --threads "$threads" --dtype "$dtype" --json)
+		e=$("$work/ecospa" bench "$sub" --model "$model" --batch "$batch" $length --steps "$steps" --threads "$threads" --dtype "$dtype" --json)
 		for line in "$a" "$b" "$e"; do
 			printf '%s %s ' "$(echo "$line" | key per_s)" "$(echo "$line" | key peak_rss_mib)"
 		done >>"$work/rounds"

@@ -1,0 +1,201 @@
+#!/bin/sh
+# Measures everything of docs/results/performance.md on this machine and writes it, with its plot.
+# On a quiet machine of two cores it takes about fifteen minutes.
+#
+#   scripts/performance.sh [-n ROUNDS] [-l LLAMA_DIR] [-p SECTIONS] [YARDSTICK]
+#
+# ROUNDS (default 2) are rounds of the comparisons with other programs. YARDSTICK as in
+# versus_torch.sh; LLAMA_DIR as in versus_llamacpp.sh: without it that part is left out, as is, with
+# TORCH=no in the environment, the one with PyTorch. SECTIONS is a list of parts to measure, separated
+# by spaces (default all: gemm products steps infer large memory evidence staircase kernels torch
+# llamacpp); what is left out keeps the text of an earlier run. DOCS (default docs/results) is where
+# results go.
+set -eu
+rounds=2 llama='' parts='gemm products steps infer large memory evidence staircase kernels torch llamacpp'
+while getopts n:l:p: flag; do
+	case $flag in
+	n) rounds=$OPTARG ;;
+	l) llama=$OPTARG ;;
+	p) parts=$OPTARG ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+root=$(cd "$(dirname "$0")/.." && pwd)
+docs=${DOCS:-$root/docs/results}
+mkdir -p "$docs/performance"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+(cd "$root" && go build -o "$work/ecospa" .)
+bench() { "$work/ecospa" bench "$@"; }
+
+# key NAME: the numbers behind NAME in JSON, one a line.
+key() { tr -d ' \n' | sed 's/[,{]"/\n"/g' | sed -n 's/^"'"$1"'":\([0-9.eE+-]*\).*/\1/p'; }
+# rows NAME VALUE: the objects of a JSON list whose key NAME is VALUE, one a line.
+rows() { tr -d '\n' | sed 's/} *,\{0,1\} *{/}\n{/g; s/\[ *{/[\n{/g' | grep '"'"$1"'": *"'"$2"'"'; }
+# goal WHAT LEAST FOUND [most]: a row of the table of goals.
+goal() {
+	case ${3:-none} in
+	*[!0-9.e+-]*) verdict="not measured" ;;
+	*) verdict=$(awk "BEGIN {if (\"${4:-least}\" == \"most\" ? ($3 <= $2) : ($3 >= $2)) print \"yes\"; else print \"**no**\"}") ;;
+	esac
+	echo "| $1 | ${4:+at most }$2 | $3 | $verdict |" >>"$work/$part.goals"
+}
+f3() { awk '{printf "%.3f\n", $1}'; }
+
+# measure PART FUNCTION: its text goes to performance/PART.md, its goals to PART.goals.
+measure() {
+	part=$1
+	case " $parts " in *" $part "*) ;; *) return 0 ;; esac
+	echo "$(date +%H:%M:%S) $part (load $(cut -d' ' -f1 /proc/loadavg))" >&2
+	: >"$work/$part.goals"
+	begun="$(date -u +'%Y-%m-%d %H:%M') UTC, load $(cut -d' ' -f1 /proc/loadavg)"
+	if "$part" >"$work/$part.md"; then
+		{ echo; echo "Measured $begun."; } >>"$work/$part.md"
+		mv "$work/$part.md" "$docs/performance/$part.md"
+		mv "$work/$part.goals" "$docs/performance/$part.goals"
+	else
+		echo "performance.sh: $part failed" >&2
+		failed=1
+	fi
+}
+failed=0
+code() { echo '```'; cat; echo '```'; }
+
+gemm() {
+	echo "## Products 1024^3"; echo
+	bench gemm --steps 15 --json >"$work/json"
+	for form in NN NT TN; do
+		goal "sgemm 1024^3 $form, share of the FMA peak" 0.90 "$(rows form $form <"$work/json" | rows dtype f32 | key share | f3)"
+	done
+	goal "bf16 product 1024^3 NT, share of the bf16 peak" 0.75 "$(rows form NT <"$work/json" | rows dtype bf16 | key share | f3)"
+	bench gemm --steps 5 --all-paths | code
+}
+products() {
+	echo "## Products of a training step, each timed by itself"
+	for m in llama-60m gpt2-small; do
+		bench gemm --step $m --steps 7 --json >"$work/json"
+		goal "products of a $m step, B=4 T=256, time-weighted share of peak" 0.85 "$(key share <"$work/json" | head -1 | f3)"
+		echo; bench gemm --step $m --steps 5 | code
+	done
+}
+steps() {
+	echo "## Training steps"; echo
+	for c in "llama-60m 4 256 f32 f32" "llama-60m 4 256 bf16 f32" "llama-60m 4 256 bf16 bf16" "gpt2-small 1 512 f32 f32" "gpt2-small 4 256 f32 f32" "deit-small 4 0 f32 f32"; do
+		set -- $c
+		seq="--seq $3"
+		[ "$3" = 0 ] && seq='' # images have their own length
+		bench step --model "$1" --batch "$2" $seq --dtype "$4" --moments "$5" --steps 7 --json >"$work/json"
+		if [ "$c" = "llama-60m 4 256 f32 f32" ]; then
+			goal "training step llama-60m B=4 T=256, model FLOPs utilisation" 0.75 "$(key mfu <"$work/json" | f3)"
+			goal "Go heap a step, KiB" 64 "$(key heap_step <"$work/json" | awk '{printf "%.1f", $1/1024}')" most
+		fi
+		awk -v j="$(tr -d '\n' <"$work/json")" -v m="$5" 'function k(n) {match(j, "\"" n "\": *\"?[^,\"}]*"); s = substr(j, RSTART, RLENGTH); sub(/.*: *"?/, "", s); return s}
+			BEGIN {printf "- %s, batch %s x %s, %s, moments %s: %.1f ms, %.1f %s/s, utilisation %.3f of %.0f GFLOP/s, planned %s MiB, peak resident %s MiB, heap %.1f KiB a step\n",
+				k("model"), k("batch"), k("seq"), k("dtype"), m, k("ms"), k("per_s"), k("unit"), k("mfu"), k("peak_gflops"), k("planned_mib"), k("peak_rss_mib"), k("heap_step") / 1024}'
+	done
+}
+infer() {
+	echo "## Inference, llama-60m, dense and with 2.2x fewer parameters outside embeddings (uniform widths)"
+	for t in f32 bf16; do
+		bench infer --all-modes --dtype $t --steps 7 --json >"$work/dense"
+		bench infer --all-modes --dtype $t --steps 7 --prune 0.4545 --of prunable --json >"$work/pruned"
+		echo
+		echo "| $t | dense, tokens/s | of the read bandwidth | pruned | of the read bandwidth | ratio |"
+		echo "|---|---|---|---|---|---|"
+		i=0
+		for what in "prefill 1 x 1024" "decode" "decode, 16 sequences"; do
+			i=$((i + 1))
+			d=$(key per_s <"$work/dense" | sed -n ${i}p) p=$(key per_s <"$work/pruned" | sed -n ${i}p)
+			ratio=$(awk "BEGIN {printf \"%.2f\", $p / $d}")
+			ds='' ps=''
+			if [ $i -gt 1 ]; then
+				ds=$(key read_share <"$work/dense" | sed -n $((i - 1))p | f3) ps=$(key read_share <"$work/pruned" | sed -n $((i - 1))p | f3)
+			fi
+			echo "| $what | $(printf %.0f "$d") | $ds | $(printf %.0f "$p") | $ps | $ratio |"
+			[ $i = 2 ] && goal "decode llama-60m $t, share of what the read bandwidth allows" 0.70 "$ds"
+			[ $i -lt 3 ] && goal "$what, $t, 2.2x fewer parameters, throughput against dense" 1.7 "$ratio"
+		done
+	done
+	return 0
+}
+large() {
+	echo "## llama-1b, float32 AdamW, B=1 T=256, dense and with half of its parameters (uniform widths), one run"; echo
+	bench step --model llama-1b --batch 1 --seq 256 --steps 2 --prune 0.5 --versus-dense --json >"$work/json"
+	goal "llama-1b dense, peak resident, GiB" 24 "$(key peak_rss_mib <"$work/json" | head -1 | awk '{printf "%.1f", $1/1024}')" most
+	goal "llama-1b pruned to half, planned memory against dense" 0.50 "$(key planned_ratio <"$work/json" | f3)" most
+	goal "llama-1b pruned to half, time a step against dense" 0.60 "$(key time_ratio <"$work/json" | f3)" most
+	code <"$work/json"
+}
+memory() {
+	echo "## Memory by purpose, and what recomputing costs"; echo
+	bench memory --model llama-60m --batch 4 --seq 256 --steps 3 | code
+}
+evidence() {
+	echo "## Gathering evidence"; echo
+	bench step --model llama-60m --batch 4 --seq 256 --steps 12 --evidence-cost --json >"$work/json"
+	goal "cost of gathering evidence on a step" 0.02 "$(key cost <"$work/json" | f3)" most
+	code <"$work/json"
+}
+staircase() {
+	echo "## Time against width"; echo
+	bench gemm --staircase --steps 15 --json >"$work/json"
+	key step <"$work/json" | sort -g | tail -1 >"$work/worst"
+	goal "worst step of time a column against width" 0.10 "$(f3 <"$work/worst")" most
+	rows kernel '[^"]*' <"$work/json" | grep '"step"' | tr -d ' ' | code
+}
+kernels() {
+	echo "## Kernels"; echo
+	bench kernels --steps 9 --plot "$docs/performance/roofline.svg" | code
+	echo; echo "![where each kernel stands](performance/roofline.svg)"
+}
+torch() {
+	[ "${TORCH:-yes}" = no ] && { echo "PyTorch was not measured."; return 0; }
+	echo "## Against PyTorch, in turn"; echo
+	"$root/scripts/versus_torch.sh" -n "$rounds" -s 4 -c "train:llama-60m:4:256:f32 train:llama-60m:4:256:bf16 train:gpt2-small:1:512:f32 train:deit-small:4:0:f32 infer:llama-60m:4:256:f32 infer:llama-60m:4:256:bf16" $yardstick >"$work/torch.table" || return 1
+	cat "$work/torch.table"
+	# ratio CASE COLUMN: the median of a cell.
+	ratio() { grep -F "| $1 |" "$work/torch.table" | cut -d'|' -f"$2" | awk '{print $1}'; }
+	goal "llama-60m step against PyTorch as installed" 2.8 "$(ratio 'train llama-60m B=4 T=256 f32' 6)"
+	goal "llama-60m step against PyTorch tuned" 2.0 "$(ratio 'train llama-60m B=4 T=256 f32' 7)"
+	goal "gpt2-small B=1 T=512 step against PyTorch tuned" 2.0 "$(ratio 'train gpt2-small B=1 T=512 f32' 7)"
+	goal "deit-small B=4 step against PyTorch tuned" 2.0 "$(ratio 'train deit-small B=4 T=0 f32' 7)"
+	goal "bf16 step llama-60m against PyTorch tuned, bf16 autocast" 1.1 "$(ratio 'train llama-60m B=4 T=256 bf16' 7)"
+	goal "inference llama-60m f32 against PyTorch tuned" 1.8 "$(ratio 'infer llama-60m B=4 T=256 f32' 7)"
+	goal "inference llama-60m bf16 against PyTorch tuned" 1.1 "$(ratio 'infer llama-60m B=4 T=256 bf16' 7)"
+	goal "peak resident set of the llama-60m step against PyTorch" 0.55 "$(ratio 'train llama-60m B=4 T=256 f32' 8)" most
+}
+llamacpp() {
+	[ -n "$llama" ] || { echo "llama.cpp was not measured."; return 0; }
+	echo "## Against llama.cpp, in turn"; echo
+	"$root/scripts/versus_llamacpp.sh" -n "$rounds" "$llama" >"$work/llama.table" || return 1
+	cat "$work/llama.table"
+	ratio() { grep -F "| $1 |" "$work/llama.table" | cut -d'|' -f5 | awk '{print $1}'; }
+	goal "prefill llama-60m f32 against llama.cpp" 2.0 "$(ratio 'prefill llama-60m, 1024 tokens, f32')"
+	goal "prefill llama-60m bf16 against llama.cpp" 1.8 "$(ratio 'prefill llama-60m, 1024 tokens, bf16')"
+}
+yardstick=${1:-}
+all='gemm products steps infer large memory evidence staircase kernels torch llamacpp'
+for p in $all; do measure "$p"; done
+
+{
+	echo "# Performance"
+	echo
+	echo "$(grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'), $(nproc) cores, $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo); $("$work/ecospa" --version), $(go env GOVERSION). Written by"
+	echo
+	echo '```sh'
+	echo 'scripts/performance.sh [-l LLAMA_DIR] [YARDSTICK]'
+	echo '```'
+	echo
+	echo "Two threads, float32 unless said. Peaks are measured in the same process, so that shares compare on a machine whose"
+	echo "clock changes; a ratio is taken within one round. Each part says when it was measured and how busy the machine was"
+	echo "then: on a machine with two cores a load above 1 before a part makes its figures worth little."
+	echo
+	[ -f "$docs/performance/notes.md" ] && { cat "$docs/performance/notes.md"; echo; }
+	echo "| figure | at least | measured | met |"
+	echo "|---|---|---|---|"
+	for p in $all; do [ -f "$docs/performance/$p.goals" ] && cat "$docs/performance/$p.goals"; done
+	for p in $all; do [ -f "$docs/performance/$p.md" ] && { echo; cat "$docs/performance/$p.md"; }; done
+} >"$work/performance.md"
+mv "$work/performance.md" "$docs/performance.md"
+exit $failed
