@@ -27,6 +27,7 @@ func (l *lowering) bind() error {
 	for _, s := range l.leaves {
 		l.addTerms(s)
 	}
+	l.freshen()
 	for _, o := range l.outputs {
 		l.m.outputs[o.name] = value{l.operand(o.step).f, o.step.shape()}
 	}

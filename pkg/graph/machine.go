@@ -22,6 +22,8 @@ type Machine struct {
 	floats  map[string][]float32
 	outputs map[string]value
 	arena   *param.Slab
+	first   []int           // calls that can overwrite a gradient: its first deposit
+	fresh   map[string]bool // blocks whose gradient those are of
 	closed  bool
 	// finished is LowerOptions.Finished.
 	finished func(lo, hi int)
@@ -145,6 +147,31 @@ func (m *Machine) RunAll() error {
 		}
 	}
 	return nil
+}
+
+// RunFresh is RunAll, but the gradients of the blocks that Overwrites reports are
+// overwritten instead of added to: they need not be cleared before.
+func (m *Machine) RunFresh() error {
+	m.overwrite(true)
+	err := m.RunAll()
+	m.overwrite(false)
+	return err
+}
+
+// Overwrites reports whether RunFresh overwrites a block's gradient.
+func (m *Machine) Overwrites(block string) bool { return m.fresh[block] }
+
+func (m *Machine) overwrite(fresh bool) {
+	if m.closed {
+		return
+	}
+	for _, i := range m.first {
+		if c := &m.calls[i]; len(c.deposits) > 0 {
+			c.fresh = fresh
+		} else {
+			c.add = !fresh
+		}
+	}
 }
 
 // Reset implements gorgonia.VM; a machine keeps no state between runs but its inputs.

@@ -91,6 +91,7 @@ type call struct {
 	// deposits has, for each operand, where its gradient is to be added during
 	// this run; nil where nobody wants it.
 	deposits [][]float32
+	fresh    bool  // the deposit of operand 1 overwrites
 	err      error // what went wrong in the last run
 }
 

@@ -174,7 +174,7 @@ func (o headLoss) run(c *call) {
 	if o.bias {
 		bias, dbias = c.in[4].f, c.deposits[4]
 	}
-	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.smoothing, BF16: o.bf16, Scratch: c.scratch}
+	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.smoothing, BF16: o.bf16, Fresh: c.fresh, Scratch: c.scratch}
 	hard, soft := 0.0, 0.0
 	if t := o.teacher; t != nil {
 		h := c.in[len(c.in)-1]

@@ -8,6 +8,7 @@ type HeadOptions struct {
 	Scale     float32 // multiplies the gradients: 1/targets for a mean
 	Smoothing float32 // share of the target spread evenly over the vocabulary; 0 is none
 	BF16      bool    // the products' inputs are rounded to bfloat16
+	Fresh     bool    // dw is overwritten instead of added to
 	// Scratch is HeadScratch(N, V) values to work in, DistillScratch(N, V) with a
 	// teacher; nil takes the pool's, which keeps them.
 	Scratch []float32
@@ -92,7 +93,7 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool) float32
 // means the row is ignored, with loss and gradient 0.
 //
 // x is [N, E], w [V, E], bias [V] or nil, targets and nll [N]. dx [N, E] is
-// overwritten; dw [V, E] and dbias [V] are added to; each may be nil, which means
+// overwritten; dw [V, E] (but see Fresh) and dbias [V] are added to; each may be nil, which means
 // not wanted. All gradients are those of Scale·sum(nll).
 // It panics on a target of V or more.
 func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o HeadOptions, nll, dx, dw, dbias []float32) {
@@ -159,7 +160,7 @@ func (h *head) run(p *Pool) {
 			MatMul(p, Mat(h.dx[lo*h.e:], n, h.e), z, w, Product{BF16: h.o.BF16}) // (n, E)
 		}
 		if h.dw != nil {
-			MatMul(p, Mat(h.dw, h.v, h.e), z, x, Product{TransA: true, Accumulate: true, BF16: h.o.BF16}) // (V, E)
+			MatMul(p, Mat(h.dw, h.v, h.e), z, x, Product{TransA: true, Accumulate: lo > 0 || !h.o.Fresh, BF16: h.o.BF16}) // (V, E)
 		}
 		if h.dbias != nil {
 			sumRows(p, h.dbias, logits, n, h.v, sums)

@@ -13,6 +13,9 @@ type AdamW struct {
 	M, V *param.Slab // first and second moment, parallel to the weights; with Moments bf16 V is nil and M holds both, see kernel.AdamW16Step
 	Step int         // updates made so far
 	lo   int         // first element of the slabs that M and V are of
+	// Stale, where it is not nil, reports blocks whose gradients Update need not
+	// clear: the next step overwrites them.
+	Stale func(block string) bool
 }
 
 // NewAdamW makes an optimizer with zero moments for the parameters of set.
@@ -64,7 +67,7 @@ func GradNorm(p *kernel.Pool, grads *param.Slab) float64 {
 
 // Update makes one step with learning rate lr from the gradients, whose global
 // norm is norm, clipped to Config.Clip, and clears the gradients for the next
-// step in the same pass.
+// step in the same pass, but those that are Stale.
 func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, norm float64) {
 	a.Step++
 	args := kernel.AdamWArgs{
@@ -74,9 +77,9 @@ func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, no
 	if a.Clip > 0 && norm > a.Clip {
 		args.GradScale = float32(a.Clip / norm)
 	}
-	lo, hi, decay := 0, 0, false
+	lo, hi, decay, stale := 0, 0, false, false
 	flush := func() {
-		args.WeightDecay = 0
+		args.WeightDecay, args.ClearGrad = 0, !stale
 		if decay {
 			args.WeightDecay = float32(a.WeightDecay)
 		}
@@ -89,12 +92,13 @@ func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, no
 			kernel.AdamWStep(p, set.Weights.Data[from:to], grads.Data[from:to], a.M.Data[from-a.lo:to-a.lo], a.V.Data[from-a.lo:to-a.lo], args)
 		}
 	}
-	// Neighbouring blocks of equal decay go together. The padding between them
+	// Neighbouring blocks that are treated alike go together. The padding between them
 	// is zero in every slab and stays zero under the update.
 	for _, b := range set.Blocks {
-		if d := b.Params[0].Decay; d != decay {
+		d, s := b.Params[0].Decay, a.Stale != nil && a.Stale(b.Name)
+		if d != decay || s != stale {
 			flush()
-			lo, decay = b.Offset, d
+			lo, decay, stale = b.Offset, d, s
 		}
 		hi = b.Offset + b.Size()
 	}

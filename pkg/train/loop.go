@@ -106,7 +106,10 @@ func (l *Loop) Lower() error {
 	if err != nil {
 		return err
 	}
-	l.machine = m
+	if l.machine != nil {
+		clear(l.Grads.Data) // another machine may not overwrite what the one before did
+	}
+	l.machine, l.Opt.Stale = m, m.Overwrites
 	return nil
 }
 
@@ -153,6 +156,15 @@ func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
 	return nil
 }
 
+// run runs the machine; the first micro-batch of a step overwrites gradients where
+// it can.
+func (l *Loop) run(first bool) error {
+	if first {
+		return l.machine.RunFresh()
+	}
+	return l.machine.RunAll()
+}
+
 // step is one optimizer step: micro-batches accumulate their gradients in
 // Grads, then the optimizer updates the weights and clears them. With a
 // NonFiniteError nothing but Grads has changed.
@@ -180,7 +192,7 @@ func (l *Loop) step(ctx context.Context) error {
 		if l.wire != nil && lo+l.MicroBatch == batch.N {
 			l.wire.begin(l.Grads)
 		}
-		if err := l.machine.RunAll(); err != nil {
+		if err := l.run(lo == 0); err != nil {
 			return fmt.Errorf("step %d: %w", l.Step+1, err)
 		}
 		loss += float64(l.machine.Output("loss")[0])
