@@ -3,11 +3,14 @@ package data
 import (
 	"bytes"
 	"errors"
+	"image"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"golang.org/x/image/tiff"
 )
 
 // FuzzReadText reads any bytes as text and as .jsonl: documents of UTF-8 no
@@ -82,4 +85,17 @@ func FuzzReadTokens(f *testing.F) {
 			t.Errorf("%q is taken for %v", b, ids)
 		}
 	})
+}
+
+// TestOtherPicturesAreRefused: a decoder that some other package registers does not
+// read pictures from outside.
+func TestOtherPicturesAreRefused(t *testing.T) {
+	var b bytes.Buffer
+	if err := tiff.Encode(&b, image.NewGray(image.Rect(0, 0, 4, 4)), nil); err != nil {
+		t.Fatal(err)
+	}
+	err := decodePicture(bytes.NewReader(b.Bytes()), 3, 2, make([]float32, 12))
+	if err == nil || !strings.Contains(err.Error(), "the picture is a tiff, expected PNG or JPEG") {
+		t.Errorf("error %v", err)
+	}
 }

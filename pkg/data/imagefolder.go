@@ -82,6 +82,13 @@ func openFolder(dir string, channels, side int) (*Images, error) {
 // readPicture decodes a picture, resizes its middle square and lays it out channel
 // by channel, 0 to 255.
 func readPicture(root *os.Root, name string, channels, side int, into []float32) error {
+	st, err := root.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() { // a pipe would be waited for
+		return badImages("not a regular file")
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return err
@@ -91,9 +98,12 @@ func readPicture(root *os.Root, name string, channels, side int, into []float32)
 }
 
 func decodePicture(f io.ReadSeeker, channels, side int, into []float32) error {
-	c, _, err := image.DecodeConfig(f)
+	c, format, err := image.DecodeConfig(f)
 	if err != nil {
 		return badImages("%v", err)
+	}
+	if format != "png" && format != "jpeg" { // other packages of the program may register more
+		return badImages("the picture is a %s, expected PNG or JPEG", format)
 	}
 	if c.Width < 1 || c.Height < 1 || int64(c.Width)*int64(c.Height) > maxPixels {
 		return badImages("%d x %d pixels, expected at most %d", c.Width, c.Height, maxPixels)
