@@ -28,9 +28,10 @@ for page in "$@"; do
 <script>f.onload=()=>{const d=f.contentDocument.documentElement;document.title="size "+d.scrollWidth+" "+d.scrollHeight+" scripts "+f.contentDocument.scripts.length+" fetched "+f.contentWindow.performance.getEntriesByType("resource").length}</script>
 HTML
 		size=$(browser --allow-file-access-from-files --window-size="$w,$h" --virtual-time-budget=4000 --dump-dom "file://$profile/frame.html" 2>"$profile/log" | sed -n 's/.*<title>size \(.*\)<\/title>.*/\1/p')
-		set -- $size "$@" # wide, tall, "scripts", n, "fetched", n
-		wide=${1:-0}; tall=${2:-0}; scripts=${4:-x}; fetched=${6:-x}
-		shift 6 || { echo "$name $kind: the page did not load" >&2; exit 1; }
+		[ -n "$size" ] || { echo "$name $kind: the page did not load" >&2; exit 1; }
+		read -r wide tall _ scripts _ fetched <<SIZE
+$size
+SIZE
 		if [ "$wide" -gt "$w" ]; then echo "$name $kind: the page is $wide wide in a window of $w" >&2; bad=1; fi
 		if [ "$scripts $fetched" != "0 0" ]; then echo "$name $kind: $scripts scripts, $fetched files fetched" >&2; bad=1; fi
 		for scheme in light dark; do
@@ -41,7 +42,7 @@ HTML
 			cat "$profile/log2" >>"$profile/log"
 		done
 		if grep -E 'CONSOLE|Refused to|net::ERR' "$profile/log"; then echo "$name $kind: the console is not empty" >&2; bad=1; fi
-		echo "$name $kind: ${wide} x ${tall}, nothing on the console, nothing fetched"
+		echo "$name $kind: $wide x $tall, $scripts scripts, $fetched files fetched"
 	done
 done
 exit $bad
