@@ -5,103 +5,156 @@ import (
 	"sync"
 )
 
-// BPE is byte-level byte-pair encoding (Sennrich et al., https://arxiv.org/abs/1508.07909;
-// on bytes as in GPT-2).
+// BPE is byte-pair encoding (Sennrich et al., https://arxiv.org/abs/1508.07909),
+// on bytes as in GPT-2 or on characters as in Llama 2, with everything that a
+// tokenizer.json puts around it.
 type BPE struct {
-	tokens  [][]byte         // bytes of each id
-	special map[string]int32 // tokens that text never becomes by itself
-	eos     int32
-	bytes   [256]int32
-	merges  map[pair]merge
-
-	mu    sync.RWMutex
-	cache map[string][]int32 // ids of pre-tokens seen
+	text        []byte       // the tokenizer.json it was made from
+	raw         *matcher     // added tokens that are looked for before the normalizers
+	normalized  *matcher     // and those behind them
+	normalizers []normalizer // in order
+	steps       []step       // pre-tokenizers, in order
+	merger      *merger
+	decoder     decoder
+	pieces      [][]byte // the bytes that each id stands for within a text; nil where no token has the id
+	front, back []int32
+	eos         int32
+	encoders    sync.Pool // of *encoder
 }
-
-type pair struct{ a, b int32 }
-
-type merge struct {
-	rank int32
-	id   int32
-}
-
-// maxCache bounds the cache of pre-tokens.
-const maxCache = 1 << 16
 
 // EndOfText is the special token that ends a text.
 const EndOfText = "<|endoftext|>"
 
 // Vocab implements Tokenizer.
-func (t *BPE) Vocab() int { return len(t.tokens) }
+func (t *BPE) Vocab() int { return len(t.pieces) }
 
 // EOS implements Tokenizer.
 func (t *BPE) EOS() int32 { return t.eos }
 
-// Encode implements Tokenizer. Special tokens in the text are ordinary text.
-func (t *BPE) Encode(dst []int32, text []byte) []int32 {
+// Template implements Tokenizer.
+func (t *BPE) Template() (front, back []int32) { return t.front, t.back }
+
+// JSON implements Tokenizer: what was opened, unchanged.
+func (t *BPE) JSON() ([]byte, error) { return t.text, nil }
+
+// Encode implements Tokenizer. An added token in the text, special or not, is its id.
+func (t *BPE) Encode(dst []int32, text []byte) []int32 { return t.encode(dst, text, beginning) }
+
+func (t *BPE) encode(dst []int32, text []byte, at place) []int32 {
+	e, ok := t.encoders.Get().(*encoder)
+	if !ok {
+		e = &encoder{t: t, cache: map[string]span32{}}
+	}
+	e.dst = dst
+	t.raw.each(text, func(section []byte, first bool) {
+		e.section(section, first, at)
+	}, e.add)
+	dst, e.dst = e.dst, nil
+	t.encoders.Put(e)
+	return dst
+}
+
+// encoder is what one goroutine needs to encode.
+type encoder struct {
+	t       *BPE
+	dst     []int32
+	cache   map[string]span32 // of pre-tokens, in kept
+	kept    []int32
+	symbols []int32 // scratch of the merger
+	ranks   []uint64
+}
+
+type span32 struct{ lo, hi int32 }
+
+// Bounds of an encoder's cache.
+const (
+	maxCached  = 1 << 16 // pre-tokens
+	maxKeptKey = 48      // bytes of one
+)
+
+func (e *encoder) add(id int32) { e.dst = append(e.dst, id) }
+
+// section encodes text between added tokens; first says that it begins the text.
+func (e *encoder) section(text []byte, first bool, at place) {
+	if !first {
+		at = within
+	}
+	for _, n := range e.t.normalizers {
+		text = n.apply(text, at)
+	}
+	e.t.normalized.each(text, func(part []byte, first bool) {
+		at := at
+		if !first {
+			at = within
+		}
+		e.split(0, part, at)
+	}, e.add)
+}
+
+// split applies the pre-tokenizers from a level on.
+func (e *encoder) split(level int, text []byte, at place) {
+	if level == len(e.t.steps) {
+		if len(text) > 0 {
+			e.chunk(text)
+		}
+		return
+	}
+	s := e.t.steps[level]
+	for text = s.prepare(text, at); len(text) > 0; at = within {
+		skip, n := s.next(text)
+		if n > 0 {
+			e.split(level+1, text[skip:skip+n], at)
+		}
+		text = text[skip+n:]
+	}
+}
+
+// chunk encodes a pre-token, cut further where no merge can cross.
+func (e *encoder) chunk(text []byte) {
 	for len(text) > 0 {
-		n := pretoken(text)
-		dst = t.word(dst, text[:n])
+		n := e.t.merger.cut(text)
+		e.word(text[:n])
 		text = text[n:]
 	}
-	return dst
 }
 
-func (t *BPE) word(dst []int32, w []byte) []int32 {
-	if len(w) == 1 {
-		return append(dst, t.bytes[w[0]])
+func (e *encoder) word(w []byte) {
+	if at, ok := e.cache[string(w)]; ok {
+		e.dst = append(e.dst, e.kept[at.lo:at.hi]...)
+		return
 	}
-	t.mu.RLock()
-	ids, ok := t.cache[string(w)]
-	t.mu.RUnlock()
-	if ok {
-		return append(dst, ids...)
+	start := len(e.dst)
+	e.dst = e.t.merger.encode(e, e.dst, w)
+	if len(w) > maxKeptKey {
+		return
 	}
-	start := len(dst)
-	dst = t.merge(dst, w)
-	if len(w) <= 64 {
-		t.mu.Lock()
-		if len(t.cache) < maxCache {
-			t.cache[string(w)] = append([]int32(nil), dst[start:]...)
-		}
-		t.mu.Unlock()
+	if len(e.cache) == maxCached {
+		clear(e.cache)
+		e.kept = e.kept[:0]
 	}
-	return dst
-}
-
-// merge encodes one pre-token: the lowest rank merges first, leftmost first.
-func (t *BPE) merge(dst []int32, w []byte) []int32 {
-	start := len(dst)
-	for _, b := range w {
-		dst = append(dst, t.bytes[b])
-	}
-	ids := dst[start:]
-	if len(ids) > 256 {
-		return append(dst[:start], t.mergeLong(ids)...)
-	}
-	for len(ids) > 1 {
-		at, best := -1, merge{}
-		for i := range len(ids) - 1 {
-			if m, ok := t.merges[pair{ids[i], ids[i+1]}]; ok && (at < 0 || m.rank < best.rank) {
-				at, best = i, m
-			}
-		}
-		if at < 0 {
-			break
-		}
-		ids[at] = best.id
-		ids = append(ids[:at+1], ids[at+2:]...)
-	}
-	return dst[:start+len(ids)]
+	lo := int32(len(e.kept))
+	e.kept = append(e.kept, e.dst[start:]...)
+	e.cache[string(w)] = span32{lo, int32(len(e.kept))}
 }
 
 // Decode implements Tokenizer.
 func (t *BPE) Decode(dst []byte, ids []int32) ([]byte, error) {
+	start := len(dst)
 	for _, id := range ids {
-		if id < 0 || int(id) >= len(t.tokens) {
-			return dst, fmt.Errorf("tokenizer: id %d is outside the vocabulary of %d", id, len(t.tokens))
+		piece, err := t.Piece(id)
+		if err != nil {
+			return dst[:start], err
 		}
-		dst = append(dst, t.tokens[id]...)
+		dst = append(dst, piece...)
 	}
-	return dst, nil
+	n := t.decoder.strip(dst[start:])
+	return append(dst[:start], dst[start+n:]...), nil
+}
+
+// Piece implements Tokenizer.
+func (t *BPE) Piece(id int32) ([]byte, error) {
+	if id < 0 || int(id) >= len(t.pieces) {
+		return nil, fmt.Errorf("tokenizer: id %d is outside the vocabulary of %d", id, len(t.pieces))
+	}
+	return t.pieces[id], nil
 }

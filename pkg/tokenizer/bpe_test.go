@@ -31,7 +31,7 @@ func TestPretokens(t *testing.T) {
 	} {
 		var got []string
 		for b := []byte(text); len(b) > 0; {
-			n := pretoken(b)
+			n := scanGPT2(b)
 			got = append(got, string(b[:n]))
 			b = b[n:]
 		}
@@ -78,7 +78,7 @@ func TestTrainEncodesAndDecodes(t *testing.T) {
 func slowTrain(text string, merges int) []pair {
 	var words [][]int32
 	for b := []byte(text); len(b) > 0; {
-		n := pretoken(b)
+		n := scanGPT2(b)
 		var w []int32
 		for _, c := range b[:n] {
 			w = append(w, int32(c))
@@ -125,7 +125,7 @@ func TestTrainEqualsSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for rank, p := range slowTrain(text, 100) {
-		if m, ok := bpe.merges[p]; !ok || int(m.rank) != rank {
+		if m := bpe.merger.merges.get(p.a, p.b); m == noMerge || int(m>>32) != rank {
 			t.Fatalf("merge %d should be %v", rank, p)
 		}
 	}
@@ -142,12 +142,10 @@ func TestLongPretokens(t *testing.T) {
 		for range 200 {
 			w = append(w, "thefoxcrwns"[rng.IntN(11)])
 		}
-		short := bpe.merge(nil, w)
-		var ids []int32
-		for _, b := range w {
-			ids = append(ids, bpe.bytes[b])
-		}
-		if long := bpe.mergeLong(ids); !reflect.DeepEqual(short, long) {
+		short := bpe.merger.symbols(nil, w)
+		long := bpe.merger.mergeLong(short)
+		short = short[:bpe.merger.merge(&encoder{}, short)]
+		if !reflect.DeepEqual(short, long) {
 			t.Fatalf("%q: %v and %v", w, short, long)
 		}
 	}

@@ -30,11 +30,17 @@ func (Bytes) Vocab() int { return 256 }
 // EOS implements Tokenizer: bytes have none.
 func (Bytes) EOS() int32 { return -1 }
 
+// Piece implements Tokenizer.
+func (b Bytes) Piece(id int32) ([]byte, error) { return b.Decode(nil, []int32{id}) }
+
+// Template implements Tokenizer: there is none.
+func (Bytes) Template() (front, back []int32) { return nil, nil }
+
 // JSON implements Tokenizer: a byte-level BPE without merges is the same thing.
 func (Bytes) JSON() ([]byte, error) {
-	tokens := make([]string, 256)
-	for i := range tokens {
-		tokens[i] = byteLetters[i]
+	v := tokenIDs{}
+	for b, letter := range byteLetters {
+		v[letter] = int32(b)
 	}
-	return writeJSON(tokens, nil, nil)
+	return write(byteLevelFile(v, nil, nil))
 }

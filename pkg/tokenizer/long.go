@@ -4,7 +4,7 @@ import "container/heap"
 
 // mergeLong is merge in n log n for very long pre-tokens: neighbours are a
 // linked list, candidates a heap ordered by rank, then place.
-func (t *BPE) mergeLong(ids []int32) []int32 {
+func (m *merger) mergeLong(ids []int32) []int32 {
 	n := len(ids)
 	next, prev := make([]int, n), make([]int, n)
 	for i := range ids {
@@ -17,8 +17,8 @@ func (t *BPE) mergeLong(ids []int32) []int32 {
 		if i < 0 || next[i] >= n {
 			return
 		}
-		if m, ok := t.merges[pair{out[i], out[next[i]]}]; ok {
-			heap.Push(&h, candidate{m, i, out[i], out[next[i]]})
+		if r := m.merges.get(out[i], out[next[i]]); r != noMerge {
+			heap.Push(&h, candidate{r, i, out[i], out[next[i]]})
 		}
 	}
 	for i := range ids {
@@ -32,7 +32,7 @@ func (t *BPE) mergeLong(ids []int32) []int32 {
 			continue // one of the two has merged since
 		}
 		gone := next[i]
-		out[i], alive[gone] = c.id, false
+		out[i], alive[gone] = int32(uint32(c.merge)), false
 		if next[i] = next[gone]; next[i] < n {
 			prev[next[i]] = i
 		}
@@ -48,16 +48,16 @@ func (t *BPE) mergeLong(ids []int32) []int32 {
 }
 
 type candidate struct {
-	merge
-	at   int
-	a, b int32
+	merge uint64 // as mergeTable has it
+	at    int
+	a, b  int32
 }
 
 type candidates []candidate
 
 func (c candidates) Len() int { return len(c) }
 func (c candidates) Less(i, j int) bool {
-	return c[i].rank < c[j].rank || c[i].rank == c[j].rank && c[i].at < c[j].at
+	return c[i].merge < c[j].merge || c[i].merge == c[j].merge && c[i].at < c[j].at
 }
 func (c candidates) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
 func (c *candidates) Push(x any)   { *c = append(*c, x.(candidate)) }

@@ -1,111 +1,94 @@
 package tokenizer
 
 import (
-	"unicode"
-	"unicode/utf8"
+	"encoding/json"
+	"fmt"
 )
 
-// pretoken returns the length of the first pre-token of text by GPT-2's rule,
-//
-//	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-//
-// text must not be empty. Bytes that are not UTF-8 count as punctuation.
-func pretoken(text []byte) int {
-	if n := contraction(text); n > 0 {
-		return n
-	}
-	i := 0
-	if text[0] == ' ' && len(text) > 1 {
-		i = 1
-	}
-	switch c, _ := class(text[i:]); {
-	case c != space:
-		return i + span(text[i:], c)
-	case i == 1:
-		i = 0
-	}
-	n := span(text, space)
-	if n == len(text) {
-		return n
-	}
-	// White space before a word leaves its last character to the word.
-	_, last := utf8.DecodeLastRune(text[:n])
-	if n > last {
-		return n - last
-	}
-	return n
+// splitStep is a Split by a pattern without a scanner. Its behaviours are those
+// of Hugging Face's SplitDelimiterBehavior.
+type splitStep struct {
+	find     finder
+	behavior string
+	invert   bool // matches are what is kept, the rest are the delimiters
 }
 
-type runeClass int
-
-const (
-	other runeClass = iota
-	letter
-	number
-	space
-)
-
-// class is the class of the first character and its length in bytes.
-func class(text []byte) (runeClass, int) {
-	if c := text[0]; c < utf8.RuneSelf {
-		return asciiClass[c], 1
+func preSplit(raw json.RawMessage) ([]step, error) {
+	var p struct {
+		Type    string
+		Pattern struct {
+			String *string
+			Regex  *string
+		}
+		Behavior string
+		Invert   bool
 	}
-	r, n := utf8.DecodeRune(text)
+	if err := strict(raw, &p); err != nil {
+		return nil, err
+	}
+	switch p.Behavior {
+	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
+	default:
+		return nil, fmt.Errorf("behavior is %q, expected Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", p.Behavior)
+	}
+	s := splitStep{behavior: p.Behavior, invert: p.Invert}
 	switch {
-	case r == utf8.RuneError && n == 1:
-		return other, 1
-	case unicode.IsLetter(r):
-		return letter, n
-	case unicode.IsNumber(r):
-		return number, n
-	case unicode.IsSpace(r):
-		return space, n
+	case p.Pattern.String != nil && p.Pattern.Regex == nil && *p.Pattern.String != "":
+		s.find = findLiteral(*p.Pattern.String)
+	case p.Pattern.Regex != nil && p.Pattern.String == nil:
+		if scan, ok := scanners[*p.Pattern.Regex]; ok && (p.Behavior == "Isolated" || p.Behavior == "Removed" && p.Invert) {
+			return []step{scanStep(scan)}, nil
+		}
+		var err error
+		if s.find, err = findRegex(*p.Pattern.Regex); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("pattern holds neither a String nor a Regex")
 	}
-	return other, n
+	return []step{s}, nil
 }
 
-var asciiClass = func() (t [utf8.RuneSelf]runeClass) {
-	for c := range t {
-		r := rune(c)
-		switch {
-		case unicode.IsLetter(r):
-			t[c] = letter
-		case unicode.IsNumber(r):
-			t[c] = number
-		case unicode.IsSpace(r):
-			t[c] = space
-		}
-	}
-	return t
-}()
+func (splitStep) prepare(text []byte, _ place) []byte { return text }
 
-// span is the length of the leading run of characters of a class.
-func span(text []byte, want runeClass) int {
-	n := 0
-	for n < len(text) {
-		c, w := class(text[n:])
-		if c != want {
-			break
-		}
-		n += w
+// cut is the first part of text, and whether it is a delimiter.
+func (s splitStep) cut(text []byte) (n int, delimiter bool) {
+	lo, hi := s.find(text)
+	switch {
+	case lo < 0:
+		return len(text), s.invert
+	case lo > 0:
+		return lo, s.invert
 	}
-	return n
+	return hi, !s.invert
 }
 
-// contraction is the length of a leading 's, 't, 're, 've, 'm, 'll or 'd, or 0.
-func contraction(text []byte) int {
-	if text[0] != '\'' || len(text) < 2 {
-		return 0
-	}
-	switch text[1] {
-	case 's', 't', 'm', 'd':
-		return 2
-	}
-	if len(text) >= 3 {
-		switch string(text[1:3]) {
-		case "re", "ve", "ll":
-			return 3
+func (s splitStep) next(text []byte) (skip, n int) {
+	n, delimiter := s.cut(text)
+	switch s.behavior {
+	case "Removed":
+		if delimiter {
+			return n, 0
+		}
+	case "Contiguous":
+		for n < len(text) {
+			more, d := s.cut(text[n:])
+			if d != delimiter {
+				break
+			}
+			n += more
+		}
+	case "MergedWithPrevious":
+		if !delimiter && n < len(text) {
+			more, _ := s.cut(text[n:])
+			n += more
+		}
+	case "MergedWithNext":
+		if delimiter && n < len(text) {
+			if more, d := s.cut(text[n:]); !d {
+				n += more
+			}
 		}
 	}
-	return 0
+	return 0, n
 }

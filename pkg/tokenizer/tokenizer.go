@@ -2,9 +2,6 @@ package tokenizer
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"unicode/utf8"
 )
 
 // Tokenizer turns text into ids and back. Implementations are safe for concurrent use.
@@ -13,8 +10,13 @@ type Tokenizer interface {
 	Encode(dst []int32, text []byte) []int32
 	// Decode appends the bytes of ids to dst. Ids outside the vocabulary are an error.
 	Decode(dst []byte, ids []int32) ([]byte, error)
+	// Piece is the bytes that id stands for within a text, not to be changed. At the
+	// beginning of a text Decode may drop a space of it.
+	Piece(id int32) ([]byte, error)
 	// Vocab is the number of ids.
 	Vocab() int
+	// Template is the ids that the tokenizer's model expects in front of a text and behind it.
+	Template() (front, back []int32)
 	// EOS is the id that ends a text, or -1.
 	EOS() int32
 	// JSON is the tokenizer as a Hugging Face tokenizer.json.
@@ -26,7 +28,7 @@ type Tokenizer interface {
 type Config struct {
 	Train string `yaml:"train"` // bpe (default), trained on the training text, or bytes, which needs no training
 	Vocab int    `yaml:"vocab"` // ids of a trained BPE, 257 to 1048576; default 4096
-	Path  string `yaml:"path"`  // a tokenizer.json or a directory that holds one, instead of train
+	Path  string `yaml:"path"`  // a tokenizer.json, vocab.json or tokenizer.model, or a directory that holds one, instead of train
 }
 
 // DefaultConfig is the configuration of a run file without a tokenizer section.
@@ -52,50 +54,4 @@ func (c Config) New(text []byte) (Tokenizer, error) {
 		return Bytes{}, nil
 	}
 	return Train(text, c.Vocab)
-}
-
-// Open reads a tokenizer.json, or the one in a directory.
-func Open(path string) (Tokenizer, error) {
-	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		path = filepath.Join(path, "tokenizer.json")
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	t, err := Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return t, nil
-}
-
-// Stream decodes ids as they come, holding back bytes that are only part of a
-// character.
-type Stream struct {
-	t    Tokenizer
-	held []byte
-}
-
-// NewStream makes a stream for t.
-func NewStream(t Tokenizer) *Stream { return &Stream{t: t} }
-
-// Next returns the text that id completes.
-func (s *Stream) Next(id int32) (string, error) {
-	var err error
-	if s.held, err = s.t.Decode(s.held, []int32{id}); err != nil {
-		return "", err
-	}
-	n := len(s.held)
-	for back := 1; back < utf8.UTFMax && back <= len(s.held); back++ {
-		if c := s.held[len(s.held)-back]; utf8.RuneStart(c) {
-			if !utf8.FullRune(s.held[len(s.held)-back:]) {
-				n = len(s.held) - back
-			}
-			break
-		}
-	}
-	out := string(s.held[:n])
-	s.held = append(s.held[:0], s.held[n:]...)
-	return out, nil
 }

@@ -30,42 +30,18 @@ func Train(text []byte, vocab int) (*BPE, error) {
 		merges = append(merges, p)
 		t.join(p, id)
 	}
-	special := map[string]int32{EndOfText: int32(len(tokens))}
-	tokens = append(tokens, []byte(EndOfText))
-	return newBPE(tokens, merges, special)
-}
-
-// newBPE makes a BPE of its parts. Bytes are the tokens of one byte; the result
-// of a merge is the token of the joined bytes.
-func newBPE(tokens [][]byte, merges []pair, special map[string]int32) (*BPE, error) {
-	t := &BPE{tokens: tokens, special: special, eos: -1, merges: make(map[pair]merge, len(merges)), cache: map[string][]int32{}}
-	byBytes := make(map[string]int32, len(tokens))
+	v, m := tokenIDs{EndOfText: int32(len(tokens))}, make(mergeList, len(merges))
 	for id, b := range tokens {
-		if _, isSpecial := special[string(b)]; !isSpecial {
-			byBytes[string(b)] = int32(id)
-		}
+		v[spell(b)] = int32(id)
 	}
-	for b := range 256 {
-		id, ok := byBytes[string([]byte{byte(b)})]
-		if !ok {
-			return nil, fmt.Errorf("tokenizer: no token for byte %d", b)
-		}
-		t.bytes[b] = id
+	for i, p := range merges {
+		m[i] = [2]string{spell(tokens[p.a]), spell(tokens[p.b])}
 	}
-	for rank, p := range merges {
-		joined := string(tokens[p.a]) + string(tokens[p.b])
-		id, ok := byBytes[joined]
-		if !ok {
-			return nil, fmt.Errorf("tokenizer: merge %d makes %q, which is no token", rank, joined)
-		}
-		if _, twice := t.merges[p]; !twice {
-			t.merges[p] = merge{int32(rank), id}
-		}
+	json, err := write(byteLevelFile(v, m, []addedToken{{ID: v[EndOfText], Content: EndOfText, Special: true}}))
+	if err != nil {
+		return nil, err
 	}
-	if id, ok := special[EndOfText]; ok {
-		t.eos = id
-	}
-	return t, nil
+	return parse(json)
 }
 
 // trainer holds the distinct pre-tokens of a text and the counts of their pairs.
@@ -84,7 +60,7 @@ type word struct {
 func newTrainer(text []byte) *trainer {
 	seen := map[string]int{}
 	for len(text) > 0 {
-		n := pretoken(text)
+		n := scanGPT2(text)
 		seen[string(text[:n])]++
 		text = text[n:]
 	}

@@ -1,0 +1,81 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxFile bounds a tokenizer's file in bytes.
+const maxFile = 256 << 20
+
+// Open reads a tokenizer.json, a vocab.json with the merges.txt beside it, a
+// SentencePiece tokenizer.model, or whichever of them a directory holds, in this
+// order. A file that is none of them is an ErrFormat, a directory without any
+// fs.ErrNotExist.
+func Open(path string) (Tokenizer, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	if st.IsDir() {
+		dir, name = path, ""
+	}
+	text, found, err := Find(os.DirFS(dir), name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, found), err)
+	}
+	t, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, found), err)
+	}
+	return t, nil
+}
+
+// Find returns a directory's tokenizer as the text of a tokenizer.json: the file
+// of that name as it is, others converted. name is the file that it is made of,
+// found or, where it is empty, tokenizer.json, vocab.json with merges.txt, or
+// tokenizer.model; the error of a directory that has none is fs.ErrNotExist.
+func Find(dir fs.FS, name string) (text []byte, found string, err error) {
+	names := []string{"tokenizer.json", "vocab.json", "tokenizer.model"}
+	if name != "" {
+		names = []string{name}
+	}
+	for _, name := range names {
+		b, err := readBounded(dir, name)
+		if errors.Is(err, fs.ErrNotExist) && len(names) > 1 {
+			continue
+		}
+		if err != nil {
+			return nil, name, err
+		}
+		switch {
+		case name == "vocab.json":
+			b, err = convertGPT2(dir, b)
+		case filepath.Ext(name) == ".model":
+			b, err = convertSentencePiece(b)
+		}
+		if err != nil {
+			return nil, name, fmt.Errorf("%w: %w", ErrFormat, err)
+		}
+		return b, name, nil
+	}
+	return nil, "", fmt.Errorf("no tokenizer.json, vocab.json or tokenizer.model: %w", fs.ErrNotExist)
+}
+
+func readBounded(dir fs.FS, name string) ([]byte, error) {
+	f, err := dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%w: more than %d bytes", ErrFormat, maxFile)
+	}
+	return b, err
+}

@@ -1,0 +1,93 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// wrap is what a post-processor puts around a text.
+type wrap struct{ front, back []int32 }
+
+// processors make the wrap of a post_processor of each type.
+var processors map[string]func(raw json.RawMessage) (wrap, error)
+
+func init() {
+	processors = map[string]func(json.RawMessage) (wrap, error){
+		"Sequence": postSequence, "TemplateProcessing": postTemplate, "ByteLevel": postByteLevel,
+	}
+}
+
+func postSequence(raw json.RawMessage) (wrap, error) {
+	var p struct {
+		Type       string
+		Processors []json.RawMessage
+	}
+	var all wrap
+	if err := strict(raw, &p); err != nil {
+		return all, err
+	}
+	for i, raw := range p.Processors {
+		w, err := component("processors", raw, processors)
+		if err != nil {
+			return all, fmt.Errorf("%d of a Sequence: %w", i, err)
+		}
+		all.front = append(append([]int32(nil), w.front...), all.front...)
+		all.back = append(all.back, w.back...)
+	}
+	return all, nil
+}
+
+// postByteLevel trims offsets, which are not kept.
+func postByteLevel(raw json.RawMessage) (wrap, error) {
+	_, err := preByteLevel(raw)
+	return wrap{}, err
+}
+
+func postTemplate(raw json.RawMessage) (wrap, error) {
+	type part struct {
+		SpecialToken *struct {
+			ID     string `json:"id"`
+			TypeID int    `json:"type_id"`
+		}
+		Sequence *struct {
+			ID     string `json:"id"`
+			TypeID int    `json:"type_id"`
+		}
+	}
+	var p struct {
+		Type          string
+		Single, Pair  []part // pairs of texts are not encoded here
+		SpecialTokens map[string]struct {
+			ID     string
+			IDs    []int32
+			Tokens []string
+		} `json:"special_tokens"`
+	}
+	var w wrap
+	if err := strict(raw, &p); err != nil {
+		return w, err
+	}
+	texts := 0
+	for i, s := range p.Single {
+		switch {
+		case s.Sequence != nil && s.SpecialToken == nil && s.Sequence.ID == "A":
+			texts++
+		case s.SpecialToken != nil && s.Sequence == nil:
+			t, ok := p.SpecialTokens[s.SpecialToken.ID]
+			if !ok {
+				return w, fmt.Errorf("single[%d] is %q, which special_tokens does not hold", i, s.SpecialToken.ID)
+			}
+			if texts == 0 {
+				w.front = append(w.front, t.IDs...)
+			} else {
+				w.back = append(w.back, t.IDs...)
+			}
+		default:
+			return w, fmt.Errorf("single[%d] is neither a SpecialToken nor the Sequence A", i)
+		}
+	}
+	if texts != 1 {
+		return w, fmt.Errorf("single holds the text %d times, expected once", texts)
+	}
+	return w, nil
+}
