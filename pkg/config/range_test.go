@@ -250,7 +250,7 @@ func TestEveryRange(t *testing.T) {
 	// Keys of which every value of the type makes sense.
 	free := map[string]bool{
 		"data.validation_path": true, "data.seed": true, "data.cache": true, "tokenizer.path": true, "train.seed": true, "prune.seed": true,
-		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "teacher.model": true,
+		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "train.shard_optimizer": true, "teacher.model": true,
 	}
 	var walk func(v reflect.Type, path string)
 	walk = func(typ reflect.Type, path string) {
