@@ -136,7 +136,27 @@ func TestKilledRunEndsTheSame(t *testing.T) {
 			return args
 		}
 	}
+	pixels, pictures := filepath.Join(filepath.Dir(base), "images.csv"), filepath.Join(filepath.Dir(base), "images.yaml")
+	var csv strings.Builder
+	for i := range 60 {
+		for p := range 64 {
+			fmt.Fprintf(&csv, "%d,", (i%3*50+p*(i%3+1)+i)%256)
+		}
+		fmt.Fprintln(&csv, i%3)
+	}
+	if err := errors.Join(os.WriteFile(pixels, []byte(csv.String()), 0o644), os.WriteFile(pictures, []byte("model: {family: vit, layers: 2, width: 32, heads: 4, image_size: 8, patch_size: 4, num_channels: 1}\n"+
+		"data: {path: "+pixels+", shift: 1, flip: true}\ntrain: {batch: 4}\nprune: {target: 0.8x}\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	images := func(out string) []string {
+		args := []string{"ecospa", "pretrain", "-c", pictures, "--out", out}
+		for _, s := range append(slices.Clone(common), "train.threads=1") {
+			args = append(args, "--set", s)
+		}
+		return args
+	}
 	for name, args := range map[string]func(out string) []string{
+		"images":   images,
 		"f32":      pretrain("train.micro_batch=2", "train.threads=2", "checkpoint.keep_best=true", "prune.qk_order=interactions"),
 		"bf16":     pretrain("train.precision=bf16", "optim.moments=bf16", "train.threads=1", "model.family=gpt2", "model.kv_heads=0"),
 		"adapters": finetune("lora.rank=4", "train.threads=1"),
