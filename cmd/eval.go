@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/chart"
-	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -217,15 +218,19 @@ func printJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// readTokenizer opens the tokenizer.json of a directory; nil when there is none.
+// readTokenizer opens the tokenizer of a directory: a tokenizer.json, vocab.json
+// with merges.txt, or tokenizer.model; nil when there is none.
 func readTokenizer(root *os.Root) (tokenizer.Tokenizer, error) {
-	files, err := checkpoint.ReadModel(root)
-	if err != nil || files.Tokenizer == nil {
-		return nil, err
-	}
-	t, err := tokenizer.Parse(files.Tokenizer)
+	text, name, err := tokenizer.Find(root.FS(), "")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", root.Name(), err)
+		if name == "" && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%s: %w", filepath.Join(root.Name(), name), err)
+	}
+	t, err := tokenizer.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(root.Name(), name), err)
 	}
 	return t, nil
 }

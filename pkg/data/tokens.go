@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
@@ -75,12 +76,22 @@ func Encode(t tokenizer.Tokenizer, p Part) Tokens {
 				ids[at] = ^ids[at]
 			}
 		}
-		ids = t.Encode(ids, d)
+		ids = encode(ids, t, d)
 		if eos := t.EOS(); eos >= 0 && len(p.Documents) > 1 {
 			ids = append(ids, eos)
 		}
 	}
 	return ids
+}
+
+// encode encodes a document, with every core where the tokenizer can.
+func encode(dst []int32, t tokenizer.Tokenizer, d []byte) []int32 {
+	if p, ok := t.(interface {
+		EncodeParallel(dst []int32, text []byte, threads int) []int32
+	}); ok {
+		return p.EncodeParallel(dst, d, runtime.GOMAXPROCS(0))
+	}
+	return t.Encode(dst, d)
 }
 
 // Cache keeps encoded parts in a folder, by the SHA-256 of the text and of the

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -183,11 +184,44 @@ func FuzzParse(f *testing.F) {
 	spec, _ := Bytes{}.JSON()
 	f.Add(spec)
 	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":5}}}`))
+	f.Add([]byte(tiny("")))
+	f.Add([]byte(tiny(`"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Replace","pattern":{"String":" "},"content":"x"}]},`)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if tok, err := Parse(text); err == nil {
 			tok.Encode(nil, text)
 		}
 	})
+}
+
+// BenchmarkEncodeGPT2 encodes with GPT-2's own vocabulary, on one core and on two.
+func BenchmarkEncodeGPT2(b *testing.B) {
+	text, err := os.ReadFile("../../../shared/data/text/wikitext2.valid.txt")
+	if err != nil {
+		b.Skip("needs ../shared/data/text: ", err)
+	}
+	dir := b.TempDir()
+	for from, to := range map[string]string{"gpt2-vocab.json": "vocab.json", "gpt2-merges.txt": "merges.txt"} {
+		file, err := os.ReadFile("../../../shared/data/vocab/" + from)
+		if err == nil {
+			err = os.WriteFile(dir+"/"+to, file, 0o644)
+		}
+		if err != nil {
+			b.Skip("needs ../shared/data/vocab: ", err)
+		}
+	}
+	t, err := Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, threads := range []int{1, 2} {
+		b.Run(strconv.Itoa(threads), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			var ids []int32
+			for b.Loop() {
+				ids = t.(*BPE).EncodeParallel(ids[:0], text, threads)
+			}
+		})
+	}
 }
 
 func BenchmarkEncode(b *testing.B) {

@@ -89,6 +89,9 @@ func (m *merger) inBytes(c []byte) bool {
 
 // merge merges ids in place and returns how many are left.
 func (m *merger) merge(e *encoder, ids []int32) int {
+	if len(ids) < 2 {
+		return len(ids)
+	}
 	ranks := e.ranks[:0] // of each symbol with the one behind it
 	for i := range len(ids) - 1 {
 		ranks = append(ranks, m.merges.get(ids[i], ids[i+1]))
