@@ -19,8 +19,14 @@ const (
 func Bases() []string { return []string{BasisNone, BasisSVD, BasisDataSVD} }
 
 // basisRidge is added to the diagonal of both moments, relative to its mean, so
-// that directions without any mass have a bounded change of basis.
-const basisRidge = 1e-6
+// that directions without any mass have a bounded change of basis. Moments are
+// float32 sums: where one direction has nearly all the mass, as in a model that has
+// hardly been trained, their rounding is above that, and the ridge grows in steps
+// of ten up to basisRidgeMost. Any change of basis leaves the model's function as it is.
+const (
+	basisRidge     = 1e-6
+	basisRidgeMost = 1e-2
+)
 
 // Spectrum is the balanced singular values of each head after a change of basis,
 // falling, by dimension: Spectrum[dim][list][unit]. Cutting the last ones is the
@@ -137,7 +143,8 @@ func balance(ga, gb *mat.SymDense) (m, inverse *mat.Dense, s []float64, err erro
 	return mat.DenseCopyOf(x.T()), inverse, s, nil
 }
 
-// factor is the lower Cholesky factor of a moment matrix with basisRidge on its diagonal.
+// factor is the lower Cholesky factor of a moment matrix with the least ridge on
+// its diagonal, from basisRidge on, with which it has one.
 func factor(g *mat.SymDense) (*mat.TriDense, error) {
 	n := g.SymmetricDim()
 	mean := mat.Trace(g) / float64(n)
@@ -145,17 +152,19 @@ func factor(g *mat.SymDense) (*mat.TriDense, error) {
 		return nil, fmt.Errorf("%w: a moment matrix has mean diagonal %g, expected above 0", ErrEvidence, mean)
 	}
 	r := mat.NewSymDense(n, nil)
-	r.CopySym(g)
-	for i := range n {
-		r.SetSym(i, i, r.At(i, i)+basisRidge*mean)
+	for ridge := basisRidge; ridge <= basisRidgeMost*(1+1e-9); ridge *= 10 {
+		r.CopySym(g)
+		for i := range n {
+			r.SetSym(i, i, g.At(i, i)+ridge*mean)
+		}
+		var c mat.Cholesky
+		if c.Factorize(r) {
+			var l mat.TriDense
+			c.LTo(&l)
+			return &l, nil
+		}
 	}
-	var c mat.Cholesky
-	if !c.Factorize(r) {
-		return nil, fmt.Errorf("%w: a moment matrix is not positive definite", ErrEvidence)
-	}
-	var l mat.TriDense
-	c.LTo(&l)
-	return &l, nil
+	return nil, fmt.Errorf("%w: a moment matrix is not positive definite", ErrEvidence)
 }
 
 // moments returns G_a and G_b of one head.

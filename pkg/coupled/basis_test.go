@@ -276,3 +276,37 @@ func TestBasisRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestFactorOfOneDirection holds that the rounding of float32 sums does not stop a
+// change of basis where one direction has nearly all the mass.
+func TestFactorOfOneDirection(t *testing.T) {
+	const n = 8
+	for _, c := range []struct {
+		off float64 // what rounding takes from the empty directions, of the mean diagonal
+		ok  bool
+	}{{0, true}, {1e-5, true}, {1e-3, true}, {0.1, false}} {
+		g := mat.NewSymDense(n, nil)
+		for i := range n {
+			for j := range i + 1 {
+				g.SetSym(i, j, 1)
+			}
+			g.SetSym(i, i, 1-c.off)
+		}
+		l, err := factor(g)
+		if (err == nil) != c.ok {
+			t.Errorf("%g below: %v", c.off, err)
+		}
+		if err != nil {
+			continue
+		}
+		var back mat.Dense
+		back.Mul(l, l.T())
+		for i := range n {
+			for j := range n {
+				if d := math.Abs(back.At(i, j) - g.At(i, j)); d > 10*max(c.off, 1e-6) {
+					t.Errorf("%g below: element %d, %d moved by %g", c.off, i, j, d)
+				}
+			}
+		}
+	}
+}
