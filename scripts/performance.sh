@@ -142,7 +142,7 @@ staircase() {
 	bench gemm --staircase --steps 15 --json >"$work/json"
 	key step <"$work/json" | sort -g | tail -1 >"$work/worst"
 	goal "worst step of time a column against width" 0.10 "$(f3 <"$work/worst")" most
-	rows kernel '[^"]*' <"$work/json" | grep '"step"' | tr -d ' ' | code
+	rows kernel '[^"]*' <"$work/json" | grep '"step"' | tr -d ' ' | sed 's/].*//' | code
 }
 kernels() {
 	echo "## Kernels"; echo
