@@ -1,7 +1,8 @@
 """Logits of a Hugging Face directory, recomputed in PyTorch from the files alone.
 
     hf.py check DIR L.json [BOUND]   compare with what `ecospa export --logits L.json` wrote
-    hf.py make llama|gpt2|vit|deit DIR        write a random model as transformers would
+    hf.py make llama|gpt2|vit|deit|vit-pruned DIR
+                                           write a random model as transformers would
     hf.py logits DIR L.json          compute logits for the input of L.json and write them there
 
 Written from the formats' descriptions: safetensors' README, and transformers'
@@ -137,9 +138,11 @@ def vit(c, w, pixels):
     x = x.flatten(2).transpose(1, 2)
     front = [w[p + "embeddings." + t] for t in ("cls_token", "distillation_token") if p + "embeddings." + t in w]
     x = torch.cat([t.expand(len(x), -1, -1) for t in front] + [x], 1) + w[p + "embeddings.position_embeddings"]
-    split = lambda t: t.reshape(*t.shape[:2], heads, E // heads).transpose(1, 2)
     for i in range(c["num_hidden_layers"]):
         n = f"{p}encoder.layer.{i}."
+        # A model that ecospa has pruned keeps fewer heads, and fewer columns of each.
+        left = c["ecospa"]["layers"][i]["kv"] if "ecospa" in c else heads
+        split = lambda t: t.reshape(*t.shape[:2], left, t.shape[2] // left).transpose(1, 2)
         h = norm(x, n + "layernorm_before")
         q, k, v = (split(lin(h, n + "attention.attention." + t)) for t in ("query", "key", "value"))
         a = torch.softmax(q @ k.transpose(2, 3) * (E // heads) ** -0.5, -1) @ v
@@ -180,7 +183,11 @@ def make(family, directory):
             for name, out, of in [("mlp.gate_proj", I, E), ("mlp.up_proj", I, E), ("mlp.down_proj", E, I)]:
                 w[p + name + ".weight"] = rand(out, of)
             w[p + "input_layernorm.weight"], w[p + "post_attention_layernorm.weight"] = gain(E), gain(E)
-    elif family in ("vit", "deit"):
+    elif family in ("vit", "deit", "vit-pruned"):
+        widths = [(4, 12, 12, 80)] * L  # heads, columns of q and k, of v, of the feed-forward network
+        pruned = family == "vit-pruned"
+        if pruned:
+            family, widths = "vit", [(3, 5, 7, 33), (4, 9, 2, 61)]
         I, p = 80, family + "."
         arch = {"vit": "ViTForImageClassification", "deit": "DeiTForImageClassificationWithTeacher"}[family]
         c = {"architectures": [arch], "model_type": family, "hidden_size": E, "intermediate_size": I, "num_hidden_layers": L,
@@ -197,9 +204,11 @@ def make(family, directory):
             w[name + ".weight"], w[name + ".bias"] = rand(7, E), rand(7)
         for n in ["layernorm"] + [f"encoder.layer.{i}.layernorm_{t}" for i in range(L) for t in ("before", "after")]:
             w[p + n + ".weight"], w[p + n + ".bias"] = gain(E), rand(E)
-        for i in range(L):
-            for name, out, of in [("attention.attention.query", E, E), ("attention.attention.key", E, E), ("attention.attention.value", E, E),
-                                  ("attention.output.dense", E, E), ("intermediate.dense", I, E), ("output.dense", E, I)]:
+        if pruned:
+            c["ecospa"] = {"head_dim": 12, "dense_params": 0, "layers": [{"kv": h, "qk": q, "vo": v, "ffn": f} for h, q, v, f in widths]}
+        for i, (h, q, v, f) in enumerate(widths):
+            for name, out, of in [("attention.attention.query", h * q, E), ("attention.attention.key", h * q, E), ("attention.attention.value", h * v, E),
+                                  ("attention.output.dense", E, h * v), ("intermediate.dense", f, E), ("output.dense", E, f)]:
                 w[f"{p}encoder.layer.{i}.{name}.weight"], w[f"{p}encoder.layer.{i}.{name}.bias"] = rand(out, of), rand(out)
     else:
         c = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": V, "n_positions": 128, "n_ctx": 128, "n_embd": E,

@@ -37,7 +37,7 @@ prune llama-any llama --target 0.6x --for onnx
 prune gpt2-any gpt2 --target 0.6x --for onnx
 prune llama-hf llama --target 0.6x --for hf
 prune gpt2-hf gpt2 --target 0.7x --for hf
-for m in llama gpt2 vit deit; do
+for m in llama gpt2 vit deit vit-pruned; do
   [ -d made-$m ] || "$python" "$here/hf.py" make $m made-$m
 done
 
@@ -56,7 +56,7 @@ for d in F16 BF16 Q8_0; do
 done
 
 echo "== 2. onnxruntime: logits"
-for m in llama gpt2 llama-any gpt2-any made-llama made-gpt2 made-vit made-deit; do
+for m in llama gpt2 llama-any gpt2-any made-llama made-gpt2 made-vit made-deit made-vit-pruned; do
   export_ --model $m --format onnx --out $m.onnx --logits $m.json
   node onnx.mjs $m.onnx $m.json
 done
@@ -68,20 +68,24 @@ for m in llama gpt2 llama-hf gpt2-hf made-vit made-deit; do
   export_ --model $m --format hf --out $m-export --logits $m.json
   "$python" "$here/hf.py" check $m-export $m.json
 done
-export_ --model llama-any --format hf --pad --out llama-any-export --logits llama-any.json
-"$python" "$here/hf.py" check llama-any-export llama-any.json
-for m in llama gpt2 vit deit; do # what PyTorch wrote, read here
+for m in llama-any gpt2-any made-vit-pruned; do
+  export_ --model $m --format hf --pad --out $m-export --logits $m.json
+  "$python" "$here/hf.py" check $m-export $m.json
+done
+for m in llama gpt2 vit deit vit-pruned; do # what PyTorch wrote, read here
   "$python" "$here/hf.py" check made-$m made-$m.json
 done
 
-echo "== 5. round trip: directory, prune, export, import, eval"
+echo "== 5. round trip: directory, prune, finetune, export, import, eval"
 prune round llama-export --target 0.7x --for hf
-export_ --model round --format hf --out round-export
-for m in round round-export; do
+[ -d round-tuned ] || $e finetune --from round --data train.txt --out round-tuned \
+  --set train.steps=40 --set train.batch=8 --set train.context=128 --set optim.lr=3e-4 > round-tuned.log 2>&1
+export_ --model round-tuned --format hf --out round-export
+for m in round round-tuned round-export; do
   $e eval --model $m --data held.txt --json > $m.eval.json
 done
 node -e '
-const [a, b] = ["round", "round-export"].map((m) => JSON.parse(require("fs").readFileSync(m + ".eval.json")).perplexity);
-console.log(JSON.stringify({perplexity: a, after_export: b, difference: b / a - 1}));
+const [p, a, b] = ["round", "round-tuned", "round-export"].map((m) => JSON.parse(require("fs").readFileSync(m + ".eval.json")).perplexity);
+console.log(JSON.stringify({pruned: p, tuned: a, after_export: b, difference: b / a - 1}));
 process.exit(Math.abs(b / a - 1) <= 1e-6 ? 0 : 1);'
 echo "all checks passed"
