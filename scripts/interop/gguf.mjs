@@ -24,7 +24,7 @@ const ctx = await model.createContext({contextSize: context + 64, batchSize: 512
 const sequence = ctx.getSequence();
 
 // perplexity: windows of context+1 tokens with stride context.
-const tokens = model.tokenize(readFileSync(textFile, "utf8"), false, "trimLeadingSpace");
+const tokens = model.tokenize(readFileSync(textFile, "utf8"), false);
 let nats = 0, predicted = 0;
 for (let lo = 0; lo < tokens.length - 1; lo += context) {
     const window = tokens.slice(lo, Math.min(lo + context + 1, tokens.length));
@@ -47,7 +47,7 @@ const perplexity = Math.exp(nats / predicted);
 
 // greedy continuation
 await sequence.clearHistory();
-let feed = model.tokenize(prompt, false, "trimLeadingSpace");
+let feed = model.tokenize(prompt, false);
 const ids = [];
 while (ids.length < count) {
     const input = feed.map((t, i) => i < feed.length - 1 ? t : [t, {generateNext: {logits: true}}]);
