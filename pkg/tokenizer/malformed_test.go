@@ -162,3 +162,25 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+// TestLinksOutOfADirectoryAreRefused: a directory may come from a stranger.
+func TestLinksOutOfADirectoryAreRefused(t *testing.T) {
+	spec, err := Bytes{}.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(t.TempDir(), "tokenizer.json")
+	if err := os.WriteFile(secret, spec, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Dir(secret)); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(secret, filepath.Join(dir, "tokenizer.json")); err != nil {
+		t.Skip("SKIPPED: the system makes no links: ", err)
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "tokenizer.json") {
+		t.Errorf("a link out: %v", err)
+	}
+}

@@ -22,10 +22,16 @@ func Open(path string) (Tokenizer, error) {
 		return nil, err
 	}
 	dir, name := filepath.Dir(path), filepath.Base(path)
+	files := os.DirFS(dir)
 	if st.IsDir() {
-		dir, name = path, ""
+		root, err := os.OpenRoot(path) // no link leads out of it
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		dir, name, files = path, "", root.FS()
 	}
-	text, found, err := Find(os.DirFS(dir), name)
+	text, found, err := Find(files, name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, found), err)
 	}
