@@ -99,11 +99,8 @@ func (g *gemm) thinRange(l *lane, lo, hi int) {
 					}
 				}
 				g.place(t, i, j)
-				if b := g.b.at(j, 0); b.half != nil {
-					t.half = b.half
-				} else {
-					t.b = b.data
-				}
+				b := g.b.at(j, 0)
+				t.b, t.half = b.data, b.half // both: the tile may be left from a product of the other type
 				t.a = g.a.data[i*g.a.free:]
 				kernel(t)
 			}
