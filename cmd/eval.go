@@ -172,7 +172,10 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	if o.Context > l.m.Context() {
 		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
 	}
-	tokens := data.Encode(l.tok, part)
+	tokens, err := data.Encode(l.tok, part)
+	if err != nil {
+		return badInput(err)
+	}
 	if len(tokens) < 2 {
 		return badInput(fmt.Errorf("%s has %d tokens, expected at least 2", o.Data, len(tokens)))
 	}
@@ -199,7 +202,7 @@ func RunEval(o EvalOptions, out io.Writer) error {
 		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: l.set.Count(), Bytes: part.Bytes(),
 		Context: o.Context, Seconds: took, TokensPerS: float64(v.Tokens) / took,
 	}
-	if o.Limit == 0 {
+	if o.Limit == 0 && r.Bytes > 0 {
 		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
 	}
 	_, r.PeakRSS = train.Resident()

@@ -103,7 +103,7 @@ func (l *loaded) sequences(o EvalOptions, seed uint64) (s prune.Sequences, err e
 	if err := l.needsText(); err != nil {
 		return s, err
 	}
-	docs, err := data.ReadText(o.Data, o.Field)
+	part, err := data.Read(o.Data, o.Field, "")
 	if err != nil {
 		return s, badInput(err)
 	}
@@ -113,7 +113,11 @@ func (l *loaded) sequences(o EvalOptions, seed uint64) (s prune.Sequences, err e
 	if o.Context > l.m.Context() {
 		return s, usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
 	}
-	if s, err = sequences(data.Encode(l.tok, data.Part{Documents: docs}), o.Context, o.Sequences, seed); err != nil {
+	tokens, err := data.Encode(l.tok, part)
+	if err != nil {
+		return s, badInput(err)
+	}
+	if s, err = sequences(tokens, o.Context, o.Sequences, seed); err != nil {
 		return s, badInput(fmt.Errorf("%s: %w", o.Data, err))
 	}
 	return s, nil

@@ -259,11 +259,14 @@ func (j *job) read() (err error) {
 	}
 	cache := data.Cache{Dir: j.cacheDir()}
 	tokens, err := cache.Encode(j.tok, j.corpus.Train)
-	if err != nil {
-		return err
+	if err == nil {
+		j.tokens, j.sum = tokens, tokens.Checksum()
+		j.held, err = cache.Encode(j.tok, j.corpus.Validation)
 	}
-	j.tokens, j.sum = tokens, tokens.Checksum()
-	if j.held, err = cache.Encode(j.tok, j.corpus.Validation); err != nil {
+	if errors.Is(err, data.ErrFormat) {
+		err = badInput(err)
+	}
+	if err != nil {
 		return err
 	}
 	j.data, err = data.NewBatches(tokens, j.run.Train.Batch, j.run.Train.Context, data.Cursor{Seed: j.run.Train.Seed})
@@ -289,6 +292,9 @@ func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
 	}
 	if j.from != nil {
 		return j.from.tok, nil
+	}
+	if j.corpus.Train.IDs != nil && j.run.Tokenizer.Path == "" && j.run.Tokenizer.Train != "bytes" {
+		return nil, usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.run.Data.Path))
 	}
 	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
 	if err != nil {

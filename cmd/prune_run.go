@@ -82,7 +82,7 @@ func (p *pruning) readText() error {
 	if err := src.needsText(); err != nil {
 		return err
 	}
-	docs, err := data.ReadText(p.Data, p.Field)
+	part, err := data.Read(p.Data, p.Field, "")
 	if err != nil {
 		return badInput(err)
 	}
@@ -92,7 +92,10 @@ func (p *pruning) readText() error {
 	if p.Context > src.m.Context() {
 		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", p.Context, src.m.Context()))
 	}
-	tokens := data.Encode(src.tok, data.Part{Documents: docs})
+	tokens, err := data.Encode(src.tok, part)
+	if err != nil {
+		return badInput(err)
+	}
 	cut := len(tokens) - len(tokens)/10
 	p.held = tokens[cut:]
 	if p.cal, err = sequences(tokens[:cut], p.Context, p.Sequences, p.Config.Seed); err != nil {

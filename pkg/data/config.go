@@ -9,7 +9,7 @@ import (
 
 // Config is the data section of a run file.
 type Config struct {
-	Path           string    `yaml:"path"`            // a .txt or .jsonl file, a folder of such, or a glob; images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
+	Path           string    `yaml:"path"`            // a .txt or .jsonl file, a folder of such, or a glob; a .bin file of token ids (nanoGPT, llm.c); images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
 	ValidationPath string    `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
 	Validation     float64   `yaml:"validation"`      // share that is held out, of a corpus at its end, of images at random by seed, 0 to 0.9; default 0.1
 	Field          string    `yaml:"field"`           // of a .jsonl line, that holds the text; default text

@@ -22,6 +22,9 @@ var ErrFormat = errors.New("data: bad file")
 type Part struct {
 	Documents [][]byte
 	Prompts   [][]byte // before each document, not predicted; nil for none
+	IDs       []int32  // instead of documents: token ids from a .bin file
+	File      string   // that file
+	First     int      // index in it of the first id
 	// Entropy is the information of the part in nats, where the generator
 	// knows it; NaN for files.
 	Entropy float64
@@ -81,6 +84,12 @@ func loadStories(c Config) (Corpus, error) {
 // split holds out the last share of the documents' bytes, at a character's end;
 // documents with prompts stay whole.
 func (p Part) split(share float64) (train, held Part) {
+	if p.IDs != nil {
+		n := len(p.IDs) - int(share*float64(len(p.IDs)))
+		train, held = p, p
+		train.IDs, held.IDs, held.First = p.IDs[:n:n], p.IDs[n:], n
+		return train, held
+	}
 	left := p.Bytes() - int(share*float64(p.Bytes()))
 	train.Entropy, held.Entropy = p.Entropy, p.Entropy
 	for i, d := range p.Documents {
@@ -110,11 +119,23 @@ func (p *Part) add(from Part, i int, text []byte) {
 	}
 }
 
-// Read reads the documents at path as ReadText does. With the name of a prompt's
+// Read reads the documents at path as ReadText does, or the ids of a .bin file of
+// tokens (nanoGPT's, or llm.c's with its header). With the name of a prompt's
 // field every file must be .jsonl: what stands there comes before the document and
 // is not predicted.
 func Read(path, field, prompt string) (Part, error) {
 	p := Part{Entropy: math.NaN()}
+	if strings.HasSuffix(path, ".bin") {
+		if prompt != "" {
+			return p, fmt.Errorf("%w: %s holds tokens and no prompts", ErrFormat, path)
+		}
+		p.File = path
+		var err error
+		if p.IDs, err = readTokenFile(source{path: path}); err == nil && len(p.IDs) == 0 {
+			err = fmt.Errorf("%w: %s is empty", ErrFormat, path)
+		}
+		return p, err
+	}
 	if prompt == "" {
 		docs, err := ReadText(path, field)
 		p.Documents = docs

@@ -212,7 +212,10 @@ func TestWindowsPredictEveryTokenOnce(t *testing.T) {
 func TestCache(t *testing.T) {
 	c := Cache{t.TempDir()}
 	p := Part{Documents: [][]byte{[]byte("hello"), []byte("world")}}
-	want := Encode(tokenizer.Bytes{}, p)
+	want, err := Encode(tokenizer.Bytes{}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if got, err := c.Encode(tokenizer.Bytes{}, p); err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %v (%v)", got, err)

@@ -66,7 +66,11 @@ func (t Tokens) Checksum() uint32 {
 
 // Encode encodes the documents one after the other, each behind its prompt. Where
 // there are several and the tokenizer has an end of text, every document ends with it.
-func Encode(t tokenizer.Tokenizer, p Part) Tokens {
+// Ids that were read are checked: one outside the vocabulary is an ErrFormat.
+func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
+	if p.IDs != nil {
+		return p.checked(t.Vocab())
+	}
 	var ids []int32
 	for i, d := range p.Documents {
 		if p.Prompts != nil {
@@ -81,7 +85,7 @@ func Encode(t tokenizer.Tokenizer, p Part) Tokens {
 			ids = append(ids, eos)
 		}
 	}
-	return ids
+	return ids, nil
 }
 
 // encode encodes a document, with every core where the tokenizer can.
@@ -102,6 +106,9 @@ const cacheMagic = "ecospa tokens 1\n"
 
 // Encode is Encode through the cache.
 func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
+	if p.IDs != nil {
+		return Encode(t, p)
+	}
 	spec, err := t.JSON()
 	if err != nil {
 		return nil, err
@@ -120,7 +127,10 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	if ids, ok := readTokens(path, t.Vocab()); ok {
 		return ids, nil
 	}
-	ids := Encode(t, p)
+	ids, err := Encode(t, p)
+	if err != nil {
+		return nil, err
+	}
 	return ids, writeTokens(path, ids)
 }
 
