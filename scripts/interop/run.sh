@@ -7,7 +7,7 @@
 # TEXT is plain English, of which the last 20 kB are never trained on (tiny
 # Shakespeare in docs/results/interop.md); WORK is a scratch directory that keeps
 # models between runs. It needs go, node with npm, and a python3 with torch and
-# numpy (PYTHON names it). About a quarter of an hour on two cores. Every check
+# numpy (PYTHON names it). It trains two small models, once. Every check
 # prints one line of JSON; the first that fails ends the script.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
