@@ -115,3 +115,20 @@ func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
 }
+
+// refused runs what has to fail and looks for its exit code and the words of its message.
+func refused(t *testing.T, cases []bad) {
+	t.Helper()
+	for _, c := range cases {
+		code, _, log := run(t, t.Context(), c.args...)
+		line := lastLine(log)
+		if code != c.code {
+			t.Errorf("%s: exit code %d, expected %d: %s", c.name, code, c.code, line)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(line, w) {
+				t.Errorf("%s: the message does not name %q: %s", c.name, w, line)
+			}
+		}
+	}
+}

@@ -59,7 +59,7 @@ func TestEvalModes(t *testing.T) {
 		t.Error(err)
 	}
 
-	for _, c := range []bad{
+	refused(t, []bad{
 		{"neither", eval(), 2, []string{"--data", "--choices"}},
 		{"both", eval("--data", at("text.txt"), "--choices", at("q.jsonl")), 2, []string{"--choices"}},
 		{"limit of choices", eval("--choices", at("q.jsonl"), "--limit", "3"), 2, []string{"--limit"}},
@@ -69,16 +69,5 @@ func TestEvalModes(t *testing.T) {
 		{"plot's name", eval("--data", at("text.txt"), "--importance", "--plot", at("x.gif")), 2, []string{"x.gif", ".svg"}},
 		{"plot is there", eval("--data", at("text.txt"), "--importance", "--plot", at("i.png")), 2, []string{"--force"}},
 		{"no questions", eval("--choices", at("bad.jsonl")), 3, []string{"bad.jsonl", "line 1", "context"}},
-	} {
-		code, _, log := run(t, t.Context(), c.args...)
-		message := lastLine(log)
-		if code != c.code {
-			t.Errorf("%s: exit code %d, expected %d: %s", c.name, code, c.code, message)
-		}
-		for _, w := range c.want {
-			if !strings.Contains(message, w) {
-				t.Errorf("%s: the message does not name %q: %s", c.name, w, message)
-			}
-		}
-	}
+	})
 }

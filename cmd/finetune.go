@@ -23,24 +23,13 @@ func finetuneCommand() *cli.Command {
 		Description: "Begins with the weights and the tokenizer of a model directory, whoever wrote it, and trains as pretrain\n" +
 			"does: the same run file without the sections model and tokenizer, the same run directory, the same pruning\n" +
 			"events. Beside text, the data may be .jsonl lines with a prompt, which is not learned, and a response.",
-		Flags: []cli.Flag{
+		Flags: runFlags(
 			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to begin with (over from); required unless the run file names one or with --resume"},
-			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML); without one --data is required and --set says the rest"},
-			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
-			&cli.StringFlag{Name: "data", Usage: "text to train on: a .txt or .jsonl file, a folder or a glob `PATH` (over data.path)"},
-			&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
-			&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
 			&cli.BoolFlag{Name: "merge", Usage: "with lora: write the model with the adapters folded in to RUN/merged as well"},
-			&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},
-			&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several with commas; may be repeated"},
-			&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run (not with --resume), and run although the memory or the disk looks too small"},
-		},
+		),
 		Action: func(c *cli.Context) error {
-			o := PretrainOptions{
-				Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"),
-				Dense: c.Bool("dense"), Resume: c.Bool("resume"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"),
-				command: "finetune", From: c.String("from"), Merge: c.Bool("merge"), ranks: ranksOf(c),
-			}
+			o := runOptions(c)
+			o.command, o.From, o.Merge = "finetune", c.String("from"), c.Bool("merge")
 			if err := o.checkFinetune(); err != nil {
 				return usage(err)
 			}
@@ -51,17 +40,10 @@ func finetuneCommand() *cli.Command {
 
 // checkFinetune refuses flags that contradict each other.
 func (o PretrainOptions) checkFinetune() error {
-	switch {
-	case o.Config == "" && !o.Resume && (o.From == "" || o.Data == "" || o.Out == ""):
+	if o.Config == "" && !o.Resume && (o.From == "" || o.Data == "" || o.Out == "") {
 		return errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)")
-	case o.Resume && o.Config == "" && o.Out == "":
-		return errors.New("--resume needs the run directory: give --out DIR or --config FILE")
-	case o.Resume && o.Config == "" && (len(o.Set) > 0 || o.Data != "" || o.Dense || o.From != ""):
-		return errors.New("--set, --data, --dense and --from do not apply when the interrupted run's own configuration is used; give --config FILE as well")
-	case len(o.Allow) > 0 && !o.Resume:
-		return errors.New("--allow-change applies only with --resume")
 	}
-	return nil
+	return o.checkResume()
 }
 
 // RunFinetune trains further; the table of what came of it goes to out, the display to log.

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -39,22 +38,9 @@ func pretrainCommand() *cli.Command {
 		Description: "Trains the model of a run file, gathers evidence about its coupled units in every step,\n" +
 			"and shrinks the paired matrices in place at the events that the prune section asks for.\n" +
 			"The run directory is itself a model directory for eval, generate and inspect.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML); required unless --resume"},
-			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
-			&cli.StringFlag{Name: "data", Usage: "text to train on: a .txt or .jsonl file, a folder or a glob `PATH` (over data.path)"},
-			&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
-			&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
-			&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},
-			&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several with commas; may be repeated"},
-			&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run (not with --resume), and run although the memory or the disk looks too small"},
-		},
+		Flags: runFlags(),
 		Action: func(c *cli.Context) error {
-			o := PretrainOptions{
-				Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"),
-				Dense: c.Bool("dense"), Resume: c.Bool("resume"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"),
-			}
-			o.ranks = ranksOf(c)
+			o := runOptions(c)
 			if err := o.check(); err != nil {
 				return usage(err)
 			}
@@ -63,17 +49,44 @@ func pretrainCommand() *cli.Command {
 	}
 }
 
+// runFlags are the flags of a training run.
+func runFlags(more ...cli.Flag) []cli.Flag {
+	return append(more,
+		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
+		&cli.StringFlag{Name: "data", Usage: "what to train on: a .txt or .jsonl file, a folder, a glob, images `PATH` (over data.path)"},
+		&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
+		&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
+		&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},
+		&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several with commas; may be repeated"},
+		&cli.BoolFlag{Name: "force", Usage: "start over in a run directory that already holds a run (not with --resume), and run although the memory or the disk looks too small"},
+	)
+}
+
+func runOptions(c *cli.Context) PretrainOptions {
+	return PretrainOptions{
+		Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"),
+		Dense: c.Bool("dense"), Resume: c.Bool("resume"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"), ranks: ranksOf(c),
+	}
+}
+
 // check refuses flags that contradict each other.
 func (o PretrainOptions) check() error {
+	if o.Config == "" && !o.Resume {
+		return errors.New("pretrain needs --config FILE (or --resume --out DIR to go on with a run)")
+	}
+	return o.checkResume()
+}
+
+// checkResume refuses what does not go with --resume.
+func (o PretrainOptions) checkResume() error {
 	switch {
-	case o.Config == "" && !o.Resume:
-		return fmt.Errorf("pretrain needs --config FILE (or --resume --out DIR to go on with a run)")
-	case o.Config == "" && o.Out == "":
-		return fmt.Errorf("--resume needs the run directory: give --out DIR or --config FILE")
-	case o.Config == "" && (len(o.Set) > 0 || o.Data != "" || o.Dense):
-		return fmt.Errorf("--set, --data and --dense do not apply when the interrupted run's own configuration is used; give --config FILE as well")
+	case o.Resume && o.Config == "" && o.Out == "":
+		return errors.New("--resume needs the run directory: give --out DIR or --config FILE")
+	case o.Resume && o.Config == "" && (len(o.Set) > 0 || o.Data != "" || o.Dense || o.From != ""):
+		return errors.New("--set, --data, --dense and --from do not apply when the interrupted run's own configuration is used; give --config FILE as well")
 	case len(o.Allow) > 0 && !o.Resume:
-		return fmt.Errorf("--allow-change applies only with --resume")
+		return errors.New("--allow-change applies only with --resume")
 	}
 	return nil
 }
