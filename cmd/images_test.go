@@ -39,7 +39,7 @@ func bars(t *testing.T, n int, seed uint64) string {
 func visionRun(data, out string, more ...string) []string {
 	args := []string{"ecospa", "pretrain", "-c", "../configs/vision-optdigits.yaml", "--data", data, "--out", out}
 	for _, s := range append([]string{
-		"model.layers=2", "model.width=24", "model.heads=2", "model.ffn=32", "model.image_size=6", "data.shift=0",
+		"model.layers=2", "model.width=24", "model.heads=2", "model.ffn=32", "model.image_size=6", "model.patch_size=2", "data.shift=0",
 		"train.steps=60", "train.batch=24", "train.eval_every=30", "train.threads=2", "optim.lr=4e-3",
 	}, more...) {
 		args = append(args, "--set", s)
