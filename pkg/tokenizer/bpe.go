@@ -60,7 +60,6 @@ type encoder struct {
 	dst     []int32
 	cache   map[string]span32 // of pre-tokens, in kept
 	kept    []int32
-	symbols []int32 // scratch of the merger
 	ranks   []uint64
 }
 
