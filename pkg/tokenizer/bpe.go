@@ -56,11 +56,11 @@ func (t *BPE) encode(dst []int32, text []byte, at place) []int32 {
 
 // encoder is what one goroutine needs to encode.
 type encoder struct {
-	t       *BPE
-	dst     []int32
-	cache   map[string]span32 // of pre-tokens, in kept
-	kept    []int32
-	ranks   []uint64
+	t     *BPE
+	dst   []int32
+	cache map[string]span32 // of pre-tokens, in kept
+	kept  []int32
+	ranks []uint64
 }
 
 type span32 struct{ lo, hi int32 }
