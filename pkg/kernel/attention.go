@@ -145,7 +145,7 @@ type flashTile struct {
 
 func (f *flashTile) size() int {
 	s := f.s
-	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO) + maxPanel*attnKeys
+	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO+current.verbs.block.dotsTail(s.VO)) + maxPanel*attnKeys
 }
 
 func (f *flashTile) cut(buf []float32) (rest []float32) {
@@ -165,6 +165,12 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 	vc, buf := cut(buf, n*s.VO)        // (n, VO)
 	transposeInto(kt, attnKeys, k.from(b, g, k0), k.stride, n, s.QK)
 	gather(vc, v.from(b, g, k0), n, s.VO, v.stride)
+	tail := current.verbs.block.dotsTail(s.VO)
+	vt, buf := cut(buf, tail*attnKeys) // (tail, n)
+	if tail > 0 {
+		clear(vt)
+		transposeInto(vt, attnKeys, vc[s.VO-tail:], s.VO, n, tail)
+	}
 	panels := (f.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
 	for p := range panels {
 		lo, hi := span(f.rows, panels, p)
@@ -180,7 +186,13 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 			vo = 0 // no context yet
 		}
 		current.verbs.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], most, attnKeys, vo)
-		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc, s.VO, hi-lo, most, s.VO, k0 > 0) // (hi-lo, VO)
+		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc, s.VO, hi-lo, most, s.VO-tail, k0 > 0) // (hi-lo, VO)
+		if tail > 0 {
+			for i := range hi - lo {
+				clear(sc[i*attnKeys+most:][:attnKeys-most])
+			}
+			mulTail(f.t, f.o[lo*s.VO:], sc, vt, hi-lo, s.VO, tail, k0 > 0)
+		}
 	}
 }
 

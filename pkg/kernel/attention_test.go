@@ -53,6 +53,8 @@ var attnShapes = []AttnShape{
 	{B: 1, T: 130, G: 1, R: 5, QK: 3, VO: 2},         // multi-query, tiles of 12 tokens
 	{B: 1, T: 9, G: 1, R: 70, QK: 5, VO: 3},          // more heads than a tile has rows
 	{B: 1, T: 150, G: 1, R: 1, QK: 61, VO: 37},       // three key tiles
+	{B: 1, T: 150, G: 1, R: 2, QK: 34, VO: 33},       // a few columns more than vectors
+	{B: 2, T: 129, G: 2, R: 1, QK: 60, VO: 36},       // so for some products only
 	{B: 3, T: 33, G: 4, R: 1, QK: 12, VO: 20},        // heads enough for every thread
 	{B: 1, T: 1, G: 3, R: 2, QK: 7, VO: 9, Scale: 1}, // a single token
 }
@@ -129,7 +131,7 @@ func TestAttentionLargeScores(t *testing.T) {
 
 // The two ways to split the backward pass must give the same bits.
 func TestAttentionBackwardSplit(t *testing.T) {
-	s := AttnShape{B: 1, T: 150, G: 2, R: 2, QK: 9, VO: 11, Scale: 0.3, Causal: true}
+	s := AttnShape{B: 1, T: 150, G: 2, R: 2, QK: 34, VO: 37, Scale: 0.3, Causal: true}
 	r := rand.New(rand.NewPCG(3, 4))
 	qkv, dctx := make([]float32, s.T*s.Width()), make([]float32, s.T*s.G*s.R*s.VO)
 	for _, x := range [][]float32{qkv, dctx} {

@@ -83,7 +83,8 @@ type headBack struct {
 	k0, nk       int       // keys at hand
 	kt, vt       []float32 // k and v transposed, (QK, nk) and (VO, nk), attnKeys apart
 	k            []float32 // (nk, QK)
-	dk, dv       []float32 // (nk, QK), (nk, VO)
+	dk, dv       []float32 // (nk, QK), (nk, VO), but for their last columns
+	dkt, dvt     []float32 // these, transposed, attnKeys apart
 	t0, n, rows  int       // tokens and rows at hand
 	q, dctx      []float32 // (rows, QK), (rows, VO)
 	delta, lse   []float32 // (rows): D, and lse of base 2
@@ -94,12 +95,15 @@ func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
 	h := headBack{a: a, s: s, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
 	rows := s.tokens() * s.R
-	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO)+rows*(2*s.QK+s.VO+2*attnKeys+2))
+	qkTail, voTail := current.verbs.block.blockTail(s.QK), current.verbs.block.blockTail(s.VO)
+	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2))
 	h.kt, buf = cut(buf, attnKeys*s.QK)
 	h.vt, buf = cut(buf, attnKeys*s.VO)
 	h.k, buf = cut(buf, attnKeys*s.QK)
 	h.dk, buf = cut(buf, attnKeys*s.QK)
 	h.dv, buf = cut(buf, attnKeys*s.VO)
+	h.dkt, buf = cut(buf, attnKeys*qkTail)
+	h.dvt, buf = cut(buf, attnKeys*voTail)
 	h.q, buf = cut(buf, rows*s.QK)
 	h.dctx, buf = cut(buf, rows*s.VO)
 	h.prob, buf = cut(buf, rows*attnKeys)
@@ -115,6 +119,8 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 	h.openKeys(k)
 	clear(h.dk)
 	clear(h.dv)
+	clear(h.dkt)
+	clear(h.dvt)
 	for q := h.s.firstTile(k); q < h.s.tiles(); q++ {
 		h.openRows(q)
 		h.scores()
@@ -124,6 +130,8 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 		}
 	}
 	s, w := h.s, h.s.Width()
+	transposeInto(h.dk[s.QK-len(h.dkt)/attnKeys:], s.QK, h.dkt, attnKeys, len(h.dkt)/attnKeys, h.nk)
+	transposeInto(h.dv[s.VO-len(h.dvt)/attnKeys:], s.VO, h.dvt, attnKeys, len(h.dvt)/attnKeys, h.nk)
 	for j := range h.nk {
 		row := h.a.dqkv[(h.b*s.T+h.k0+j)*w:]
 		copy(row[s.kCol(h.g):][:s.QK], h.dk[j*s.QK:])
@@ -136,6 +144,9 @@ func (h *headBack) openKeys(k int) {
 	h.k0 = k * attnKeys
 	h.nk = min(attnKeys, s.T-h.k0)
 	at := (h.b*s.T + h.k0) * w
+	if h.nk < attnKeys {
+		clear(h.kt)
+	}
 	transposeInto(h.kt, attnKeys, h.a.qkv[at+s.kCol(h.g):], w, h.nk, s.QK)
 	transposeInto(h.vt, attnKeys, h.a.qkv[at+s.vCol(h.g):], w, h.nk, s.VO)
 	gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, w)
@@ -177,40 +188,55 @@ func (h *headBack) scores() {
 			current.verbs.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], most, attnKeys, s.Scale*math.Log2E, s.Scale)
 		}
 		for i := lo; i < hi; i++ {
-			if seen := s.seen(h.t0+i/s.R, h.k0, h.nk); seen < h.nk {
-				clear(prob[(i-lo)*attnKeys+seen:][:h.nk-seen])
-				clear(ds[(i-lo)*attnKeys+seen:][:h.nk-seen])
+			if seen := s.seen(h.t0+i/s.R, h.k0, h.nk); seen < attnKeys {
+				clear(prob[(i-lo)*attnKeys+seen:][:attnKeys-seen])
+				clear(ds[(i-lo)*attnKeys+seen:][:attnKeys-seen])
 			}
 		}
 	}
 }
 
-// keys adds to dk and dv. The rows before the first that sees a panel's first key
-// are left out.
+// keys adds to dk and dv, a panel of keys at a time.
 func (h *headBack) keys() {
 	s, most := h.s, current.verbs.block.rows
+	qk, vo := s.QK-len(h.dkt)/attnKeys, s.VO-len(h.dvt)/attnKeys
 	panels := (h.nk + most - 1) / most
 	for p := range panels {
 		lo, hi := span(h.nk, panels, p)
-		first := 0
-		if s.Causal {
-			first = min(h.rows, max(0, h.k0+lo-h.t0)*s.R)
-		}
-		if n := h.rows - first; n > 0 {
+		if first, n := h.seeing(lo); n > 0 {
 			at := first*attnKeys + lo
-			mulBlock(h.t, h.dv[lo*s.VO:], s.VO, h.prob[at:], 1, attnKeys, h.dctx[first*s.VO:], s.VO, hi-lo, n, s.VO, true) // (hi-lo, VO)
-			mulBlock(h.t, h.dk[lo*s.QK:], s.QK, h.ds[at:], 1, attnKeys, h.q[first*s.QK:], s.QK, hi-lo, n, s.QK, true)      // (hi-lo, QK)
+			mulBlock(h.t, h.dv[lo*s.VO:], s.VO, h.prob[at:], 1, attnKeys, h.dctx[first*s.VO:], s.VO, hi-lo, n, vo, true) // (hi-lo, VO)
+			mulBlock(h.t, h.dk[lo*s.QK:], s.QK, h.ds[at:], 1, attnKeys, h.q[first*s.QK:], s.QK, hi-lo, n, qk, true)      // (hi-lo, QK)
 		}
 	}
+	wide := 2 * current.verbs.block.lanes
+	for lo := 0; lo < h.nk; lo += wide {
+		cols := min(wide, h.nk-lo)
+		if first, n := h.seeing(lo); n > 0 {
+			at := first*attnKeys + lo
+			mulBlock(h.t, h.dvt[min(lo, len(h.dvt)):], attnKeys, h.dctx[first*s.VO+vo:], 1, s.VO, h.prob[at:], attnKeys, s.VO-vo, n, cols, true) // (tail, cols)
+			mulBlock(h.t, h.dkt[min(lo, len(h.dkt)):], attnKeys, h.q[first*s.QK+qk:], 1, s.QK, h.ds[at:], attnKeys, s.QK-qk, n, cols, true)      // (tail, cols)
+		}
+	}
+}
+
+// seeing is the first row that sees key lo of the tile at hand, and how many do.
+func (h *headBack) seeing(lo int) (first, n int) {
+	if h.s.Causal {
+		first = min(h.rows, max(0, h.k0+lo-h.t0)*h.s.R)
+	}
+	return first, h.rows - first
 }
 
 // queries adds to dq, which the first key tile overwrites.
 func (h *headBack) queries() {
 	s, panels := h.s, h.panels()
+	tail := current.verbs.block.dotsTail(s.QK)
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
 		if most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk); most > 0 {
-			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[lo*attnKeys:], attnKeys, 1, h.k, s.QK, hi-lo, most, s.QK, false) // (hi-lo, QK)
+			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[lo*attnKeys:], attnKeys, 1, h.k, s.QK, hi-lo, most, s.QK-tail, false) // (hi-lo, QK)
+			mulTail(h.t, h.dq[lo*s.QK:], h.ds[lo*attnKeys:], h.kt[(s.QK-tail)*attnKeys:], hi-lo, s.QK, tail, false)
 		} else {
 			clear(h.dq[lo*s.QK : hi*s.QK])
 		}

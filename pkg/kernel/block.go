@@ -11,6 +11,7 @@ type block struct {
 	as, ak, bs, cs int
 	k, rows, cols  int
 	add            int // 1: add to C
+	dots           [attnRows]float32
 }
 
 // blockForm is how one CPU path multiplies blocks.
@@ -42,6 +43,40 @@ func mulBlock(t *block, c []float32, cs int, a []float32, as, ak int, b []float3
 			}
 			t.b, t.c = b[j:], c[lo*cs+j:]
 			f.run(t)
+		}
+	}
+}
+
+// dotsTail is how many of the last of cols columns are better made as dots of
+// rows than padded to a vector, and blockTail the same of a transposed product:
+// what either costs grows with the columns, as a vector's does not, and where they
+// meet it is the vector that counts. A head a little wider than its vectors
+// (33, 49) therefore costs a little more than one that fills them.
+func (f *blockForm) dotsTail(cols int) int  { return f.tail(cols, f.lanes/4) }
+func (f *blockForm) blockTail(cols int) int { return f.tail(cols, 3*f.lanes/4) }
+
+func (f *blockForm) tail(cols, most int) int {
+	if r := cols % f.lanes; cols > f.lanes && r <= most {
+		return r
+	}
+	return 0
+}
+
+// mulTail makes the last tail of cols columns of C (rows, cols) = [C +] A · B by
+// dots, from A's rows, attnKeys apart, and B transposed: bt holds its last columns,
+// attnKeys values each, zero where A has no columns; t is scratch.
+func mulTail(t *block, c, a, bt []float32, rows, cols, tail int, add bool) {
+	for j := range tail {
+		for lo := 0; lo < rows; lo += attnRows {
+			n := min(attnRows, rows-lo)
+			current.verbs.dots(t.dots[:n], bt[j*attnKeys:][:attnKeys], a[lo*attnKeys:][:n*attnKeys])
+			at := c[lo*cols+cols-tail+j:]
+			for i, v := range t.dots[:n] {
+				if add {
+					v += at[i*cols]
+				}
+				at[i*cols] = v
+			}
 		}
 	}
 }

@@ -108,6 +108,15 @@ func rms(x []float64) float64 {
 	return math.Sqrt(s / float64(max(1, len(x))))
 }
 
+// spoil fills every worker's scratch with NaNs, as the last user might have.
+func spoil(p *Pool) {
+	for w := range p.Threads() {
+		for i := range p.Scratch(w, 1<<15) {
+			p.Scratch(w, 1<<15)[i] = nan32
+		}
+	}
+}
+
 // standing is what an accumulated gradient starts from.
 const standing = 0.5
 
@@ -163,6 +172,7 @@ func (o *op) check(t *testing.T, p *Pool, in *buffers, dout []float32, want [][]
 	t.Helper()
 	out := newBuffers(t, o.out)
 	out.set(nan32)
+	spoil(p)
 	o.forward(p, out.s, in.s)
 	out.check(t, "output")
 	for i, w := range want {
@@ -184,6 +194,7 @@ func (o *op) check(t *testing.T, p *Pool, in *buffers, dout []float32, want [][]
 			}
 		}
 		start()
+		spoil(p)
 		o.backward(p, din.s, in.s, out.s, dout)
 		din.check(t, "gradient")
 		o.checkSlopes(t, din.s, slopes)

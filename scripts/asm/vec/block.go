@@ -87,7 +87,13 @@ func (k *kit) blockRows(t Register, tag string, rows, vecs int, masked bool, fie
 			VMASKMOVPS(m, masks[v], to)
 		}
 	}
-	acc := make([][]VecVirtual, rows)
+	// A multiply-and-add waits for the one before it in the same sum: few rows take
+	// turns with several sums, that eight are under way.
+	turns := 1
+	for rows*vecs*turns < 8 {
+		turns *= 2
+	}
+	acc := make([][]VecVirtual, rows*turns)
 	for i := range acc {
 		acc[i] = make([]VecVirtual, vecs)
 		for v := range acc[i] {
@@ -101,24 +107,34 @@ func (k *kit) blockRows(t Register, tag string, rows, vecs int, masked bool, fie
 	TESTQ(n, n)
 	JZ(LabelRef(label("sum")))
 	Label(label("loop"))
-	var bv [2]VecVirtual
-	for v := range vecs {
-		bv[v] = k.vec()
-		load(Mem{Base: b, Disp: 4 * k.lanes * v}, v, bv[v])
-	}
-	for i := range rows {
-		x := k.vec()
-		VBROADCASTSS(row.mem(i), x)
+	for turn := range turns {
+		var bv [2]VecVirtual
 		for v := range vecs {
-			VFMADD231PS(bv[v], x, acc[i][v])
+			bv[v] = k.vec()
+			load(Mem{Base: b, Disp: 4 * k.lanes * v}, v, bv[v])
+		}
+		for i := range rows {
+			x := k.vec()
+			VBROADCASTSS(row.mem(i), x)
+			for v := range vecs {
+				VFMADD231PS(bv[v], x, acc[turn*rows+i][v])
+			}
+		}
+		row.advance(ak)
+		ADDQ(bs, b)
+		DECQ(n)
+		if turn < turns-1 {
+			JZ(LabelRef(label("sum")))
 		}
 	}
-	row.advance(ak)
-	ADDQ(bs, b)
-	DECQ(n)
 	JNZ(LabelRef(label("loop")))
 
 	Label(label("sum"))
+	for i := rows; i < len(acc); i++ {
+		for v := range vecs {
+			VADDPS(acc[i][v], acc[i%rows][v], acc[i%rows][v])
+		}
+	}
 	c, cs := field(blockC), bytes(blockCS)
 	at := func(p Register, v int) Mem { return Mem{Base: p, Disp: 4 * k.lanes * v} }
 	CMPQ(Mem{Base: t, Disp: blockAdd}, Imm(0))
