@@ -4,7 +4,7 @@
 # (small), and the big one pruned to 2.2x fewer prunable parameters: early and
 # gradually, and with the full recipe in the middle and late. Runs that are there are
 # gone on with. Then prints, from each run's metrics.jsonl, the final validation loss,
-# the seconds of all steps, and the mean of the resident sets after each step in MiB.
+# the seconds of all steps (by medians), and the mean of the resident sets after each step in MiB.
 set -e
 text=$1 out=$2
 shift 2
@@ -32,8 +32,12 @@ for seed in "${@:-1 2 3}"; do
 		done
 	done
 done
+# A step's time is the median over the steps of the same size, so that what else the
+# machine did does not count.
 for run in "$out"/*-[0-9]*/; do
-	sed -E 's/[{}"]//g; s/,/ /g' "$run/metrics.jsonl" | awk -v run="$(basename "$run")" '
-		{ for (i = 1; i <= NF; i++) { split($i, kv, ":"); v[kv[1]] = kv[2] } ms += v["ms"]; rss += v["rss"] }
-		END { printf "%s\tloss %.4f\tparameters %d\tseconds %.0f\tresident MiB %.0f\n", run, v["val_loss"], v["params"], ms / 1e3, rss / NR / 1048576 }'
+	sed -E 's/.*"ms":([0-9.]+).*"params":([0-9]+).*/\2 \1/; t; d' "$run/metrics.jsonl" | sort -k1,1n -k2,2n |
+		awk '{ v[$1, ++n[$1]] = $2 } END { for (p in n) s += n[p] * v[p, int((n[p] + 1) / 2)]; printf "%.0f", s / 1e3 }' >"$out/seconds"
+	sed -E 's/[{}"]//g; s/,/ /g' "$run/metrics.jsonl" | awk -v run="$(basename "$run")" -v seconds="$(cat "$out/seconds")" '
+		{ for (i = 1; i <= NF; i++) { split($i, kv, ":"); v[kv[1]] = kv[2] } rss += v["rss"] }
+		END { printf "%s\tloss %.4f\tparameters %d\tseconds %.0f\tresident MiB %.0f\n", run, v["val_loss"], v["params"], seconds, rss / NR / 1048576 }'
 done
