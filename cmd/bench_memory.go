@@ -67,10 +67,10 @@ func RunBenchMemory(o BenchOptions, levels []graph.Recompute, out io.Writer) err
 		return printJSON(out, r)
 	}
 	fmt.Fprintf(out, "%s, %d parameters, batch %d x %d; MiB\n\n", r.Model, r.Params, r.Batch, r.Seq)
-	t := newTable("recompute", "weights", "gradients", "moments", "activations", "planned", "resident", "ms")
+	t := newTable("recompute", "weights", "gradients", "moments", "activations", "in gradients", "planned", "resident", "ms")
 	for _, m := range r.Rows {
 		p := m.Planned
-		t.add(m.Recompute, p.Weights>>20, p.Gradients>>20, p.Moments>>20, p.Activations>>20, m.Total>>20, m.Resident>>20, fmt.Sprintf("%.1f", m.Ms))
+		t.add(m.Recompute, p.Weights>>20, p.Gradients>>20, p.Moments>>20, p.Activations>>20, p.Lent>>20, m.Total>>20, m.Resident>>20, fmt.Sprintf("%.1f", m.Ms))
 	}
 	t.print(out)
 	return nil

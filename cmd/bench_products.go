@@ -113,7 +113,7 @@ func RunStepProducts(o BenchOptions, out io.Writer) error {
 	}
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: true})
 	m.Loss(b, o.Batch, o.Seq, 0)
-	plan, err := b.Plan(false, graph.KeepAll)
+	plan, err := b.Plan(graph.PlanOptions{})
 	if err != nil {
 		return err
 	}

@@ -52,8 +52,8 @@ func (j *job) preflight() {
 	} else {
 		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
 	}
-	fmt.Fprintf(j.log, "memory    %s: weights %s, gradients %s, moments %s, activations %s\n",
-		byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations))
+	fmt.Fprintf(j.log, "memory    %s: weights %s, gradients %s, moments %s, activations %s (%s more of them in the gradients' memory, before it is needed)\n",
+		byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations), byteCount(m.Lent))
 	if j.ranks.many() {
 		rate *= float64(j.ranks.Size())
 		fmt.Fprintf(j.log, "ranks     %d of %s, %d sequences of each step and %d threads each\n", j.ranks.Size(), j.ranks.world.Library(), c.Batch/j.ranks.Size(), j.pool.Threads())

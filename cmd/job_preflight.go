@@ -33,7 +33,8 @@ func (j *job) afford(shapes *param.Set, resident int64) error {
 // own is the train section as it is for one rank.
 func (j *job) own() train.Config {
 	c := j.run.Train
-	c.MicroBatch = min(c.MicroBatch, max(1, c.Batch/j.ranks.Size()))
+	c.Batch = max(1, c.Batch/j.ranks.Size())
+	c.MicroBatch = min(c.MicroBatch, c.Batch)
 	return c
 }
 

@@ -38,7 +38,7 @@ func TestAdapters(t *testing.T) {
 		ok(t, mc.SetFloats("in", normals(n*e)...), mc.SetInts("targets", []int32{0, 6, 3, 3}), mc.SetFloats("scale", 1))
 	}
 	checkGradients(t, sets[0], map[string]float64{"nll": 1}, func(train bool) *Builder { return build(sets[0], train) }, feed)
-	p, err := build(sets[0], true).Plan(false, KeepAll)
+	p, err := build(sets[0], true).Plan(PlanOptions{})
 	ok(t, err)
 	for _, s := range p.Steps {
 		for _, g := range s.Grads {

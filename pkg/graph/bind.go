@@ -72,7 +72,7 @@ func (l *lowering) bindStep(s *step) error {
 	if _, ok := s.op.(checker); ok {
 		l.m.checks = append(l.m.checks, bound{op: s.op, call: c})
 	}
-	l.m.calls = append(l.m.calls, bound{s.op, c, s.phase, s.label(), l.blockOf(s), nil})
+	l.m.calls = append(l.m.calls, bound{op: s.op, call: c, phase: s.phase, grad: c.add, label: s.label(), block: l.blockOf(s)})
 	l.addTerms(s)
 	return nil
 }
@@ -97,7 +97,7 @@ func (l *lowering) addTerms(s *step) {
 	}
 	for _, p := range s.terms {
 		g := l.gradient(p)
-		l.add(add{}, call{pool: l.o.Pool, out: g, in: []operand{{f: g}, {f: l.operand(s).f}}})
+		l.m.calls = append(l.m.calls, bound{op: add{}, call: call{pool: l.o.Pool, out: g, in: []operand{{f: g}, {f: l.operand(s).f}}}, phase: s.phase, grad: true})
 	}
 }
 

@@ -85,7 +85,7 @@ func TestCheckpointErrors(t *testing.T) {
 // TestStatisticsAreKept: a norm whose output no gradient reads is not computed
 // again for its statistics, which were kept.
 func TestStatisticsAreKept(t *testing.T) {
-	p, err := newToy(t, "l").build(true).Plan(false, RecomputeLight)
+	p, err := newToy(t, "l").build(true).Plan(PlanOptions{Recompute: RecomputeLight})
 	ok(t, err)
 	again := map[string]int{}
 	for _, s := range p.Steps {

@@ -18,11 +18,9 @@ func (m *Machine) finish(grads []float32, told func(lo, hi int)) {
 	var later []span // written by later calls, ascending and apart
 	for i := len(m.calls) - 1; i >= 0; i-- {
 		c := &m.calls[i]
-		for _, out := range append([][]float32{c.out}, c.deposits...) {
-			if w, ok := within(grads, out); ok {
-				c.done = append(c.done, minus(w, later)...)
-				later = union(later, w)
-			}
+		for _, w := range c.gradWrites(grads) {
+			c.done = append(c.done, minus(w.span, later)...)
+			later = union(later, w.span)
 		}
 	}
 }

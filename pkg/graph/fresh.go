@@ -9,31 +9,20 @@ func (l *lowering) freshen() {
 	if l.o.Grads == nil || len(l.o.Grads.Data) == 0 {
 		return
 	}
+	l.returnLent()
 	at := map[int]string{} // blocks by where they begin
 	for _, b := range l.b.set.Blocks {
 		at[b.Offset] = b.Name
 	}
 	written := map[string]bool{}
-	note := func(out []float32) (block string, isFirst bool) {
-		w, ok := within(l.o.Grads.Data, out)
-		if !ok {
-			return "", false
-		}
-		block = at[w.lo]
-		isFirst = !written[block]
-		written[block] = true
-		return block, isFirst
-	}
 	for i := range m.calls {
-		c := &m.calls[i]
-		for operand, d := range c.deposits {
-			if block, isFirst := note(d); isFirst && operand == 1 {
-				m.first, m.fresh[block] = append(m.first, i), true
+		for _, w := range m.calls[i].gradWrites(l.o.Grads.Data) {
+			if block := at[w.lo]; !written[block] {
+				written[block] = true
+				if w.overwrites {
+					m.first, m.fresh[block] = append(m.first, i), true
+				}
 			}
-		}
-		a, adds := c.op.(adder)
-		if block, isFirst := note(c.out); isFirst && adds && c.add && !a.alwaysAdds() {
-			m.first, m.fresh[block] = append(m.first, i), true
 		}
 	}
 }

@@ -31,6 +31,10 @@ type LowerOptions struct {
 	// slab Grads, as soon as nothing more will be added to it in that run, in an order that is
 	// the same in every run and on every machine of the same graph.
 	Finished func(lo, hi int)
+	// Lend lets values live in the memory of gradients that are not written yet. The
+	// machine then has RunFresh only, not RunAll: gradients of several runs cannot be
+	// summed. It has an effect where Grads is given.
+	Lend bool
 	// Recompute trades time for memory; the zero value keeps all.
 	Recompute Recompute
 	// Reuse is a machine that this one replaces: its arena is taken over where
@@ -114,15 +118,27 @@ func slabLen(s *param.Set) int {
 	return s.Len()
 }
 
+// PlanOptions say for what machine a plan is wanted; see the fields of
+// LowerOptions of the same names.
+type PlanOptions struct {
+	Taps      bool
+	Recompute Recompute
+	Lend      bool
+}
+
 // Plan is the plan of the machine that Lower would make, with gradients if the
-// graph is built to train: those of the adapters alone if there are any. It needs no memory, not even for the parameters (see
-// param.Layout): so the cost of a model is known before it exists.
-func (b *Builder) Plan(taps bool, r Recompute) (p *Plan, err error) {
+// graph is built to train: those of the adapters alone if there are any. It needs
+// no memory, not even for the parameters (see param.Layout): so the cost of a model
+// is known before it exists.
+func (b *Builder) Plan(o PlanOptions) (p *Plan, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
 	defer caught(&err, "plan")
-	l := &lowering{b: b, o: LowerOptions{Taps: taps, Recompute: r}, grads: [2]bool{b.train && b.more == nil, b.train && b.more != nil}, steps: map[*Node]*step{}, m: newMachine()}
+	l := &lowering{
+		b: b, o: LowerOptions{Taps: o.Taps, Recompute: o.Recompute, Lend: o.Lend},
+		grads: [2]bool{b.train && b.more == nil, b.train && b.more != nil}, steps: map[*Node]*step{}, m: newMachine(),
+	}
 	if err := l.arrange(); err != nil {
 		return nil, err
 	}

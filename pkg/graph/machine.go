@@ -24,6 +24,7 @@ type Machine struct {
 	arena   *param.Slab
 	first   []int           // calls that can overwrite a gradient: its first deposit
 	fresh   map[string]bool // blocks whose gradient those are of
+	lent    int64           // LowerOptions.Lend: Plan.lent
 	closed  bool
 	// finished is LowerOptions.Finished.
 	finished func(lo, hi int)
@@ -33,6 +34,7 @@ type bound struct {
 	op kernelOp
 	call
 	phase        Phase
+	grad         bool   // out is a parameter's gradient
 	label, block string // for FirstNonFinite
 	done         []span // stretches of the gradient slab that this call is the last to write
 }
@@ -56,6 +58,8 @@ func newIntInput(n int) *intInput {
 
 // ErrClosed is returned when a machine is run after it was closed or replaced.
 var ErrClosed = errors.New("graph: the machine is closed")
+
+var errLent = errors.New("graph: gradients whose memory was lent cannot be added to")
 
 var _ gorgonia.VM = (*Machine)(nil)
 
@@ -121,8 +125,16 @@ func (m *Machine) Outputs() map[string][]int {
 }
 
 // RunAll runs the graph once: it implements gorgonia.VM. Gradients of parameters
-// are added to what the gradient slab holds. After an error they are partial.
+// are added to what the gradient slab holds. After an error they are partial. A
+// machine that was lent the gradients (LowerOptions.Lend) has RunFresh only.
 func (m *Machine) RunAll() error {
+	if m.lent > 0 {
+		return errLent
+	}
+	return m.run()
+}
+
+func (m *Machine) run() error {
 	if m.closed {
 		return ErrClosed
 	}
@@ -153,7 +165,7 @@ func (m *Machine) RunAll() error {
 // overwritten instead of added to: they need not be cleared before.
 func (m *Machine) RunFresh() error {
 	m.overwrite(true)
-	err := m.RunAll()
+	err := m.run()
 	m.overwrite(false)
 	return err
 }

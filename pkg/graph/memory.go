@@ -137,6 +137,7 @@ func (l *lowering) allocate() {
 		}
 	}
 	l.needFloats()
+	l.m.lent = l.m.plan.lent
 	need := int(l.m.plan.arena / 4)
 	if r := l.o.Reuse; r != nil && r.arena != nil {
 		if len(r.arena.Data) >= need {
@@ -150,9 +151,13 @@ func (l *lowering) allocate() {
 	}
 }
 
-// memory is a buffer's part of the arena.
+// memory is a buffer's part of the arena, or of the gradients.
 func (l *lowering) memory(b *Buffer) []float32 {
 	at, n := int(b.Offset/4), int(b.Bytes/4)
+	if b.Offset < l.m.lent {
+		return l.o.Grads.Data[at : at+n : at+n]
+	}
+	at -= int(l.m.lent / 4)
 	return l.m.arena.Data[at : at+n : at+n]
 }
 
@@ -162,10 +167,10 @@ const alignBytes = 64
 func aligned(n int64) int64 { return (n + alignBytes - 1) / alignBytes * alignBytes }
 
 // place gives every buffer an offset so that buffers alive at the same step do
-// not overlap, and returns the arena's size. Finding the smallest arena is
+// not overlap, in the arena or in what is lent, and returns the arena's size. Finding the smallest arena is
 // NP-hard (it is interval colouring); two greedy orders are tried and the better
 // one is kept: by size, and by size times lifetime.
-func place(bufs []*Buffer) int64 {
+func place(bufs []*Buffer, in lent) int64 {
 	span := func(b *Buffer) int64 { return int64(b.Last - b.First + 1) }
 	orders := []func(a, b *Buffer) bool{
 		func(a, b *Buffer) bool { return a.Bytes > b.Bytes },
@@ -176,7 +181,7 @@ func place(bufs []*Buffer) int64 {
 	for _, before := range orders {
 		order := append([]*Buffer(nil), bufs...)
 		sort.SliceStable(order, func(i, j int) bool { return before(order[i], order[j]) })
-		if size := fit(order); best < 0 || size < best {
+		if size := fit(order, in); best < 0 || size < best {
 			best, offsets = size, offsets[:0]
 			for _, b := range bufs {
 				offsets = append(offsets, b.Offset)
@@ -190,9 +195,9 @@ func place(bufs []*Buffer) int64 {
 }
 
 // fit places the buffers in order, each into the smallest gap that holds it.
-func fit(order []*Buffer) int64 {
-	var placed []*Buffer // by offset
-	var size int64
+func fit(order []*Buffer, in lent) int64 {
+	placed := append([]*Buffer(nil), in.walls...) // by offset
+	size := in.bytes
 	for _, b := range order {
 		need := aligned(b.Bytes)
 		best, bestGap, at := int64(-1), int64(0), int64(0)
@@ -203,7 +208,7 @@ func fit(order []*Buffer) int64 {
 			if gap := o.Offset - at; gap >= need && (best < 0 || gap < bestGap) {
 				best, bestGap = at, gap
 			}
-			at = max(at, o.Offset+aligned(o.Bytes))
+			at = max(at, aligned(o.Offset+o.Bytes))
 		}
 		if best < 0 {
 			best = at
@@ -215,5 +220,5 @@ func fit(order []*Buffer) int64 {
 		copy(placed[i+1:], placed[i:])
 		placed[i] = b
 	}
-	return size
+	return size - in.bytes
 }

@@ -101,7 +101,7 @@ func TestPlannedMemory(t *testing.T) {
 		t.Logf("recompute %d: %.2f MB planned, %.2f of all values, %.3f of the fullest step (%d of %d: %v); %.2f of the time of products again",
 			c.r, float64(p.ArenaBytes())/1e6, ratio, float64(p.ArenaBytes())/float64(live), step, len(p.Steps), peak,
 			float64(p.RecomputedFLOPs())/float64(p.FLOPs()))
-		taps, err := m.build(true).Plan(true, c.r)
+		taps, err := m.build(true).Plan(PlanOptions{Taps: true, Recompute: c.r})
 		ok(t, err)
 		if more := float64(taps.ArenaBytes()) / float64(p.ArenaBytes()); more > c.gates {
 			t.Errorf("recompute %d: gates make the arena %.3f times as large, expected at most %g", c.r, more, c.gates)
@@ -125,7 +125,7 @@ func TestPlacesDoNotOverlap(t *testing.T) {
 			first := rng.IntN(30)
 			bufs = append(bufs, &Buffer{Bytes: int64(4 * rng.IntN(3000)), First: first, Last: first + rng.IntN(10)})
 		}
-		size := place(bufs)
+		size := place(bufs, lent{})
 		for i, a := range bufs {
 			if a.Offset%alignBytes != 0 || a.Offset < 0 || a.Offset+a.Bytes > size {
 				t.Fatalf("buffer at %d of %d bytes in an arena of %d", a.Offset, a.Bytes, size)
@@ -168,7 +168,7 @@ func TestPlanWithoutMemory(t *testing.T) {
 	set, err := param.Layout(specs)
 	ok(t, err)
 	m.set = set
-	p, err := m.build(true).Plan(true, KeepAll)
+	p, err := m.build(true).Plan(PlanOptions{Taps: true})
 	ok(t, err)
 	if !reflect.DeepEqual(p, mc.Plan()) {
 		t.Errorf("plans differ: %d and %d bytes", p.ArenaBytes(), mc.Plan().ArenaBytes())
@@ -176,7 +176,7 @@ func TestPlanWithoutMemory(t *testing.T) {
 	if _, err := m.build(true).Lower(LowerOptions{Pool: newPool(t)}); err == nil || !strings.Contains(err.Error(), "no storage") {
 		t.Errorf("lowering without storage: %v", err)
 	}
-	p, err = m.build(false).Plan(false, KeepAll)
+	p, err = m.build(false).Plan(PlanOptions{})
 	ok(t, err)
 	if p.ArenaBytes() >= mc.Plan().ArenaBytes() {
 		t.Errorf("evaluation takes %d bytes, training %d", p.ArenaBytes(), mc.Plan().ArenaBytes())
@@ -195,7 +195,7 @@ func TestFactorIsNotOverwritten(t *testing.T) {
 			residual = b.Scale(h, 2)
 		}
 		b.Output("y", b.LinearIn(h, b.Param("w"), nil, residual))
-		p, err := b.Plan(false, KeepAll)
+		p, err := b.Plan(PlanOptions{})
 		ok(t, err)
 		y := p.Steps[p.Outputs["y"]]
 		if same := y.Buffer == p.Steps[y.In[2]].Buffer; same == twice {

@@ -22,7 +22,7 @@ type Buffer struct {
 	Name        string // of the operation that made it
 	Purpose     Purpose
 	Bytes       int64
-	Offset      int64 // in the arena, bytes
+	Offset      int64 // bytes, in the arena; with LowerOptions.Lend in the gradient slab and the arena behind it
 	First, Last int   // steps of the plan, inclusive; outputs last one step longer than the plan
 	index       int
 }
@@ -59,10 +59,12 @@ type Plan struct {
 	Buffers []Buffer
 	Outputs map[string]int // step of each output; as In for leaves
 	arena   int64
+	lent    int64 // where the arena begins among offsets; those below are in the gradient slab
 	values  int64
 }
 
-// ArenaBytes is the memory of all values of a run together.
+// ArenaBytes is the memory of all values of a run together, without what they take
+// of the gradients' (LentBytes).
 func (p *Plan) ArenaBytes() int64 { return p.arena }
 
 // ValueBytes is what the values would take if none shared memory with another.
@@ -127,7 +129,8 @@ func (l *lowering) plan() *Plan {
 			p.values += b.Bytes
 		}
 	}
-	p.arena = place(l.bufs)
+	in := l.lend()
+	p.arena, p.lent = place(l.bufs, in), in.bytes
 	for _, b := range l.bufs {
 		p.Buffers = append(p.Buffers, *b)
 	}

@@ -25,7 +25,7 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 		b.AdaptLinear(adapters, float32(lora.Scale()))
 	}
 	m.Loss(b, c.MicroBatch, c.Context, 0)
-	plan, err := b.Plan(taps, recompute)
+	plan, err := b.Plan(graph.PlanOptions{Taps: taps, Recompute: recompute, Lend: adapters == nil && c.MicroBatch == c.Batch})
 	if err != nil {
 		return Memory{}, err
 	}

@@ -47,7 +47,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				t.Logf("%s, evidence %t: %d bytes a step", precision, evidence, n)
 			}
 			if n := testing.AllocsPerRun(10, func() {
-				if err := l.machine.RunAll(); err != nil {
+				if err := l.run(true); err != nil {
 					t.Fatal(err)
 				}
 			}); n > 0 {

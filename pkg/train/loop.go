@@ -96,7 +96,7 @@ func (l *Loop) Lower() error {
 	}
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
-		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute,
+		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute, lend: l.once(),
 		adapters: l.adapters, teacher: l.teacher,
 	}
 	if l.wire != nil {
@@ -155,6 +155,10 @@ func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
 	}
 	return nil
 }
+
+// once reports whether a step is one run of the machine, so that its gradients'
+// memory is free until they are written.
+func (l *Loop) once() bool { return l.adapters == nil && l.MicroBatch == l.Batch/l.Group().Size() }
 
 // run runs the machine; the first micro-batch of a step overwrites gradients where
 // it can.

@@ -16,6 +16,7 @@ type shape struct {
 	taps           bool           // gate gradients as outputs
 	reuse          *graph.Machine // replaced by the new one
 	recompute      graph.Recompute
+	lend           bool             // gradients are of one run: their memory may be lent
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
 	adapters       *Adapters        // trained instead of the parameters; nil for none
 	teacher        *Learned         // of the loss; nil for none
@@ -24,7 +25,7 @@ type shape struct {
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing)})
-	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Finished: s.finished}
+	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Lend: s.lend, Finished: s.finished}
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
 		o.Grads, o.AdapterGrads = nil, s.grads

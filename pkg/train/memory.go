@@ -11,8 +11,9 @@ type Memory struct {
 	Weights     int64 `json:"weights"`
 	Gradients   int64 `json:"gradients"`
 	Moments     int64 `json:"moments"`
-	Activations int64 `json:"activations"`       // the machine's arena: activations, their gradients, saved statistics
+	Activations int64 `json:"activations"`       // the machine's arena: activations, their gradients, saved statistics, but for what is Lent
 	Teacher     int64 `json:"teacher,omitempty"` // its weights and activations
+	Lent        int64 `json:"lent,omitempty"`    // of the gradients: most that activations take of it before it is written; no more memory
 }
 
 // Total is the sum of all purposes.
@@ -21,7 +22,7 @@ func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.A
 // PlanMemory says what training set with a machine of this plan and an optimizer takes.
 func PlanMemory(set *param.Set, plan *graph.Plan, o optim.Config) Memory {
 	n := int64(set.Len())
-	return Memory{Weights: 4 * n, Gradients: 4 * n, Moments: o.MomentBytes() * n, Activations: plan.ArenaBytes()}
+	return Memory{Weights: 4 * n, Gradients: 4 * n, Moments: o.MomentBytes() * n, Activations: plan.ArenaBytes(), Lent: plan.LentBytes()}
 }
 
 // Memory is the loop's planned memory at its present shapes. The machine must
