@@ -141,7 +141,7 @@ func plainPasses(m model.Model, set *param.Set, pool *kernel.Pool, s prune.Seque
 	defer grads.Close()
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: true})
 	m.Loss(b, batch, s.Context, 0)
-	machine, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads})
+	machine, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads, Lend: true})
 	if err != nil {
 		return err
 	}
@@ -151,10 +151,9 @@ func plainPasses(m model.Model, set *param.Set, pool *kernel.Pool, s prune.Seque
 		if err := part.Feed(machine, 1/float32(part.Predicted())); err != nil {
 			return err
 		}
-		if err := machine.RunAll(); err != nil {
+		if err := machine.RunFresh(); err != nil {
 			return err
 		}
-		clear(grads.Data)
 	}
 	return nil
 }

@@ -31,7 +31,10 @@ func newScoreStat(heads, pairs int) *scoreStat {
 }
 
 // defaultQueries is the query positions of a sequence that are looked at.
-const defaultQueries = 32
+const defaultQueries = 16
+
+// featureRows is the rows of features that wait for one product.
+const featureRows = 1 << 12
 
 // leastProbability is what a key must have to be looked at.
 const leastProbability = 1e-7
@@ -45,18 +48,23 @@ func (s *scoreStat) add(x []float32, t, stride int, at *site, o Options, product
 		queries = defaultQueries
 	}
 	queries = min(queries, t)
-	f := make([]float32, t*n)
+	f := make([]float32, n*max(t, min(queries*t, featureRows)))
 	p := make([]float64, t)
 	mean := make([]float64, n)
 	for h, gram := range s.gram {
+		rows := 0 // of f, for several queries
 		for i := range queries {
+			if (rows+t)*n > len(f) {
+				product(gram, n, f, rows, n)
+				rows = 0
+			}
 			pos := (2*i + 1) * t / (2 * queries) // evenly spread
 			q := x[pos*stride+h*n:][:n]
 			k0 := keys + h/at.group*n
-			scoreFeatures(f, p, q, x[k0:], pos+1, n, stride, o.Scale)
-			rows := centre(f, p, mean, pos+1, n)
-			product(gram, n, f, rows, n)
+			scoreFeatures(f[rows*n:], p, q, x[k0:], pos+1, n, stride, o.Scale)
+			rows += centre(f[rows*n:], p, mean, pos+1, n)
 		}
+		product(gram, n, f, rows, n)
 	}
 	s.weight += float64(queries)
 }

@@ -23,6 +23,9 @@ type LowerOptions struct {
 	// Observe, where it is not nil, is shown the value of every site [rows, cols]
 	// during a run; x is valid until Observe returns. Its error ends the run.
 	Observe func(site string, x []float32, rows, cols int) error
+	// SitesOnly computes what Observe is shown and no outputs: a loss, and the inputs
+	// that it alone reads, are left out.
+	SitesOnly bool
 	// Half, where it is not nil, is the weights as bfloat16, laid out as their slab
 	// (kernel.ToBF16): products of the form Linear and LinearIn, and the gradients
 	// of their inputs, read it instead. Whoever changes the weights keeps it up to date.
@@ -166,7 +169,13 @@ func (l *lowering) gather() error {
 	if err := l.b.checkScopes(l.o.Recompute); err != nil {
 		return err
 	}
-	named := append([]output(nil), l.b.outputs...)
+	var named []output
+	if !l.o.SitesOnly {
+		named = append(named, l.b.outputs...)
+	}
+	if l.o.SitesOnly && (l.o.Observe == nil || l.grads != [2]bool{}) {
+		return errors.New("graph: SitesOnly needs Observe, and no gradients")
+	}
 	if l.o.Taps && l.grads == [2]bool{} {
 		return errors.New("graph: gates need gradients")
 	}

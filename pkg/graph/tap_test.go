@@ -113,6 +113,13 @@ func TestObserve(t *testing.T) {
 			t.Errorf("recompute %d: in training squares are %v, in evaluation %v", r, seen, a)
 		}
 	}
+	seen = map[string]float64{}
+	ids := mc.ints["ids"].v
+	mc = lowered(t, m.build(false), LowerOptions{Observe: watch, SitesOnly: true})
+	ok(t, mc.SetInts("ids", ids), mc.RunAll())
+	if fmt.Sprint(seen) != fmt.Sprint(a) || len(mc.Outputs()) != 0 {
+		t.Errorf("sites alone: squares are %v, with the loss %v; outputs %v", seen, a, mc.Outputs())
+	}
 	want := errors.New("enough")
 	mc = lowered(t, m.build(false), LowerOptions{Observe: func(string, []float32, int, int) error { return want }})
 	m.feed(t, mc)

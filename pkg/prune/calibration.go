@@ -69,7 +69,7 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 
 // enough is how many tokens, for each column of the widest activation, its second
 // moments are taken from: more changes nothing that a cut could show.
-const enough = 8
+const enough = 4
 
 // every is how many batches there are for one whose activations are observed.
 func (c *Calibration) every(e *coupled.Evidence) int {
@@ -100,13 +100,13 @@ func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
 	}
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
-	m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Observe: c.observe(e)})
+	m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Observe: c.observe(e), SitesOnly: true})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	for ; lo < hi; lo += batch {
-		if err := c.Data.slice(lo, lo+batch).Feed(m, 1); err != nil {
+		if err := c.Data.slice(lo, lo+batch).FeedInputs(m); err != nil {
 			return err
 		}
 		if err := m.RunAll(); err != nil {
@@ -139,7 +139,7 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: true})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
-		Pool: c.Pool, Grads: grads, Taps: true,
+		Pool: c.Pool, Grads: grads, Taps: true, Lend: true,
 		Observe: func(name string, x []float32, rows, cols int) error {
 			if count%every != 0 {
 				return nil
@@ -175,7 +175,7 @@ func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Sl
 	if err := s.Feed(m, scale); err != nil {
 		return err
 	}
-	if err := m.RunAll(); err != nil {
+	if err := m.RunFresh(); err != nil {
 		return err
 	}
 	for _, dim := range e.Gates() {
@@ -184,11 +184,8 @@ func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Sl
 		}
 	}
 	if squares {
-		if err := e.AddGradients(grads, 1); err != nil {
-			return err
-		}
+		return e.AddGradients(grads, 1)
 	}
-	clear(grads.Data)
 	return nil
 }
 
