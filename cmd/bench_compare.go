@@ -60,14 +60,8 @@ func RunCompare(ctx context.Context, o CompareOptions, out, log io.Writer) error
 	if err := file.Validate(); err != nil {
 		return fmt.Errorf("%s: %w", o.Config, err)
 	}
-	c := &comparison{Compare: file, ctx: ctx, log: log}
-	if c.corpus, err = data.Load(file.Train.Data); err != nil {
-		return badInput(err)
-	}
-	c.pool = kernel.NewPool(file.Train.Train.Threads)
-	defer c.pool.Close()
 	start := time.Now()
-	cells, err := c.run()
+	cells, made, err := compareCells(ctx, file, log)
 	if errors.Is(err, errInterrupted) {
 		fmt.Fprintf(log, "stopped; the same command goes on\n")
 	}
@@ -75,7 +69,7 @@ func RunCompare(ctx context.Context, o CompareOptions, out, log io.Writer) error
 		return err
 	}
 	r := tabulate(file, cells)
-	r.Made, r.Seconds = c.made, time.Since(start).Seconds()
+	r.Made, r.Seconds = made, time.Since(start).Seconds()
 	if err := r.write(file.Out); err != nil {
 		return err
 	}
@@ -84,4 +78,17 @@ func RunCompare(ctx context.Context, o CompareOptions, out, log io.Writer) error
 	}
 	fmt.Fprintf(out, "%s\n%d cells (%d made now, in %.0f s); %s/table.md, table.csv, result.json, plot.svg, plot.png\n", r.markdown(), len(cells), r.Made, r.Seconds, file.Out)
 	return nil
+}
+
+// compareCells makes the cells of a valid comparison that are missing, and returns
+// all of them and how many were made.
+func compareCells(ctx context.Context, file config.Compare, log io.Writer) (cells []CompareCell, made int, err error) {
+	c := &comparison{Compare: file, ctx: ctx, log: log}
+	if c.corpus, err = data.Load(file.Train.Data); err != nil {
+		return nil, 0, badInput(err)
+	}
+	c.pool = kernel.NewPool(file.Train.Train.Threads)
+	defer c.pool.Close()
+	cells, err = c.run()
+	return cells, c.made, err
 }

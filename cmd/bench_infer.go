@@ -50,7 +50,23 @@ type InferModes struct {
 
 // RunBenchModes times prefill and decoding.
 func RunBenchModes(o BenchOptions, out io.Writer) error {
-	var r InferModes
+	rows, err := o.modes()
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		return printJSON(out, InferModes{rows})
+	}
+	for _, row := range rows {
+		if err := row.print(o, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// modes times prefill of 1 x 1024 tokens, decoding of one sequence, and of 16 at once.
+func (o BenchOptions) modes() (rows []BenchResult, err error) {
 	for _, mode := range []struct {
 		decode     bool
 		batch, seq int
@@ -60,19 +76,11 @@ func RunBenchModes(o BenchOptions, out io.Writer) error {
 		one.Decode, one.Last, one.Batch, one.Seq, one.Steps = mode.decode, !mode.decode, mode.batch, mode.seq, mode.steps
 		row, err := one.infer()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		r.Rows = append(r.Rows, row)
+		rows = append(rows, row)
 	}
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	for _, row := range r.Rows {
-		if err := row.print(o, out); err != nil {
-			return err
-		}
-	}
-	return nil
+	return rows, nil
 }
 
 // RunBenchInfer times forward passes on random tokens.

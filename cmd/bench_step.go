@@ -15,7 +15,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -185,15 +184,8 @@ type StepPair struct {
 
 // loop is training with random inputs, its machine made.
 func (o BenchOptions) loop(m model.Model, set *param.Set, pool *kernel.Pool) (*train.Loop, error) {
-	c := train.Default()
-	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
-	c.Recompute = o.recomputeLevel.String()
-	if o.BF16 {
-		c.Precision = "bf16"
-	}
-	oc := optim.Default()
-	oc.LR, oc.WarmUp, oc.Moments = 1e-4, 0, o.Moments
-	l := train.NewLoop(c, oc.Resolve(c.Steps), m, set, pool, newNoise(m, o.Batch, o.Seq))
+	c, oc := o.training()
+	l := train.NewLoop(c, oc, m, set, pool, newNoise(m, o.Batch, o.Seq))
 	if o.Evidence {
 		l.Watch(coupled.Options{})
 	}

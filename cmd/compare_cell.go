@@ -60,6 +60,9 @@ type CompareCell struct {
 	Allocated string   `json:"allocated,omitempty"` // what the allocation auto chose
 	Trials    int      `json:"trials"`              // losses of trial cuts
 	Seconds   float64  `json:"seconds"`             // of pruning; calibration passes are shared between cells
+	Took      float64  `json:"took"`                // seconds of everything, the training behind the cut included
+	Made      string   `json:"made"`                // date
+	Machine   string   `json:"machine"`
 }
 
 // run returns all cells, the dense models' first, by seed.
@@ -103,6 +106,7 @@ func (c *comparison) dense(seed uint64) (*denseModel, error) {
 		return nil, err
 	}
 	defer src.root.Close()
+	defer src.set.Weights.Close()
 	if src.tok == nil {
 		return nil, badInput(fmt.Errorf("%s holds no tokenizer.json", d.dir))
 	}
@@ -178,16 +182,23 @@ func finished(run config.Run, allow []string, log io.Writer) (bool, error) {
 	return st.Step >= j.run.Train.Steps, nil
 }
 
+// cellFile is where a cell lies; a cell of the dense model has no budget.
+func cellFile(out, method, budget string, seed uint64) string {
+	name := config.Slug(method)
+	if budget != "" {
+		name += "-" + config.Slug(budget)
+	}
+	return filepath.Join(out, "cells", fmt.Sprintf("%s-seed%d.json", name, seed))
+}
+
 // cell is read from its file, or made; without a method it is the dense model's.
 func (c *comparison) cell(d *denseModel, m *config.Method, budget string) (CompareCell, error) {
 	cell := CompareCell{Method: config.Dense, Budget: budget, Seed: d.seed}
-	name := fmt.Sprintf("%s-seed%d.json", config.Dense, d.seed)
 	if m != nil {
 		cell.Method = m.Name
-		name = fmt.Sprintf("%s-%s-seed%d.json", config.Slug(m.Name), config.Slug(budget), d.seed)
 	}
 	cell.Key = c.key(d, m, budget)
-	path := filepath.Join(c.Out, "cells", name)
+	path := cellFile(c.Out, cell.Method, budget, d.seed)
 	var old CompareCell
 	if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &old) == nil && old.Key == cell.Key {
 		return old, nil
@@ -195,9 +206,11 @@ func (c *comparison) cell(d *denseModel, m *config.Method, budget string) (Compa
 	if c.ctx.Err() != nil {
 		return cell, errInterrupted
 	}
+	start := time.Now()
 	if err := c.make(&cell, d, m); err != nil {
 		return cell, err
 	}
+	cell.Took, cell.Made, cell.Machine = time.Since(start).Seconds(), start.UTC().Format(time.DateOnly), machine()
 	c.made++
 	fmt.Fprintf(c.log, "seed %d  %s %s: loss %.4f%s (%.1f s)\n", cell.Seed, cell.Method, cell.Budget, cell.Loss, cell.after(), cell.Seconds)
 	text, err := json.MarshalIndent(cell, "", "  ")

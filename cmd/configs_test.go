@@ -1,9 +1,9 @@
 package cmd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -74,30 +74,39 @@ func TestConfigs(t *testing.T) {
 }
 
 // paperLoads loads a file of experiments and every file that it names, with every
-// override that it makes.
+// override that it makes, in earnest and for a quick look.
 func paperLoads(path string) error {
-	p, err := config.LoadPaper(path)
+	file, err := config.LoadPaper(path)
 	if err != nil {
 		return err
 	}
-	for _, row := range p.Rows {
-		if row.Compare != "" {
-			c, err := config.LoadCompare(p.File(row.Compare), append(slices.Clone(p.Quick.Compare), "train.data.path=x.txt"))
-			if err == nil {
-				err = c.Resolve().Validate()
+	for _, quick := range []bool{false, true} {
+		p := &paper{Paper: file, quick: quick, Out: "out", PaperOptions: PaperOptions{Data: "x.txt", Other: "y.txt", Images: "x.csv", ImagesTest: "y.csv"}}
+		for i := range p.Rows {
+			row := &p.Rows[i]
+			if row.Compare != "" {
+				if _, err := p.comparison(row); err != nil {
+					return err
+				}
 			}
-			if err != nil {
-				return err
+			if row.Bench.Mode != "" {
+				if _, err := benchOptions(p.timings(row), true).plan(); err != nil {
+					return err
+				}
 			}
-			continue
-		}
-		for _, v := range row.Variants {
-			r, err := config.Load(p.File(row.Config), slices.Concat(row.Set, v.Set, p.Quick.Set, []string{"data.path=x.txt"}))
-			if err == nil {
-				err = r.Validate()
-			}
-			if err != nil {
-				return err
+			for j := range row.Variants {
+				v := &row.Variants[j]
+				set := append(p.overrides(row, v), "data.path="+p.data(row.Data))
+				if v.From != "" {
+					set = append(set, "from=x")
+				}
+				r, err := config.Load(p.File(v.Config), set)
+				if err == nil {
+					err = r.Validate()
+				}
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", row.Name, v.Name, err)
+				}
 			}
 		}
 	}

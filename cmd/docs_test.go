@@ -46,7 +46,7 @@ var results = []struct {
 	{"bench step --versus-dense", StepPair{}}, {"bench step --evidence-cost", EvidenceCost{}}, {"bench infer --all-modes", InferModes{}}, {"bench gemm --step", StepProducts{}}, {"bench gemm --step, each of rows", ProductRow{}}, {"bench gemm --staircase", StaircaseResult{}}, {"bench gemm --staircase, each of worst", Stair{}}, {"bench gemm --staircase, each of rows", StairRow{}},
 	{"bench gemm, each of rows", GemmRow{}},
 	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench calibrate", CalibrateResult{}}, {"bench calibrate, each of rows", CalibrateRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
-	{"bench paper", PaperResult{}}, {"bench paper, each of rows", PaperRowResult{}}, {"bench paper, each of variants", PaperSummary{}}, {"bench paper, each of cells", PaperCell{}},
+	{"bench paper", PaperResult{}}, {"bench paper, each of rows", PaperRowResult{}}, {"bench paper, each of variants", PaperSummary{}}, {"bench paper, each of claims", PaperVerdict{}}, {"bench paper, each of cells", PaperCell{}},
 	{"doctor", DoctorResult{}}, {"doctor, each of manners", DoctorManner{}}, {"doctor, each of sizes", DoctorSize{}},
 	{"report", ReportResult{}}, {"report, each of runs", report.Facts{}},
 	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},

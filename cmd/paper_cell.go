@@ -1,46 +1,42 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/infer"
-	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/report"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // PaperCell is one run of a variant, and what it gave.
 type PaperCell struct {
-	Run         string   `json:"run"` // directory, from OUT
-	Seed        uint64   `json:"seed"`
-	Set         []string `json:"set"` // overrides of the run file
-	Params      int      `json:"params"`
-	Prunable    int      `json:"prunable"` // of them: without embeddings, norms and the residual stream's biases
-	Perplexity  float64  `json:"perplexity"`
-	Seconds     float64  `json:"seconds"`      // in steps
-	Ms          float64  `json:"ms"`           // a step, median of the last
-	PlannedPeak int64    `json:"planned_peak"` // bytes of training, the most at any time
-	Planned     int64    `json:"planned"`      // at the end
-	Prefill     float64  `json:"prefill"`      // tokens a second, the best of a few
-	Decode      float64  `json:"decode"`       // the same, one token at a time
+	Run     string             `json:"run,omitempty"` // run directory, from OUT; none of timings
+	Seed    uint64             `json:"seed"`          // of timings, which time it is
+	Set     []string           `json:"set,omitempty"` // all that the figures depend on
+	Made    string             `json:"made,omitempty"`
+	Machine string             `json:"machine,omitempty"`
+	Seconds float64            `json:"seconds"` // of everything
+	Figures map[string]float64 `json:"figures"` // by the names of paper.csv; memory in bytes
 }
 
-// cell is the result of a run: read, when it is there and was made with the same
-// settings, or made, from where an interrupted run stopped.
-func (p *paper) cell(row config.PaperRow, variant string, seed uint64, set []string) (PaperCell, error) {
-	name := fmt.Sprintf("%s-%d", variant, seed)
-	file := filepath.Join(p.Out, "cells", row.Name+"-"+name+".json")
-	c := PaperCell{Run: filepath.Join(row.Name, name), Seed: seed, Set: append([]string{"config=" + row.Config, "data.path=" + p.data}, set...)}
+// kept is a cell read from its file, when it is there and was made with the same
+// settings, or made now and kept there.
+func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (PaperCell, error) {
+	file := filepath.Join(p.Out, "cells", name+".json")
 	text, err := os.ReadFile(file)
 	switch {
 	case err == nil:
@@ -49,22 +45,17 @@ func (p *paper) cell(row config.PaperRow, variant string, seed uint64, set []str
 			return c, badInput(fmt.Errorf("%s: %w", file, err))
 		}
 		if !slices.Equal(there.Set, c.Set) {
-			return c, usage(fmt.Errorf("%s was made with other settings; remove it and %s, or choose another --out", file, filepath.Join(p.Out, c.Run)))
+			return c, usage(fmt.Errorf("%s was made with other settings (%s); remove it and what belongs to it, or choose another --out", file, strings.Join(difference(there.Set, c.Set), ", ")))
 		}
 		return there, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return c, err
 	}
-	dir := filepath.Join(p.Out, c.Run)
-	if _, err := os.Stat(filepath.Join(dir, train.SummaryFile)); errors.Is(err, os.ErrNotExist) {
-		_, begun := os.Stat(runFile(dir))
-		fmt.Fprintf(p.log, "-- %s\n", dir)
-		o := PretrainOptions{Config: p.File(row.Config), Set: set, Data: p.data, Out: dir, Resume: begun == nil}
-		if err := RunPretrain(p.ctx, o, io.Discard, p.log); err != nil {
-			return c, err
-		}
+	if p.ctx.Err() != nil {
+		return c, errInterrupted
 	}
-	if err := c.read(dir); err != nil {
+	c.Made, c.Machine, c.Figures = time.Now().UTC().Format(time.DateOnly), machine(), map[string]float64{}
+	if err := make(&c); err != nil {
 		return c, err
 	}
 	if text, err = json.MarshalIndent(c, "", "  "); err != nil {
@@ -74,6 +65,147 @@ func (p *paper) cell(row config.PaperRow, variant string, seed uint64, set []str
 		return c, err
 	}
 	return c, checkpoint.WriteFile(file, append(text, '\n'))
+}
+
+// difference is what one list of settings has and the other has not.
+func difference(a, b []string) (d []string) {
+	for _, s := range a {
+		if !slices.Contains(b, s) {
+			d = append(d, s)
+		}
+	}
+	if len(d) == 0 && len(b) > len(a) {
+		return difference(b, a)
+	}
+	return d
+}
+
+// machine is the processor, cores, memory and path of the kernels.
+func machine() string {
+	name := runtime.GOOS + "/" + runtime.GOARCH
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			name += ", " + strings.TrimSpace(value)
+			break
+		}
+	}
+	installed, _ := train.Installed()
+	return fmt.Sprintf("%s, %d cores, %s, %s", name, runtime.NumCPU(), byteCount(installed), kernelPath())
+}
+
+// overrides are those of a variant's run file. What a row says about the model and
+// the tokenizer is for new models.
+func (p *paper) overrides(row *config.PaperRow, v *config.PaperVariant) []string {
+	set := slices.Concat(row.Set, v.Set)
+	if p.quick {
+		set = append(set, row.Quick...)
+	}
+	if v.From != "" {
+		set = slices.DeleteFunc(set, func(s string) bool { return strings.HasPrefix(s, "model.") || strings.HasPrefix(s, "tokenizer.") })
+	}
+	if row.Data == "images" {
+		set = append(set, "data.validation_path="+p.ImagesTest)
+	}
+	return set
+}
+
+// run is the result of a variant at a seed.
+func (p *paper) run(row *config.PaperRow, v *config.PaperVariant, seed uint64) (PaperCell, error) {
+	set := append(p.overrides(row, v), fmt.Sprintf("train.seed=%d", seed), fmt.Sprintf("prune.seed=%d", seed))
+	name := fmt.Sprintf("%s-%d", v.Name, seed)
+	c := PaperCell{Run: filepath.Join(row.Name, name), Seed: seed, Set: slices.Concat([]string{"config=" + v.Config, "data.path=" + p.data(row.Data)}, set)}
+	if v.From != "" {
+		c.Set = append(c.Set, "from="+v.From)
+	}
+	if v.Budget != "" {
+		c.Set = append(c.Set, fmt.Sprintf("method=%s %s %s %s %s gains=%t rounds=%d at %s on %d sequences", v.Method.Criterion, v.Method.Allocation,
+			v.Method.QKOrder, v.Method.Basis, v.Method.Compensate, *v.Method.Gains, v.Method.Steps, v.Budget, row.Sequences))
+	}
+	return p.kept(row.Name+"-"+name, c, func(c *PaperCell) error {
+		dir := filepath.Join(p.Out, c.Run)
+		o := PretrainOptions{Config: p.File(v.Config), Set: set, Data: p.data(row.Data), Out: dir}
+		if v.From != "" {
+			from, err := p.run(p.source(v.From, seed))
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.From, err)
+			}
+			o.From, o.command = filepath.Join(p.Out, from.Run), "finetune"
+		}
+		start := time.Now()
+		if v.Budget != "" {
+			if err := p.cut(row, v, seed, &o, c); err != nil {
+				return err
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, train.SummaryFile)); errors.Is(err, os.ErrNotExist) {
+			if err := p.train(o); err != nil {
+				return err
+			}
+		}
+		if err := c.read(dir); err != nil {
+			return err
+		}
+		// An interrupted run has had more than this part of it.
+		c.Seconds = max(time.Since(start).Seconds(), c.Figures["seconds"]+c.Figures["prune_seconds"])
+		return nil
+	})
+}
+
+// source is a variant at a seed, by its path, which the file's check has found.
+func (p *paper) source(path string, seed uint64) (*config.PaperRow, *config.PaperVariant, uint64) {
+	row, v := p.Variant(path)
+	return row, v, seed
+}
+
+// train makes a run, or goes on with it.
+func (p *paper) train(o PretrainOptions) error {
+	_, begun := os.Stat(runFile(o.Out))
+	o.Resume = begun == nil
+	fmt.Fprintf(p.log, "-- %s\n", o.Out)
+	fresh()
+	if o.From != "" {
+		return RunFinetune(p.ctx, o, io.Discard, p.log)
+	}
+	return RunPretrain(p.ctx, o, io.Discard, p.log)
+}
+
+// fresh gives back the memory of what ran before in this process, so that the
+// resident set is that of what comes.
+func fresh() {
+	debug.FreeOSMemory()
+	train.ForgetPeak()
+}
+
+// cut prunes the model that o begins with, which becomes the smaller one.
+func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o *PretrainOptions, c *PaperCell) error {
+	k, improve := config.Compare{Of: "prunable"}.Pruning(v.Method, v.Budget, seed)
+	dir := o.Out + "-cut"
+	file := dir + ".json"
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(p.log, "-- %s\n", dir)
+		fresh()
+		var out bytes.Buffer
+		err = RunPrune(PruneOptions{
+			From: o.From, Data: o.Data, Field: "text", Out: dir, Config: k, Improve: improve, Rounds: v.Method.Steps, Sequences: row.Sequences, Trial: prune.DefaultTrial,
+			EvalTokens: 32768, DType: "F32", MemoryOf: "inference", MemoryBatch: 1, Force: true, JSON: true,
+		}, &out, p.log)
+		if err == nil {
+			err = checkpoint.WriteFile(file, out.Bytes())
+		}
+		text = out.Bytes()
+	}
+	if err != nil {
+		return err
+	}
+	var r PruneResult
+	if err := json.Unmarshal(text, &r); err != nil || r.After == nil {
+		return badInput(fmt.Errorf("%s: expected what prune prints with --json", file))
+	}
+	o.From = dir
+	c.Figures["prune_seconds"], c.Figures["prune_peak"], c.Figures["cut_perplexity"] = r.Seconds, float64(r.PeakRSS), r.After.Perplexity
+	return nil
 }
 
 // read takes a finished run's figures, and times its model.
@@ -86,63 +218,22 @@ func (c *PaperCell) read(dir string) error {
 	if f.After.ValLoss == nil {
 		return badInput(fmt.Errorf("%s has no validation loss; give data.validation", dir))
 	}
-	c.Params, c.Perplexity, c.Seconds, c.Ms = f.After.Params, f.After.Perplexity(), f.Seconds, f.After.Ms
-	c.Planned = f.After.Memory.Total()
+	if f.After.ValTop1 != nil {
+		c.Figures["top1"] = 100 * *f.After.ValTop1
+	} else {
+		c.Figures["perplexity"] = math.Exp(*f.After.ValLoss)
+	}
+	var planned int64
 	for _, s := range r.Steps {
 		if s.Memory != nil {
-			c.PlannedPeak = max(c.PlannedPeak, s.Memory.Total())
+			planned = max(planned, s.Memory.Total())
 		}
+	}
+	for name, x := range map[string]float64{
+		"params": float64(f.After.Params), "seconds": f.Seconds, "ms": f.After.Ms, "peak_rss": float64(f.PeakResident), "rss": float64(f.After.RSS),
+		"planned_peak": float64(planned), "planned": float64(f.After.Memory.Total()),
+	} {
+		c.Figures[name] = x
 	}
 	return c.speed(dir)
-}
-
-// speed times, behind the first half of the context, prefill of most of the second
-// half and then tokens one by one: the best of seven, since other work on the
-// machine only ever slows it down.
-func (c *PaperCell) speed(dir string) error {
-	l, err := openModel(dir)
-	if err != nil {
-		return err
-	}
-	defer l.root.Close()
-	defer l.set.Weights.Close()
-	c.Prunable = coupled.Prunable(l.set)
-	pool := kernel.NewPool(0)
-	defer pool.Close()
-	const ahead = 24 // tokens decoded
-	context := min(l.m.Context(), 1024)
-	n := (context - ahead) / 2
-	if n < 1 {
-		return badInput(fmt.Errorf("%s has a context of %d tokens, expected at least %d", dir, context, ahead+2))
-	}
-	ids := make([]int32, n)
-	for i := range ids {
-		ids[i] = int32(i * 7 % l.m.Vocab())
-	}
-	var prefill, decode []float64
-	for range 7 {
-		s, err := infer.NewSession(l.m, l.set, pool, infer.SessionOptions{Batch: 1, Capacity: context})
-		if err != nil {
-			return err
-		}
-		timed := func(k, times int) float64 { // tokens a second
-			start := time.Now()
-			for range times {
-				if err == nil {
-					_, err = s.Feed(ids[:k])
-				}
-			}
-			return float64(k*times) / time.Since(start).Seconds()
-		}
-		timed(n, 1) // makes the machine for n tokens
-		prefill = append(prefill, timed(n, 1))
-		timed(1, 1) // and that for one
-		decode = append(decode, timed(1, ahead-1))
-		s.Close()
-		if err != nil {
-			return err
-		}
-	}
-	c.Prefill, c.Decode = slices.Max(prefill), slices.Max(decode)
-	return nil
 }

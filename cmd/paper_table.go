@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
-	"time"
 
-	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/report"
 )
 
 // PaperResult is what bench paper prints with --json.
@@ -25,126 +22,242 @@ type PaperResult struct {
 
 // PaperRowResult is one row.
 type PaperRowResult struct {
-	Name       string         `json:"name"`
-	Title      string         `json:"title"`
-	Paper      string         `json:"paper"`                // the paper's figure
-	Variants   []PaperSummary `json:"variants,omitempty"`   // of runs
-	Comparison string         `json:"comparison,omitempty"` // table of a comparison, from OUT
+	Name     string         `json:"name"`
+	Title    string         `json:"title"`
+	Paper    string         `json:"paper"` // what the paper says
+	Note     string         `json:"note,omitempty"`
+	Claims   []PaperVerdict `json:"claims,omitempty"` // the paper's figures and ours
+	Variants []PaperSummary `json:"variants"`
+	Command  string         `json:"command"`
+	Made     string         `json:"made"`             // date of the newest run
+	Machines []string       `json:"machines"`         // on which it was made
+	Hours    float64        `json:"hours"`            // of all runs, those of other rows that it begins with aside
+	Report   string         `json:"report,omitempty"` // of the variants' first seeds, from OUT
+	Plots    []string       `json:"plots,omitempty"`  // from OUT
 }
 
-// PaperSummary is a variant over its seeds: means, and where quality or time is
-// claimed the standard deviation.
+// PaperSummary is a variant over its seeds.
 type PaperSummary struct {
-	Name        string      `json:"name"`
-	Seeds       int         `json:"seeds"`
-	Params      Spread      `json:"params"`
-	Prunable    Spread      `json:"prunable"`
-	Perplexity  Spread      `json:"perplexity"`
-	Seconds     Spread      `json:"seconds"`
-	Ms          Spread      `json:"ms"`
-	PlannedPeak Spread      `json:"planned_peak"`
-	Planned     Spread      `json:"planned"`
-	Prefill     Spread      `json:"prefill"`
-	Decode      Spread      `json:"decode"`
-	Cells       []PaperCell `json:"cells"`
+	Name    string            `json:"name"`
+	Seeds   int               `json:"seeds"`
+	Figures map[string]Spread `json:"figures"`
+	Cells   []PaperCell       `json:"cells"`
+
+	method, budget string // of one that was cut by a method
 }
 
-func summarize(name string, cells []PaperCell) PaperSummary {
-	over := func(of func(PaperCell) float64) Spread {
-		x := make([]float64, len(cells))
-		for i, c := range cells {
-			x[i] = of(c)
+func summarize(v config.PaperVariant, cells []PaperCell) PaperSummary {
+	s := PaperSummary{Name: v.Name, Seeds: len(cells), Cells: cells, Figures: map[string]Spread{}, method: v.Method.Name, budget: v.Budget}
+	for _, f := range paperFigures {
+		var x []float64
+		for _, c := range cells {
+			if v, ok := c.Figures[f.name]; ok {
+				x = append(x, v)
+			}
 		}
-		return spread(x)
+		if len(x) > 0 && len(x) == len(cells) {
+			s.Figures[f.name] = spread(x)
+		}
 	}
-	return PaperSummary{
-		Name: name, Seeds: len(cells), Cells: cells,
-		Params:      over(func(c PaperCell) float64 { return float64(c.Params) }),
-		Prunable:    over(func(c PaperCell) float64 { return float64(c.Prunable) }),
-		Perplexity:  over(func(c PaperCell) float64 { return c.Perplexity }),
-		Seconds:     over(func(c PaperCell) float64 { return c.Seconds }),
-		Ms:          over(func(c PaperCell) float64 { return c.Ms }),
-		PlannedPeak: over(func(c PaperCell) float64 { return float64(c.PlannedPeak) }),
-		Planned:     over(func(c PaperCell) float64 { return float64(c.Planned) }),
-		Prefill:     over(func(c PaperCell) float64 { return c.Prefill }),
-		Decode:      over(func(c PaperCell) float64 { return c.Decode }),
+	return s
+}
+
+// settle fills in where the row was made and in what time.
+func (r *PaperRowResult) settle() {
+	for _, v := range r.Variants {
+		for _, c := range v.Cells {
+			r.Hours, r.Made = r.Hours+c.Seconds/3600, max(r.Made, c.Made)
+			if !slices.Contains(r.Machines, c.Machine) {
+				r.Machines = append(r.Machines, c.Machine)
+			}
+		}
 	}
 }
 
-// paperColumns are the figures of a table.
-var paperColumns = []struct {
-	name   string
-	of     func(PaperSummary) Spread
-	format string
-	by     float64 // figures are divided by it
-}{
-	{"parameters", func(s PaperSummary) Spread { return s.Params }, "%.0f", 1},
-	{"of them prunable", func(s PaperSummary) Spread { return s.Prunable }, "%.0f", 1},
-	{"perplexity", func(s PaperSummary) Spread { return s.Perplexity }, "%.2f", 1},
-	{"seconds in steps", func(s PaperSummary) Spread { return s.Seconds }, "%.0f", 1},
-	{"ms a step at the end", func(s PaperSummary) Spread { return s.Ms }, "%.1f", 1},
-	{"planned MiB, most", func(s PaperSummary) Spread { return s.PlannedPeak }, "%.0f", 1 << 20},
-	{"planned MiB at the end", func(s PaperSummary) Spread { return s.Planned }, "%.0f", 1 << 20},
-	{"prefill tokens/s", func(s PaperSummary) Spread { return s.Prefill }, "%.0f", 1},
-	{"decoded tokens/s", func(s PaperSummary) Spread { return s.Decode }, "%.0f", 1},
+// paperFigure is a figure of a row's table.
+type paperFigure struct {
+	name, title, format string
+	by                  float64 // it is divided by this when printed
+	ratio               bool    // printed over the first variant's as well
+	minor               bool    // left out of a table of many variants; it is in paper.csv
+}
+
+var paperFigures = []paperFigure{
+	{"params", "parameters", "%.0f", 1, true, false},
+	{"prunable", "of them prunable", "%.0f", 1, true, true},
+	{"removed", "prunable removed, %", "%.1f", 1, false, false},
+	{"top1", "top-1, %", "%.2f", 1, false, false},
+	{"perplexity", "perplexity", "%.2f", 1, false, false},
+	{"cut_perplexity", "perplexity after the cut", "%.2f", 1, false, false},
+	{"loss", "loss after the cut, nats", "%.4f", 1, false, false},
+	{"increase", "loss over dense, nats", "%.4f", 1, false, false},
+	{"recovered", "loss after recovery, nats", "%.4f", 1, false, false},
+	{"behind", "loss over dense after recovery, nats", "%.4f", 1, false, false},
+	{"prune_seconds", "seconds of pruning", "%.1f", 1, true, false},
+	{"prune_peak", "peak resident MiB of pruning", "%.0f", 1 << 20, true, false},
+	{"seconds", "seconds in steps", "%.0f", 1, true, false},
+	{"ms", "ms a step at the end", "%.1f", 1, true, true},
+	{"peak_rss", "peak resident MiB", "%.0f", 1 << 20, true, false},
+	{"rss", "resident MiB at the end", "%.0f", 1 << 20, true, true},
+	{"planned_peak", "planned MiB, most", "%.0f", 1 << 20, true, true},
+	{"planned", "planned MiB at the end", "%.0f", 1 << 20, true, true},
+	{"prefill", "prefill tokens/s", "%.0f", 1, true, false},
+	{"decode", "decoded tokens/s", "%.0f", 1, true, false},
+	{"batch_decode", "decoded tokens/s, 16 at once", "%.0f", 1, true, false},
+	{"images", "images/s", "%.0f", 1, true, false},
+}
+
+func figureNamed(name string) *paperFigure {
+	for i := range paperFigures {
+		if paperFigures[i].name == name {
+			return &paperFigures[i]
+		}
+	}
+	return nil
+}
+
+func figureNames() string {
+	var names []string
+	for _, f := range paperFigures {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// show prints a figure of a variant; against, when it is above 0, is divided by as well.
+func (f paperFigure) show(v PaperSummary, against float64) string {
+	s, ok := v.Figures[f.name]
+	if !ok {
+		return ""
+	}
+	out := fmt.Sprintf(f.format, s.Mean/f.by)
+	if v.Seeds > 1 && s.Spread > 0 {
+		out += " ± " + fmt.Sprintf(f.format, s.Spread/f.by)
+	}
+	if against > 0 {
+		out += fmt.Sprintf(" (%.2fx)", s.Mean/against)
+	}
+	return out
 }
 
 func (r PaperResult) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The paper's claims, at the size of this machine\n\n%s, %s/%s, %d cores, path %s, ecospa %s. A row's first variant is what the others are divided by. ± is the standard deviation over seeds. Memory is planned memory.\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), kernelPath(), Version)
+	b.WriteString("# The paper's claims, at the size of this machine\n\nThe paper: EcoSpa, arXiv 2511.11641. Figures are means ± the sample standard deviation over seeds, of timings over times; a figure over another\n" +
+		"and a difference are made seed by seed. Resident memory is that of the process while the run was all it did; planned memory is what the plan of a step takes.\n" +
+		"Losses of runs are of the end of the run, not of the best step.\n")
 	if r.Quick {
 		b.WriteString("\n**A quick look: the runs are far too short to say anything about quality.**\n")
 	}
 	for _, row := range r.Rows {
-		fmt.Fprintf(&b, "\n## %s\n\n", row.Title)
-		if row.Paper != "" {
-			fmt.Fprintf(&b, "The paper: %s.\n\n", row.Paper)
-		}
-		if row.Comparison != "" {
-			fmt.Fprintf(&b, "[%s](%s)\n", row.Comparison, filepath.ToSlash(row.Comparison))
-			continue
-		}
-		b.WriteString("| |")
-		for _, v := range row.Variants {
-			fmt.Fprintf(&b, " %s |", v.Name)
-		}
-		b.WriteString("\n|---|" + strings.Repeat("---|", len(row.Variants)) + "\n")
-		for _, c := range paperColumns {
-			fmt.Fprintf(&b, "| %s |", c.name)
-			first := c.of(row.Variants[0]).Mean
-			for i, v := range row.Variants {
-				s := c.of(v)
-				fmt.Fprintf(&b, " "+c.format, s.Mean/c.by)
-				if v.Seeds > 1 && s.Spread > 0 {
-					fmt.Fprintf(&b, " ± "+c.format, s.Spread/c.by)
-				}
-				if i > 0 && first > 0 {
-					fmt.Fprintf(&b, " (%.2fx)", s.Mean/first)
-				}
-				b.WriteString(" |")
-			}
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "| seeds |%s\n", strings.Repeat(fmt.Sprintf(" %d |", row.Variants[0].Seeds), len(row.Variants)))
-		fmt.Fprintf(&b, "\n[report](%s.html), [plot](%s.png)\n", row.Name, row.Name)
+		row.markdown(&b)
 	}
 	return b.String()
 }
 
-// csv has a line a run.
+func (r PaperRowResult) markdown(b *strings.Builder) {
+	fmt.Fprintf(b, "\n## %s\n\n", r.Title)
+	if r.Paper != "" {
+		fmt.Fprintf(b, "The paper: %s.", r.Paper)
+	}
+	if r.Note != "" {
+		fmt.Fprintf(b, " Here: %s", r.Note)
+	}
+	if r.Paper+r.Note != "" {
+		b.WriteString("\n\n")
+	}
+	if len(r.Claims) > 0 {
+		b.WriteString("| the paper | here | ours | wanted | reached |\n|---|---|---|---|---|\n")
+		for _, c := range r.Claims {
+			ours := fmt.Sprintf(c.show, c.Ours.Mean)
+			if c.Ours.Spread > 0 {
+				ours += " ± " + fmt.Sprintf(c.show, c.Ours.Spread)
+			}
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", c.Paper, c.What, ours, c.Wanted, map[bool]string{true: "yes", false: "**no**"}[c.Reached])
+		}
+		b.WriteString("\n")
+		for _, c := range r.Claims {
+			if !c.Reached && c.Why != "" {
+				fmt.Fprintf(b, "Not reached, %s: %s\n\n", c.Paper, c.Why)
+			}
+		}
+	}
+	r.figures(b)
+	of := "Seeds"
+	if r.Variants[0].Cells[0].Set != nil && r.Variants[0].Cells[0].Run == "" {
+		of = "Times"
+	}
+	fmt.Fprintf(b, "\n%s: %d. %s; %s, %s of runs.\n\n`%s`\n", of, r.Variants[0].Seeds, r.Made, strings.Join(r.Machines, "; "), clock(seconds(3600*r.Hours)), r.Command)
+	if r.Report != "" {
+		fmt.Fprintf(b, "\n[Report](%s) of each variant's first seed.\n", r.Report)
+	}
+	for _, p := range r.Plots {
+		fmt.Fprintf(b, "\n![%s](%s)\n", strings.TrimSuffix(p, ".png"), p)
+	}
+}
+
+// figures is the table: a line a figure where variants are few, else a line a variant.
+func (r PaperRowResult) figures(b *strings.Builder) {
+	var used []paperFigure
+	for _, f := range paperFigures {
+		if slices.ContainsFunc(r.Variants, func(v PaperSummary) bool { _, ok := v.Figures[f.name]; return ok }) {
+			used = append(used, f)
+		}
+	}
+	if len(r.Variants) > 5 {
+		used = slices.DeleteFunc(used, func(f paperFigure) bool { return f.minor })
+		b.WriteString("| |")
+		for _, f := range used {
+			fmt.Fprintf(b, " %s |", f.title)
+		}
+		b.WriteString("\n|---|" + strings.Repeat("---|", len(used)) + "\n")
+		for _, v := range r.Variants {
+			fmt.Fprintf(b, "| %s |", v.title())
+			for _, f := range used {
+				fmt.Fprintf(b, " %s |", f.show(v, 0))
+			}
+			b.WriteString("\n")
+		}
+		return
+	}
+	b.WriteString("| |")
+	for _, v := range r.Variants {
+		fmt.Fprintf(b, " %s |", v.title())
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(r.Variants)) + "\n")
+	for _, f := range used {
+		fmt.Fprintf(b, "| %s |", f.title)
+		for i, v := range r.Variants {
+			against := 0.0
+			if i > 0 && f.ratio {
+				against = r.Variants[0].Figures[f.name].Mean
+			}
+			fmt.Fprintf(b, " %s |", f.show(v, against))
+		}
+		b.WriteString("\n")
+	}
+}
+
+// title is a variant's name, of a method with its budget.
+func (s PaperSummary) title() string {
+	if s.budget == "" {
+		return s.Name
+	}
+	return s.method + ", " + s.budget
+}
+
+// csv has a line a figure of a run.
 func (r PaperResult) csv() ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	w.Write([]string{"row", "variant", "seed", "params", "prunable", "perplexity", "seconds", "ms", "planned_peak", "planned", "prefill", "decode"})
+	w.Write([]string{"row", "variant", "seed", "figure", "value", "run", "made", "machine"})
 	for _, row := range r.Rows {
 		for _, v := range row.Variants {
 			for _, c := range v.Cells {
-				line := []string{row.Name, v.Name}
-				for _, x := range []any{c.Seed, c.Params, c.Prunable, c.Perplexity, c.Seconds, c.Ms, c.PlannedPeak, c.Planned, c.Prefill, c.Decode} {
-					line = append(line, fmt.Sprint(x))
+				for _, f := range paperFigures {
+					if x, ok := c.Figures[f.name]; ok {
+						w.Write([]string{row.Name, v.Name, fmt.Sprint(c.Seed), f.name, fmt.Sprint(x), c.Run, c.Made, c.Machine})
+					}
 				}
-				w.Write(line)
 			}
 		}
 	}
@@ -168,43 +281,4 @@ func (r PaperResult) write() error {
 		}
 	}
 	return nil
-}
-
-// draw makes a row's plot, perplexity against parameters, and the report of its
-// variants' first seeds.
-func (p *paper) draw(row config.PaperRow, res PaperRowResult) error {
-	f := chart.Lines{Axes: chart.Axes{Title: row.Title, X: "parameters", Y: "perplexity"}}
-	var runs []*report.Run
-	for _, v := range res.Variants {
-		f.Curves = append(f.Curves, chart.Line{
-			Name: v.Name, Dots: true, X: []float64{v.Params.Mean}, Y: []float64{v.Perplexity.Mean},
-			Low: []float64{v.Perplexity.Mean - v.Perplexity.Spread}, High: []float64{v.Perplexity.Mean + v.Perplexity.Spread},
-		})
-		if len(runs) < report.MaxRuns {
-			r, err := report.Open(filepath.Join(p.Out, v.Cells[0].Run))
-			if err != nil {
-				return badInput(err)
-			}
-			runs = append(runs, r)
-		}
-	}
-	for _, ending := range chart.Formats {
-		name := filepath.Join(p.Out, row.Name+ending)
-		b, err := chart.Encode(f, name, 560, 380)
-		if err != nil {
-			return err
-		}
-		if err := checkpoint.WriteFile(name, b); err != nil {
-			return err
-		}
-	}
-	page, err := report.New(runs, Version)
-	if err != nil {
-		return err
-	}
-	var html bytes.Buffer
-	if err := page.WriteHTML(&html); err != nil {
-		return err
-	}
-	return checkpoint.WriteFile(filepath.Join(p.Out, row.Name+".html"), html.Bytes())
 }

@@ -125,6 +125,7 @@ func (p *pruning) close() {
 	}
 	if p.src != nil {
 		p.src.root.Close()
+		p.src.set.Weights.Close()
 	}
 }
 
@@ -163,6 +164,9 @@ func (p *pruning) run() (*PruneResult, error) {
 			err = usage(err)
 		}
 		return nil, err
+	}
+	if res.Evidence != nil {
+		defer res.Evidence.Close()
 	}
 	last := res.Plans[len(res.Plans)-1]
 	p.r.Trials = res.Trials

@@ -1,0 +1,120 @@
+package cmd
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// bench times a row's model by name, whole and pruned in turn.
+func (p *paper) bench(row *config.PaperRow, res *PaperRowResult) ([]PaperSummary, error) {
+	b := p.timings(row)
+	res.Note = fmt.Sprintf("%s with random weights; %g of its %s parameters stay.", b.Model, b.Prune, b.Of)
+	if b.Model != row.Bench.Model {
+		res.Note = fmt.Sprintf("%s, not %s: a quick look; %g of its %s parameters stay.", b.Model, row.Bench.Model, b.Prune, b.Of)
+	}
+	cells := make([][]PaperCell, 2)
+	for i := range b.Repeat {
+		for v, variant := range []string{"dense", "pruned"} {
+			o := benchOptions(b, v == 1)
+			c := PaperCell{Seed: uint64(i + 1), Set: []string{fmt.Sprintf("%s %s %s batch=%d seq=%d steps=%d prune=%g of=%s", b.Mode, o.Model, b.DType, o.Batch, o.Seq, o.Steps, o.Prune, o.Of)}}
+			c, err := p.kept(fmt.Sprintf("%s-%s-%d", row.Name, variant, i+1), c, func(c *PaperCell) error {
+				fmt.Fprintf(p.log, "-- %s %s, time %d\n", b.Model, variant, i+1)
+				return c.clock(b.Mode, o)
+			})
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", variant, err)
+			}
+			cells[v] = append(cells[v], c)
+		}
+	}
+	return []PaperSummary{summarize(config.PaperVariant{Name: "dense"}, cells[0]), summarize(config.PaperVariant{Name: "pruned"}, cells[1])}, nil
+}
+
+// timings are what a row times, in a quick look less.
+func (p *paper) timings(row *config.PaperRow) config.PaperBench {
+	b := row.Bench
+	if p.quick {
+		b.Repeat = 1
+		if b.Model != b.QuickModel {
+			b.Model, b.Of = b.QuickModel, "prunable" // all of them may be out of reach: the smaller, the more is embeddings
+		}
+	}
+	return b
+}
+
+func benchOptions(b config.PaperBench, pruned bool) BenchOptions {
+	o := BenchOptions{Model: b.Model, Batch: b.Batch, Seq: b.Seq, Steps: b.Steps, BF16: b.DType == "bf16", Of: b.Of, Moments: "f32"}
+	if pruned {
+		o.Prune = b.Prune
+	}
+	return o
+}
+
+// clock fills in the figures of one time.
+func (c *PaperCell) clock(mode string, o BenchOptions) error {
+	if (model.Sizes{Name: o.Model}).Images() {
+		return usage(fmt.Errorf("bench.model is %s, expected a model of text", o.Model))
+	}
+	fresh()
+	start := time.Now()
+	if mode == "step" {
+		if err := o.fits(); err != nil {
+			return err
+		}
+		r, err := o.step()
+		if err != nil {
+			return err
+		}
+		_, peak := train.Resident()
+		c.Figures = map[string]float64{"params": float64(r.Params), "ms": r.Ms, "rss": float64(r.RSS << 20), "peak_rss": float64(peak), "planned": float64(r.Planned << 20)}
+		c.Seconds = time.Since(start).Seconds()
+		return nil
+	}
+	rows, err := o.modes()
+	if err != nil {
+		return err
+	}
+	c.Figures = map[string]float64{"params": float64(rows[0].Params), "prefill": rows[0].PerS, "decode": rows[1].PerS, "batch_decode": rows[2].PerS}
+	c.Seconds = time.Since(start).Seconds()
+	return nil
+}
+
+// fits compares what the steps plan to take with the memory that is left.
+func (o BenchOptions) fits() error {
+	plan, err := o.plan()
+	if err != nil {
+		return err
+	}
+	if free, by, known := available(); known && plan.Total() > free {
+		return fmt.Errorf("a step of %s takes %s, but %s has %s left; end other work, or give bench.dtype bf16, or --quick", o.Model, byteCount(plan.Total()), by, byteCount(free))
+	}
+	return nil
+}
+
+// plan is the memory of a step.
+func (o BenchOptions) plan() (train.Memory, error) {
+	m, shapes, err := o.layout()
+	if err != nil {
+		return train.Memory{}, err
+	}
+	c, oc := o.training()
+	return train.Footprint(c, oc, train.LoRA{}, m, shapes, o.Evidence)
+}
+
+// training is the configuration of the steps that are timed.
+func (o BenchOptions) training() (train.Config, optim.Config) {
+	c := train.Default()
+	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
+	c.Recompute = o.recomputeLevel.String()
+	if o.BF16 {
+		c.Precision = "bf16"
+	}
+	oc := optim.Default()
+	oc.LR, oc.WarmUp, oc.Moments = 1e-4, 0, o.Moments
+	return c, oc.Resolve(c.Steps)
+}
