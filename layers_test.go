@@ -31,7 +31,7 @@ var layers = map[string]string{
 	"pkg/gguf":        "pkg/checkpoint",
 	"pkg/onnx":        "pkg/checkpoint",
 	"pkg/export":      "pkg/model pkg/gguf pkg/onnx",
-	"pkg/prune":       "pkg/data pkg/model pkg/coupled",
+	"pkg/prune":       "pkg/data pkg/model pkg/coupled pkg/dist", // a calibration is shared by ranks
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune pkg/dist",
 	"pkg/report":      "pkg/config pkg/chart",
 	"pkg/config":      "pkg/train",

@@ -18,6 +18,7 @@ func benchCommand() *cli.Command {
 			benchGemmCommand(),
 			benchKernelsCommand(),
 			benchMemoryCommand(),
+			benchWireCommand(),
 			benchCompareCommand(),
 			benchPaperCommand(),
 			benchCalibrateCommand(),

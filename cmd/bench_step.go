@@ -32,6 +32,9 @@ type BenchOptions struct {
 	Moments        string  // step: f32 or bf16
 	Evidence       bool    // step: gather gate gradients as well
 	Versus         bool    // step: the dense model as well
+	Wire           string  // step, of several ranks: gradients on the wire, f32 or bf16
+	Shard          bool    // step, of several ranks: each keeps the moments of its part
+	ranks          ranks   // alone by default
 	Last           bool    // infer: the last token's logits only
 	Decode         bool    // infer: one token at a time, behind Seq tokens
 	JSON           bool
@@ -66,6 +69,12 @@ type BenchResult struct {
 	// read bandwidth allows in that time.
 	ReadGBs   float64 `json:"read_gb_s,omitempty"`
 	ReadShare float64 `json:"read_share,omitempty"`
+	// Of several ranks: the batch, the rate and the FLOPs are of all of them, threads,
+	// peak and memory of rank 0.
+	Ranks     int    `json:"ranks,omitempty"`
+	Wire      string `json:"wire,omitempty"`            // type of the gradients on it
+	WireBytes int64  `json:"wire_bytes_step,omitempty"` // payload that a rank gives to sums and gathers in a step, median; a ring carries 2(N-1)/N of it
+	Moments   int64  `json:"moments_bytes,omitempty"`   // of the optimizer, a rank
 }
 
 func benchFlags(c *cli.Context) (BenchOptions, error) {
@@ -109,6 +118,8 @@ func benchStepCommand() *cli.Command {
 		Usage: "time whole optimizer steps: forward, backward, clipping, AdamW",
 		Flags: append(sizeFlags(),
 			&cli.StringFlag{Name: "moments", Value: "f32", Usage: "`TYPE` of AdamW's moments: f32 or bf16"},
+			&cli.StringFlag{Name: "wire", Value: train.WireF32, Usage: "on several ranks: `TYPE` of gradients on the wire, f32 or bf16"},
+			&cli.BoolFlag{Name: "shard-optimizer", Usage: "on several ranks: each keeps the moments of its part of the parameters"},
 			&cli.BoolFlag{Name: "versus-dense", Usage: "time the dense model first, in the same run, and give the ratios of memory and time"},
 			&cli.BoolFlag{Name: "evidence-cost", Usage: "alternate steps with and without gathering gate gradients, in pairs, and give the cost"},
 			&cli.BoolFlag{Name: "evidence", Usage: "gather the gate gradients as pruning does"},
@@ -125,6 +136,10 @@ func benchStepCommand() *cli.Command {
 			if o.recomputeLevel, err = graph.ParseRecompute(c.String("recompute")); err != nil {
 				return usage(err)
 			}
+			o.ranks, o.Wire, o.Shard = ranksOf(c), c.String("wire"), c.Bool("shard-optimizer")
+			if err := o.checkRanks(c); err != nil {
+				return usage(err)
+			}
 			if c.Bool("evidence-cost") {
 				if o.Versus || o.Evidence {
 					return usage(errors.New("--evidence-cost goes without --evidence and --versus-dense"))
@@ -134,6 +149,23 @@ func benchStepCommand() *cli.Command {
 			return RunBenchStep(o, c.App.Writer)
 		},
 	}
+}
+
+// checkRanks refuses what does not go with the number of ranks.
+func (o BenchOptions) checkRanks(c *cli.Context) error {
+	switch n := o.ranks.Size(); {
+	case o.Wire != train.WireF32 && o.Wire != train.WireBF16:
+		return fmt.Errorf("--wire is %q, expected f32 or bf16", o.Wire)
+	case n == 1 && (c.IsSet("wire") || o.Shard):
+		return errors.New("--wire and --shard-optimizer are about several ranks: start them with mpirun -np N ecospa bench step")
+	case o.Shard && o.Wire == train.WireBF16:
+		return errors.New("--wire bf16 does not go with --shard-optimizer: its parts are summed in float32")
+	case o.Batch%n != 0:
+		return fmt.Errorf("--batch is %d, which %d ranks do not divide", o.Batch, n)
+	case n > 1 && c.Bool("evidence-cost"):
+		return fmt.Errorf("bench step --evidence-cost runs in one process, not on %d ranks", n)
+	}
+	return nil
 }
 
 // RunBenchStep times training steps on random tokens; with o.Versus the dense
@@ -186,6 +218,10 @@ type StepPair struct {
 func (o BenchOptions) loop(m model.Model, set *param.Set, pool *kernel.Pool) (*train.Loop, error) {
 	c, oc := o.training()
 	l := train.NewLoop(c, oc, m, set, pool, newNoise(m, o.Batch, o.Seq))
+	if err := l.Join(o.ranks.orAlone().Group); err != nil {
+		l.Close()
+		return nil, usage(err)
+	}
 	if o.Evidence {
 		l.Watch(coupled.Options{})
 	}
@@ -203,6 +239,10 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 		return r, err
 	}
 	defer set.Weights.Close()
+	g := o.ranks.orAlone()
+	if o.Threads == 0 {
+		o.Threads = g.threads()
+	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	l, err := o.loop(m, set, pool)
@@ -210,7 +250,8 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 		return r, err
 	}
 	defer l.Close()
-	ms, heap := make([]float64, 0, o.Steps), make([]int64, 0, o.Steps)
+	ms, heap, wire := make([]float64, 0, o.Steps), make([]int64, 0, o.Steps), make([]int64, 0, o.Steps)
+	var sent int64
 	var before, now runtime.MemStats
 	runtime.ReadMemStats(&before)
 	l.Attach(train.Hook{Name: "bench", Step: func(l *train.Loop) error {
@@ -218,7 +259,9 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 		if l.Step > 1 {
 			ms = append(ms, l.Last.Ms)
 			heap = append(heap, int64(now.TotalAlloc-before.TotalAlloc))
+			wire = append(wire, g.Sent()-sent)
 		}
+		sent = g.Sent()
 		runtime.ReadMemStats(&before)
 		return nil
 	}})
@@ -227,6 +270,10 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 	}
 	r = o.result("train", set, pool, median(ms), float64(l.Machine().Plan().FLOPs()))
 	r.HeapStep, r.Planned = median(heap), l.Memory().Total()>>20
+	if g.many() {
+		r.Ranks, r.Wire, r.WireBytes, r.Moments = g.Size(), o.Wire, median(wire), l.Memory().Moments
+		r.GFLOPStep *= float64(g.Size())
+	}
 	return r, nil
 }
 
@@ -270,6 +317,9 @@ func (r BenchResult) print(o BenchOptions, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s %s %s, %d parameters, batch %d x %d, %d threads, %s: %.1f ms, %.0f %s/s, %.2f of the peak of %.0f GFLOP/s, peak resident %d MiB\n",
 		r.Model, r.Mode, r.DType, r.Params, r.Batch, r.Seq, r.Threads, r.CPU, r.Ms, r.PerS, r.Unit, r.MFU, r.PeakGF, r.PeakRSS)
+	if r.Ranks > 1 {
+		fmt.Fprintf(out, "    %d ranks, %.2f MB of %s gradients a step and rank\n", r.Ranks, float64(r.WireBytes)/1e6, r.Wire)
+	}
 	if r.ReadShare > 0 {
 		fmt.Fprintf(out, "    reads %.2f of what %.1f GB/s allow\n", r.ReadShare, r.ReadGBs)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -318,7 +319,7 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 		cell.Removed = float64(dense-last.After) / float64(prunable)
 		cell.Allocated = best(last.Trials)
 	}
-	v, err := heldLoss(src.m, src.set, c.pool, d.held, c.context(), c.EvalTokens)
+	v, err := heldLoss(dist.Alone{}, src.m, src.set, c.pool, d.held, c.context(), c.EvalTokens)
 	if err != nil {
 		return err
 	}
@@ -378,7 +379,7 @@ func (c *comparison) recover(src *loaded, d *denseModel, zeros []coupled.Zero) (
 		}
 		return 0, err
 	}
-	v, err := heldLoss(src.m, src.set, c.pool, d.held, t.Context, c.EvalTokens)
+	v, err := heldLoss(dist.Alone{}, src.m, src.set, c.pool, d.held, t.Context, c.EvalTokens)
 	return v.Loss, err
 }
 

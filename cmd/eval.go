@@ -42,6 +42,7 @@ type EvalOptions struct {
 	Sequences   int    // of Importance and Sensitivity
 	Plot        string // picture of them to write
 	Force       bool   // overwrite Plot
+	ranks       ranks  // alone by default
 }
 
 // EvalResult is what eval prints with --json.
@@ -90,6 +91,10 @@ func evalCommand() *cli.Command {
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}
 			if err := o.check(c); err != nil {
+				return usage(err)
+			}
+			o.ranks = ranksOf(c)
+			if err := o.oneProcess(); err != nil {
 				return usage(err)
 			}
 			return interruptible(c, func() error {
@@ -145,12 +150,26 @@ func (o EvalOptions) check(c *cli.Context) error {
 	return nil
 }
 
+// oneProcess refuses what is not shared by ranks.
+func (o EvalOptions) oneProcess() error {
+	for what, is := range map[string]bool{"--choices": o.Choices != "", "--importance": o.Importance, "--sensitivity": o.Sensitivity} {
+		if is && o.ranks.many() {
+			return fmt.Errorf("eval %s runs in one process, not on %d ranks", what, o.ranks.Size())
+		}
+	}
+	return nil
+}
+
 func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
 }
 
 // RunEval evaluates and prints the result to out.
 func RunEval(o EvalOptions, out io.Writer) error {
+	o.ranks = o.ranks.orAlone()
+	if o.Threads == 0 {
+		o.Threads = o.ranks.threads()
+	}
 	l, err := openModel(o.Model)
 	if err != nil {
 		return err
@@ -183,7 +202,7 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	o.Context = min(o.Context, len(tokens)-1)
 	if o.Batch == 0 {
 		windows := (len(tokens) - 2 + o.Context) / o.Context
-		o.Batch = max(1, min(4096/o.Context, windows))
+		o.Batch = max(1, min(4096/o.Context, (windows+o.ranks.Size()-1)/o.ranks.Size()))
 	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
@@ -193,7 +212,7 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	}
 	defer e.Close()
 	start := time.Now()
-	v, err := e.Run(data.Windows(tokens, o.Batch, o.Context, o.Limit))
+	v, err := e.RunOn(o.ranks.Group, data.Windows(tokens, o.Batch, o.Context, o.Limit))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -37,7 +38,7 @@ func (o EvalOptions) evalImages(l *loaded, c model.Classifier, out io.Writer) er
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	start := time.Now()
-	v, err := judgeImages(c, l.set, pool, m, n, o.Batch, o.Limit)
+	v, err := judgeImages(o.ranks.Group, c, l.set, pool, m, n, o.Batch, o.Limit)
 	if err != nil {
 		return err
 	}
@@ -53,17 +54,17 @@ func (o EvalOptions) evalImages(l *loaded, c model.Classifier, out io.Writer) er
 }
 
 // judgeImages evaluates a classifier on at most limit images (0: all), batch at a
-// time; 0 is about 4096 tokens.
-func judgeImages(c model.Classifier, set *param.Set, pool *kernel.Pool, m *data.Images, n data.Normalise, batch, limit int) (train.Evaluation, error) {
+// time; 0 is about 4096 tokens. Batches are dealt out to the ranks.
+func judgeImages(g dist.Group, c model.Classifier, set *param.Set, pool *kernel.Pool, m *data.Images, n data.Normalise, batch, limit int) (train.Evaluation, error) {
 	if batch == 0 {
-		batch = max(1, min(4096/c.Context(), m.Len()))
+		batch = max(1, min(4096/c.Context(), (m.Len()+g.Size()-1)/g.Size()))
 	}
 	e, err := train.NewEvaluator(c, set, pool, batch, c.Context(), false)
 	if err != nil {
 		return train.Evaluation{}, err
 	}
 	defer e.Close()
-	v, err := e.Run(m.Batches(n, batch, limit))
+	v, err := e.RunOn(g, m.Batches(n, batch, limit))
 	if errors.Is(err, data.ErrImages) {
 		err = badInput(err)
 	}

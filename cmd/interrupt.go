@@ -22,6 +22,8 @@ func interruptible(c *cli.Context, f func() error) error {
 	case err := <-done:
 		return err
 	case <-c.Context.Done():
-		return fmt.Errorf("%w: nothing was written", errInterrupted)
+		err := fmt.Errorf("%w: nothing was written", errInterrupted)
+		ranksOf(c).abandon(err, c.App.ErrWriter)
+		return err
 	}
 }

@@ -81,12 +81,9 @@ func runFile(dir string) string { return filepath.Join(dir, "run.yaml") }
 // prepare makes everything that training needs, from the start or, to resume,
 // from the newest good checkpoint.
 func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err error) {
-	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{Step: -1, Loss: math.Inf(1)}, ranks: o.ranks, command: o.command}
+	j = &job{run: run, log: log, force: o.Force, disk: o.disk, first: o.first, best: evalPoint{Step: -1, Loss: math.Inf(1)}, ranks: o.ranks.orAlone(), command: o.command}
 	if j.command == "" {
 		j.command = "pretrain"
-	}
-	if j.ranks.Group == nil {
-		j.ranks = alone
 	}
 	defer func() {
 		if err != nil {
@@ -410,9 +407,6 @@ func (j *job) assemble(saved *state) (err error) {
 			return usage(err)
 		}
 		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent, Failed: j.planFailed}
-		if c.ShardOptimizer && j.ranks.many() && j.run.Prune.Calibration > 0 {
-			return usage(errors.New("prune.calibration does not go with train.shard_optimizer: no rank has all moments"))
-		}
 		if n := j.run.Prune.Calibration; n > 0 {
 			if j.pruner.Calibration, err = j.calibration(n); err != nil {
 				return badInput(err)

@@ -110,7 +110,10 @@ func (o BenchOptions) plan() (train.Memory, error) {
 func (o BenchOptions) training() (train.Config, optim.Config) {
 	c := train.Default()
 	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
-	c.Recompute = o.recomputeLevel.String()
+	c.Recompute, c.ShardOptimizer = o.recomputeLevel.String(), o.Shard
+	if o.Wire != "" {
+		c.Wire = o.Wire
+	}
 	if o.BF16 {
 		c.Precision = "bf16"
 	}

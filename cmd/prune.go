@@ -35,6 +35,7 @@ type PruneOptions struct {
 	DType                  string
 	MemoryOf               string // inference or training
 	MemoryBatch            int    // sequences that memory is planned for
+	ranks                  ranks  // alone by default
 }
 
 func pruneCommand() *cli.Command {
@@ -89,6 +90,7 @@ func pruneCommand() *cli.Command {
 			if err != nil {
 				return usage(err)
 			}
+			o.ranks = ranksOf(c)
 			return interruptible(c, func() error { return RunPrune(o, c.App.Writer, c.App.ErrWriter) })
 		},
 	}

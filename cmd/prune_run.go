@@ -11,6 +11,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -38,6 +39,7 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.ranks = o.ranks.orAlone()
 	p := &pruning{PruneOptions: o, log: log, src: src}
 	if o.For != "" {
 		if err := export.Constrain(o.For, src.m.Family(), &p.Config); err != nil {
@@ -51,6 +53,9 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 		err = p.readImages(c)
 	} else {
 		err = p.readText()
+	}
+	if o.Threads == 0 {
+		o.Threads = o.ranks.threads()
 	}
 	p.pool = kernel.NewPool(o.Threads)
 	return p, err
@@ -141,7 +146,7 @@ func (p *pruning) run() (*PruneResult, error) {
 		return nil, err
 	}
 	pr := &prune.Pruner{
-		Calibration: prune.Calibration{Model: p.src.m, Set: p.src.set, Pool: p.pool, Data: p.cal},
+		Calibration: prune.Calibration{Model: p.src.m, Set: p.src.set, Pool: p.pool, Data: p.cal, Ranks: p.ranks.Group},
 		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, Say: p.say,
 		Footprint: p.footprint(),
 	}
@@ -182,13 +187,13 @@ func (p *pruning) run() (*PruneResult, error) {
 	if err := p.planned(last, after); err != nil {
 		return nil, err
 	}
-	if p.SaveScores != "" {
+	if p.SaveScores != "" && p.ranks.lead() {
 		if err := p.saveScores(res.Evidence); err != nil {
 			return nil, err
 		}
 	}
 	if p.DryRun {
-		if p.Out != "" {
+		if p.Out != "" && p.ranks.lead() {
 			return &p.r, writePlanFile(p.Out, last, p.Force)
 		}
 		return &p.r, nil
@@ -227,6 +232,9 @@ func (p *pruning) finish() (*PruneResult, error) {
 		return nil, err
 	}
 	p.r.After = &after
+	if !p.ranks.lead() {
+		return &p.r, nil
+	}
 	config, err := p.src.m.Config(p.src.set)
 	if err != nil {
 		return nil, err
@@ -260,7 +268,7 @@ func (p *pruning) side() (PruneSide, error) {
 	m.Close()
 	if p.pics != nil {
 		start := time.Now()
-		v, err := judgeImages(p.src.m.(model.Classifier), p.src.set, p.pool, p.pics, p.norm, 0, p.EvalTokens)
+		v, err := judgeImages(p.ranks.Group, p.src.m.(model.Classifier), p.src.set, p.pool, p.pics, p.norm, 0, p.EvalTokens)
 		s.Loss, s.Top1, s.Top5, s.ImagesPerS = v.Loss, &v.Top1, &v.Top5, float64(v.Tokens)/time.Since(start).Seconds()
 		return s, err
 	}
@@ -268,22 +276,22 @@ func (p *pruning) side() (PruneSide, error) {
 		return s, fmt.Errorf("%s: the held-out tenth has %d tokens, expected at least 2", p.Data, len(p.held))
 	}
 	start := time.Now()
-	v, err := heldLoss(p.src.m, p.src.set, p.pool, p.held, p.Context, p.EvalTokens)
+	v, err := heldLoss(p.ranks.Group, p.src.m, p.src.set, p.pool, p.held, p.Context, p.EvalTokens)
 	s.Loss, s.Perplexity, s.TokensPerS = v.Loss, v.Perplexity(), float64(v.Tokens)/time.Since(start).Seconds()
 	return s, err
 }
 
 // heldLoss is the loss on the first limit (0: all) of the held-out tokens, of which
-// there are at least two, in windows of at most context.
-func heldLoss(m model.Model, set *param.Set, pool *kernel.Pool, held data.Tokens, context, limit int) (train.Evaluation, error) {
+// there are at least two, in windows of at most context, dealt out to the ranks.
+func heldLoss(g dist.Group, m model.Model, set *param.Set, pool *kernel.Pool, held data.Tokens, context, limit int) (train.Evaluation, error) {
 	context = min(context, len(held)-1)
-	batch := max(1, min(4096/context, (len(held)-1)/context))
+	batch := max(1, min(4096/context, (len(held)-1)/context/g.Size()))
 	e, err := train.NewEvaluator(m, set, pool, batch, context, false)
 	if err != nil {
 		return train.Evaluation{}, err
 	}
 	defer e.Close()
-	return e.Run(data.Windows(held, batch, context, limit))
+	return e.RunOn(g, data.Windows(held, batch, context, limit))
 }
 
 func (p *pruning) loadScores() (*coupled.Evidence, error) {

@@ -33,7 +33,7 @@ func (r ranks) lead() bool { return r.Rank() == 0 }
 func (r ranks) many() bool { return r.Size() > 1 }
 
 // distributed lists the subcommands that run on several ranks.
-var distributed = []string{"pretrain", "finetune"}
+var distributed = []string{"pretrain", "finetune", "prune", "eval", "bench step", "bench wire"}
 
 // join finds the other ranks when an MPI launcher started this process. Without a
 // usable library it fails: N processes that do not know of each other would each do
@@ -45,7 +45,10 @@ func join(getenv func(string) string) (ranks, error) {
 	}
 	w, err := mpi.Open(getenv("ECOSPA_MPI_LIBRARY"))
 	if err != nil {
-		return ranks{Group: dist.Alone{}, local: 1}, fmt.Errorf("%s is %d, but rank %d cannot join the others: %w; install Open MPI (Debian: libopenmpi3), or name a library in ECOSPA_MPI_LIBRARY", l.By, l.Size, l.Rank, err)
+		if l.Rank > 0 {
+			time.Sleep(grace) // rank 0 is likely to fail alike, says so and ends all
+		}
+		return alone, fmt.Errorf("%s is %d, but rank %d cannot join the others: %w; install Open MPI (Debian: libopenmpi3), or name a library in ECOSPA_MPI_LIBRARY", l.By, l.Size, l.Rank, err)
 	}
 	if w.Size() != l.Size {
 		return alone, fmt.Errorf("%s is %d, but %s knows of %d ranks: launcher and library do not belong together", l.By, l.Size, w.Library(), w.Size())
@@ -143,12 +146,37 @@ func (r ranks) refuse(c *cli.Context) error {
 		return nil
 	}
 	name := c.Args().First()
+	if name == "bench" {
+		name = strings.TrimSpace(name + " " + c.Args().Get(1))
+	}
 	for _, ok := range distributed {
 		if name == ok {
 			return nil
 		}
 	}
 	return usage(fmt.Errorf("%q runs in one process, not on %d ranks; under MPI run one of %s", name, r.Size(), strings.Join(distributed, ", ")))
+}
+
+// abandon ends all ranks at once, of a command that has no state to save: they do
+// not stop together. It returns alone.
+func (r ranks) abandon(err error, log io.Writer) {
+	if r.world == nil {
+		return
+	}
+	if r.lead() {
+		fmt.Fprintln(log, r.failure(err))
+	} else {
+		time.Sleep(grace) // the lead is likely to have been told as well, and speaks
+	}
+	r.world.Abort(exitInterrupted)
+}
+
+// orAlone is r, or the only rank where none was given.
+func (r ranks) orAlone() ranks {
+	if r.Group == nil {
+		return alone
+	}
+	return r
 }
 
 // ranksOf is the ranks that a command runs on.

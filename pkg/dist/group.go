@@ -1,6 +1,10 @@
 package dist
 
-import "fmt"
+import (
+	"crypto/sha256"
+	"fmt"
+	"unsafe"
+)
 
 // Group is the ranks of one run, seen from one of them. It is used by one goroutine
 // at a time.
@@ -21,8 +25,8 @@ type Group interface {
 	Gather(x []float32, bounds []int) error
 	// Broadcast replaces b by that of rank 0. All give equally many bytes.
 	Broadcast(b []byte) error
-	// Sent is the bytes of payload that this rank has given to Sum, Scatter, Gather
-	// and Broadcast; what the transport makes of it is its own.
+	// Sent is the bytes of payload that this rank has given to Sum, SumBF16 (two an
+	// element), Scatter, Gather and Broadcast; what the transport makes of it is its own.
 	Sent() int64
 }
 
@@ -66,6 +70,22 @@ func Agree(g Group, what string, digest [32]byte) error {
 		return fmt.Errorf("dist: %g of %d ranks differ from rank 0 in %s: rank %d has digest %x, rank 0 %x", differ[0], g.Size(), what, g.Rank(), digest[:6], zero[:6])
 	}
 	return nil
+}
+
+// AgreeOn is Agree about the bits of x.
+func AgreeOn(g Group, what string, x []float32) error {
+	if g.Size() == 1 {
+		return nil
+	}
+	return Agree(g, what, sha256.Sum256(Bytes(x)))
+}
+
+// Bytes is the memory of x, for Broadcast.
+func Bytes(x []float32) []byte {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
 }
 
 // Share is the part of n items that falls to rank r of size: lo to hi. Parts differ

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -35,6 +36,9 @@ type Calibration struct {
 	Data  Sequences
 	Batch int                   // sequences at a time; default 4
 	Seen  func(done, total int) // told after every batch; may be nil
+	// Ranks share the work: each sees its part of Data, of which all have the whole,
+	// and all get the evidence of the whole. nil for one.
+	Ranks dist.Group
 }
 
 func (c *Calibration) batch() int {
@@ -64,7 +68,10 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	if err := c.pass(e, grads, 0, full, batch, o.Squares); err != nil {
 		return nil, err
 	}
-	return e, c.pass(e, grads, full, n, 1, o.Squares)
+	if err := c.pass(e, grads, full, n, 1, o.Squares); err != nil {
+		return nil, err
+	}
+	return e, c.merge(e)
 }
 
 // enough is how many tokens, for each column of the widest activation, its second
@@ -90,7 +97,10 @@ func (c *Calibration) Look(o coupled.Options) (*coupled.Evidence, error) {
 	if err := c.forward(e, 0, full, batch); err != nil {
 		return nil, err
 	}
-	return e, c.forward(e, full, n, 1)
+	if err := c.forward(e, full, n, 1); err != nil {
+		return nil, err
+	}
+	return e, c.merge(e)
 }
 
 // forward shows sequences lo..hi, batch at a time, to the evidence.
@@ -105,7 +115,10 @@ func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
 		return err
 	}
 	defer m.Close()
-	for ; lo < hi; lo += batch {
+	for i := 0; lo < hi; i, lo = i+1, lo+batch {
+		if !c.mine(i, 1) {
+			continue
+		}
 		if err := c.Data.slice(lo, lo+batch).FeedInputs(m); err != nil {
 			return err
 		}
@@ -151,11 +164,13 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 		return err
 	}
 	defer m.Close()
-	for ; lo < hi; lo += batch {
+	for ; lo < hi; count, lo = count+1, lo+batch {
+		if !c.mine(count, every) {
+			continue
+		}
 		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch), squares); err != nil {
 			return err
 		}
-		count++
 		if c.Seen != nil {
 			c.Seen(lo+batch, c.Data.Len())
 		}

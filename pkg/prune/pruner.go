@@ -43,8 +43,8 @@ const DefaultTrial = 4
 type Result struct {
 	Plans    []*coupled.Plan   // of every round
 	Evidence *coupled.Evidence // of the last round, before its cut
-	Trials   int               // losses measured
-	Zeros    []coupled.Zero    // rows zeroed by the ablation
+	Trials   int               // losses measured, by rank 0
+	Zeros    []coupled.Zero    // rows zeroed by the ablation; rank 0 has them
 }
 
 func (p *Pruner) say(format string, args ...any) {
@@ -123,7 +123,7 @@ func (p *Pruner) split() (gather, trial, held Sequences) {
 	return p.Data.slice(0, n-t), p.Data.slice(0, t), p.Data.slice(n-t, n)
 }
 
-// plan changes the basis, gathers evidence and decides.
+// plan changes the basis, gathers evidence and decides, rank 0 for all.
 func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	gather, trial, held := p.split()
 	e, err := p.look(gather)
@@ -134,12 +134,22 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 		r.Evidence.Close()
 	}
 	r.Evidence = e
+	plan, err := Decide(p.group(), "the plan", func() (*coupled.Plan, error) { return p.decide(r, budget, trial, held) })
+	if err != nil {
+		return nil, err
+	}
+	r.Plans = append(r.Plans, plan)
+	return plan, nil
+}
+
+// decide makes a plan from the result's evidence and trial cuts.
+func (p *Pruner) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*coupled.Plan, error) {
 	req := coupled.Request{
-		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: e,
+		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: r.Evidence,
 		Footprint: p.Footprint,
 	}
 	if needsLoss(p.Config.Allocation) {
-		l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, e)
+		l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, r.Evidence)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +163,7 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 		defer func() { r.Trials += l.Runs }()
 	}
 	if held.Context > 0 {
-		h, err := NewLosses(p.Model, p.Set, p.Pool, held, p.Improve, e)
+		h, err := NewLosses(p.Model, p.Set, p.Pool, held, p.Improve, r.Evidence)
 		if err != nil {
 			return nil, err
 		}
@@ -161,12 +171,7 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 		req.Held = h.Of
 		defer func() { r.Trials += h.Runs }()
 	}
-	plan, err := coupled.MakePlan(req)
-	if err != nil {
-		return nil, err
-	}
-	r.Plans = append(r.Plans, plan)
-	return plan, nil
+	return coupled.MakePlan(req)
 }
 
 // basisTokens is how many tokens at least the basis is chosen by.
@@ -208,8 +213,13 @@ func (p *Pruner) changeBasis(c Calibration, improve coupled.Improve) error {
 	if method == "" { // of a plan that came with another program
 		method = coupled.BasisNone
 	}
-	_, err := coupled.ChangeBasis(p.Set, e, method)
-	return err
+	if method == coupled.BasisNone {
+		return nil
+	}
+	return p.once(func() error {
+		_, err := coupled.ChangeBasis(p.Set, e, method)
+		return err
+	})
 }
 
 // look changes the basis and gathers the evidence that scores and improvements need.
@@ -238,6 +248,10 @@ func (p *Pruner) Follow(plan *coupled.Plan) error {
 	if err := p.check(); err != nil {
 		return err
 	}
+	plan, err := Decide(p.group(), "the plan", func() (*coupled.Plan, error) { return plan, nil })
+	if err != nil {
+		return err
+	}
 	c := p.Calibration
 	c.Data, _, _ = p.split()
 	_, improve := plan.Improve.Options(p.Model.Scale())
@@ -252,7 +266,7 @@ func (p *Pruner) Follow(plan *coupled.Plan) error {
 		}
 		defer e.Close()
 	}
-	return Apply(p.Set, plan, e, p.Slabs...)
+	return p.carryOut(plan, e)
 }
 
 func needsLoss(allocation string) bool { return allocation == "sensitivity" || allocation == "auto" }
@@ -260,27 +274,35 @@ func needsLoss(allocation string) bool { return allocation == "sensitivity" || a
 // apply improves and cuts, or for the ablation zeroes.
 func (p *Pruner) apply(r *Result, plan *coupled.Plan) error {
 	if p.Uncoupled {
-		zeros, err := coupled.Uncoupled(p.Set, r.Evidence, plan)
-		if err != nil {
-			return err
-		}
-		r.Zeros = zeros
-		return coupled.SetZero(p.Set, zeros)
+		return p.once(func() (err error) {
+			if r.Zeros, err = coupled.Uncoupled(p.Set, r.Evidence, plan); err != nil {
+				return err
+			}
+			return coupled.SetZero(p.Set, r.Zeros)
+		})
 	}
-	return Apply(p.Set, plan, r.Evidence, p.Slabs...)
+	return p.carryOut(plan, r.Evidence)
 }
 
 // Apply carries out a plan made for the set as it is: the improvements that it
 // records, which need evidence, then the cut, of the slabs as well.
 func Apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence, slabs ...*param.Slab) error {
-	cut := plan.Cut()
-	if plan.Improve.Compensate != coupled.CompensateNone && plan.Improve.Compensate != "" || plan.Improve.Gains {
-		if e == nil {
-			return fmt.Errorf("prune: the plan compensates (%s, gains %t), which needs calibration data", plan.Improve.Compensate, plan.Improve.Gains)
-		}
-		if err := plan.Improve.Apply(set, e, cut); err != nil {
+	if improves(plan) {
+		if err := improve(set, plan, e); err != nil {
 			return err
 		}
 	}
-	return graph.Rewrite(set, cut, slabs)
+	return graph.Rewrite(set, plan.Cut(), slabs)
+}
+
+// improves reports whether a plan changes weights that stay.
+func improves(plan *coupled.Plan) bool {
+	return plan.Improve.Compensate != coupled.CompensateNone && plan.Improve.Compensate != "" || plan.Improve.Gains
+}
+
+func improve(set *param.Set, plan *coupled.Plan, e *coupled.Evidence) error {
+	if e == nil {
+		return fmt.Errorf("prune: the plan compensates (%s, gains %t), which needs calibration data", plan.Improve.Compensate, plan.Improve.Gains)
+	}
+	return plan.Improve.Apply(set, e, plan.Cut())
 }

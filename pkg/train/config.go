@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -77,6 +78,9 @@ func (c Config) Validate() error {
 	}
 	if c.Wire != WireF32 && c.Wire != WireBF16 {
 		return fmt.Errorf("train.wire is %q, expected f32 or bf16", c.Wire)
+	}
+	if c.Wire == WireBF16 && c.ShardOptimizer {
+		return errors.New("train.wire bf16 does not go with train.shard_optimizer: its parts are summed in float32")
 	}
 	if _, err := graph.ParseRecompute(c.Recompute); err != nil {
 		return fmt.Errorf("train.recompute: %w", err)

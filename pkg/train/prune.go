@@ -2,16 +2,14 @@ package train
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -109,7 +107,7 @@ func (p *Pruner) cut(l *Loop, budget coupled.Budget, path string) error {
 	if err := l.MergeEvidence(); err != nil {
 		return err
 	}
-	plan, err := p.decide(l, func() (*coupled.Plan, error) {
+	plan, err := prune.Decide(l.Group(), fmt.Sprintf("the plan of step %d", l.Step), func() (*coupled.Plan, error) {
 		return coupled.MakePlan(coupled.Request{
 			Set: l.Set, Family: l.Model.Family(), Config: p.Config, Budget: budget, Evidence: l.Evidence, Footprint: p.Footprint,
 		})
@@ -123,74 +121,34 @@ func (p *Pruner) cut(l *Loop, budget coupled.Budget, path string) error {
 	return l.Rewrite(plan)
 }
 
-// calibrated does what the subcommand prune does, on rank 0: a calibration pass, a
-// plan by any criterion and allocation, improvements, the cut. The others follow
-// the plan and take over the improved weights. Where the basis changes the
-// optimizer's moments start afresh.
+// calibrated does what the subcommand prune does: a calibration pass, shared by the
+// ranks, a plan by any criterion and allocation, improvements, the cut. Where the
+// basis changes the optimizer's moments start afresh.
 func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
-	plan, err := p.decide(l, func() (*coupled.Plan, error) {
-		pr := prune.Pruner{
-			Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration},
-			Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: append(l.Opt.Slabs(), l.Grads),
-		}
-		r, err := pr.Round(budget)
-		if r != nil && r.Evidence != nil {
-			defer r.Evidence.Close()
-		}
-		if err != nil {
-			return nil, err
-		}
-		return r.Plans[0], nil
-	})
+	moments, done, err := l.Moments()
 	if err != nil {
 		return err
 	}
-	if l.Group().Rank() != 0 {
-		if err := l.Rewrite(plan); err != nil {
-			return err
-		}
+	defer done()
+	pr := prune.Pruner{
+		Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration, Ranks: l.Group()},
+		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: append(slices.Clone(moments), l.Grads),
 	}
-	if err := l.Group().Broadcast(bytesOf(l.Set.Weights.Data)); err != nil {
+	r, err := pr.Round(budget)
+	if r != nil && r.Evidence != nil {
+		defer r.Evidence.Close()
+	}
+	if err != nil {
 		return err
 	}
+	l.reshard(moments)
 	if p.Config.Improve.Basis != coupled.BasisNone {
 		l.Opt.Reset()
 	}
-	if err := p.write(l, path, plan); err != nil {
+	if err := p.write(l, path, r.Plans[0]); err != nil {
 		return err
 	}
 	return l.Lower()
-}
-
-// decide lets rank 0 make a plan and gives it to all, who check that they have the same.
-func (p *Pruner) decide(l *Loop, plan func() (*coupled.Plan, error)) (*coupled.Plan, error) {
-	if !l.many() {
-		return plan()
-	}
-	var b bytes.Buffer
-	var err error
-	if l.Group().Rank() == 0 {
-		var made *coupled.Plan
-		if made, err = plan(); err == nil {
-			err = coupled.WritePlan(&b, made)
-		}
-		if err != nil {
-			b.Reset() // the others are told that there is none
-		}
-	}
-	text, sent := dist.Message(l.Group(), b.Bytes())
-	switch {
-	case err != nil:
-		return nil, err
-	case sent != nil:
-		return nil, sent
-	case len(text) == 0:
-		return nil, errors.New("rank 0 could not make a plan")
-	}
-	if err := dist.Agree(l.Group(), fmt.Sprintf("the plan of step %d", l.Step), sha256.Sum256(text)); err != nil {
-		return nil, err
-	}
-	return coupled.ReadPlan(bytes.NewReader(text))
 }
 
 // Rewrite carries out a plan on everything the loop owns and lowers the graph again.
@@ -204,7 +162,7 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 	}
 	defer done()
 	var parallel []graph.Parallel
-	slabs := append(append([]*param.Slab(nil), moments...), l.Grads)
+	slabs := append(slices.Clone(moments), l.Grads)
 	if l.Evidence != nil {
 		parallel = append(parallel, l.Evidence)
 		if l.adapters == nil {
@@ -219,13 +177,7 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 	if err != nil {
 		return err
 	}
-	if l.sharded() {
-		step := l.Opt.Step
-		l.Opt.Close()
-		l.Opt = l.newOptimizer()
-		l.Opt.Step = step
-		l.SetMoments(moments)
-	}
+	l.reshard(moments)
 	return l.Lower()
 }
 

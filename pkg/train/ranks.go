@@ -1,9 +1,7 @@
 package train
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"unsafe"
 
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/dist"
@@ -172,16 +170,5 @@ func (l *Loop) MergeEvidence() error {
 
 // same fails unless all ranks have the same weights.
 func (l *Loop) same(what string) error {
-	if !l.many() {
-		return nil
-	}
-	return dist.Agree(l.Group(), what, sha256.Sum256(bytesOf(l.Set.Weights.Data)))
-}
-
-// bytesOf is the memory of x.
-func bytesOf(x []float32) []byte {
-	if len(x) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
+	return dist.AgreeOn(l.Group(), what, l.Set.Weights.Data)
 }

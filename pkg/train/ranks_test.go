@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/dist"
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // history is what a run of some ranks leaves.
@@ -23,7 +24,7 @@ type history struct {
 }
 
 // runRanks trains a tiny model on n ranks in this process, with two pruning events.
-func runRanks(t *testing.T, family string, n int, edit func(*Config)) history {
+func runRanks(t *testing.T, family string, n int, edit func(*Config), more ...func(*Pruner)) history {
 	t.Helper()
 	c := config(60)
 	if edit != nil {
@@ -52,6 +53,9 @@ func runRanks(t *testing.T, family string, n int, edit func(*Config)) history {
 			}
 		}
 		p := &Pruner{Config: pc, Goal: goal, Dir: filepath.Join(dir, fmt.Sprint(r))}
+		for _, f := range more {
+			f(p)
+		}
 		l.Attach(p.Hook())
 		l.Attach(Hook{Name: "test", Step: func(l *Loop) error {
 			if r == 0 {
@@ -137,6 +141,35 @@ func TestRanksAreOneProcess(t *testing.T) {
 			}
 			if two := int64(2); name == "bf16" && last > 3*two*int64(many.params)/2 {
 				t.Errorf("%s: %d bytes a step in bfloat16 with %d parameters", family, last, many.params)
+			}
+		}
+	}
+}
+
+// TestCalibratedRanksAreOneProcess: events with calibration passes of their own, the
+// full recipe and a split optimizer included.
+func TestCalibratedRanksAreOneProcess(t *testing.T) {
+	calibrated := func(p *Pruner) {
+		p.Config.Calibration, p.Config.Allocation, p.Config.Improve = 10, "auto", coupled.DefaultImprove()
+		corpus := counting{batch: p.Config.Calibration, context: 16, vocab: 17}
+		p.Calibration = prune.Sequences{Context: 16}
+		p.Calibration.Batch, _ = corpus.Next()
+	}
+	for _, family := range []string{"gpt2", "llama"} {
+		one := runRanks(t, family, 1, nil, calibrated)
+		for name, edit := range map[string]func(*Config){"whole": nil, "shards": func(c *Config) { c.ShardOptimizer = true }} {
+			many := runRanks(t, family, 2, edit, calibrated)
+			for i, want := range one.losses {
+				// Bases and refits amplify the order of sums more than steps do.
+				if math.Abs(many.losses[i]-want) > 2e-3*want {
+					t.Errorf("%s %s: loss of step %d is %g, of a single process %g", family, name, i+1, many.losses[i], want)
+					break
+				}
+			}
+			for i := range one.plans {
+				if kept(many.plans[i]) != kept(one.plans[i]) {
+					t.Errorf("%s %s: plan %d differs from that of a single process", family, name, i)
+				}
 			}
 		}
 	}

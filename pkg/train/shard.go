@@ -81,6 +81,18 @@ func (l *Loop) MomentSlabs() (full []*param.Slab, done func()) {
 	}
 }
 
+// reshard splits moments anew, from the full ones, behind a change of shapes.
+func (l *Loop) reshard(full []*param.Slab) {
+	if !l.sharded() {
+		return
+	}
+	step := l.Opt.Step
+	l.Opt.Close()
+	l.Opt = l.newOptimizer()
+	l.Opt.Step = step
+	l.SetMoments(full)
+}
+
 // SetMoments gives the optimizer its slabs from full ones, of which it keeps copies.
 func (l *Loop) SetMoments(full []*param.Slab) {
 	if !l.sharded() {
