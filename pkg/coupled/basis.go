@@ -125,6 +125,7 @@ func balance(ga, gb *mat.SymDense) (m, inverse *mat.Dense, s []float64, err erro
 	s = svd.Values(nil)
 	var u mat.Dense
 	svd.UTo(&u)
+	orient(&u)
 	// M = S^(1/2) U^T L_a^-1 by solving L_a^T X = U S^(1/2), M = X^T; M^-T = S^(-1/2) U^T L_a^T.
 	right := mat.DenseCopyOf(&u)
 	inverse = mat.NewDense(n, n, nil)
@@ -141,6 +142,25 @@ func balance(ga, gb *mat.SymDense) (m, inverse *mat.Dense, s []float64, err erro
 		return nil, nil, nil, fmt.Errorf("%w: invert the moments: %w", ErrEvidence, err)
 	}
 	return mat.DenseCopyOf(x.T()), inverse, s, nil
+}
+
+// orient turns each column so that its largest entry is positive: singular vectors
+// have no sign of their own, and sums in another order must not flip a unit's.
+func orient(u *mat.Dense) {
+	rows, columns := u.Dims()
+	for j := range columns {
+		largest := 0.0
+		for i := range rows {
+			if x := u.At(i, j); math.Abs(x) > math.Abs(largest) {
+				largest = x
+			}
+		}
+		if largest < 0 {
+			for i := range rows {
+				u.Set(i, j, -u.At(i, j))
+			}
+		}
+	}
 }
 
 // factor is the lower Cholesky factor of a moment matrix with the least ridge on
