@@ -92,27 +92,52 @@ func TestRanks(t *testing.T) {
 	ranksMust(t, 4, "ecospa", "pretrain", "-c", filepath.Join(at("killed"), "run.yaml"), "--set", "train.shard_optimizer=true", "--resume", "--allow-change", "train.shard_optimizer", "--out", at("killed"))
 	sameCurve(t, "killed, then four ranks", at("one"), at("killed"))
 
-	// An interruption is saved, and one process goes on. (mpirun itself waits before
-	// it passes a signal on, too long for a test: docs/scaling.md.)
-	long := []string{"train.steps=120", "train.batch=32", "train.context=64", "model.width=160", "model.ffn=320"} // seconds, not milliseconds
+	// An interruption is saved: of one rank, then of mpirun itself, which waits a
+	// second before it passes the signal on. One process goes on.
+	long := []string{"train.steps=240", "train.batch=32", "train.context=64", "model.width=160", "model.ffn=320"} // seconds, not milliseconds
 	mustRun(t, args("long", long...)...)
-	cmd = ranksRun(t, 2, nil, args("stopped", long...)...)
-	log.Reset()
+	interrupt(t, ranksRun(t, 2, nil, args("stopped", long...)...), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
+		return child(t, cmd.Process.Pid), syscall.SIGTERM
+	})
+	interrupt(t, ranksRun(t, 2, nil, "ecospa", "pretrain", "--resume", "--out", at("stopped")), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
+		return cmd.Process.Pid, syscall.SIGINT
+	})
+	mustRun(t, "ecospa", "pretrain", "--resume", "--out", at("stopped"))
+	sameCurve(t, "interrupted, then one process", at("long"), at("stopped"))
+}
+
+// interrupt runs ranks until the run has a new step, signals one process and expects
+// all ranks to end, saved, before the run's last step.
+func interrupt(t *testing.T, cmd *exec.Cmd, run string, whom func(*exec.Cmd) (pid int, s syscall.Signal)) {
+	t.Helper()
+	size := func() int64 {
+		st, err := os.Stat(filepath.Join(run, "metrics.jsonl"))
+		if err != nil {
+			return 0
+		}
+		return st.Size()
+	}
+	before := size()
+	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, filepath.Join(at("stopped"), "metrics.jsonl"))
-	if err := syscall.Kill(child(t, cmd.Process.Pid), syscall.SIGTERM); err != nil { // one rank is told, all stop
+	for range 3000 {
+		if size() > before {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	pid, sig := whom(cmd)
+	if err := syscall.Kill(pid, sig); err != nil {
 		t.Fatal(err)
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(log.String(), "stopped after step") {
-		t.Errorf("interrupted: %v\n%s", err, log.String())
+		t.Errorf("%v: %v\n%s", sig, err, log.String())
 	}
-	mustRun(t, "ecospa", "pretrain", "--resume", "--out", at("stopped"))
-	sameCurve(t, "interrupted, then one process", at("long"), at("stopped"))
 }
 
 // lastJSON is the one JSON object that ranks printed, between what mpirun says.

@@ -105,7 +105,7 @@ func (r ranks) failure(err error) string {
 }
 
 // grace is how long other ranks wait for the lead to say what ended all of them.
-const grace = 2 * time.Second
+const grace = 5 * time.Second
 
 // speaks reports whether this rank is the one to print the error that ends it. Others
 // than the lead first give the lead time to say what ended all, and to end them.
