@@ -7,74 +7,89 @@
 // func thinDot256(t uintptr)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·thinDot256(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	MOVQ   160(AX), DX
-	ADDQ   DX, DX
-	ADDQ   DX, DX
-	MOVQ   24(AX), BX
-	MOVQ   168(AX), SI
-	ADDQ   SI, SI
-	ADDQ   SI, SI
-	MOVQ   48(AX), DI
-	MOVQ   128(AX), R8
-	ADDQ   R8, R8
-	ADDQ   R8, R8
-	MOVQ   120(AX), R9
-	MOVQ   144(AX), R10
-	CMPQ   R10, $0x02
-	JEQ    m2
-	LEAQ   (SI)(SI*2), DX
-	LEAQ   (BX)(DX*1), DX
-	LEAQ   (BX)(SI*4), R8
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (R8)(R10*1), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	SUBQ   $0x08, R9
-	JL     m1part
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 160(AX), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	MOVQ 24(AX), BX
+	MOVQ 168(AX), SI
+	ADDQ SI, SI
+	ADDQ SI, SI
+	MOVQ 48(AX), DI
+	MOVQ 128(AX), R8
+	ADDQ R8, R8
+	ADDQ R8, R8
+	MOVQ 120(AX), R9
+	MOVQ 144(AX), R10
+	CMPQ R10, $0x02
+	JEQ  m2
+	MOVQ $0x00000004, R11
 
-m1loop:
-	VMOVUPS     (CX), Y8
-	VMOVUPS     (BX), Y10
-	PREFETCHT0  (R8)
-	VFMADD231PS Y10, Y8, Y0
-	VMOVUPS     (BX)(SI*1), Y11
-	PREFETCHT0  (R8)(SI*1)
-	VFMADD231PS Y11, Y8, Y1
-	VMOVUPS     (BX)(SI*2), Y10
-	PREFETCHT0  (R8)(SI*2)
-	VFMADD231PS Y10, Y8, Y2
-	VMOVUPS     (DX), Y11
-	PREFETCHT0  (R10)
-	VFMADD231PS Y11, Y8, Y3
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, R8
-	ADDQ        $0x20, R10
-	SUBQ        $0x08, R9
-	JGE         m1loop
+row:
+	MOVQ   CX, DX
+	MOVQ   BX, R8
+	MOVQ   R9, R10
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	SUBQ   $0x20, R10
+	JL     rowrest
 
-m1part:
-	ADDQ         $0x08, R9
-	JZ           m1sum
-	VMOVD        R9, X14
+rowloop:
+	VMOVUPS     (R8), Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     32(R8), Y9
+	VMOVUPS     32(DX), Y8
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     64(R8), Y9
+	VMOVUPS     64(DX), Y8
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     96(R8), Y9
+	VMOVUPS     96(DX), Y8
+	VFMADD231PS Y9, Y8, Y7
+	PREFETCHT0  2048(R8)
+	PREFETCHT0  2112(R8)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, R8
+	SUBQ        $0x20, R10
+	JGE         rowloop
+
+rowrest:
+	ADDQ $0x00000018, R10
+	JL   rowpart
+
+rowvector:
+	VMOVUPS     (R8), Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS Y9, Y8, Y4
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x08, R10
+	JGE         rowvector
+
+rowpart:
+	ADDQ         $0x08, R10
+	JZ           rowsum
+	VMOVD        R10, X14
 	VPBROADCASTD X14, Y14
 	VPCMPGTD     lanes<>+0(SB), Y14, Y13
-	VMASKMOVPS   (CX), Y13, Y8
-	VMASKMOVPS   (BX), Y13, Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VMASKMOVPS   (BX)(SI*1), Y13, Y11
-	VFMADD231PS  Y11, Y8, Y1
-	VMASKMOVPS   (BX)(SI*2), Y13, Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VMASKMOVPS   (DX), Y13, Y11
-	VFMADD231PS  Y11, Y8, Y3
+	VMASKMOVPS   (R8), Y13, Y9
+	VMASKMOVPS   (DX), Y13, Y8
+	VFMADD231PS  Y9, Y8, Y4
 
-m1sum:
+rowsum:
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VMOVAPS      Y1, Y0
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y3, Y2
+	VADDPS       Y6, Y4, Y3
+	ADDQ         SI, BX
+	DECQ         R11
+	JNZ          row
 	VUNPCKLPS    Y1, Y0, Y14
 	VUNPCKHPS    Y1, Y0, Y15
 	VADDPS       Y14, Y15, Y0
@@ -249,89 +264,97 @@ GLOBL lanes<>(SB), RODATA|NOPTR, $64
 // func thinDotHalves256(t uintptr)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·thinDotHalves256(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	MOVQ   160(AX), DX
-	ADDQ   DX, DX
-	ADDQ   DX, DX
-	MOVQ   176(AX), BX
-	MOVQ   168(AX), SI
-	ADDQ   SI, SI
-	MOVQ   48(AX), DI
-	MOVQ   128(AX), R8
-	ADDQ   R8, R8
-	ADDQ   R8, R8
-	MOVQ   120(AX), R9
-	MOVQ   144(AX), R10
-	CMPQ   R10, $0x02
-	JEQ    m2
-	LEAQ   (SI)(SI*2), DX
-	LEAQ   (BX)(DX*1), DX
-	LEAQ   (BX)(SI*4), R8
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (R8)(R10*1), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	SUBQ   $0x08, R9
-	JL     m1part
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 160(AX), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	MOVQ 176(AX), BX
+	MOVQ 168(AX), SI
+	ADDQ SI, SI
+	MOVQ 48(AX), DI
+	MOVQ 128(AX), R8
+	ADDQ R8, R8
+	ADDQ R8, R8
+	MOVQ 120(AX), R9
+	MOVQ 144(AX), R10
+	CMPQ R10, $0x02
+	JEQ  m2
+	MOVQ $0x00000004, R11
 
-m1loop:
-	VMOVUPS     (CX), Y8
-	VPMOVZXWD   (BX), Y10
-	VPSLLD      $0x10, Y10, Y10
-	PREFETCHT0  (R8)
-	VFMADD231PS Y10, Y8, Y0
-	VPMOVZXWD   (BX)(SI*1), Y11
-	VPSLLD      $0x10, Y11, Y11
-	PREFETCHT0  (R8)(SI*1)
-	VFMADD231PS Y11, Y8, Y1
-	VPMOVZXWD   (BX)(SI*2), Y10
-	VPSLLD      $0x10, Y10, Y10
-	PREFETCHT0  (R8)(SI*2)
-	VFMADD231PS Y10, Y8, Y2
-	VPMOVZXWD   (DX), Y11
-	VPSLLD      $0x10, Y11, Y11
-	PREFETCHT0  (R10)
-	VFMADD231PS Y11, Y8, Y3
-	ADDQ        $0x20, CX
-	ADDQ        $0x10, BX
-	ADDQ        $0x10, DX
-	ADDQ        $0x10, R8
-	ADDQ        $0x10, R10
-	SUBQ        $0x08, R9
-	JGE         m1loop
+row:
+	MOVQ   CX, DX
+	MOVQ   BX, R8
+	MOVQ   R9, R10
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	SUBQ   $0x20, R10
+	JL     rowrest
 
-m1part:
-	ADDQ $0x08, R9
-	JZ   m1sum
+rowloop:
+	VPMOVZXWD   (R8), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS Y9, Y8, Y4
+	VPMOVZXWD   16(R8), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VMOVUPS     32(DX), Y8
+	VFMADD231PS Y9, Y8, Y5
+	VPMOVZXWD   32(R8), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VMOVUPS     64(DX), Y8
+	VFMADD231PS Y9, Y8, Y6
+	VPMOVZXWD   48(R8), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VMOVUPS     96(DX), Y8
+	VFMADD231PS Y9, Y8, Y7
+	PREFETCHT0  2048(R8)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x20, R10
+	JGE         rowloop
 
-m1one:
-	VMOVSS      (CX), X8
-	MOVWLZX     (BX), R8
-	SHLL        $0x10, R8
-	VMOVD       R8, X10
-	VFMADD231PS Y10, Y8, Y0
-	MOVWLZX     (BX)(SI*1), R8
-	SHLL        $0x10, R8
-	VMOVD       R8, X11
-	VFMADD231PS Y11, Y8, Y1
-	MOVWLZX     (BX)(SI*2), R8
-	SHLL        $0x10, R8
-	VMOVD       R8, X10
-	VFMADD231PS Y10, Y8, Y2
-	MOVWLZX     (DX), R8
-	SHLL        $0x10, R8
-	VMOVD       R8, X11
-	VFMADD231PS Y11, Y8, Y3
-	ADDQ        $0x04, CX
-	ADDQ        $0x02, BX
-	ADDQ        $0x02, DX
-	DECQ        R9
-	JNZ         m1one
+rowrest:
+	ADDQ $0x00000018, R10
+	JL   rowpart
 
-m1sum:
+rowvector:
+	VPMOVZXWD   (R8), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VMOVUPS     (DX), Y8
+	VFMADD231PS Y9, Y8, Y4
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000010, R8
+	SUBQ        $0x08, R10
+	JGE         rowvector
+
+rowpart:
+	ADDQ $0x08, R10
+	JZ   rowsum
+
+rowone:
+	VMOVSS      (DX), X8
+	MOVWLZX     (R8), R12
+	SHLL        $0x10, R12
+	VMOVD       R12, X9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        $0x00000004, DX
+	ADDQ        $0x00000002, R8
+	DECQ        R10
+	JNZ         rowone
+
+rowsum:
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VMOVAPS      Y1, Y0
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y3, Y2
+	VADDPS       Y6, Y4, Y3
+	ADDQ         SI, BX
+	DECQ         R11
+	JNZ          row
 	VUNPCKLPS    Y1, Y0, Y14
 	VUNPCKHPS    Y1, Y0, Y15
 	VADDPS       Y14, Y15, Y0

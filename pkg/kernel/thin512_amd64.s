@@ -7,82 +7,99 @@
 // func thinDot512(t uintptr)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·thinDot512(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	MOVQ   160(AX), DX
-	ADDQ   DX, DX
-	ADDQ   DX, DX
-	MOVQ   24(AX), BX
-	MOVQ   168(AX), SI
-	ADDQ   SI, SI
-	ADDQ   SI, SI
-	MOVQ   48(AX), DI
-	MOVQ   128(AX), R8
-	ADDQ   R8, R8
-	ADDQ   R8, R8
-	MOVQ   120(AX), R9
-	MOVQ   144(AX), R10
-	CMPQ   R10, $0x06
-	JEQ    m6
-	CMPQ   R10, $0x05
-	JEQ    m5
-	CMPQ   R10, $0x04
-	JEQ    m4
-	CMPQ   R10, $0x03
-	JEQ    m3
-	CMPQ   R10, $0x02
-	JEQ    m2
-	LEAQ   (SI)(SI*2), DX
-	LEAQ   (BX)(DX*1), DX
-	LEAQ   (BX)(SI*4), R8
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (R8)(R10*1), R10
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	SUBQ   $0x10, R9
-	JL     m1part
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 160(AX), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	MOVQ 24(AX), BX
+	MOVQ 168(AX), SI
+	ADDQ SI, SI
+	ADDQ SI, SI
+	MOVQ 48(AX), DI
+	MOVQ 128(AX), R8
+	ADDQ R8, R8
+	ADDQ R8, R8
+	MOVQ 120(AX), R9
+	MOVQ 144(AX), R10
+	CMPQ R10, $0x06
+	JEQ  m6
+	CMPQ R10, $0x05
+	JEQ  m5
+	CMPQ R10, $0x04
+	JEQ  m4
+	CMPQ R10, $0x03
+	JEQ  m3
+	CMPQ R10, $0x02
+	JEQ  m2
+	MOVQ $0x00000004, R11
 
-m1loop:
-	VMOVUPS     (CX), Z24
-	VMOVUPS     (BX), Z30
-	PREFETCHT0  (R8)
-	VFMADD231PS Z30, Z24, Z0
-	VMOVUPS     (BX)(SI*1), Z31
-	PREFETCHT0  (R8)(SI*1)
-	VFMADD231PS Z31, Z24, Z1
-	VMOVUPS     (BX)(SI*2), Z30
-	PREFETCHT0  (R8)(SI*2)
-	VFMADD231PS Z30, Z24, Z2
-	VMOVUPS     (DX), Z31
-	PREFETCHT0  (R10)
-	VFMADD231PS Z31, Z24, Z3
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, R8
-	ADDQ        $0x40, R10
-	SUBQ        $0x10, R9
-	JGE         m1loop
+row:
+	MOVQ   CX, DX
+	MOVQ   BX, R8
+	MOVQ   R9, R10
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	SUBQ   $0x40, R10
+	JL     rowrest
 
-m1part:
-	ADDQ        $0x10, R9
-	JZ          m1sum
-	MOVL        $0xffffffff, R8
-	BZHIL       R9, R8, R8
-	KMOVW       R8, K2
-	VMOVUPS.Z   (CX), K2, Z24
-	VMOVUPS.Z   (BX), K2, Z30
-	VFMADD231PS Z30, Z24, Z0
-	VMOVUPS.Z   (BX)(SI*1), K2, Z31
-	VFMADD231PS Z31, Z24, Z1
-	VMOVUPS.Z   (BX)(SI*2), K2, Z30
-	VFMADD231PS Z30, Z24, Z2
-	VMOVUPS.Z   (DX), K2, Z31
-	VFMADD231PS Z31, Z24, Z3
+rowloop:
+	VMOVUPS     (R8), Z9
+	VMOVUPS     (DX), Z8
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     64(R8), Z9
+	VMOVUPS     64(DX), Z8
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS     128(R8), Z9
+	VMOVUPS     128(DX), Z8
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS     192(R8), Z9
+	VMOVUPS     192(DX), Z8
+	VFMADD231PS Z9, Z8, Z7
+	PREFETCHT0  2048(R8)
+	PREFETCHT0  2112(R8)
+	PREFETCHT0  2176(R8)
+	PREFETCHT0  2240(R8)
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, R8
+	SUBQ        $0x40, R10
+	JGE         rowloop
 
-m1sum:
+rowrest:
+	ADDQ $0x00000030, R10
+	JL   rowpart
+
+rowvector:
+	VMOVUPS     (R8), Z9
+	VMOVUPS     (DX), Z8
+	VFMADD231PS Z9, Z8, Z4
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x10, R10
+	JGE         rowvector
+
+rowpart:
+	ADDQ        $0x10, R10
+	JZ          rowsum
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVW       R12, K2
+	VMOVUPS.Z   (R8), K2, Z9
+	VMOVUPS.Z   (DX), K2, Z8
+	VFMADD231PS Z9, Z8, Z4
+
+rowsum:
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VMOVAPS       Z1, Z0
+	VMOVAPS       Z2, Z1
+	VMOVAPS       Z3, Z2
+	VADDPS        Z6, Z4, Z3
+	ADDQ          SI, BX
+	DECQ          R11
+	JNZ           row
 	VUNPCKLPS     Z1, Z0, Z30
 	VUNPCKHPS     Z1, Z0, Z31
 	VADDPS        Z30, Z31, Z0
@@ -1072,89 +1089,102 @@ m6store:
 // func thinDotHalves512(t uintptr)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·thinDotHalves512(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	MOVQ   160(AX), DX
-	ADDQ   DX, DX
-	ADDQ   DX, DX
-	MOVQ   176(AX), BX
-	MOVQ   168(AX), SI
-	ADDQ   SI, SI
-	MOVQ   48(AX), DI
-	MOVQ   128(AX), R8
-	ADDQ   R8, R8
-	ADDQ   R8, R8
-	MOVQ   120(AX), R9
-	MOVQ   144(AX), R10
-	CMPQ   R10, $0x06
-	JEQ    m6
-	CMPQ   R10, $0x05
-	JEQ    m5
-	CMPQ   R10, $0x04
-	JEQ    m4
-	CMPQ   R10, $0x03
-	JEQ    m3
-	CMPQ   R10, $0x02
-	JEQ    m2
-	LEAQ   (SI)(SI*2), DX
-	LEAQ   (BX)(DX*1), DX
-	LEAQ   (BX)(SI*4), R8
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (R8)(R10*1), R10
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	SUBQ   $0x10, R9
-	JL     m1part
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 160(AX), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	MOVQ 176(AX), BX
+	MOVQ 168(AX), SI
+	ADDQ SI, SI
+	MOVQ 48(AX), DI
+	MOVQ 128(AX), R8
+	ADDQ R8, R8
+	ADDQ R8, R8
+	MOVQ 120(AX), R9
+	MOVQ 144(AX), R10
+	CMPQ R10, $0x06
+	JEQ  m6
+	CMPQ R10, $0x05
+	JEQ  m5
+	CMPQ R10, $0x04
+	JEQ  m4
+	CMPQ R10, $0x03
+	JEQ  m3
+	CMPQ R10, $0x02
+	JEQ  m2
+	MOVQ $0x00000004, R11
 
-m1loop:
-	VMOVUPS     (CX), Z24
-	VPMOVZXWD   (BX), Z30
-	VPSLLD      $0x10, Z30, Z30
-	PREFETCHT0  (R8)
-	VFMADD231PS Z30, Z24, Z0
-	VPMOVZXWD   (BX)(SI*1), Z31
-	VPSLLD      $0x10, Z31, Z31
-	PREFETCHT0  (R8)(SI*1)
-	VFMADD231PS Z31, Z24, Z1
-	VPMOVZXWD   (BX)(SI*2), Z30
-	VPSLLD      $0x10, Z30, Z30
-	PREFETCHT0  (R8)(SI*2)
-	VFMADD231PS Z30, Z24, Z2
-	VPMOVZXWD   (DX), Z31
-	VPSLLD      $0x10, Z31, Z31
-	PREFETCHT0  (R10)
-	VFMADD231PS Z31, Z24, Z3
-	ADDQ        $0x40, CX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, R8
-	ADDQ        $0x20, R10
-	SUBQ        $0x10, R9
-	JGE         m1loop
+row:
+	MOVQ   CX, DX
+	MOVQ   BX, R8
+	MOVQ   R9, R10
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	SUBQ   $0x40, R10
+	JL     rowrest
 
-m1part:
-	ADDQ        $0x10, R9
-	JZ          m1sum
-	MOVL        $0xffffffff, R8
-	BZHIL       R9, R8, R8
-	KMOVW       R8, K2
-	VMOVUPS.Z   (CX), K2, Z24
-	VPMOVZXWD.Z (BX), K2, Z30
-	VPSLLD      $0x10, Z30, Z30
-	VFMADD231PS Z30, Z24, Z0
-	VPMOVZXWD.Z (BX)(SI*1), K2, Z31
-	VPSLLD      $0x10, Z31, Z31
-	VFMADD231PS Z31, Z24, Z1
-	VPMOVZXWD.Z (BX)(SI*2), K2, Z30
-	VPSLLD      $0x10, Z30, Z30
-	VFMADD231PS Z30, Z24, Z2
-	VPMOVZXWD.Z (DX), K2, Z31
-	VPSLLD      $0x10, Z31, Z31
-	VFMADD231PS Z31, Z24, Z3
+rowloop:
+	VPMOVZXWD   (R8), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VMOVUPS     (DX), Z8
+	VFMADD231PS Z9, Z8, Z4
+	VPMOVZXWD   32(R8), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VMOVUPS     64(DX), Z8
+	VFMADD231PS Z9, Z8, Z5
+	VPMOVZXWD   64(R8), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VMOVUPS     128(DX), Z8
+	VFMADD231PS Z9, Z8, Z6
+	VPMOVZXWD   96(R8), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VMOVUPS     192(DX), Z8
+	VFMADD231PS Z9, Z8, Z7
+	PREFETCHT0  2048(R8)
+	PREFETCHT0  2112(R8)
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000080, R8
+	SUBQ        $0x40, R10
+	JGE         rowloop
 
-m1sum:
+rowrest:
+	ADDQ $0x00000030, R10
+	JL   rowpart
+
+rowvector:
+	VPMOVZXWD   (R8), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VMOVUPS     (DX), Z8
+	VFMADD231PS Z9, Z8, Z4
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x10, R10
+	JGE         rowvector
+
+rowpart:
+	ADDQ        $0x10, R10
+	JZ          rowsum
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVW       R12, K2
+	VPMOVZXWD.Z (R8), K2, Z9
+	VPSLLD      $0x10, Z9, Z9
+	VMOVUPS.Z   (DX), K2, Z8
+	VFMADD231PS Z9, Z8, Z4
+
+rowsum:
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VMOVAPS       Z1, Z0
+	VMOVAPS       Z2, Z1
+	VMOVAPS       Z3, Z2
+	VADDPS        Z6, Z4, Z3
+	ADDQ          SI, BX
+	DECQ          R11
+	JNZ           row
 	VUNPCKLPS     Z1, Z0, Z30
 	VUNPCKHPS     Z1, Z0, Z31
 	VADDPS        Z30, Z31, Z0

@@ -93,75 +93,12 @@ func thinDot(name string, s isa, size, most int) {
 	for m := 1; m <= most; m++ {
 		label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
 		acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
-		fromA := s.regs[four*most : four*most+m]
-		fromB := s.regs[four*most+most : four*most+most+2]
 		Label(label(""))
-		atA, pa := rowsAt(x.a, x.as, m)
-		atB, pb := rowsAt(x.b, x.bs, four)
-		next := GP64()
-		LEAQ(Mem{Base: x.b, Index: x.bs, Scale: 4}, next)
-		atNext, pn := rowsAt(next, x.bs, four)
-		for i := range four * m {
-			s.zero(s.regs[i])
-		}
-		step := func(part bool) {
-			for i := range m {
-				value(s, 4, atA(i), fromA[i], part)
-			}
-			for j := range four {
-				b := fromB[j%2]
-				value(s, size, atB(j), b, part)
-				if !part {
-					PREFETCHT0(atNext(j))
-				}
-				for i := range m {
-					VFMADD231PS(b, fromA[i], acc(i, j))
-				}
-			}
-		}
-		k := x.k
-		SUBQ(Imm(uint64(s.lanes)), k)
-		JL(LabelRef(label("part")))
-		Label(label("loop"))
-		step(false)
-		for _, p := range pa {
-			ADDQ(Imm(uint64(4*s.lanes)), p)
-		}
-		for _, p := range append(pb, pn...) {
-			ADDQ(Imm(uint64(size*s.lanes)), p)
-		}
-		SUBQ(Imm(uint64(s.lanes)), k)
-		JGE(LabelRef(label("loop")))
-		Label(label("part"))
-		ADDQ(Imm(uint64(s.lanes)), k)
-		JZ(LabelRef(label("sum")))
-		if s.lanes == 8 && size == 2 { // no masked loads of words: one by one
-			Label(label("one"))
-			for i := range m {
-				VMOVSS(atA(i), fromA[i].AsX())
-			}
-			for j := range four {
-				word := GP32()
-				MOVWLZX(atB(j), word)
-				SHLL(Imm(16), word)
-				VMOVD(word, fromB[j%2].AsX())
-				for i := range m {
-					VFMADD231PS(fromB[j%2], fromA[i], acc(i, j))
-				}
-			}
-			for _, p := range pa {
-				ADDQ(Imm(4), p)
-			}
-			for _, p := range pb {
-				ADDQ(Imm(2), p)
-			}
-			DECQ(k)
-			JNZ(LabelRef(label("one")))
+		if m == 1 {
+			dotRows(s, size, x)
 		} else {
-			s.mask(1, k, 0)
-			step(true)
+			dotStrip(s, size, x, m, most)
 		}
-
 		Label(label("sum"))
 		for i := range m {
 			s.sumFour(acc(i, 0), acc(i, 1), acc(i, 2), acc(i, 3))
@@ -201,6 +138,160 @@ func thinDot(name string, s isa, size, most int) {
 		VZEROUPPER()
 		RET()
 	}
+}
+
+// dotStrip multiplies m rows by four at a time: the sums of row i by row j are left
+// in register 4*i+j.
+func dotStrip(s isa, size int, x thinArgs, m, most int) {
+	const four = 4
+	label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
+	acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
+	fromA := s.regs[four*most : four*most+m]
+	fromB := s.regs[four*most+most : four*most+most+2]
+	atA, pa := rowsAt(x.a, x.as, m)
+	atB, pb := rowsAt(x.b, x.bs, four)
+	next := GP64()
+	LEAQ(Mem{Base: x.b, Index: x.bs, Scale: 4}, next)
+	atNext, pn := rowsAt(next, x.bs, four)
+	for i := range four * m {
+		s.zero(s.regs[i])
+	}
+	step := func(part bool) {
+		for i := range m {
+			value(s, 4, atA(i), fromA[i], part)
+		}
+		for j := range four {
+			b := fromB[j%2]
+			value(s, size, atB(j), b, part)
+			if !part {
+				PREFETCHT0(atNext(j))
+			}
+			for i := range m {
+				VFMADD231PS(b, fromA[i], acc(i, j))
+			}
+		}
+	}
+	k := x.k
+	SUBQ(Imm(uint64(s.lanes)), k)
+	JL(LabelRef(label("part")))
+	Label(label("loop"))
+	step(false)
+	for _, p := range pa {
+		ADDQ(Imm(uint64(4*s.lanes)), p)
+	}
+	for _, p := range append(pb, pn...) {
+		ADDQ(Imm(uint64(size*s.lanes)), p)
+	}
+	SUBQ(Imm(uint64(s.lanes)), k)
+	JGE(LabelRef(label("loop")))
+	Label(label("part"))
+	ADDQ(Imm(uint64(s.lanes)), k)
+	JZ(LabelRef(label("sum")))
+	if s.lanes == 8 && size == 2 { // no masked loads of words: one by one
+		Label(label("one"))
+		for i := range m {
+			VMOVSS(atA(i), fromA[i].AsX())
+		}
+		for j := range four {
+			word := GP32()
+			MOVWLZX(atB(j), word)
+			SHLL(Imm(16), word)
+			VMOVD(word, fromB[j%2].AsX())
+			for i := range m {
+				VFMADD231PS(fromB[j%2], fromA[i], acc(i, j))
+			}
+		}
+		for _, p := range pa {
+			ADDQ(Imm(4), p)
+		}
+		for _, p := range pb {
+			ADDQ(Imm(2), p)
+		}
+		DECQ(k)
+		JNZ(LabelRef(label("one")))
+	} else {
+		s.mask(1, k, 0)
+		step(true)
+	}
+}
+
+// thinAhead is how far in front of its reads B is prefetched, in bytes, where it is
+// read row by row: what a core takes from memory in the time that one read takes.
+const thinAhead = 2048
+
+// dotRows multiplies one row by four, which it reads one behind the other by the same
+// instructions, so that the processor sees one stream and fetches it ahead: row j's
+// sums are left in register j.
+func dotRows(s isa, size int, x thinArgs) {
+	const unroll = 4
+	sums, fromA, fromB := s.regs[4:4+unroll], s.regs[4+unroll], s.regs[4+unroll+1]
+	a, b, k, rows := GP64(), GP64(), GP64(), GP64()
+	vector := func(i int, part bool) {
+		value(s, size, Mem{Base: b, Disp: i * size * s.lanes}, fromB, part)
+		value(s, 4, Mem{Base: a, Disp: i * 4 * s.lanes}, fromA, part)
+		VFMADD231PS(fromB, fromA, sums[i])
+	}
+	forward := func(n int) {
+		ADDQ(U32(4*n), a)
+		ADDQ(U32(size*n), b)
+	}
+	label := func(what string) string { return "row" + what }
+	MOVQ(U32(4), rows)
+	Label(label(""))
+	MOVQ(x.a, a)
+	MOVQ(x.b, b)
+	MOVQ(x.k, k)
+	for _, r := range sums {
+		s.zero(r)
+	}
+	SUBQ(Imm(uint64(unroll*s.lanes)), k)
+	JL(LabelRef(label("rest")))
+	Label(label("loop"))
+	for i := range unroll {
+		vector(i, false)
+	}
+	for at := 0; at < unroll*size*s.lanes; at += 64 {
+		PREFETCHT0(Mem{Base: b, Disp: thinAhead + at})
+	}
+	forward(unroll * s.lanes)
+	SUBQ(Imm(uint64(unroll*s.lanes)), k)
+	JGE(LabelRef(label("loop")))
+	Label(label("rest"))
+	ADDQ(U32((unroll-1)*s.lanes), k)
+	JL(LabelRef(label("part")))
+	Label(label("vector"))
+	vector(0, false)
+	forward(s.lanes)
+	SUBQ(Imm(uint64(s.lanes)), k)
+	JGE(LabelRef(label("vector")))
+	Label(label("part"))
+	ADDQ(Imm(uint64(s.lanes)), k)
+	JZ(LabelRef(label("sum")))
+	if s.lanes == 8 && size == 2 { // no masked loads of words: one by one
+		word := GP32()
+		Label(label("one"))
+		VMOVSS(Mem{Base: a}, fromA.AsX())
+		MOVWLZX(Mem{Base: b}, word)
+		SHLL(Imm(16), word)
+		VMOVD(word, fromB.AsX())
+		VFMADD231PS(fromB, fromA, sums[1])
+		forward(1)
+		DECQ(k)
+		JNZ(LabelRef(label("one")))
+	} else {
+		s.mask(1, k, 0)
+		vector(0, true)
+	}
+	Label(label("sum"))
+	VADDPS(sums[1], sums[0], sums[0])
+	VADDPS(sums[3], sums[2], sums[2])
+	for j := range 3 {
+		VMOVAPS(s.regs[j+1], s.regs[j])
+	}
+	VADDPS(sums[2], sums[0], s.regs[3])
+	ADDQ(x.bs, x.b)
+	DECQ(rows)
+	JNZ(LabelRef(label("")))
 }
 
 // sumFour leaves the sums of a, b, c and d in the first four lanes of a.
