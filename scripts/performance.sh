@@ -43,13 +43,21 @@ goal() {
 }
 f3() { awk '{printf "%.3f\n", $1}'; }
 
+# busy: the share of the processors' time that others use, over a second in which this script sleeps.
+busy() {
+	before=$(head -1 /proc/stat)
+	sleep 1
+	{ echo "$before"; head -1 /proc/stat; } | awk '{for (i = 2; i <= 9; i++) all += (NR == 1 ? -1 : 1) * $i; idle += (NR == 1 ? -1 : 1) * ($5 + $6)} END {printf "%.0f %%", 100 * (all - idle) / all}'
+}
+
 # measure PART FUNCTION: its text goes to performance/PART.md, its goals to PART.goals.
 measure() {
 	part=$1
 	case " $parts " in *" $part "*) ;; *) return 0 ;; esac
-	echo "$(date +%H:%M:%S) $part (load $(cut -d' ' -f1 /proc/loadavg))" >&2
+	others=$(busy)
+	echo "$(date +%H:%M:%S) $part (others: $others)" >&2
 	: >"$work/$part.goals"
-	begun="$(date -u +'%Y-%m-%d %H:%M') UTC, load $(cut -d' ' -f1 /proc/loadavg)"
+	begun="$(date -u +'%Y-%m-%d %H:%M') UTC; other programs then took $others of the processors"
 	if "$part" >"$work/$part.md"; then
 		{ echo; echo "Measured $begun."; } >>"$work/$part.md"
 		mv "$work/$part.md" "$docs/performance/$part.md"
@@ -204,8 +212,8 @@ for p in $all; do measure "$p"; done
 	echo '```'
 	echo
 	echo "Two threads, float32 unless said. Peaks are measured in the same process, so that shares compare on a machine whose"
-	echo "clock changes; a ratio is taken within one round. Each part says when it was measured and how busy the machine was"
-	echo "then: on a machine with two cores a load above 1 before a part makes its figures worth little."
+	echo "clock changes; a ratio is taken within one round. Each part says when it was measured and what other programs took of the"
+	echo "processors when it began (or the load then, in which the part before it counts)."
 	echo
 	[ -f "$docs/performance/notes.md" ] && { cat "$docs/performance/notes.md"; echo; }
 	echo "| figure | at least | measured | met |"
