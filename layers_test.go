@@ -18,7 +18,7 @@ var layers = map[string]string{
 	"pkg/kernel/blas": "pkg/kernel",
 	"pkg/param":       "",
 	"pkg/tokenizer":   "",
-	"pkg/data":        "pkg/tokenizer",
+	"pkg/data":        "pkg/tokenizer pkg/parquet",
 	"pkg/optim":       "pkg/kernel pkg/param", // an update is a kernel over slabs
 	"pkg/coupled":     "pkg/param",
 	"pkg/checkpoint":  "pkg/param",

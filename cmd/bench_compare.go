@@ -33,7 +33,7 @@ func benchCompareCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Required: true, Usage: "comparison `FILE` (YAML)"},
 			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the file, `KEY.PATH=VALUE`; may be repeated"},
-			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH` (over train.data.path)"},
+			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH` (over train.data.path)"},
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
 			jsonFlag(),
 		},

@@ -36,7 +36,7 @@ func benchPaperCommand() *cli.Command {
 			"result.json, plots and a report a row. A row that needs another row's models makes them, if they are not there.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Required: true, Usage: "`FILE` of experiments (YAML)"},
-			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`"},
+			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`"},
 			&cli.StringFlag{Name: "other-data", Usage: "another text, on which models are fine-tuned, `PATH`"},
 			&cli.StringFlag{Name: "images", Usage: "images to learn from: a folder of class folders, a CSV or an IDX file, `PATH`"},
 			&cli.StringFlag{Name: "images-test", Usage: "held-out images, `PATH`"},

@@ -28,8 +28,8 @@ type EvalOptions struct {
 	Model   string
 	Data    string
 	Choices string // multiple-choice file instead of Data
-	Field   string // of .jsonl
-	Prompt  string // of .jsonl, what stands before Field and does not count
+	Field   string // of .jsonl, .parquet
+	Prompt  string // of .jsonl, .parquet: what stands before Field and does not count
 	Context int    // tokens a window; 0 is the model's context, at most 1024
 	Batch   int    // windows at a time; 0 is about 4096 tokens
 	Limit   int    // predicted tokens at most; 0 is all
@@ -67,10 +67,10 @@ func evalCommand() *cli.Command {
 			"every token but the first is predicted exactly once; the last short window counts.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
-			&cli.StringFlag{Name: "data", Usage: "text: a .txt or .jsonl file, a folder or a glob `PATH`; for a model of images a folder of class folders, a CSV or an IDX file"},
+			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`; for a model of images a folder of class folders, a CSV or an IDX file"},
 			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
-			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
-			&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a .jsonl line that stands before --field's and is not counted"},
+			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line or .parquet row that holds the text"},
+			&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a .jsonl line or .parquet row that stands before --field's and is not counted"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows, or images, at a time, `N`; 0 is as many as make 4096 tokens"},
 			&cli.IntFlag{Name: "limit", Usage: "predicted tokens, or images, at most, `N`, from the front; 0 is all"},

@@ -54,7 +54,7 @@ func runFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML)"},
 		&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
-		&cli.StringFlag{Name: "data", Usage: "what to train on: a .txt or .jsonl file, a folder, a glob, images `PATH` (over data.path)"},
+		&cli.StringFlag{Name: "data", Usage: "what to train on: a .txt, .jsonl or .parquet file, a folder, a glob, images `PATH` (over data.path)"},
 		&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
 		&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
 		&cli.BoolFlag{Name: "resume", Usage: "go on with the interrupted run in the run directory, from its newest good checkpoint"},

@@ -47,8 +47,8 @@ func pruneCommand() *cli.Command {
 			"stays (a better basis, a refit of the matrices that consume the units) and cuts. The source is only read.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "from", Required: true, Usage: "model or run `DIR` to prune"},
-			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration text: a .txt or .jsonl file, a folder or a glob `PATH`, or images for a model of images; a tenth (of text the last) is for the report"},
-			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line that holds the text"},
+			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`, or images for a model of images; a tenth (of text the last) is for the report"},
+			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line or .parquet row that holds the text"},
 			&cli.StringFlag{Name: "out", Usage: "model `DIR` to write; required unless --dry-run"},
 			&cli.StringFlag{Name: "target", Usage: "what stays, `SIZE`: 0.45x, 27M or a count of parameters"},
 			&cli.StringFlag{Name: "of", Value: c.Of, Usage: "`WHICH` parameters --target counts: all or prunable"},

@@ -9,11 +9,11 @@ import (
 
 // Config is the data section of a run file.
 type Config struct {
-	Path           string    `yaml:"path"`            // a .txt or .jsonl file, a folder of such, or a glob; a .bin file of token ids (nanoGPT, llm.c); images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
+	Path           string    `yaml:"path"`            // a .txt, .jsonl or .parquet file, a folder of such, or a glob; a .bin file of token ids (nanoGPT, llm.c); images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
 	ValidationPath string    `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
 	Validation     float64   `yaml:"validation"`      // share that is held out, of a corpus at its end, of images at random by seed, 0 to 0.9; default 0.1
-	Field          string    `yaml:"field"`           // of a .jsonl line, that holds the text; default text
-	Prompt         string    `yaml:"prompt"`          // of a .jsonl line, that holds what stands before field and is not learned; default none
+	Field          string    `yaml:"field"`           // of a .jsonl line or column of a .parquet file, that holds the text; default text
+	Prompt         string    `yaml:"prompt"`          // of a .jsonl line or column of a .parquet file, that holds what stands before field and is not learned; default none
 	Synthetic      string    `yaml:"synthetic"`       // stories: a generated corpus instead of path
 	Bytes          string    `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
 	Seed           uint64    `yaml:"seed"`            // of a synthetic corpus, and of the choice of held-out images; default 1
@@ -42,7 +42,7 @@ func (c Config) Validate() error {
 	case !(c.Validation >= 0 && c.Validation <= 0.9):
 		return fmt.Errorf("data.validation is %g, expected a share, 0 to 0.9", c.Validation)
 	case c.Field == "":
-		return fmt.Errorf("data.field is empty, expected the name of the text in a .jsonl line")
+		return fmt.Errorf("data.field is empty, expected the name of the text in a .jsonl line or of a .parquet column")
 	}
 	_, err := c.bytes()
 	return err

@@ -121,8 +121,8 @@ func (p *Part) add(from Part, i int, text []byte) {
 
 // Read reads the documents at path as ReadText does, or the ids of a .bin file of
 // tokens (nanoGPT's, or llm.c's with its header). With the name of a prompt's
-// field every file must be .jsonl: what stands there comes before the document and
-// is not predicted.
+// field every file must be .jsonl or .parquet: what stands there comes before the
+// document and is not predicted.
 func Read(path, field, prompt string) (Part, error) {
 	p := Part{Entropy: math.NaN()}
 	if strings.HasSuffix(path, ".bin") {
@@ -146,14 +146,7 @@ func Read(path, field, prompt string) (Part, error) {
 		return p, err
 	}
 	for _, f := range files {
-		if !strings.HasSuffix(f.path, ".jsonl") {
-			return p, fmt.Errorf("%w: %s has no prompts, expected a .jsonl file with the fields %q and %q", ErrFormat, f.path, prompt, field)
-		}
-		prompts, err := readFile(f, prompt)
-		if err != nil {
-			return p, err
-		}
-		docs, err := readFile(f, field)
+		prompts, docs, err := readPairs(f, prompt, field)
 		if err != nil {
 			return p, err
 		}
@@ -165,9 +158,9 @@ func Read(path, field, prompt string) (Part, error) {
 	return p, nil
 }
 
-// ReadText reads the documents at path: a .txt file is one document, each line
-// of a .jsonl file is one (its field); a folder or a glob stands for its files,
-// sorted by name. In a folder they must be regular files, or links to such in it.
+// ReadText reads the documents at path: a .txt file is one document, each line of a
+// .jsonl file and each row of a .parquet file is one (its field); a folder or a glob
+// stands for its files, sorted by name. In a folder they must be regular files, or links to such in it.
 func ReadText(path, field string) ([][]byte, error) {
 	files, err := expand(path)
 	if err != nil {
@@ -225,12 +218,12 @@ func expand(path string) ([]source, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); ext == ".txt" || ext == ".jsonl" {
+			if ext := filepath.Ext(e.Name()); ext == ".txt" || ext == ".jsonl" || ext == ".parquet" {
 				files = append(files, source{filepath.Join(path, e.Name()), path})
 			}
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("%w: folder %s holds no .txt or .jsonl file", ErrFormat, path)
+			return nil, fmt.Errorf("%w: folder %s holds no .txt, .jsonl or .parquet file", ErrFormat, path)
 		}
 		return files, nil
 	case err == nil:
@@ -259,8 +252,11 @@ func readFile(s source, field string) ([][]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if strings.HasSuffix(s.path, ".jsonl") {
+	switch filepath.Ext(s.path) {
+	case ".jsonl":
 		return readLines(s.path, f, field)
+	case ".parquet":
+		return readParquet(s.path, f, field)
 	}
 	var text bytes.Buffer
 	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
