@@ -56,7 +56,7 @@ plans() { for p in "$dir/$1"/plans/*.json; do tr -d ' \n' <"$p" | grep -o '"kept
 row() { # RUN WHAT
 	[ "$(plans one)" = "$(plans "$1")" ] && same="the same" || same="differ"
 	# Weights, gradients and the like stay; what a rank keeps of the moments is the column.
-	echo "| $2 | $(worst "$1") | $(column "$1" val_loss | tail -1) | $same | $(column "$1" moments | head -1) |"
+	echo "| $2 | $(worst "$1") | $(column "$1" val_loss | tail -1 | awk '{printf "%.5f", $1}') | $same | $(column "$1" moments | head -1) |"
 }
 curves() {
 	run one 0
@@ -78,12 +78,12 @@ curves() {
 # Steps of llama-60m, 256 tokens a sequence, one thread a rank.
 step="bench step --model llama-60m --seq 256 --threads 1 --json"
 rank=4 # sequences a rank
-fit() { # KEEP: parameters, and milliseconds that are fixed and that a sequence takes; another process works beside
-	say "one process, $1 of the parameters"
+fit() { # KEEP (of the prunable parameters): parameters, and milliseconds that are fixed and that a sequence takes; another process works beside
+	say "one process, $1 of the prunable parameters"
 	for b in 2 $rank; do
-		"$dir/ecospa" $step --batch $b --prune "$1" --steps 9 >/dev/null &
+		"$dir/ecospa" $step --batch $b --prune "$1" --of prunable --steps 9 >/dev/null &
 		other=$!
-		"$dir/ecospa" $step --batch $b --prune "$1" --steps 5 >"$dir/fit.$b"
+		"$dir/ecospa" $step --batch $b --prune "$1" --of prunable --steps 5 >"$dir/fit.$b"
 		kill $other 2>/dev/null || true
 		wait $other 2>/dev/null || true
 	done
@@ -109,8 +109,8 @@ function shown(n, b, p, width, lat, gbs, seq, x) {x = band(n, p, width, gbs) + l
 function ms(n, b, p, width, lat, gbs, fixed, seq) {return fixed + b * seq + shown(n, b, p, width, lat, gbs, seq)}
 '
 hosts() { # RATE WIRE KEEP
-	say "two hosts over $1, $2, $3 of the parameters"
-	out=$("$here/two_hosts.sh" "$1" -- "$dir/ecospa" $step --batch $((2 * rank)) --prune "$3" --wire "$2" --steps 5 2>/dev/null)
+	say "two hosts over $1, $2, $3 of the prunable parameters"
+	out=$("$here/two_hosts.sh" "$1" -- "$dir/ecospa" $step --batch $((2 * rank)) --prune "$3" --of prunable --wire "$2" --steps 5 2>/dev/null)
 	[ "$3" = 1 ] && set -- "$1" "$2" $dense || set -- "$1" "$2" $pruned
 	eval "link=\$link_$1"
 	echo "$out" | key ms >"$dir/ms"

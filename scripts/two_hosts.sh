@@ -35,6 +35,7 @@ chmod +x "$dir/agent"
 sent() { ip netns exec eco-a cat /sys/class/net/veth-a/statistics/tx_bytes; }
 before=$(sent)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-ip netns exec eco-a mpirun -np 2 --host 10.77.0.1:1,10.77.0.2:1 --mca plm_rsh_agent "$dir/agent" \
+# Each daemon would bind its rank to the first core: the same one.
+ip netns exec eco-a mpirun -np 2 --bind-to none --host 10.77.0.1:1,10.77.0.2:1 --mca plm_rsh_agent "$dir/agent" \
 	--mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 "$@"
 echo "bytes sent by rank 0: $(($(sent) - before))"
