@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -67,6 +68,9 @@ func parseLlama(config []byte) (Model, error) {
 	m := &llama{Eps: 1e-6, RopeTheta: 10000, MaxPositions: 2048, Act: "silu"}
 	if err := strictJSON(config, m, llamaIgnored); err != nil {
 		return nil, err
+	}
+	if m.RopeScaling != nil && m.RopeParams != nil && !m.RopeScaling.same(m.RopeParams) {
+		return nil, errors.New("config.json: rope_scaling and rope_parameters say different things")
 	}
 	if m.KVHeads == 0 {
 		m.KVHeads = m.Heads

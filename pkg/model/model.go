@@ -50,8 +50,9 @@ type Model interface {
 }
 
 // Ignorable lists patterns (path.Match) of tensors that old files carry and
-// nobody needs: mask buffers, rotary frequencies, the pooler of vision models.
-var Ignorable = []string{"*.attn.bias", "*.attn.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*"}
+// nobody needs: mask buffers, rotary frequencies, the pooler of vision models, the
+// head of a model that ties it to the embedding.
+var Ignorable = []string{"lm_head.weight", "*.attn.bias", "*.attn.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*"}
 
 // family is what a file of this package registers.
 type family struct {

@@ -1,8 +1,12 @@
 package model
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -23,6 +27,46 @@ type ropeScale struct {
 	Short     []float64 `json:"short_factor,omitempty"`
 	Long      []float64 `json:"long_factor,omitempty"`
 	Attention *float64  `json:"attention_factor,omitempty"`
+}
+
+// UnmarshalJSON refuses what is not one of the fields: a setting that nobody heeds
+// would be another model. partial_rotary_factor may be 1, which is all of a head.
+func (r *ropeScale) UnmarshalJSON(text []byte) error {
+	type plain ropeScale
+	v := struct {
+		*plain
+		Partial *float64 `json:"partial_rotary_factor"`
+	}{plain: (*plain)(r)}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(&v)
+	var te *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &te) && te.Field == "":
+		return fmt.Errorf("rope scaling is a %s, expected an object", te.Value)
+	case errors.As(err, &te):
+		return fmt.Errorf("rope scaling: %s is a %s, expected a %s", te.Field, te.Value, te.Type)
+	case err != nil:
+		return fmt.Errorf("rope scaling: %w", err)
+	}
+	if v.Partial != nil && *v.Partial != 1 {
+		return fmt.Errorf("rope scaling: partial_rotary_factor is %g, expected 1", *v.Partial)
+	}
+	return nil
+}
+
+// same reports whether both say the same; nil is the default. Theta is told apart
+// from it.
+func (r *ropeScale) same(o *ropeScale) bool {
+	plain := func(r *ropeScale) ropeScale {
+		if r.kind() == "default" {
+			return ropeScale{Type: "default"}
+		}
+		c := *r
+		c.Type, c.OldType, c.Theta = r.kind(), "", 0
+		return c
+	}
+	return reflect.DeepEqual(plain(r), plain(o))
 }
 
 func (r *ropeScale) kind() string {
