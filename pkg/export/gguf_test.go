@@ -40,6 +40,7 @@ var ggufCases = []struct {
 }{
 	{"llama, dense", llama, "", nil, "llama", "", false},
 	{"llama, uniform", llama, "", merge(samePairs, sixValues, sameFFN), "llama", "", true},
+	{"llama, every other pair", llama, "", merge(everywhere("qk", every(3, 0, 2)), everywhere("vo", every(3, 1, 2, 5, 7))), "llama", "", false},
 	{"llama, layers differ", llama, "", merge(samePairs, sixValues, otherFFN, otherHeads), "deci", "", true},
 	{"llama, biases and llama3 scaling", llama, llama3, sameFFN, "llama", "", true},
 	{"llama, pairs differ", llama, "", merge(otherPairs, sameFFN), "llama", "layer 1, K/V head 0 keeps 3 of the 4 rotation pairs", false},

@@ -76,7 +76,11 @@ func (p *Plan) hf(s *source, o Options) error {
 		p.files = append(p.files, checkpoint.JSONFile("preprocessor_config.json", s.preprocessor()))
 	}
 	if o.Tokenizer != nil {
-		p.files = append(p.files, checkpoint.BytesFile("tokenizer.json", o.Tokenizer))
+		settings, err := s.tokenizerSettings(o)
+		if err != nil {
+			return err
+		}
+		p.files = append(p.files, checkpoint.BytesFile("tokenizer.json", o.Tokenizer), checkpoint.JSONFile("tokenizer_config.json", settings))
 	}
 	p.Loaders = []string{"transformers " + p.Architecture, "ecospa"}
 	return nil
@@ -92,8 +96,11 @@ func (s *source) hfLlamaConfig(f *fit, config map[string]any) {
 	config["intermediate_size"] = f.layers[0].ffn
 	scaling, _ := config["rope_scaling"].(map[string]any)
 	if f.headDim != s.HeadDim {
-		scaling = longrope(f.factors)
-		scaling["original_max_position_embeddings"] = s.MaxPositions
+		scaling = nil // the pairs that are left may have the narrower head's own frequencies
+		if f.factors != nil {
+			scaling = longrope(f.factors)
+			scaling["original_max_position_embeddings"] = s.MaxPositions
+		}
 		config["rope_scaling"] = scaling
 	}
 	parameters := map[string]any{"rope_type": "default"}
