@@ -64,7 +64,9 @@ func evalCommand() *cli.Command {
 		Name:  "eval",
 		Usage: "measure a model: perplexity on a text, top-1 and top-5 on images, multiple choice, what its units are worth",
 		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
-			"every token but the first is predicted exactly once; the last short window counts.",
+			"every token but the first is predicted exactly once; the last short window counts. What the tokenizer's\n" +
+			"post_processor adds is added once a document, as Hugging Face's libraries do: the beginning of a text for\n" +
+			"LLaMA, which is given and never predicted, nothing for GPT-2.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`; for a model of images a folder of class folders, a CSV or an IDX file"},

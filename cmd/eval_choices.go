@@ -88,11 +88,12 @@ func RunEvalChoices(o EvalOptions, out io.Writer) error {
 	return nil
 }
 
-// continuation is a context with a choice behind it, encoded as one text. Judged is
-// what differs from the context's own tokens: a token that spans both counts.
+// continuation is a context with a choice behind it, encoded as one text behind the
+// tokenizer's template. Judged is what differs from the context's own tokens: a token
+// that spans both counts.
 func continuation(t tokenizer.Tokenizer, context, choice string) train.Continuation {
-	alone := t.Encode(nil, []byte(context))
-	c := train.Continuation{IDs: t.Encode(nil, []byte(context+choice))}
+	alone := opening(t, context)
+	c := train.Continuation{IDs: opening(t, context+choice)}
 	for c.From < min(len(alone), len(c.IDs)-1) && alone[c.From] == c.IDs[c.From] {
 		c.From++
 	}

@@ -53,7 +53,8 @@ func exportCommand() *cli.Command {
 		Usage: "write a model in a format that other programs load",
 		Description: "Formats: hf is a directory for Hugging Face transformers, gguf a file for llama.cpp, onnx a file for\n" +
 			"onnxruntime. What a format cannot hold is refused with the constraint that failed; prune --for makes\n" +
-			"plans that fit. The result is read back, and its logits on a fixed input are compared.",
+			"plans that fit. The result is read back, and its logits on a fixed input are compared. What the tokenizer's\n" +
+			"post_processor adds to a text is said in the format's own words (gguf: add_bos_token).",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
@@ -94,6 +95,7 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	options := export.Options{Format: o.Format, DType: o.DType, Pad: o.Pad, EOS: -1}
 	if l.tok != nil {
 		options.EOS = int(l.tok.EOS())
+		options.Front, options.Back = l.tok.Template()
 		if options.Tokenizer, err = l.tok.JSON(); err != nil {
 			return err
 		}

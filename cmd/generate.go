@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,6 +26,7 @@ type GenerateOptions struct {
 	Prompt  string
 	Tokens  int // new tokens
 	Threads int
+	DType   string // of the weights in products: f32 or bf16
 	Sampler infer.SamplerConfig
 }
 
@@ -31,6 +34,8 @@ func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "generate",
 		Usage: "let a model continue a text",
+		Description: "The prompt is encoded as the tokenizer's post_processor says: behind the beginning of a text for a LLaMA\n" +
+			"tokenizer, as it is for GPT-2's. An empty prompt is that beginning alone, or else the end of a text.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` to continue; default standard input"},
@@ -39,10 +44,12 @@ func generateCommand() *cli.Command {
 			&cli.IntFlag{Name: "top-k", Usage: "draw among the `K` most likely tokens; 0 is all"},
 			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "draw among the most likely tokens that together have probability `P`; 1 is all"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the draws"},
+			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights while decoding: f32, or bf16, a copy of half the size that matrix products read"},
 			threadsFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			o := GenerateOptions{
+				DType: strings.ToLower(c.String("dtype")),
 				Model: c.String("model"), Prompt: c.String("prompt"), Tokens: c.Int("tokens"), Threads: c.Int("threads"),
 				Sampler: infer.SamplerConfig{Temperature: c.Float64("temperature"), TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed")},
 			}
@@ -72,6 +79,9 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if o.Tokens < 1 || o.Threads < 0 {
 		return usage(fmt.Errorf("--tokens is %d and --threads %d, expected at least 1 and 0", o.Tokens, o.Threads))
 	}
+	if o.DType != "f32" && o.DType != "bf16" {
+		return usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", o.DType))
+	}
 	l, err := openModel(o.Model)
 	if err != nil {
 		return err
@@ -80,7 +90,7 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if err := l.needsText(); err != nil {
 		return err
 	}
-	prompt := l.tok.Encode(nil, []byte(o.Prompt))
+	prompt := opening(l.tok, o.Prompt)
 	if len(prompt) == 0 {
 		if l.tok.EOS() < 0 {
 			return usage(errors.New("the prompt is empty; give --prompt TEXT"))
@@ -99,14 +109,14 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	fmt.Fprint(w, o.Prompt)
 	stream := tokenizer.NewStream(l.tok)
 	start := time.Now()
-	ids, err := complete(l.m, l.set, pool, prompt, o.Tokens, s, l.tok.EOS(), func(id int32) error {
+	ids, err := complete(l.m, l.set, pool, prompt, o.Tokens, o.DType == "bf16", s, l.tok.EOS(), func(id int32) error {
 		text, err := stream.Next(id)
 		if err == nil {
 			_, err = fmt.Fprint(w, text)
 		}
 		return errors.Join(err, w.Flush(), ctx.Err())
 	})
-	fmt.Fprintln(w)
+	fmt.Fprintln(w, stream.Flush())
 	if ferr := w.Flush(); err == nil {
 		err = ferr
 	}
@@ -117,10 +127,17 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	return nil
 }
 
+// opening is the ids of a text that goes on: the tokenizer's template in front,
+// nothing of it behind.
+func opening(t tokenizer.Tokenizer, text string) []int32 {
+	front, _ := t.Template()
+	return t.Encode(slices.Clone(front), []byte(text))
+}
+
 // complete draws up to n tokens behind the prompt, telling each of them; it stops
-// at eos.
-func complete(m model.Model, set *param.Set, pool *kernel.Pool, prompt []int32, n int, s *infer.Sampler, eos int32, told func(int32) error) ([]int32, error) {
-	sess, err := infer.NewSession(m, set, pool, infer.SessionOptions{Batch: 1, Capacity: min(m.Context(), len(prompt)+n)})
+// at eos. With bf16 matrix products read a bfloat16 copy of the weights.
+func complete(m model.Model, set *param.Set, pool *kernel.Pool, prompt []int32, n int, bf16 bool, s *infer.Sampler, eos int32, told func(int32) error) ([]int32, error) {
+	sess, err := infer.NewSession(m, set, pool, infer.SessionOptions{Batch: 1, Capacity: min(m.Context(), len(prompt)+n), BF16: bf16})
 	if err != nil {
 		return nil, err
 	}

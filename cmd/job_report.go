@@ -114,7 +114,7 @@ func (j *job) sample() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ids, err := complete(j.m, j.set, j.pool, prompt, want, s, j.tok.EOS(), nil)
+	ids, err := complete(j.m, j.set, j.pool, prompt, want, false, s, j.tok.EOS(), nil)
 	if err != nil {
 		return "", err
 	}

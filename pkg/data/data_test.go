@@ -110,6 +110,30 @@ func TestPromptsAreNotPredicted(t *testing.T) {
 	}
 }
 
+// templated is a tokenizer whose texts begin with id 300 and end with 301.
+type templated struct{ tokenizer.Bytes }
+
+func (templated) Vocab() int                      { return 302 }
+func (templated) Template() (front, back []int32) { return []int32{300}, []int32{301} }
+func (templated) EOS() int32                      { return 301 }
+
+// A template goes around every document, in front of its prompt; what is in front is
+// never predicted, what ends a text is, once.
+func TestTemplatesGoAroundDocuments(t *testing.T) {
+	for _, c := range []struct {
+		part Part
+		want Tokens
+	}{
+		{Part{Documents: [][]byte{[]byte("ab")}}, Tokens{^300, 'a', 'b', 301}},
+		{Part{Documents: [][]byte{[]byte("a"), []byte("b")}}, Tokens{^300, 'a', 301, ^300, 'b', 301}},
+		{Part{Documents: [][]byte{[]byte("a")}, Prompts: [][]byte{[]byte("p")}}, Tokens{^300, ^'p', 'a', 301}},
+	} {
+		if got, err := Encode(templated{}, c.part); err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q: %v (%v), expected %v", c.part.Documents, got, err, c.want)
+		}
+	}
+}
+
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

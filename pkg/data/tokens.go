@@ -10,12 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
 // Tokens is a part of a corpus, encoded. A token that is not to be predicted, that
-// of a prompt, stands as its complement, which is negative.
+// of a prompt or in front of a text, stands as its complement, which is negative.
 type Tokens []int32
 
 // IDs is the tokens lo to hi.
@@ -64,24 +65,28 @@ func (t Tokens) Checksum() uint32 {
 	return sum
 }
 
-// Encode encodes the documents one after the other, each behind its prompt. Where
-// there are several and the tokenizer has an end of text, every document ends with it.
-// Ids that were read are checked: one outside the vocabulary is an ErrFormat.
+// Encode encodes the documents one after the other, each behind its prompt and
+// within the tokenizer's template. Where there are several and the tokenizer has an
+// end of text, every document ends with it. What the template puts in front is given
+// like a prompt, never predicted. Ids that were read are checked: one outside the
+// vocabulary is an ErrFormat.
 func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	if p.IDs != nil {
 		return p.checked(t.Vocab())
 	}
 	var ids []int32
+	front, back := t.Template()
 	for i, d := range p.Documents {
+		at := len(ids)
+		ids = append(ids, front...)
 		if p.Prompts != nil {
-			at := len(ids)
 			ids = t.Encode(ids, p.Prompts[i])
-			for ; at < len(ids); at++ {
-				ids[at] = ^ids[at]
-			}
 		}
-		ids = encode(ids, t, d)
-		if eos := t.EOS(); eos >= 0 && len(p.Documents) > 1 {
+		for ; at < len(ids); at++ {
+			ids[at] = ^ids[at]
+		}
+		ids = append(encode(ids, t, d), back...)
+		if eos := t.EOS(); eos >= 0 && len(p.Documents) > 1 && !slices.Contains(back, eos) {
 			ids = append(ids, eos)
 		}
 	}
@@ -102,7 +107,7 @@ func encode(dst []int32, t tokenizer.Tokenizer, d []byte) []int32 {
 // tokenizer. A damaged or foreign file is not used and replaced.
 type Cache struct{ Dir string }
 
-const cacheMagic = "ecospa tokens 1\n"
+const cacheMagic = "ecospa tokens 2\n" // 1 had no templates
 
 // Encode is Encode through the cache.
 func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {

@@ -25,6 +25,9 @@ type Options struct {
 	// Tokenizer is the model's tokenizer.json, nil for none. GGUF files need it.
 	Tokenizer []byte
 	EOS       int // the id that ends a text; -1 for none
+	// Front and Back are the ids that the tokenizer puts in front of every text and
+	// behind it, as its post_processor says.
+	Front, Back []int32
 	// Embed is the bytes of weights up to which an ONNX file holds them itself;
 	// default (0) onnx.MaxEmbedded.
 	Embed int64
@@ -114,11 +117,7 @@ func (p *Plan) gguf(s *source, o Options) error {
 	case o.Tokenizer == nil:
 		return fmt.Errorf("%w: the model has no tokenizer.json, which a GGUF file needs", ErrTokenizer)
 	}
-	bos := -1
-	if s.BOS != nil {
-		bos = *s.BOS
-	}
-	v, err := parseVocabulary(o.Tokenizer, bos, o.EOS)
+	v, err := parseVocabulary(o.Tokenizer, s.bos(), o.EOS, o.Front, o.Back)
 	if err != nil {
 		return err
 	}

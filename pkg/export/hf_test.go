@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -89,5 +90,31 @@ func checkHFConfig(t *testing.T, path string, f *fixture) {
 		if w != model.Layer(f.set, i) {
 			t.Errorf("ecospa.from.layers[%d] is %+v, expected %+v", i, w, model.Layer(f.set, i))
 		}
+	}
+}
+
+// transformers is told to do what tokenizer.json says, and the names of the tokens
+// that it asks for.
+func TestHFTokenizer(t *testing.T) {
+	f := newFixture(t, llama, "", nil)
+	p, err := New(f.m, f.set, Options{Format: "hf", DType: "F32", Tokenizer: []byte(byteLevelJSON), EOS: 4, Front: []int32{6}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "m")
+	if err := p.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "tokenizer_config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 64.0, "clean_up_tokenization_spaces": false, "bos_token": "<tab>", "eos_token": "<|end|>"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, expected %v", got, want)
 	}
 }

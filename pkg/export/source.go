@@ -83,6 +83,14 @@ func newSource(m model.Model, set *param.Set) (*source, error) {
 	return s, nil
 }
 
+// bos is the id of the beginning of a text that config.json names, or -1.
+func (s *source) bos() int {
+	if s.BOS == nil {
+		return -1
+	}
+	return *s.BOS
+}
+
 // images reports whether the model classifies images.
 func (s *source) images() bool { return s.ModelType == "vit" || s.ModelType == "deit" }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -21,8 +22,9 @@ type vocabulary struct {
 	types    []int32
 	scores   []float32 // of SentencePiece
 	merges   []string
-	bos, eos int // -1: none
-	addBOS   bool
+	bos, eos int  // -1: none
+	addBOS   bool // in front of every text
+	addEOS   bool // behind it
 	prefix   bool // SentencePiece: a space goes in front
 }
 
@@ -43,10 +45,9 @@ type tokenizerFile struct {
 		Content string `json:"content"`
 		Special bool   `json:"special"`
 	} `json:"added_tokens"`
-	Normalizer    json.RawMessage `json:"normalizer"`
-	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-	PostProcessor json.RawMessage `json:"post_processor"`
-	Model         struct {
+	Normalizer   json.RawMessage `json:"normalizer"`
+	PreTokenizer json.RawMessage `json:"pre_tokenizer"`
+	Model        struct {
 		Type         string            `json:"type"`
 		Unk          *string           `json:"unk_token"`
 		ByteFallback bool              `json:"byte_fallback"`
@@ -56,8 +57,9 @@ type tokenizerFile struct {
 	} `json:"model"`
 }
 
-// parseVocabulary reads a tokenizer.json. bos and eos are ids, or -1.
-func parseVocabulary(text []byte, bos, eos int) (*vocabulary, error) {
+// parseVocabulary reads a tokenizer.json. bos and eos are ids, or -1; front and back
+// are what goes around every text.
+func parseVocabulary(text []byte, bos, eos int, front, back []int32) (*vocabulary, error) {
 	var f tokenizerFile
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
@@ -96,8 +98,8 @@ func parseVocabulary(text []byte, bos, eos int) (*vocabulary, error) {
 		return nil, err
 	}
 	v.fill(size)
-	if front, ok := inFront(f.PostProcessor); ok && front >= 0 && front < size {
-		v.bos, v.addBOS = front, true
+	if err := v.around(front, back); err != nil {
+		return nil, err
 	}
 	if f.Model.ByteFallback {
 		return v, v.sentencePiece(&f)
@@ -167,36 +169,24 @@ func (v *vocabulary) sentencePiece(f *tokenizerFile) error {
 	return nil
 }
 
-// inFront is the token that a post-processor puts in front of a text, as far as
-// there is one.
-func inFront(raw json.RawMessage) (int, bool) {
-	var p struct {
-		Processors []json.RawMessage `json:"processors"`
-		Single     []struct {
-			SpecialToken *struct {
-				ID string `json:"id"`
-			}
-		} `json:"single"`
-		SpecialTokens map[string]struct {
-			IDs []int `json:"ids"`
-		} `json:"special_tokens"`
+// around notes the ids that go in front of a text and behind it: llama.cpp has words
+// for one of each, the beginning and the end of a text.
+func (v *vocabulary) around(front, back []int32) error {
+	if len(front) > 1 || len(back) > 1 {
+		return fmt.Errorf("%w: its post_processor puts %d tokens in front of a text and %d behind it, expected at most one of each", ErrTokenizer, len(front), len(back))
 	}
-	if len(raw) == 0 || json.Unmarshal(raw, &p) != nil {
-		return 0, false
-	}
-	for _, inner := range p.Processors {
-		if id, ok := inFront(inner); ok {
-			return id, true
+	for _, id := range append(slices.Clone(front), back...) {
+		if id < 0 || int(id) >= len(v.tokens) {
+			return fmt.Errorf("%w: its post_processor holds id %d of %d", ErrTokenizer, id, len(v.tokens))
 		}
 	}
-	if len(p.Single) == 0 || p.Single[0].SpecialToken == nil {
-		return 0, false
+	if len(front) == 1 {
+		v.bos, v.addBOS = int(front[0]), true
 	}
-	ids := p.SpecialTokens[p.Single[0].SpecialToken.ID].IDs
-	if len(ids) != 1 {
-		return 0, false
+	if len(back) == 1 {
+		v.eos, v.addEOS = int(back[0]), true
 	}
-	return ids[0], true
+	return nil
 }
 
 // splits are pre-tokenizers by the regular expression of their Split.
@@ -277,5 +267,5 @@ func (v *vocabulary) keys(n int) []gguf.KV {
 	}
 	return append(kvs,
 		gguf.KV{Key: "tokenizer.ggml.bos_token_id", Value: uint32(v.bos)}, gguf.KV{Key: "tokenizer.ggml.eos_token_id", Value: uint32(v.eos)},
-		gguf.KV{Key: "tokenizer.ggml.add_bos_token", Value: v.addBOS}, gguf.KV{Key: "tokenizer.ggml.add_eos_token", Value: false})
+		gguf.KV{Key: "tokenizer.ggml.add_bos_token", Value: v.addBOS}, gguf.KV{Key: "tokenizer.ggml.add_eos_token", Value: v.addEOS})
 }

@@ -13,11 +13,10 @@ const byteLevelJSON = `{"added_tokens":[{"id":4,"content":"<|end|>","special":tr
 
 const sentencePieceJSON = `{"added_tokens":[{"id":0,"content":"<unk>","special":true},{"id":1,"content":"<s>","special":true}],
 "normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"\u2581"},{"type":"Replace","pattern":{"String":" "},"content":"\u2581"}]},
-"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}},
 "model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,"vocab":{"<unk>":0,"<s>":1,"<0x0A>":2,"a":3,"b":4,"ab":5,"aab":6},"merges":["a b","a ab"]}}`
 
 func TestVocabulary(t *testing.T) {
-	v, err := parseVocabulary([]byte(byteLevelJSON), -1, 4)
+	v, err := parseVocabulary([]byte(byteLevelJSON), -1, 4, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +29,7 @@ func TestVocabulary(t *testing.T) {
 	if !reflect.DeepEqual(v, want) {
 		t.Errorf("got %+v, expected %+v", v, want)
 	}
-	v, err = parseVocabulary([]byte(sentencePieceJSON), -1, -1)
+	v, err = parseVocabulary([]byte(sentencePieceJSON), -1, -1, []int32{1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +41,39 @@ func TestVocabulary(t *testing.T) {
 	}
 	if !reflect.DeepEqual(v, want) {
 		t.Errorf("got %+v, expected %+v", v, want)
+	}
+}
+
+// What a post-processor puts around a text becomes llama.cpp's bos and eos, which are
+// one token each; without one nothing is put there.
+func TestTemplate(t *testing.T) {
+	for _, c := range []struct {
+		front, back    []int32
+		bos, eos       uint32
+		addBOS, addEOS bool
+	}{
+		{nil, nil, 2, 4, false, false},
+		{[]int32{6}, nil, 6, 4, true, false},
+		{[]int32{6}, []int32{3}, 6, 3, true, true},
+	} {
+		v, err := parseVocabulary([]byte(byteLevelJSON), 2, 4, c.front, c.back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]any{}
+		for _, kv := range v.keys(8) {
+			got[strings.TrimPrefix(kv.Key, "tokenizer.ggml.")] = kv.Value
+		}
+		for key, want := range map[string]any{"bos_token_id": c.bos, "eos_token_id": c.eos, "add_bos_token": c.addBOS, "add_eos_token": c.addEOS} {
+			if got[key] != want {
+				t.Errorf("front %v, back %v: %s is %v, expected %v", c.front, c.back, key, got[key], want)
+			}
+		}
+	}
+	for _, front := range [][]int32{{0, 1}, {7}, {-1}} {
+		if _, err := parseVocabulary([]byte(byteLevelJSON), -1, -1, front, nil); !errors.Is(err, ErrTokenizer) {
+			t.Errorf("front %v: %v", front, err)
+		}
 	}
 }
 
@@ -69,7 +101,7 @@ func FuzzVocabulary(f *testing.F) {
 	f.Add([]byte(byteLevelJSON))
 	f.Add([]byte(sentencePieceJSON))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := parseVocabulary(b, -1, -1)
+		v, err := parseVocabulary(b, -1, -1, nil, nil)
 		if err != nil {
 			return
 		}

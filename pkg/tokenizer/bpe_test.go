@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -191,37 +190,6 @@ func FuzzParse(f *testing.F) {
 			tok.Encode(nil, text)
 		}
 	})
-}
-
-// BenchmarkEncodeGPT2 encodes with GPT-2's own vocabulary, on one core and on two.
-func BenchmarkEncodeGPT2(b *testing.B) {
-	text, err := os.ReadFile("../../../shared/data/text/wikitext2.valid.txt")
-	if err != nil {
-		b.Skip("needs ../shared/data/text: ", err)
-	}
-	dir := b.TempDir()
-	for from, to := range map[string]string{"gpt2-vocab.json": "vocab.json", "gpt2-merges.txt": "merges.txt"} {
-		file, err := os.ReadFile("../../../shared/data/vocab/" + from)
-		if err == nil {
-			err = os.WriteFile(dir+"/"+to, file, 0o644)
-		}
-		if err != nil {
-			b.Skip("needs ../shared/data/vocab: ", err)
-		}
-	}
-	t, err := Open(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, threads := range []int{1, 2} {
-		b.Run(strconv.Itoa(threads), func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			var ids []int32
-			for b.Loop() {
-				ids = t.(*BPE).EncodeParallel(ids[:0], text, threads)
-			}
-		})
-	}
 }
 
 func BenchmarkEncode(b *testing.B) {

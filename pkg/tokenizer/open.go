@@ -45,7 +45,9 @@ func Open(path string) (Tokenizer, error) {
 // Find returns a directory's tokenizer as the text of a tokenizer.json: the file
 // of that name as it is, others converted. name is the file that it is made of,
 // found or, where it is empty, tokenizer.json, vocab.json with merges.txt, or
-// tokenizer.model; the error of a directory that has none is fs.ErrNotExist.
+// tokenizer.model; the error of a directory that has none is fs.ErrNotExist. Of a
+// tokenizer_config.json beside a file that was found, add_bos_token and
+// add_eos_token count where transformers' class heeds them.
 func Find(dir fs.FS, name string) (text []byte, found string, err error) {
 	names := []string{"tokenizer.json", "vocab.json", "tokenizer.model"}
 	if name != "" {
@@ -68,7 +70,10 @@ func Find(dir fs.FS, name string) (text []byte, found string, err error) {
 		if err != nil {
 			return nil, name, fmt.Errorf("%w: %w", ErrFormat, err)
 		}
-		return b, name, nil
+		if len(names) > 1 {
+			b, err = withSettings(dir, b)
+		}
+		return b, name, err
 	}
 	return nil, "", fmt.Errorf("no tokenizer.json, vocab.json or tokenizer.model: %w", fs.ErrNotExist)
 }

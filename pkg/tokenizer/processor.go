@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // wrap is what a post-processor puts around a text.
@@ -90,4 +91,35 @@ func postTemplate(raw json.RawMessage) (wrap, error) {
 		return w, fmt.Errorf("single holds the text %d times, expected once", texts)
 	}
 	return w, nil
+}
+
+// named is a token and its id.
+type named struct {
+	token string
+	id    int32
+}
+
+// template is the post-processor that puts tokens in front of a text and behind it.
+func template(front, back []named) (json.RawMessage, error) {
+	type part struct {
+		ID     string `json:"id"`
+		TypeID int    `json:"type_id"`
+	}
+	special := map[string]any{}
+	around := func(text string, typeID int) (parts []any) {
+		for _, t := range front {
+			special[t.token] = map[string]any{"id": t.token, "ids": []int32{t.id}, "tokens": []string{t.token}}
+			parts = append(parts, map[string]part{"SpecialToken": {t.token, typeID}})
+		}
+		parts = append(parts, map[string]part{"Sequence": {text, typeID}})
+		for _, t := range back {
+			special[t.token] = map[string]any{"id": t.token, "ids": []int32{t.id}, "tokens": []string{t.token}}
+			parts = append(parts, map[string]part{"SpecialToken": {t.token, typeID}})
+		}
+		return parts
+	}
+	single := around("A", 0)
+	return json.Marshal(map[string]any{
+		"type": "TemplateProcessing", "single": single, "pair": append(slices.Clone(single), around("B", 1)...), "special_tokens": special,
+	})
 }

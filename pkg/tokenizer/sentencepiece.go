@@ -199,27 +199,11 @@ func convertSentencePiece(b []byte) ([]byte, error) {
 		f.Decoder = json.RawMessage(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]}`)
 	}
 	if m.bos >= 0 && m.bos < int64(len(m.pieces)) && m.pieces[m.bos].kind == pieceControl {
-		if f.PostProcessor, err = bosTemplate(m.pieces[m.bos].text, int32(m.bos)); err != nil {
+		if f.PostProcessor, err = template([]named{{m.pieces[m.bos].text, int32(m.bos)}}, nil); err != nil {
 			return nil, err
 		}
 	}
 	return write(f)
-}
-
-// bosTemplate is the post-processor that puts a token in front of a text.
-func bosTemplate(token string, id int32) (json.RawMessage, error) {
-	type named struct {
-		ID     string `json:"id"`
-		TypeID int    `json:"type_id"`
-	}
-	special := func(typeID int) any { return map[string]named{"SpecialToken": {token, typeID}} }
-	text := func(id string, typeID int) any { return map[string]named{"Sequence": {id, typeID}} }
-	return json.Marshal(map[string]any{
-		"type":           "TemplateProcessing",
-		"single":         []any{special(0), text("A", 0)},
-		"pair":           []any{special(0), text("A", 0), special(1), text("B", 1)},
-		"special_tokens": map[string]any{token: map[string]any{"id": token, "ids": []int32{id}, "tokens": []string{token}}},
-	})
 }
 
 // merges lists every way to make a normal piece of two others. The higher score

@@ -15,7 +15,8 @@ type Tokenizer interface {
 	Piece(id int32) ([]byte, error)
 	// Vocab is the number of ids.
 	Vocab() int
-	// Template is the ids that the tokenizer's model expects in front of a text and behind it.
+	// Template is the ids that the tokenizer's model expects in front of a text and
+	// behind it: what its post-processor adds (Llama: the beginning of a text; GPT-2: none).
 	Template() (front, back []int32)
 	// EOS is the id that ends a text, or -1.
 	EOS() int32
