@@ -3,8 +3,8 @@
 //
 //   node gguf.mjs ECOSPA MODEL FILE.gguf TEXT [BOUND]
 //
-// tokens of TEXT, perplexity on TEXT in windows as `ecospa eval` has them, the
-// greedy continuation of 64 tokens. It prints one JSON object and exits with 1
+// tokens of TEXT behind what add_bos_token asks for, perplexity on TEXT in windows as
+// `ecospa eval` has them, the greedy continuation of 64 tokens. It prints one JSON object and exits with 1
 // when tokens differ, the perplexities differ by more than BOUND (default 0.005 of
 // ecospa's) or, with a BOUND of at most 0.005, the continuations differ.
 import {execFileSync} from "node:child_process";
@@ -24,7 +24,8 @@ const ctx = await model.createContext({contextSize: context + 64, batchSize: 512
 const sequence = ctx.getSequence();
 
 // perplexity: windows of context+1 tokens with stride context.
-const tokens = model.tokenize(readFileSync(textFile, "utf8"), false);
+const front = model.tokens.shouldPrependBosToken ? [model.tokens.bos] : []; // as the file's add_bos_token says
+const tokens = [...front, ...model.tokenize(readFileSync(textFile, "utf8"), false)];
 let nats = 0, predicted = 0;
 for (let lo = 0; lo < tokens.length - 1; lo += context) {
     const window = tokens.slice(lo, Math.min(lo + context + 1, tokens.length));
@@ -47,7 +48,7 @@ const perplexity = Math.exp(nats / predicted);
 
 // greedy continuation
 await sequence.clearHistory();
-let feed = model.tokenize(prompt, false);
+let feed = [...front, ...model.tokenize(prompt, false)];
 const ids = [];
 while (ids.length < count) {
     const input = feed.map((t, i) => i < feed.length - 1 ? t : [t, {generateNext: {logits: true}}]);
@@ -61,7 +62,7 @@ while (ids.length < count) {
 }
 const text = model.detokenize(ids);
 const result = {
-    file, architecture: model.fileInfo.metadata.general.architecture,
+    file, architecture: model.fileInfo.metadata.general.architecture, bos: front[0],
     tokens: predicted, ecospa_tokens: ours.tokens,
     perplexity, ecospa_perplexity: ours.perplexity, difference: perplexity / ours.perplexity - 1,
     same_continuation: generated.trimEnd().endsWith(text.trimEnd()),

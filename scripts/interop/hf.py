@@ -1,14 +1,12 @@
 """Logits of a Hugging Face directory, recomputed in PyTorch from the files alone.
 
     hf.py check DIR L.json [BOUND]   compare with what `ecospa export --logits L.json` wrote
-    hf.py make llama|gpt2|vit|deit|vit-pruned DIR
-                                           write a random model as transformers would
     hf.py logits DIR L.json          compute logits for the input of L.json and write them there
 
 Written from the formats' descriptions: safetensors' README, and transformers'
-modeling_llama.py, modeling_gpt2.py, modeling_vit.py and modeling_rope_utils.py (4.46). It needs
-torch and numpy, neither transformers nor safetensors. `check` prints one JSON
-object and exits with 1 when a logit differs by more than BOUND (default 1e-4) of
+modeling_llama.py, modeling_gpt2.py, modeling_vit.py and modeling_rope_utils.py (4.46; names and
+rope_parameters of 5.0). It needs torch and numpy, neither transformers nor safetensors. `check`
+prints one JSON object and exits with 1 when a logit differs by more than BOUND (default 1e-4) of
 the largest.
 """
 import json
@@ -39,16 +37,17 @@ def read_safetensors(path):
     return out
 
 
-def write_safetensors(path, tensors):
-    header, blobs, at = {"__metadata__": {"format": "pt"}}, [], 0
-    for name, t in tensors.items():
-        blob = t.numpy().astype("<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [at, at + len(blob)]}
-        blobs.append(blob)
-        at += len(blob)
-    text = json.dumps(header).encode()
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+def read_directory(directory):
+    """config.json, and the tensors of model.safetensors or of the files of its index."""
+    c = json.load(open(os.path.join(directory, "config.json")))
+    index = os.path.join(directory, "model.safetensors.index.json")
+    if not os.path.exists(index):
+        return c, read_safetensors(os.path.join(directory, "model.safetensors"))
+    w, where = {}, json.load(open(index))["weight_map"]
+    for name in sorted(set(where.values())):
+        w.update(read_safetensors(os.path.join(directory, name)))
+    assert w.keys() == where.keys()
+    return c, w
 
 
 def attend(q, k, v, scale):
@@ -60,9 +59,9 @@ def attend(q, k, v, scale):
 
 def inverse_frequencies(c, head_dim):
     """_compute_default_rope_parameters and its like in modeling_rope_utils.py."""
-    base = c.get("rope_theta", 10000.0)
+    s = c.get("rope_parameters") or c.get("rope_scaling") or {}  # transformers 5, 4
+    base = s.get("rope_theta", c.get("rope_theta", 10000.0))
     inv = 1.0 / base ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    s = c.get("rope_scaling") or {}
     kind = s.get("rope_type", s.get("type", "default"))
     if kind == "default":
         return inv
@@ -108,7 +107,7 @@ def llama(c, w, ids):
         x = x + lin(a, "self_attn.o_proj")
         h = norm(x, w[p + "post_attention_layernorm.weight"])
         x = x + lin(F.silu(lin(h, "mlp.gate_proj")) * lin(h, "mlp.up_proj"), "mlp.down_proj")
-    head = w["model.embed_tokens.weight"] if c["tie_word_embeddings"] else w["lm_head.weight"]
+    head = w["model.embed_tokens.weight"] if c.get("tie_word_embeddings") else w["lm_head.weight"]
     return norm(x, w["model.norm.weight"]) @ head.T
 
 
@@ -124,13 +123,41 @@ def gpt2(c, w, ids):
         q, k, v = (t.reshape(len(ids), heads, E // heads).transpose(0, 1) for t in conv(norm(x, p + "ln_1"), p + "attn.c_attn").split(E, -1))
         x = x + conv(attend(q, k, v, (E // heads) ** -0.5).transpose(0, 1).reshape(len(ids), E), p + "attn.c_proj")
         h = conv(norm(x, p + "ln_2"), p + "mlp.c_fc")
-        h = 0.5 * h * (1 + torch.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h ** 3)))
+        exact = c["activation_function"] == "gelu"
+        h = F.gelu(h) if exact else 0.5 * h * (1 + torch.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h ** 3)))
         x = x + conv(h, p + "mlp.c_proj")
     return norm(x, "transformer.ln_f") @ w["transformer.wte.weight"].T
 
 
+# What transformers 5 calls the tensors of a layer of vit and deit.
+NEW_NAMES = {
+    "encoder.layer.": "layers.", "attention.attention.query.": "attention.q_proj.", "attention.attention.key.": "attention.k_proj.",
+    "attention.attention.value.": "attention.v_proj.", "attention.output.dense.": "attention.o_proj.", "intermediate.dense.": "mlp.fc1.",
+    "output.dense.": "mlp.fc2.",
+}
+
+
+def new_names(w):
+    def rename(name):
+        for old, new in NEW_NAMES.items():
+            name = name.replace(old, new)
+        return name
+
+    return {rename(name): t for name, t in w.items()}
+
+
+def old_names(w):
+    def rename(name):
+        for old, new in NEW_NAMES.items():
+            name = name.replace("." + new, "." + old)
+        return name
+
+    return {rename(name): t for name, t in w.items()}
+
+
 def vit(c, w, pixels):
     """modeling_vit.py and modeling_deit.py with an image classifier."""
+    w = old_names(w)
     E, heads, p = c["hidden_size"], c["num_attention_heads"], c["model_type"] + "."
     lin = lambda x, name: F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
     norm = lambda x, name: F.layer_norm(x, (E,), w[name + ".weight"], w[name + ".bias"], c["layer_norm_eps"])
@@ -156,93 +183,32 @@ def vit(c, w, pixels):
 
 
 def logits(directory, probe):
-    c = json.load(open(os.path.join(directory, "config.json")))
-    w = read_safetensors(os.path.join(directory, "model.safetensors"))
+    c, w = read_directory(directory)
     if "pixels" in probe:
         return vit(c, w, torch.tensor(probe["pixels"]).reshape(probe["shape"]))
     return {"llama": llama, "gpt2": gpt2}[c["model_type"]](c, w, torch.tensor(probe["ids"]))
 
 
-def make(family, directory):
-    torch.manual_seed(3)
-    rand = lambda *shape: 0.2 * torch.randn(*shape)
-    gain = lambda n: 1 + 0.1 * torch.randn(n)
-    w, V, E, L = {}, 256, 48, 2
-    if family == "llama":
-        H, G, D, I = 6, 2, 8, 72
-        c = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": V, "hidden_size": E, "intermediate_size": I,
-             "num_hidden_layers": L, "num_attention_heads": H, "num_key_value_heads": G, "head_dim": D, "hidden_act": "silu",
-             "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False,
-             "attention_bias": True, "mlp_bias": False, "rope_scaling": {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0,
-             "high_freq_factor": 4.0, "original_max_position_embeddings": 64}, "torch_dtype": "float32"}
-        w["model.embed_tokens.weight"], w["lm_head.weight"], w["model.norm.weight"] = rand(V, E), rand(V, E), gain(E)
-        for i in range(L):
-            p = f"model.layers.{i}."
-            for name, out, of in [("self_attn.q_proj", H * D, E), ("self_attn.k_proj", G * D, E), ("self_attn.v_proj", G * D, E), ("self_attn.o_proj", E, H * D)]:
-                w[p + name + ".weight"], w[p + name + ".bias"] = rand(out, of), rand(out)
-            for name, out, of in [("mlp.gate_proj", I, E), ("mlp.up_proj", I, E), ("mlp.down_proj", E, I)]:
-                w[p + name + ".weight"] = rand(out, of)
-            w[p + "input_layernorm.weight"], w[p + "post_attention_layernorm.weight"] = gain(E), gain(E)
-    elif family in ("vit", "deit", "vit-pruned"):
-        widths = [(4, 12, 12, 80)] * L  # heads, columns of q and k, of v, of the feed-forward network
-        pruned = family == "vit-pruned"
-        if pruned:
-            family, widths = "vit", [(3, 5, 7, 33), (4, 9, 2, 61)]
-        I, p = 80, family + "."
-        arch = {"vit": "ViTForImageClassification", "deit": "DeiTForImageClassificationWithTeacher"}[family]
-        c = {"architectures": [arch], "model_type": family, "hidden_size": E, "intermediate_size": I, "num_hidden_layers": L,
-             "num_attention_heads": 4, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "image_size": 16, "patch_size": 4, "num_channels": 3,
-             "qkv_bias": True, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
-             "id2label": {str(i): f"class {i}" for i in range(7)}, "label2id": {f"class {i}": i for i in range(7)}}
-        e = p + "embeddings."
-        w[e + "cls_token"], w[e + "position_embeddings"] = rand(1, 1, E), rand(1, 17 if family == "vit" else 18, E)
-        w[e + "patch_embeddings.projection.weight"], w[e + "patch_embeddings.projection.bias"] = rand(E, 3, 4, 4), rand(E)
-        heads = ["classifier"]
-        if family == "deit":
-            w[e + "distillation_token"], heads = rand(1, 1, E), ["cls_classifier", "distillation_classifier"]
-        for name in heads:
-            w[name + ".weight"], w[name + ".bias"] = rand(7, E), rand(7)
-        for n in ["layernorm"] + [f"encoder.layer.{i}.layernorm_{t}" for i in range(L) for t in ("before", "after")]:
-            w[p + n + ".weight"], w[p + n + ".bias"] = gain(E), rand(E)
-        if pruned:
-            c["ecospa"] = {"head_dim": 12, "dense_params": 0, "layers": [{"kv": h, "qk": q, "vo": v, "ffn": f} for h, q, v, f in widths]}
-        for i, (h, q, v, f) in enumerate(widths):
-            for name, out, of in [("attention.attention.query", h * q, E), ("attention.attention.key", h * q, E), ("attention.attention.value", h * v, E),
-                                  ("attention.output.dense", E, h * v), ("intermediate.dense", f, E), ("output.dense", E, f)]:
-                w[f"{p}encoder.layer.{i}.{name}.weight"], w[f"{p}encoder.layer.{i}.{name}.bias"] = rand(out, of), rand(out)
-    else:
-        c = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": V, "n_positions": 128, "n_ctx": 128, "n_embd": E,
-             "n_layer": L, "n_head": 4, "n_inner": None, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
-             "bos_token_id": 255, "eos_token_id": 255, "attn_pdrop": 0.1, "embd_pdrop": 0.1, "resid_pdrop": 0.1}
-        w["wte.weight"], w["wpe.weight"], w["ln_f.weight"], w["ln_f.bias"] = rand(V, E), rand(128, E), gain(E), rand(E)
-        for i in range(L):
-            p = f"h.{i}."
-            for name, of, out in [("attn.c_attn", E, 3 * E), ("attn.c_proj", E, E), ("mlp.c_fc", E, 4 * E), ("mlp.c_proj", 4 * E, E)]:
-                w[p + name + ".weight"], w[p + name + ".bias"] = rand(of, out), rand(out)
-            for name in ("ln_1", "ln_2"):
-                w[p + name + ".weight"], w[p + name + ".bias"] = gain(E), rand(E)
-            w[p + "attn.bias"] = torch.ones(1, 1, 128, 128).tril()  # a mask, as old files carry it
-    os.makedirs(directory)
-    json.dump(c, open(os.path.join(directory, "config.json"), "w"), indent=2)
-    write_safetensors(os.path.join(directory, "model.safetensors"), w)
+def difference(got, probe):
+    """The largest difference of a logit, over the largest logit."""
+    expected = torch.tensor(probe["logits"]).reshape(got.shape)
+    return float((got - expected).abs().max() / expected.abs().max())
 
 
 def main():
     torch.set_grad_enabled(False)
     torch.set_num_threads(2)
     command, *args = sys.argv[1:]
-    if command == "make":
-        return make(*args)
     directory, path = args[:2]
     want = json.load(open(path))
     got = logits(directory, want)
     if command == "logits":
         json.dump({**want, "logits": got.flatten().tolist()}, open(path, "w"))
         return
-    expected = torch.tensor(want["logits"]).reshape(got.shape)
-    relative = float((got - expected).abs().max() / expected.abs().max())
+    relative = difference(got, want)
     print(json.dumps({"directory": directory, "logits": got.numel(), "relative": relative}))
     sys.exit(0 if relative <= float(args[2] if len(args) > 2 else "1e-4") else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,20 @@
 // Compares ecospa's tokenizers, id by id, with Hugging Face's own library (npm's
 // tokenizers, their Rust code) and, for a tokenizer.model, with SentencePiece:
 //
-//   node tokenizers.mjs VOCAB TEXT...
+//   node tokenizers.mjs VOCAB SOURCES TEXT...
 //
 // VOCAB is a folder with gpt2-vocab.json, gpt2-merges.txt and
-// llama-tokenizer.model. Every TEXT is encoded whole and line by line, then
+// llama-tokenizer.model; SOURCES is scripts/interop. Every TEXT is encoded whole and line by line, then
 // nasty.json, then 4000 texts drawn from a seed, with each of the pipelines below. It
-// prints one JSON object and exits with 1 when any id or decoded text differs.
+// prints one JSON object and exits with 1 when any id, decoded text or template
+// differs, or a pipeline is refused.
 import {execFileSync} from "node:child_process";
 import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import {tmpdir} from "node:os";
-import {dirname, join} from "node:path";
-import {fileURLToPath} from "node:url";
+import {join} from "node:path";
 import tokenizers from "tokenizers";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const [vocab, ...files] = process.argv.slice(2);
+const [vocab, here, ...files] = process.argv.slice(2);
 const work = mkdtempSync(join(tmpdir(), "tokenizers-"));
 const tokenize = join(work, "tokenize");
 execFileSync("go", ["build", "-o", tokenize, "./tokenize"], {cwd: here, stdio: "inherit"});
@@ -108,6 +107,11 @@ const pipelines = {
         t.model.byte_fallback = false;
         t.model.fuse_unk = false;
     }),
+    "llama 2, an end behind": of(l, (t) => {
+        const token = (id) => ({SpecialToken: {id, type_id: 0}}), text = {Sequence: {id: "A", type_id: 0}};
+        t.post_processor = {type: "TemplateProcessing", single: [token("<s>"), text, token("</s>")], pair: [text, {Sequence: {id: "B", type_id: 1}}],
+            special_tokens: {"<s>": {id: "<s>", ids: [1], tokens: ["<s>"]}, "</s>": {id: "</s>", ids: [2], tokens: ["</s>"]}}};
+    }),
     "llama 2, NFKC": of(l, (t) => t.normalizer.normalizers.unshift({type: "NFKC"})),
 };
 
@@ -123,10 +127,14 @@ for (const [name, pipeline] of Object.entries(pipelines)) {
         ours = execFileSync(tokenize, [path], {input, maxBuffer: 1 << 30, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"]}).trimEnd().split("\n").map((s) => JSON.parse(s));
     } catch (e) {
         report.pipelines[name] = {refused: e.stderr.trim()};
+        failed = true;
         continue;
     }
     const theirs = tokenizers.Tokenizer.fromString(JSON.stringify(json));
-    const result = {ids: 0, differ: 0, decoded: 0, parallel: 0, first: undefined};
+    const result = {ids: 0, differ: 0, decoded: 0, parallel: 0, template: true, first: undefined};
+    const around = (await theirs.encode("a", null, {addSpecialTokens: true})).getIds();
+    const bare = (await theirs.encode("a", null, {addSpecialTokens: false})).getIds();
+    result.template = JSON.stringify(around) === JSON.stringify([...ours[0].front ?? [], ...bare, ...ours[0].back ?? []]);
     for (const [i, text] of texts.entries()) {
         const ids = (await theirs.encode(text, null, {addSpecialTokens: false})).getIds();
         result.ids += ids.length;
@@ -142,7 +150,7 @@ for (const [name, pipeline] of Object.entries(pipelines)) {
             result.decodedFirst ??= {text: text.slice(0, 80), ours: ours[i].text.slice(0, 80), theirs: (await theirs.decode(ids, false)).slice(0, 80)};
         }
     }
-    failed ||= result.differ > 0 || result.decoded > 0 || result.parallel > 0;
+    failed ||= result.differ > 0 || result.decoded > 0 || result.parallel > 0 || !result.template;
     report.pipelines[name] = result;
 }
 

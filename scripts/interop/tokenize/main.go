@@ -3,7 +3,8 @@
 //	tokenize TOKENIZER [JSON] <texts >ids
 //
 // Each line of the input is a JSON string, each line of the output an object
-// with its ids, what they decode to and whether two threads give the same ids.
+// with its ids, what they decode to, whether two threads give the same ids, and what
+// the template puts in front of a text and behind it.
 // JSON is written with the tokenizer as a tokenizer.json.
 package main
 
@@ -41,6 +42,7 @@ func run(args []string) error {
 			return err
 		}
 	}
+	front, back := t.Template()
 	out := bufio.NewWriter(os.Stdout)
 	enc := json.NewEncoder(out)
 	in := bufio.NewScanner(os.Stdin)
@@ -59,7 +61,7 @@ func run(args []string) error {
 		if b, ok := t.(*tokenizer.BPE); ok {
 			same = slices.Equal(ids, b.EncodeParallel([]int32{}, []byte(text), 2))
 		}
-		if err := enc.Encode(map[string]any{"ids": ids, "text": string(back), "parallel": same}); err != nil {
+		if err := enc.Encode(map[string]any{"ids": ids, "text": string(back), "parallel": same, "front": front, "back": back}); err != nil {
 			return err
 		}
 	}
