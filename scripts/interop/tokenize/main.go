@@ -53,7 +53,7 @@ func run(args []string) error {
 			return err
 		}
 		ids := t.Encode([]int32{}, []byte(text))
-		back, err := t.Decode(nil, ids)
+		decoded, err := t.Decode(nil, ids)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func run(args []string) error {
 		if b, ok := t.(*tokenizer.BPE); ok {
 			same = slices.Equal(ids, b.EncodeParallel([]int32{}, []byte(text), 2))
 		}
-		if err := enc.Encode(map[string]any{"ids": ids, "text": string(back), "parallel": same, "front": front, "back": back}); err != nil {
+		if err := enc.Encode(map[string]any{"ids": ids, "text": string(decoded), "parallel": same, "front": front, "back": back}); err != nil {
 			return err
 		}
 	}
