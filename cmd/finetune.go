@@ -25,11 +25,13 @@ func finetuneCommand() *cli.Command {
 			"events. Beside text, the data may be .jsonl lines with a prompt, which is not learned, and a response.",
 		Flags: runFlags(
 			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to begin with (over from); required unless the run file names one or with --resume"},
+			&cli.BoolFlag{Name: "new-classifier", Usage: "of an image model: train a new classifier for the data's classes (over new_classifier)"},
 			&cli.BoolFlag{Name: "merge", Usage: "with lora: write the model with the adapters folded in to RUN/merged as well"},
 		),
 		Action: func(c *cli.Context) error {
 			o := runOptions(c)
 			o.command, o.From, o.Merge = "finetune", c.String("from"), c.Bool("merge")
+			o.NewClassifier = c.Bool("new-classifier")
 			if err := o.checkFinetune(); err != nil {
 				return usage(err)
 			}
@@ -98,6 +100,9 @@ func (o PretrainOptions) loadFinetune() (config.Run, error) {
 	}
 	if o.Dense {
 		overrides = append(overrides, "prune.target=")
+	}
+	if o.NewClassifier {
+		overrides = append(overrides, "new_classifier=true")
 	}
 	if o.Config != "" {
 		return config.Load(o.Config, overrides)

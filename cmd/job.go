@@ -245,6 +245,9 @@ func (j *job) read() (err error) {
 	if c != nil {
 		return j.look(c)
 	}
+	if j.run.NewClassifier {
+		return usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.run.From))
+	}
 	if err := j.run.Data.CheckImages(false); err != nil {
 		return usage(err)
 	}
@@ -254,7 +257,9 @@ func (j *job) read() (err error) {
 	if j.tok, err = j.tokenizer(); err != nil {
 		return badInput(err)
 	}
-	cache := data.Cache{Dir: j.cacheDir()}
+	cache := data.Cache{Dir: j.cacheDir(), Warn: func(err error) {
+		fmt.Fprintf(j.log, "the cache of encoded text cannot be written (%s): it will be encoded again next time\n", oneLine(err))
+	}}
 	tokens, err := cache.Encode(j.tok, j.corpus.Train)
 	if err == nil {
 		j.tokens, j.sum = tokens, tokens.Checksum()
@@ -334,6 +339,11 @@ func (j *job) fresh() (err error) {
 	if j.run.From != "" {
 		if err := j.source(); err != nil {
 			return err
+		}
+		if j.run.NewClassifier {
+			if err := j.reclassify(); err != nil {
+				return err
+			}
 		}
 		j.m, j.set = j.from.m, j.from.set
 		j.from.root.Close()

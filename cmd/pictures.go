@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -124,14 +125,45 @@ func (j *job) look(c model.Classifier) (err error) {
 		img := c.Image()
 		j.pics.normalise = data.Normalise{Rescale: img.Rescale, Mean: img.Mean, Std: img.Std}
 		for _, m := range []*data.Images{j.pics.train, j.pics.held} {
+			if j.run.NewClassifier {
+				break // the data's classes count
+			}
 			if err := underModel(m, c); err != nil {
-				return badInput(fmt.Errorf("%s: %w", d.Path, err))
+				return badInput(fmt.Errorf("%s: %w; finetune --new-classifier trains a classifier for the data's classes", d.Path, err))
 			}
 		}
 	}
 	j.sum = j.pics.train.Checksum()
 	j.data, err = data.NewImageBatches(j.pics.train, j.pics.normalise, data.Augment{Shift: d.Shift, Flip: d.Flip}, j.run.Train.Batch, data.Cursor{Seed: j.run.Train.Seed})
 	return badInput(err)
+}
+
+// reclassify gives the model that the run begins with a new classifier, for the
+// classes of the run's images; every other weight stays.
+func (j *job) reclassify() error {
+	old, set := j.from.m.(model.Classifier), j.from.set
+	m, err := old.Reclassify(j.pics.train.Classes)
+	if err != nil {
+		return badInput(err)
+	}
+	fresh, err := param.New(m.Specs())
+	if err != nil {
+		return badInput(err)
+	}
+	fresh.Init(j.run.Train.Seed)
+	var made []string
+	for _, p := range fresh.Params {
+		if slices.ContainsFunc(p.Dims, func(d param.Dim) bool { return d.Name == model.ClassesDim }) {
+			made = append(made, p.Name)
+			continue
+		}
+		was := set.Param(p.Name)
+		copy(fresh.Weights.Data[p.Offset:][:p.Size()], set.Weights.Data[was.Offset:][:was.Size()])
+	}
+	set.Weights.Close()
+	j.from.m, j.from.set = m, fresh
+	fmt.Fprintf(j.log, "classes   %d instead of %d; new: %s\n", m.Vocab(), old.Vocab(), strings.Join(made, ", "))
+	return nil
 }
 
 // classes makes the model of the run file for the images that were read.

@@ -23,8 +23,10 @@ type PretrainOptions struct {
 	Allow  []string // keys that a resumed run may have changed
 	Force  bool     // start over in a directory that holds a run; go on with too little memory or disk
 
-	From    string          // finetune: model directory to begin with, over from
-	Merge   bool            // finetune: write the model with its adapters folded in
+	From          string // finetune: model directory to begin with, over from
+	Merge         bool   // finetune: write the model with its adapters folded in
+	NewClassifier bool   // finetune: over new_classifier
+
 	command string          // finetune, or "" for pretrain
 	ranks   ranks           // zero: alone
 	disk    checkpoint.Disk // tests have others

@@ -197,6 +197,7 @@ func TestEveryRange(t *testing.T) {
 		{"train.patience=-1", []string{"expected 0 to"}},
 		{"train.min_delta=-1", []string{"expected 0 to 100"}},
 		{"train.min_delta=101", []string{"expected 0 to 100"}},
+		{"new_classifier=true", []string{"without from"}},
 		{"from=base", []string{"the sections model and tokenizer do not apply"}},
 		{"lora.rank=-1", []string{"expected 0 (none) to 4096"}},
 		{"lora.rank=5000", []string{"expected 0 (none) to 4096"}},

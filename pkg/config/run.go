@@ -27,9 +27,11 @@ type Run struct {
 	Prune      coupled.Config    `yaml:"prune"`      // coupled sparsity while training; without a target nothing is pruned
 	Checkpoint checkpoint.Policy `yaml:"checkpoint"` // when the run is saved and what is kept
 	From       string            `yaml:"from"`       // model or run directory whose weights finetune begins with, instead of model and tokenizer
-	LoRA       train.LoRA        `yaml:"lora"`       // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
-	Teacher    train.Teacher     `yaml:"teacher"`    // finetune: learn from a model's probabilities as well; without a model from the data alone
-	Out        string            `yaml:"out"`        // the run directory
+	// finetune, of an image model: its classifier gives way to a new one, for the classes of the data
+	NewClassifier bool          `yaml:"new_classifier"`
+	LoRA          train.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
+	Teacher       train.Teacher `yaml:"teacher"` // finetune: learn from a model's probabilities as well; without a model from the data alone
+	Out           string        `yaml:"out"`     // the run directory
 }
 
 // Default is the run file that says nothing.
@@ -80,6 +82,12 @@ func (r Run) Validate() error {
 			return fmt.Errorf("%w: from is %q, whose model and tokenizer are used: the sections model and tokenizer do not apply", ErrConfig, r.From)
 		}
 		r.Model = model.Sizes{Name: model.Names()[0]} // not looked at
+	}
+	switch {
+	case r.NewClassifier && r.From == "":
+		return fmt.Errorf("%w: new_classifier is true without from: a new model has a new classifier anyway", ErrConfig)
+	case r.NewClassifier && r.LoRA.Enabled():
+		return fmt.Errorf("%w: new_classifier is true with lora.rank %d, which freezes weights: a new classifier must be trained", ErrConfig, r.LoRA.Rank)
 	}
 	images := func() error {
 		if r.From != "" { // what it reads is known when it is opened

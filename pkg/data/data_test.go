@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -234,7 +235,7 @@ func TestWindowsPredictEveryTokenOnce(t *testing.T) {
 }
 
 func TestCache(t *testing.T) {
-	c := Cache{t.TempDir()}
+	c := Cache{Dir: t.TempDir()}
 	p := Part{Documents: [][]byte{[]byte("hello"), []byte("world")}}
 	want, err := Encode(tokenizer.Bytes{}, p)
 	if err != nil {
@@ -292,5 +293,20 @@ func TestLinksOutOfAFolderAreRefused(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestCacheThatCannotBeWritten: the tokens are there, and it is said why the file is not.
+func TestCacheThatCannotBeWritten(t *testing.T) {
+	file := write(t, "file", "in the way")
+	var told []error
+	c := Cache{Dir: filepath.Join(file, "cache"), Warn: func(err error) { told = append(told, err) }}
+	p := Part{Documents: [][]byte{[]byte("some text")}}
+	got, err := c.Encode(tokenizer.Bytes{}, p)
+	if err != nil || len(told) != 1 || !strings.Contains(told[0].Error(), file) {
+		t.Fatalf("%v, told %v", err, told)
+	}
+	if want, err := Encode(tokenizer.Bytes{}, p); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, expected %v (%v)", got, want, err)
 	}
 }

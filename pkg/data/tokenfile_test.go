@@ -47,7 +47,7 @@ func TestTokenFiles(t *testing.T) {
 		if ids, err := Encode(tokenizer.Bytes{}, c.Train); err != nil || !reflect.DeepEqual(ids, Tokens{1, 2, 3}) {
 			t.Errorf("%s: %v (%v)", name, ids, err)
 		}
-		_, err = Cache{t.TempDir()}.Encode(tokenizer.Bytes{}, c.Validation)
+		_, err = Cache{Dir: t.TempDir()}.Encode(tokenizer.Bytes{}, c.Validation)
 		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "t.bin: token 3 is 256") {
 			t.Errorf("%s: an id outside the vocabulary: %v", name, err)
 		}

@@ -105,7 +105,12 @@ func encode(dst []int32, t tokenizer.Tokenizer, d []byte) []int32 {
 
 // Cache keeps encoded parts in a folder, by the SHA-256 of the text and of the
 // tokenizer. A damaged or foreign file is not used and replaced.
-type Cache struct{ Dir string }
+type Cache struct {
+	Dir string
+	// Warn is told why a file could not be written; the tokens are there all the
+	// same. Nil ignores it.
+	Warn func(error)
+}
 
 const cacheMagic = "ecospa tokens 2\n" // 1 had no templates
 
@@ -136,7 +141,10 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ids, writeTokens(path, ids)
+	if err := writeTokens(path, ids); err != nil && c.Warn != nil {
+		c.Warn(err)
+	}
+	return ids, nil
 }
 
 // readTokens reads a cache file: magic, the tokens as little-endian uint32, and

@@ -9,7 +9,13 @@ type Classifier interface {
 	// Image is what images it reads; the caller may set what is learned from
 	// data: classes' names and normalisation.
 	Image() *Image
+	// Reclassify returns the model for other classes, by name; its parameters differ
+	// in those with the dimension ClassesDim alone.
+	Reclassify(classes []string) (Classifier, error)
 }
+
+// ClassesDim is the dimension of a classifier's parameters that has a row a class.
+const ClassesDim = "classes"
 
 // Image describes the images that a Classifier reads, each square: pixel values v as
 // they are in files become (v·Rescale - Mean)/Std, channel by channel.

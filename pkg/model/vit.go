@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -233,6 +234,16 @@ func (m *vit) preprocess(text []byte) error {
 	return m.normalisation()
 }
 
+// Reclassify keeps the pixels' scale that the model was trained with.
+func (m *vit) Reclassify(classes []string) (Classifier, error) {
+	if len(classes) < 1 || len(classes) > maxClasses {
+		return nil, fmt.Errorf("%d classes, expected 1 to %d", len(classes), maxClasses)
+	}
+	n := *m
+	n.classes, n.ID2Label, n.image.Classes = len(classes), nil, slices.Clone(classes)
+	return &n, nil
+}
+
 func (m *vit) headDim() int  { return m.Hidden / m.Heads }
 func (m *vit) patches() int  { return (m.ImageSize / m.PatchSize) * (m.ImageSize / m.PatchSize) }
 func (m *vit) teacher() bool { return m.Architectures[0] == deitTeacher }
@@ -269,7 +280,7 @@ func (m *vit) tanh() bool                    { return m.Activation != "gelu" }
 func (m *vit) specs(layers []Widths) []param.Spec {
 	weight := param.Init{Std: float32(m.InitRange)}
 	e := param.Dim{Name: "embed", Size: m.Hidden}
-	classes := param.Dim{Name: "classes", Size: m.classes}
+	classes := param.Dim{Name: ClassesDim, Size: m.classes}
 	one := param.Dim{Size: 1}
 	norm := func(name string) []param.Spec {
 		return []param.Spec{
