@@ -153,6 +153,9 @@ func (p *pruning) run() (*PruneResult, error) {
 	if p.Plan != "" {
 		return p.applyPlan(pr)
 	}
+	if err := p.afford(pr); err != nil {
+		return nil, err
+	}
 	if p.Scores != "" {
 		if pr.Evidence, err = p.loadScores(); err != nil {
 			return nil, err

@@ -105,3 +105,29 @@ func TestPrune(t *testing.T) {
 		t.Error("a refused prune left something behind")
 	}
 }
+
+// TestPruneRefusesWithoutMemory: too little memory is said with the numbers, before any pass.
+func TestPruneRefusesWithoutMemory(t *testing.T) {
+	tmp := t.TempDir()
+	dense, out := filepath.Join(tmp, "dense"), filepath.Join(tmp, "out")
+	mustRun(t, small(dense, "prune.target=", "train.steps=2")...)
+	text := filepath.Join(tmp, "text.txt")
+	if err := os.WriteFile(text, []byte(strings.Repeat("Anna was a small fox who lived by the river.\n", 60)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	old := available
+	defer func() { available = old }()
+	available = func() (int64, string, bool) { return 1 << 10, "the machine", true }
+	args := []string{"ecospa", "prune", "--from", dense, "--data", text, "--target", "0.8x", "--out", out}
+	code, _, log := run(t, t.Context(), args...)
+	if code != exitFailure || !strings.Contains(log, "the machine has 1.0 KiB left") || strings.Contains(log, "gathering") {
+		t.Errorf("exit code %d:\n%s", code, log)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a refused pruning left its directory")
+	}
+	available = func() (int64, string, bool) { return 1 << 30, "the machine", true }
+	if _, log := mustRun(t, args...); !strings.Contains(log, "evidence ") {
+		t.Errorf("the log does not say what the pass takes:\n%s", log)
+	}
+}

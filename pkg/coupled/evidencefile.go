@@ -153,6 +153,15 @@ func readHeader(in io.Reader, size int64) (h evidenceHeader, read int, err error
 	return h, evidencePrefix + int(n), nil
 }
 
+// Bytes is the memory of the statistics.
+func (e *Evidence) Bytes() (n int64) {
+	e.visit(func(f64 []float64, f32 []float32) error {
+		n += 8*int64(len(f64)) + 4*int64(len(f32))
+		return nil
+	})
+	return n
+}
+
 // visit calls each for every statistic, scalars as slices of one, in the fixed
 // order of the file. What each writes into the slices becomes the evidence.
 func (e *Evidence) visit(each func(f64 []float64, f32 []float32) error) error {

@@ -226,8 +226,6 @@ func (p *Pruner) changeBasis(c Calibration, improve coupled.Improve) error {
 func (p *Pruner) look(gather Sequences) (*coupled.Evidence, error) {
 	c := p.Calibration
 	c.Data = gather
-	scale := p.Model.Scale()
-	_, improve := p.Improve.Options(scale)
 	if err := p.changeBasis(c, p.Improve); err != nil {
 		return nil, err
 	}
@@ -236,9 +234,16 @@ func (p *Pruner) look(gather Sequences) (*coupled.Evidence, error) {
 		return e, nil
 	}
 	p.say("gathering evidence from %d sequences of %d tokens", gather.Len(), gather.Context)
+	return c.Gather(p.options())
+}
+
+// options is the evidence that scores and improvements need.
+func (p *Pruner) options() coupled.Options {
+	scale := p.Model.Scale()
+	_, improve := p.Improve.Options(scale)
 	o := p.Config.Options(scale).Join(improve)
 	o.Squares = o.Squares || p.Uncoupled
-	return c.Gather(o)
+	return o
 }
 
 // Follow carries out a plan made earlier for this model. What the plan records of
