@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // transformers' class for LLaMA makes the template of two fields of
@@ -68,4 +69,28 @@ func TestSettings(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzSettings reads any bytes as tokenizer_config.json: an error on one line, or a
+// tokenizer that encodes as before.
+func FuzzSettings(f *testing.F) {
+	f.Add([]byte(`{"tokenizer_class":"LlamaTokenizer","add_bos_token":true,"add_eos_token":true,"eos_token":{"content":"ab"}}`))
+	f.Add([]byte(`{"tokenizer_class":"CodeLlamaTokenizerFast","add_eos_token":true,"bos_token":"<s>","eos_token":null}`))
+	f.Fuzz(func(t *testing.T, settings []byte) {
+		dir := fstest.MapFS{"tokenizer.model": {Data: spPieces(2, "<unk>", "<s>", "▁", "a", "b", "▁a", "ab")}, "tokenizer_config.json": {Data: settings}}
+		text, _, err := Find(dir, "")
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q is no line", err)
+			}
+			return
+		}
+		tok, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids := tok.Encode(nil, []byte("a ab")); !reflect.DeepEqual(ids, []int32{5, 5, 4}) {
+			t.Errorf("ids %v", ids)
+		}
+	})
 }

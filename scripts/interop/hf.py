@@ -158,7 +158,8 @@ def old_names(w):
 def vit(c, w, pixels):
     """modeling_vit.py and modeling_deit.py with an image classifier."""
     w = old_names(w)
-    E, heads, p = c["hidden_size"], c["num_attention_heads"], c["model_type"] + "."
+    E, heads = c["hidden_size"], c["num_attention_heads"]
+    p = "" if "embeddings.cls_token" in w else c["model_type"] + "."  # saved from the bare model, or with its classifier
     lin = lambda x, name: F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
     norm = lambda x, name: F.layer_norm(x, (E,), w[name + ".weight"], w[name + ".bias"], c["layer_norm_eps"])
     x = F.conv2d(pixels, w[p + "embeddings.patch_embeddings.projection.weight"], w[p + "embeddings.patch_embeddings.projection.bias"], stride=c["patch_size"])

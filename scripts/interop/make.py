@@ -156,6 +156,10 @@ def vision(family, teacher=False, new=False, pooler=False, pruned=None, **config
     return c, hf.new_names(w) if new else w
 
 
+def bare(c, w):
+    return c, {name.removeprefix(c["model_type"] + "."): t for name, t in w.items()}
+
+
 CASES = {
     "llama": lambda: llama(bias=True, config={"rope_scaling": LLAMA3}),
     "llama-tied": lambda: llama(tied=True, config={"rope_scaling": None}, drop=["head_dim", "attention_bias", "mlp_bias"]),
@@ -172,6 +176,7 @@ CASES = {
     "gpt2-prefix-old": lambda: gpt2("transformer.", buffers=True, head=True, activation_function="gelu"),
     "vit": lambda: vision("vit"),
     "vit-old": lambda: vision("vit", pooler=True, qkv_bias=False, hidden_act="gelu_new"),
+    "vit-bare": lambda: bare(*vision("vit")),
     "vit-new": lambda: vision("vit", new=True),
     "vit-pruned": lambda: vision("vit", pruned=[(3, 5, 7, 33), (4, 9, 2, 61)]),
     "deit": lambda: vision("deit", teacher=True),
