@@ -95,8 +95,8 @@ const pipelines = {
     "gpt2, split with the one behind": of(g, (t) => t.pre_tokenizer = sequence(split("[aeiou]|, ", "MergedWithNext"), level(false, false))),
     "gpt2, split contiguous": of(g, (t) => t.pre_tokenizer = sequence(split("[aeiou]|, ", "Contiguous"), level(false, false))),
     "gpt2, added tokens": of(g, (t) => {
-        t.added_tokens.push(added(50257, "ROMEO", {single_word: true, special: false}), added(50258, "qux the", {lstrip: true, normalized: true}), added(50259, "= =", {}),
-            added(50260, "  ", {normalized: true, special: false}), added(50261, "and", {rstrip: true, single_word: true}));
+        t.added_tokens.push(added(50257, "ROMEO", {single_word: true, special: false}), added(50258, "of the", {lstrip: true, normalized: true}), added(50259, "= =", {}),
+            added(50260, "  ", {normalized: true, special: false}), added(50261, "thou art", {rstrip: true, single_word: true}));
     }),
     "llama 2 (tokenizer.model)": [llama, l],
     "llama 2, metaspace first": metaspace("first", false),
