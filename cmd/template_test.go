@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -92,6 +93,14 @@ func TestTemplates(t *testing.T) {
 	}
 	if a, b := continued(llama, ""), continued(plain, bos); a != b {
 		t.Errorf("empty prompt %q, expected %q", a, b)
+	}
+
+	templated, err := tokenizer.Open(llama)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := continuation(templated, "One day", " Anna"), continuation(tok, bos+"One day", " Anna"); !reflect.DeepEqual(a, b) {
+		t.Errorf("a choice is %v, expected %v", a, b)
 	}
 
 	for dir, expected := range map[string]bool{plain: false, llama: true, off: false} {
