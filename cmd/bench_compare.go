@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
@@ -28,12 +27,12 @@ func benchCompareCommand() *cli.Command {
 		Usage: "prune a model by several methods, to several sizes, over several seeds: one table and one plot",
 		Description: "Every combination is a cell with a result file of its own under OUT/cells, so that an interrupted\n" +
 			"comparison goes on where it stopped, and a changed one makes only the cells that changed. Dense models\n" +
-			"that are not there are trained first, as run directories. All losses are of the same held-out windows.\n" +
+			"that are not there are trained first, as run directories. All losses are of the same held-out windows or images.\n" +
 			"Writes OUT/table.md, table.csv, result.json, plot.svg and plot.png.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Required: true, Usage: "comparison `FILE` (YAML)"},
 			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the file, `KEY.PATH=VALUE`; may be repeated"},
-			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH` (over train.data.path)"},
+			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob or images `PATH` (over train.data.path)"},
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
 			jsonFlag(),
 		},
@@ -84,9 +83,6 @@ func RunCompare(ctx context.Context, o CompareOptions, out, log io.Writer) error
 // all of them and how many were made.
 func compareCells(ctx context.Context, file config.Compare, log io.Writer) (cells []CompareCell, made int, err error) {
 	c := &comparison{Compare: file, ctx: ctx, log: log}
-	if c.corpus, err = data.Load(file.Train.Data); err != nil {
-		return nil, 0, badInput(err)
-	}
 	c.pool = kernel.NewPool(file.Train.Train.Threads)
 	defer c.pool.Close()
 	cells, err = c.run()

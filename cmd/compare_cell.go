@@ -17,7 +17,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -38,23 +37,13 @@ type comparison struct {
 	tried map[string]map[string]float64
 }
 
-// denseModel is the model of one seed, which cells prune copies of.
-type denseModel struct {
-	dir    string
-	seed   uint64
-	digest string // of its weights
-	tokens data.Tokens
-	held   data.Tokens
-	cal    prune.Sequences
-}
-
 // CompareCell is what pruning one model by one method to one size gave; one file.
 type CompareCell struct {
 	Key       string   `json:"key"` // SHA-256 of all that the figures depend on
 	Method    string   `json:"method"`
 	Budget    string   `json:"budget"` // empty for the dense model
 	Seed      uint64   `json:"seed"`
-	Loss      float64  `json:"loss"`      // nats a held-out token, after the cut
+	Loss      float64  `json:"loss"`      // nats a held-out token or image, after the cut
 	Recovered *float64 `json:"recovered"` // after the training behind it; null without
 	Params    int      `json:"params"`
 	Removed   float64  `json:"removed"`             // share of the prunable parameters
@@ -108,34 +97,10 @@ func (c *comparison) dense(seed uint64) (*denseModel, error) {
 	}
 	defer src.root.Close()
 	defer src.set.Weights.Close()
-	if src.tok == nil {
-		return nil, badInput(fmt.Errorf("%s holds no tokenizer.json", d.dir))
-	}
 	if d.digest, err = digestOf(filepath.Join(d.dir, "model.safetensors")); err != nil {
 		return nil, badInput(err)
 	}
-	context := c.context()
-	if context > src.m.Context() {
-		return nil, usage(fmt.Errorf("train.train.context is %d tokens, the context of %s is %d", context, d.dir, src.m.Context()))
-	}
-	cache := data.Cache{Dir: filepath.Join(c.Out, "cache")}
-	if d.tokens, err = cache.Encode(src.tok, c.corpus.Train); err != nil {
-		return nil, err
-	}
-	if d.held, err = cache.Encode(src.tok, c.corpus.Validation); err != nil {
-		return nil, err
-	}
-	if len(d.held) <= context {
-		return nil, usage(fmt.Errorf("the held-out part has %d tokens, expected more than a context, %d", len(d.held), context))
-	}
-	d.cal, err = sequences(d.tokens, context, c.Sequences, seed)
-	return d, badInput(err)
-}
-
-// context is the tokens of a sequence, of calibration and of evaluation.
-func (c *comparison) context() int {
-	j := job{run: c.Train}
-	return c.Train.Train.Resolve(j.context()).Context
+	return d, c.read(d, src)
 }
 
 // train makes the run directory of a dense model, or finishes it; a directory
@@ -257,7 +222,7 @@ func (c *comparison) key(d *denseModel, m *config.Method, budget string) string 
 		Held              string
 		Recover           *config.Recover
 		Optim, Train      any
-	}{Weights: d.digest, Seed: d.seed, Context: c.context(), Eval: c.EvalTokens, Held: digestTokens(d.held)}
+	}{Weights: d.digest, Seed: d.seed, Context: d.context, Eval: c.EvalTokens, Held: c.heldDigest(d)}
 	if m != nil {
 		plain := *m
 		plain.Name, plain.Recover = "", false
@@ -319,11 +284,9 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 		cell.Removed = float64(dense-last.After) / float64(prunable)
 		cell.Allocated = best(last.Trials)
 	}
-	v, err := heldLoss(dist.Alone{}, src.m, src.set, c.pool, d.held, c.context(), c.EvalTokens)
-	if err != nil {
+	if cell.Loss, err = c.loss(d, src); err != nil {
 		return err
 	}
-	cell.Loss = v.Loss
 	if c.recovers(m, cell.Budget) {
 		x, err := c.recover(src, d, zeros)
 		cell.Recovered = &x
@@ -359,12 +322,11 @@ func best(trials []coupled.Trial) (name string) {
 
 // recover trains on and returns the loss; rows that the ablation zeroed stay zero.
 func (c *comparison) recover(src *loaded, d *denseModel, zeros []coupled.Zero) (float64, error) {
-	t := c.Train.Train.Resolve(c.context())
+	t := c.Train.Train.Resolve(d.context)
 	t.Steps = c.Compare.Recover.Steps
 	o := c.Train.Optim
 	o.LR, o.MinLR, o.WarmUp = c.Compare.Recover.LR, -1, -1
-	// Windows in an order that the dense model has not seen them in.
-	batches, err := data.NewBatches(d.tokens, t.Batch, t.Context, data.Cursor{Seed: d.seed, Epoch: 1 << 20})
+	batches, err := c.batches(d, t.Batch)
 	if err != nil {
 		return 0, err
 	}
@@ -379,8 +341,7 @@ func (c *comparison) recover(src *loaded, d *denseModel, zeros []coupled.Zero) (
 		}
 		return 0, err
 	}
-	v, err := heldLoss(dist.Alone{}, src.m, src.set, c.pool, d.held, t.Context, c.EvalTokens)
-	return v.Loss, err
+	return c.loss(d, src)
 }
 
 func digestOf(path string) (string, error) {
@@ -394,12 +355,4 @@ func digestOf(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-func digestTokens(t data.Tokens) string {
-	h := sha256.New()
-	for _, id := range t {
-		h.Write([]byte{byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)})
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -23,7 +23,7 @@ type CompareRow struct {
 	Seeds     int     `json:"seeds"`
 	Params    float64 `json:"params"`    // mean
 	Removed   float64 `json:"removed"`   // share of the prunable parameters, mean
-	Loss      Spread  `json:"loss"`      // nats a held-out token, after the cut
+	Loss      Spread  `json:"loss"`      // nats a held-out token or image, after the cut
 	Increase  Spread  `json:"increase"`  // over the dense model of the same seed
 	Recovered *Spread `json:"recovered"` // loss after the training behind the cut; null without
 	// Behind is the loss after recovery over that of the dense model with the same steps.
@@ -114,7 +114,7 @@ func (r *CompareResult) markdown() string {
 		fmt.Fprintf(&b, "| %s | %s | %.0f | %s | %s | %s | %s |\n", x.Method, x.Budget, x.Params,
 			x.Loss.show("%.4f"), x.Increase.show("%.4f"), x.Recovered.show("%.4f"), x.Behind.show("%.4f"))
 	}
-	fmt.Fprintf(&b, "\nMean and sample standard deviation over %d seeds; losses in nats a held-out token.\n", r.Rows[0].Seeds)
+	fmt.Fprintf(&b, "\nMean and sample standard deviation over %d seeds; losses in nats a held-out token or image.\n", r.Rows[0].Seeds)
 	return b.String()
 }
 

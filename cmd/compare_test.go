@@ -139,3 +139,49 @@ func TestCompareRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestCompareImages: the same comparison of a model of images.
+func TestCompareImages(t *testing.T) {
+	tmp := t.TempDir()
+	file, out := filepath.Join(tmp, "compare.yaml"), filepath.Join(tmp, "out")
+	text := `
+train:
+  model: {family: vit, layers: 2, width: 24, heads: 2, ffn: 32, image_size: 6, patch_size: 2, num_channels: 1}
+  train: {steps: 60, batch: 24, threads: 2}
+  optim: {lr: 4e-3}
+budgets: [0.6x]
+sequences: 48
+recover: {steps: 5}
+methods:
+  - {name: default, recover: true}
+  - {name: "random, uniform", criterion: random, allocation: uniform, basis: none, compensate: none, qk_order: score, gains: false, recover: true}
+`
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"ecospa", "bench", "compare", "-c", file, "--data", bars(t, 240, 1), "--out", out, "--json"}
+	compare := func() (r CompareResult) {
+		t.Helper()
+		text, _ := mustRun(t, args...)
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		return r
+	}
+	r := compare()
+	if r.Made != 3 || len(r.Cells) != 3 {
+		t.Fatalf("%d cells of %d made", r.Made, len(r.Cells))
+	}
+	for _, c := range r.Cells {
+		if c.Recovered == nil || c.Budget != "" && math.Abs(c.Removed-0.4) > 0.05 {
+			t.Errorf("%+v", c)
+		}
+	}
+	dense, best, random := r.Cells[0].Loss, r.Cells[1].Loss, r.Cells[2].Loss
+	if !(dense < 0.9) || !(best < random) {
+		t.Errorf("losses: dense %g, default %g, random %g", dense, best, random)
+	}
+	if again := compare(); again.Made != 0 {
+		t.Errorf("%d cells were made again", again.Made)
+	}
+}
