@@ -13,9 +13,13 @@ import (
 // bench times a row's model by name, whole and pruned in turn.
 func (p *paper) bench(row *config.PaperRow, res *PaperRowResult) ([]PaperSummary, error) {
 	b := p.timings(row)
-	res.Note = fmt.Sprintf("%s with random weights; %g of its %s parameters stay.", b.Model, b.Prune, b.Of)
+	whose := "all"
+	if b.Of == "prunable" {
+		whose = "the prunable"
+	}
+	res.Note = fmt.Sprintf("%s with random weights; %g of %s parameters stay.", b.Model, b.Prune, whose)
 	if b.Model != row.Bench.Model {
-		res.Note = fmt.Sprintf("%s, not %s: a quick look; %g of its %s parameters stay.", b.Model, row.Bench.Model, b.Prune, b.Of)
+		res.Note = fmt.Sprintf("%s, not %s: a quick look; %g of %s parameters stay.", b.Model, row.Bench.Model, b.Prune, whose)
 	}
 	cells := make([][]PaperCell, 2)
 	for i := range b.Repeat {
