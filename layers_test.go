@@ -18,6 +18,7 @@ var layers = map[string]string{
 	"pkg/kernel/blas": "pkg/kernel",
 	"pkg/param":       "",
 	"pkg/tokenizer":   "",
+	"pkg/parquet":     "",
 	"pkg/data":        "pkg/tokenizer pkg/parquet",
 	"pkg/optim":       "pkg/kernel pkg/param", // an update is a kernel over slabs
 	"pkg/coupled":     "pkg/param",
@@ -45,6 +46,7 @@ var only = map[string]string{
 	"github.com/urfave/cli":                "cmd",
 	"github.com/schollz/progressbar":       "cmd",
 	"gonum.org/v1/plot":                    "pkg/chart",
+	"github.com/klauspost/compress":        "pkg/parquet",
 	"github.com/ebitengine/purego":         "pkg/mpi",
 	"gopkg.in/yaml.v3":                     "pkg/config",
 	"github.com/mmcloughlin/avo":           "",
