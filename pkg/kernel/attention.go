@@ -106,7 +106,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	}
 	f := flashTile{s: s, t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
-	gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.Width())
+	current.verbs.gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
 	current.verbs.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
 	keys := past + s.T
@@ -125,13 +125,6 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 		}
 	}
 })
-
-// gather packs n rows of w values, stride apart.
-func gather(dst, src []float32, n, w, stride int) {
-	for t := range n {
-		copy(dst[t*w:][:w], src[t*stride:])
-	}
-}
 
 // flashTile is one tile of queries on its way through the keys. Its rows are
 // (token, head of the group), head fastest.
@@ -164,11 +157,10 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 	kt, buf := cut(buf, s.QK*attnKeys) // (QK, n)
 	vc, buf := cut(buf, n*s.VO)        // (n, VO)
 	transposeInto(kt, attnKeys, k.from(b, g, k0), k.stride, n, s.QK)
-	gather(vc, v.from(b, g, k0), n, s.VO, v.stride)
+	current.verbs.gather(vc, v.from(b, g, k0), n, s.VO, s.VO, v.stride)
 	tail := current.verbs.block.dotsTail(s.VO)
 	vt, buf := cut(buf, tail*attnKeys) // (tail, n)
 	if tail > 0 {
-		clear(vt)
 		transposeInto(vt, attnKeys, vc[s.VO-tail:], s.VO, n, tail)
 	}
 	panels := (f.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
@@ -187,12 +179,7 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 		}
 		current.verbs.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], most, attnKeys, vo)
 		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc, s.VO, hi-lo, most, s.VO-tail, k0 > 0) // (hi-lo, VO)
-		if tail > 0 {
-			for i := range hi - lo {
-				clear(sc[i*attnKeys+most:][:attnKeys-most])
-			}
-			mulTail(f.t, f.o[lo*s.VO:], sc, vt, hi-lo, s.VO, tail, k0 > 0)
-		}
+		mulTail(f.t, f.o[lo*s.VO:], sc, vt, hi-lo, most, s.VO, tail, k0 > 0)
 	}
 }
 

@@ -132,11 +132,9 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 	s, w := h.s, h.s.Width()
 	transposeInto(h.dk[s.QK-len(h.dkt)/attnKeys:], s.QK, h.dkt, attnKeys, len(h.dkt)/attnKeys, h.nk)
 	transposeInto(h.dv[s.VO-len(h.dvt)/attnKeys:], s.VO, h.dvt, attnKeys, len(h.dvt)/attnKeys, h.nk)
-	for j := range h.nk {
-		row := h.a.dqkv[(h.b*s.T+h.k0+j)*w:]
-		copy(row[s.kCol(h.g):][:s.QK], h.dk[j*s.QK:])
-		copy(row[s.vCol(h.g):][:s.VO], h.dv[j*s.VO:])
-	}
+	to := h.a.dqkv[(h.b*s.T+h.k0)*w:]
+	current.verbs.gather(to[s.kCol(h.g):], h.dk, h.nk, s.QK, w, s.QK)
+	current.verbs.gather(to[s.vCol(h.g):], h.dv, h.nk, s.VO, w, s.VO)
 }
 
 func (h *headBack) openKeys(k int) {
@@ -144,12 +142,9 @@ func (h *headBack) openKeys(k int) {
 	h.k0 = k * attnKeys
 	h.nk = min(attnKeys, s.T-h.k0)
 	at := (h.b*s.T + h.k0) * w
-	if h.nk < attnKeys {
-		clear(h.kt)
-	}
 	transposeInto(h.kt, attnKeys, h.a.qkv[at+s.kCol(h.g):], w, h.nk, s.QK)
 	transposeInto(h.vt, attnKeys, h.a.qkv[at+s.vCol(h.g):], w, h.nk, s.VO)
-	gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, w)
+	current.verbs.gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, s.QK, w)
 }
 
 func (h *headBack) openRows(q int) {
@@ -161,8 +156,8 @@ func (h *headBack) openRows(q int) {
 		return
 	}
 	at, cw := h.b*s.T+h.t0, s.G*s.R*s.VO
-	gather(h.q, h.a.qkv[at*s.Width()+s.qCol(h.g, 0):], h.n, s.R*s.QK, s.Width())
-	gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, cw)
+	current.verbs.gather(h.q, h.a.qkv[at*s.Width()+s.qCol(h.g, 0):], h.n, s.R*s.QK, s.R*s.QK, s.Width())
+	current.verbs.gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, s.R*s.VO, cw)
 	for i := range h.rows {
 		ctx := h.a.ctx[(at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO:][:s.VO]
 		h.delta[i] = current.verbs.dot(h.dctx[i*s.VO:][:s.VO], ctx)
@@ -236,19 +231,23 @@ func (h *headBack) queries() {
 		lo, hi := span(h.rows, panels, p)
 		if most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk); most > 0 {
 			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[lo*attnKeys:], attnKeys, 1, h.k, s.QK, hi-lo, most, s.QK-tail, false) // (hi-lo, QK)
-			mulTail(h.t, h.dq[lo*s.QK:], h.ds[lo*attnKeys:], h.kt[(s.QK-tail)*attnKeys:], hi-lo, s.QK, tail, false)
+			mulTail(h.t, h.dq[lo*s.QK:], h.ds[lo*attnKeys:], h.kt[(s.QK-tail)*attnKeys:], hi-lo, most, s.QK, tail, false)
 		} else {
 			clear(h.dq[lo*s.QK : hi*s.QK])
 		}
 	}
+	if h.n == 0 {
+		return
+	}
 	w := s.R * s.QK
+	to := h.a.dqkv[(h.b*s.T+h.t0)*s.Width()+s.qCol(h.g, 0):]
+	if h.k0 == 0 {
+		current.verbs.gather(to, h.dq, h.n, w, s.Width(), w)
+		return
+	}
 	for t := range h.n {
-		dst := h.a.dqkv[(h.b*s.T+h.t0+t)*s.Width()+s.qCol(h.g, 0):][:w]
-		if h.k0 == 0 {
-			copy(dst, h.dq[t*w:])
-		} else {
-			current.verbs.add(dst, dst, h.dq[t*w:])
-		}
+		dst := to[t*s.Width():][:w]
+		current.verbs.add(dst, dst, h.dq[t*w:])
 	}
 }
 

@@ -62,14 +62,13 @@ func (f *blockForm) tail(cols, most int) int {
 	return 0
 }
 
-// mulTail makes the last tail of cols columns of C (rows, cols) = [C +] A · B by
-// dots, from A's rows, attnKeys apart, and B transposed: bt holds its last columns,
-// attnKeys values each, zero where A has no columns; t is scratch.
-func mulTail(t *block, c, a, bt []float32, rows, cols, tail int, add bool) {
+// mulTail makes the last tail of cols columns of C (rows, cols) = [C +] A (rows, k) · B
+// by dots, from A's rows and B's last columns, bt, both attnKeys apart; t is scratch.
+func mulTail(t *block, c, a, bt []float32, rows, k, cols, tail int, add bool) {
 	for j := range tail {
 		for lo := 0; lo < rows; lo += attnRows {
 			n := min(attnRows, rows-lo)
-			current.verbs.dots(t.dots[:n], bt[j*attnKeys:][:attnKeys], a[lo*attnKeys:][:n*attnKeys])
+			current.verbs.dots(t.dots[:n], bt[j*attnKeys:][:k], a[lo*attnKeys:], attnKeys)
 			at := c[lo*cols+cols-tail+j:]
 			for i, v := range t.dots[:n] {
 				if add {
@@ -127,8 +126,14 @@ func transpose8Portable(dst, src []float32, blocks, ds, ss int) {
 	}
 }
 
-func dotsPortable(s, q, keys []float32) {
+func dotsPortable(s, q, keys []float32, stride int) {
 	for j := range s {
-		s[j] = dotRow(q, keys[j*len(q):])
+		s[j] = dotRow(q, keys[j*stride:])
+	}
+}
+
+func gatherPortable(dst, src []float32, rows, cols, ds, ss int) {
+	for r := range rows {
+		copy(dst[r*ds:][:cols], src[r*ss:])
 	}
 }

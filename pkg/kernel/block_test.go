@@ -101,19 +101,46 @@ func TestTranspose(t *testing.T) {
 	})
 }
 
+func TestGather(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for range 150 {
+			rows, cols := r.IntN(9), r.IntN(150)
+			ss, ds := cols+r.IntN(20), max(1, cols+r.IntN(20))
+			src, _ := fencedNoise(t, r, max(0, (rows-1)*ss+cols))
+			dst, intact := fencedNoise(t, r, max(0, (rows-1)*ds+cols))
+			was := slices.Clone(dst)
+			current.verbs.gather(dst, src, rows, cols, ds, ss)
+			for i := range dst {
+				want := was[i]
+				if i%ds < cols {
+					want = src[i/ds*ss+i%ds]
+				}
+				if dst[i] != want {
+					t.Fatalf("%d x %d: dst[%d] = %g, want %g", rows, cols, i, dst[i], want)
+				}
+			}
+			if !intact() {
+				t.Fatal("wrote before dst")
+			}
+		}
+	})
+}
+
 func TestDots(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 3))
 		for range 150 {
 			n, d := r.IntN(20), 1+r.IntN(70)
 			q, _ := fencedNoise(t, r, d)
-			keys, _ := fencedNoise(t, r, n*d)
+			stride := d + r.IntN(3)*r.IntN(20)
+			keys, _ := fencedNoise(t, r, max(0, (n-1)*stride+d))
 			s, intact := fencedNoise(t, r, n)
-			current.verbs.dots(s, q, keys)
+			current.verbs.dots(s, q, keys, stride)
 			for j, got := range s {
 				var want, mag float64
 				for i, v := range q {
-					x := float64(v) * float64(keys[j*d+i])
+					x := float64(v) * float64(keys[j*stride+i])
 					want += x
 					mag += math.Abs(x)
 				}

@@ -111,14 +111,14 @@ var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
 	b, g := chunk/a.splits/s.G, chunk/a.splits%s.G
 	past, first := int(a.pos[b]), chunk%a.splits*splitKeys
 	last := min(first+splitKeys, past+s.T)
-	gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.Width())
+	current.verbs.gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.R*s.QK, s.Width())
 	current.verbs.affine(q, q, s.Scale*math.Log2E, 0) // scores of base 2
 	f := flashTile{s: s, t0: past}
 	for k0 := first; k0 < last; k0 += attnKeys {
 		n := min(attnKeys, last-k0)
 		keys := a.k.from(b, g, k0)
 		for i := range rows {
-			current.verbs.dots(buf[i*attnKeys:][:n], q[i*s.QK:][:s.QK], keys)
+			current.verbs.dots(buf[i*attnKeys:][:n], q[i*s.QK:][:s.QK], keys, s.QK)
 		}
 		f.mask(buf, 0, rows, k0, n)
 		vo := s.VO

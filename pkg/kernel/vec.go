@@ -43,8 +43,9 @@ type verbs struct {
 	adamw   func(w, g, m, v []float32, c *[9]float32)            // see adamwRow
 	adamw16 func(w, g, mv []float32, c *[9]float32, seed uint32) // see adamw16Row
 
-	transpose8 func(dst, src []float32, blocks, ds, ss int) // dst[c·ds+r] = src[r·ss+c], r < 8, c < 8·blocks
-	dots       func(s, q, keys []float32)                   // s[j] = q·keys[j], keys of len(q) values side by side
+	transpose8 func(dst, src []float32, blocks, ds, ss int)     // dst[c·ds+r] = src[r·ss+c], r < 8, c < 8·blocks
+	dots       func(s, q, keys []float32, stride int)           // s[j] = q·keys[j·stride:], len(q) values
+	gather     func(dst, src []float32, rows, cols, ds, ss int) // dst[r·ds+c] = src[r·ss+c], r < rows, c < cols
 	block      blockForm
 }
 
@@ -54,7 +55,7 @@ var portableVerbs = verbs{
 	geluTanh: geluTanhRow, geluTanhBack: geluTanhBackRow, geluErf: geluErfRow, geluErfBack: geluErfBackRow,
 	swiglu: swigluRow, swigluBack: swigluBackRow, rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
-	transpose8: transpose8Portable, dots: dotsPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
+	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
 }
 
 func addRow(y, a, b []float32) {

@@ -134,7 +134,12 @@ func adamw16256(w []float32, g []float32, mv []float32, c *[9]float32, seed uint
 //go:noescape
 func transpose8256(dst []float32, src []float32, blocks int, ds int, ss int)
 
-// dots256 is s[j] = sum of q·keys[j], len(q) values a key.
+// dots256 is s[j] = sum of q·keys[j·stride:], len(q) values a key.
 //
 //go:noescape
-func dots256(s []float32, q []float32, keys []float32)
+func dots256(s []float32, q []float32, keys []float32, stride int)
+
+// gather256 is dst[r·ds+c] = src[r·ss+c] for rows r and columns c.
+//
+//go:noescape
+func gather256(dst []float32, src []float32, rows int, cols int, ds int, ss int)

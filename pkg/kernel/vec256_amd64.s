@@ -3619,15 +3619,15 @@ end:
 	VZEROUPPER
 	RET
 
-// func dots256(s []float32, q []float32, keys []float32)
+// func dots256(s []float32, q []float32, keys []float32, stride int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dots256(SB), NOSPLIT, $0-72
+TEXT ·dots256(SB), NOSPLIT, $0-80
 	MOVQ s_base+0(FP), AX
 	MOVQ q_base+24(FP), CX
 	MOVQ keys_base+48(FP), DX
 	MOVQ s_len+8(FP), BX
 	MOVQ q_len+32(FP), SI
-	MOVQ SI, DI
+	MOVQ stride+72(FP), DI
 	SHLQ $0x02, DI
 
 keys4:
@@ -3748,5 +3748,71 @@ keys1end:
 	JMP          keys1
 
 keys1none:
+	VZEROUPPER
+	RET
+
+// func gather256(dst []float32, src []float32, rows int, cols int, ds int, ss int)
+// Requires: AVX, AVX2
+TEXT ·gather256(SB), NOSPLIT, $0-80
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  rows+48(FP), DX
+	MOVQ  cols+56(FP), BX
+	MOVQ  ds+64(FP), SI
+	MOVQ  ss+72(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	XORQ R8, R8
+	MOVQ BX, R9
+	SUBQ $0x20, R9
+	JL   copyones
+
+copygroup:
+	VMOVUPS (CX)(R8*4), Y0
+	VMOVUPS Y0, (AX)(R8*4)
+	VMOVUPS 32(CX)(R8*4), Y0
+	VMOVUPS Y0, 32(AX)(R8*4)
+	VMOVUPS 64(CX)(R8*4), Y0
+	VMOVUPS Y0, 64(AX)(R8*4)
+	VMOVUPS 96(CX)(R8*4), Y0
+	VMOVUPS Y0, 96(AX)(R8*4)
+	ADDQ    $0x20, R8
+	CMPQ    R8, R9
+	JLE     copygroup
+
+copyones:
+	MOVQ BX, R9
+	SUBQ $0x08, R9
+	CMPQ R8, R9
+	JG   copytail
+
+copyone:
+	VMOVUPS (CX)(R8*4), Y0
+	VMOVUPS Y0, (AX)(R8*4)
+	ADDQ    $0x08, R8
+	CMPQ    R8, R9
+	JLE     copyone
+
+copytail:
+	MOVQ         BX, R9
+	SUBQ         R8, R9
+	JZ           copyend
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota256<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX)(R8*4), Y0, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(R8*4)
+
+copyend:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	DECQ DX
+	JNZ  each
+
+none:
 	VZEROUPPER
 	RET

@@ -3097,15 +3097,15 @@ end:
 	VZEROUPPER
 	RET
 
-// func dots512(s []float32, q []float32, keys []float32)
+// func dots512(s []float32, q []float32, keys []float32, stride int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dots512(SB), NOSPLIT, $0-72
+TEXT ·dots512(SB), NOSPLIT, $0-80
 	MOVQ s_base+0(FP), AX
 	MOVQ q_base+24(FP), CX
 	MOVQ keys_base+48(FP), DX
 	MOVQ s_len+8(FP), BX
 	MOVQ q_len+32(FP), SI
-	MOVQ SI, DI
+	MOVQ stride+72(FP), DI
 	SHLQ $0x02, DI
 
 keys4:
@@ -3236,5 +3236,71 @@ keys1end:
 	JMP           keys1
 
 keys1none:
+	VZEROUPPER
+	RET
+
+// func gather512(dst []float32, src []float32, rows int, cols int, ds int, ss int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gather512(SB), NOSPLIT, $0-80
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  rows+48(FP), DX
+	MOVQ  cols+56(FP), BX
+	MOVQ  ds+64(FP), SI
+	MOVQ  ss+72(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	XORQ R8, R8
+	MOVQ BX, R9
+	SUBQ $0x40, R9
+	JL   copyones
+
+copygroup:
+	VMOVUPS (CX)(R8*4), Z0
+	VMOVUPS Z0, (AX)(R8*4)
+	VMOVUPS 64(CX)(R8*4), Z0
+	VMOVUPS Z0, 64(AX)(R8*4)
+	VMOVUPS 128(CX)(R8*4), Z0
+	VMOVUPS Z0, 128(AX)(R8*4)
+	VMOVUPS 192(CX)(R8*4), Z0
+	VMOVUPS Z0, 192(AX)(R8*4)
+	ADDQ    $0x40, R8
+	CMPQ    R8, R9
+	JLE     copygroup
+
+copyones:
+	MOVQ BX, R9
+	SUBQ $0x10, R9
+	CMPQ R8, R9
+	JG   copytail
+
+copyone:
+	VMOVUPS (CX)(R8*4), Z0
+	VMOVUPS Z0, (AX)(R8*4)
+	ADDQ    $0x10, R8
+	CMPQ    R8, R9
+	JLE     copyone
+
+copytail:
+	MOVQ      BX, R9
+	SUBQ      R8, R9
+	JZ        copyend
+	MOVL      $0xffffffff, R10
+	BZHIL     R9, R10, R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (CX)(R8*4), K1, Z0
+	VMOVUPS   Z0, K1, (AX)(R8*4)
+
+copyend:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	DECQ DX
+	JNZ  each
+
+none:
 	VZEROUPPER
 	RET

@@ -262,13 +262,29 @@ func (k *kit) transpose() {
 	k.done()
 }
 
-// dots writes the scores of one query against adjacent keys.
+// gather writes the copying of rows.
+func (k *kit) gather() {
+	k.function("gather", "(dst, src []float32, rows, cols, ds, ss int)",
+		"is dst[r·ds+c] = src[r·ss+c] for rows r and columns c.")
+	dst, src := pointer("dst"), pointer("src")
+	rows, cols := Load(Param("rows"), GP64()).(GPVirtual), Load(Param("cols"), GP64())
+	ds, ss := Load(Param("ds"), GP64()), Load(Param("ss"), GP64())
+	SHLQ(Imm(2), ds)
+	SHLQ(Imm(2), ss)
+	k.each(rows, func() {
+		k.loop("copy", cols, 4, func(p *at) { p.store(p.load(src), dst) })
+		ADDQ(ds, dst)
+		ADDQ(ss, src)
+	})
+	k.done()
+}
+
+// dots writes the scores of one query against keys.
 func (k *kit) dots() {
-	k.function("dots", "(s, q, keys []float32)", "is s[j] = sum of q·keys[j], len(q) values a key.")
+	k.function("dots", "(s, q, keys []float32, stride int)", "is s[j] = sum of q·keys[j·stride:], len(q) values a key.")
 	s, q, keys := pointer("s"), pointer("q"), pointer("keys")
 	n, d := length("s"), length("q")
-	stride := GP64()
-	MOVQ(d, stride)
+	stride := Load(Param("stride"), GP64())
 	SHLQ(Imm(2), stride)
 	for _, group := range []int{4, 1} {
 		tag := fmt.Sprintf("keys%d", group)

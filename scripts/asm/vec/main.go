@@ -36,5 +36,6 @@ func main() {
 	optimizer(k)
 	k.transpose()
 	k.dots()
+	k.gather()
 	build.Generate()
 }
