@@ -70,6 +70,17 @@ func AttentionForward(p *Pool, ctx, lse, qkv []float32, s AttnShape) {
 	})
 }
 
+// apart is the i-th of n heads in an order in which the heads that as many workers
+// take at once do not lie side by side: rows of neighbours share cache lines where a
+// width is odd, and two workers that write to one line wait for each other.
+func apart(i, n, workers int) int {
+	each := n / workers
+	if i >= each*workers {
+		return i
+	}
+	return i%workers*each + i/workers
+}
+
 // headRows finds the rows of a K/V head: row t of head g of sequence b starts at
 // first + b·batch + g·head + t·stride.
 type headRows struct {
@@ -94,7 +105,8 @@ type attnArgs struct {
 var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	s := &a.s
 	tokens, heads := s.tokens(), s.B*s.G
-	b, g := chunk%heads/s.G, chunk%heads%s.G
+	head := apart(chunk%heads, heads, a.p.threads)
+	b, g := head/s.G, head%s.G
 	t0 := (s.tiles() - 1 - chunk/heads) * tokens
 	n := min(tokens, s.T-t0)
 	if n <= 0 {

@@ -39,7 +39,7 @@ type attnBackArgs struct {
 }
 
 var attnBackHeads = newLoop(func(a *attnBackArgs, worker, head int) {
-	h := a.head(worker, head)
+	h := a.head(worker, apart(head, a.s.B*a.s.G, a.p.threads))
 	for k := range a.keyTiles {
 		h.keyTile(k, true)
 	}
@@ -48,13 +48,13 @@ var attnBackHeads = newLoop(func(a *attnBackArgs, worker, head int) {
 // Earlier key tiles are seen by more queries: they go first.
 var attnBackKeys = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
-	h := a.head(worker, chunk%heads)
+	h := a.head(worker, apart(chunk%heads, heads, a.p.threads))
 	h.keyTile(chunk/heads, false)
 })
 
 var attnBackQueries = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
-	h := a.head(worker, chunk%heads)
+	h := a.head(worker, apart(chunk%heads, heads, a.p.threads))
 	q := a.s.tiles() - 1 - chunk/heads
 	h.openRows(q)
 	for k := 0; k < a.keyTiles && a.s.firstTile(k) <= q; k++ {

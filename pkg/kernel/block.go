@@ -106,8 +106,10 @@ func transposeInto(dst []float32, ds int, src []float32, ss, rows, cols int) {
 			current.verbs.transpose8(dst[r:], src[r*ss:], whole, ds, ss)
 		}
 		for c := 8 * whole; c < cols; c++ {
-			for i := r; i < r+8; i++ {
-				dst[c*ds+i] = src[i*ss+c]
+			to, from := dst[c*ds+r:][:8], r*ss+c
+			for i := range to {
+				to[i] = src[from]
+				from += ss
 			}
 		}
 	}
