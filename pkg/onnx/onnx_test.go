@@ -163,6 +163,39 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
+// An operator without its inputs, or with some of them left out, is an error.
+func TestInputsLeftOut(t *testing.T) {
+	one := func(ints bool) *Array {
+		if ints {
+			return &Array{Shape: []int{1}, I: []int64{0}}
+		}
+		return &Array{Shape: []int{1}, F: []float32{1}}
+	}
+	f, err := read(encoded(t, sample(), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, op := range operators {
+		for count := range 5 {
+			for kinds := range 81 { // of each input: left out, whole numbers, fractions
+				in, names := make([]*Array, count), make([]string, count)
+				missing := count == 0
+				for i, k := 0, kinds; i < count; i, k = i+1, k/3 {
+					if k%3 > 0 {
+						in[i], names[i] = one(k%3 == 1), "x"
+					}
+					missing = missing || i == 0 && k%3 == 0
+				}
+				r := &runner{f: f, values: map[string]*Array{}, last: map[string]int{}}
+				_, err := op(r, &Node{Op: name, In: names, Out: []string{"y"}}, in)
+				if missing && err == nil {
+					t.Errorf("%s of %d inputs, kinds %d: no error", name, count, kinds)
+				}
+			}
+		}
+	}
+}
+
 func FuzzReadAndRun(f *testing.F) {
 	f.Add(encoded(f, sample(), ""))
 	f.Add(encoded(f, sample(), "weights"))

@@ -58,7 +58,9 @@ func gather(r *runner, n *Node, in []*Array) ([]*Array, error) {
 	if in[0] != nil {
 		shape = in[0].Shape
 	} else {
-		w = r.weight(n.In[0])
+		if w = r.weight(n.In[0]); w == nil {
+			return nil, errors.New("expected data and indices")
+		}
 		shape = w.shape
 	}
 	at, err := axis(n.int("axis", 0), len(shape))
