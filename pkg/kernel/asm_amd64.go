@@ -113,6 +113,12 @@ func thinRowsHalves256(t *tile)
 //go:noescape
 func thinDot512(t *tile)
 
+// thinDotBF16 multiplies up to thinDotRows rows of A by the rows of B, of
+// which cols count, both as bfloat16, A's in float32s of two.
+//
+//go:noescape
+func thinDotBF16(t *tile)
+
 // thinRows512 multiplies rows of A by a whole strip of columns of B
 // or by up to thinVector.
 //

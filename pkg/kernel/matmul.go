@@ -158,7 +158,7 @@ func (g *gemm) pack(l *lane, dst []float32, f *factor, lo, hi int) {
 	}
 	if g.bf16 && g.pair == 1 && from.half == nil {
 		for i := 0; i < n; i += f.w {
-			g.q.round(dst[i/f.w*size:][:f.w*k])
+			current.verbs.round(dst[i/f.w*size:][:f.w*k])
 		}
 	}
 }

@@ -15,7 +15,6 @@ type path struct {
 	cache  int // bytes of A that a worker keeps packed
 	tile   func(t *tile)
 	pack   func(dst []float32, s side, n, w, k, size int) // see packPortable
-	round  func(x []float32)                              // rounds to bfloat16 in place
 
 	bf16     bool          // has bfloat16 dot-product instructions, and so:
 	tileBF16 func(t *tile) // a tile whose panels hold pairs of bfloat16
@@ -23,7 +22,8 @@ type path struct {
 
 	// Thin products, see thin.go: of B as float32 and as bfloat16.
 	thinDot, thinDotHalves   func(t *tile)
-	thinDotRows              int // rows of A that they take at most
+	thinDotBF16              func(t *tile) // of both as bfloat16, A's rows as pairs in float32s; nil without bf16
+	thinDotRows              int           // rows of A that these take at most
 	thinRows, thinRowsHalves func(t *tile)
 	thinStrip                []int // columns that they take, by rows of A less one
 	thinVector               int   // or up to so many columns

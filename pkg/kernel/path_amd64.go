@@ -7,7 +7,7 @@ func nativePaths() []*path {
 	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
 		have = append(have, &path{
 			name: "avx2", mr: 6, nr: 16, kc: 384, cache: 160 << 10,
-			tile: tile256, pack: pack256, round: roundPortable,
+			tile: tile256, pack: pack256,
 			thinDot: thinDot256, thinDotHalves: thinDotHalves256, thinDotRows: 2,
 			thinRows: thinRows256, thinRowsHalves: thinRowsWords256, thinStrip: []int{64, 32, 24, 16}, thinVector: 8,
 			peak: peak256, peakOps: 12 * 8 * 2,
@@ -17,9 +17,9 @@ func nativePaths() []*path {
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2 {
 		have = append(have, &path{
 			name: "avx512", mr: 14, nr: 32, kc: 1024, cache: 448 << 10,
-			tile: tile512, pack: pack512, round: roundPortable,
+			tile: tile512, pack: pack512,
 			bf16: x.HasAVX512BF16, tileBF16: tileBF16, packBF16: packBF16,
-			thinDot: thinDot512, thinDotHalves: thinDotHalves512, thinDotRows: 6,
+			thinDot: thinDot512, thinDotHalves: thinDotHalves512, thinDotBF16: thinDotBF16, thinDotRows: 6,
 			thinRows: thinRows512, thinRowsHalves: thinRowsHalves512, thinStrip: []int{128, 128, 128, 96, 80, 64, 48, 32}, thinVector: 16,
 			peak: peak512, peakBF16: peakBF16, peakOps: 24 * 16 * 2,
 			verbs: &verbs512,

@@ -38,6 +38,14 @@ func grow(buf *[]float32, n int) []float32 {
 	return (*buf)[:n]
 }
 
+// asHalves is the memory of x as numbers of two bytes.
+func asHalves(x []float32) []uint16 {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*uint16)(unsafe.Pointer(&x[0])), 2*len(x))
+}
+
 // release frees what grow allocated.
 func release(buf *[]float32) {
 	if len(*buf) >= hugePage {

@@ -50,22 +50,40 @@ var thinLoop = newLoop(func(g *gemm, worker, chunk int) {
 	g.thinRange(&g.p.lanes[worker], lo, min(lo+g.group, g.c.Cols))
 })
 
+// inPairs reports whether A and B are both multiplied as bfloat16. A single row
+// is not: it waits for memory in any case, and is read as one stream.
+func (g *gemm) inPairs() bool {
+	return g.bf16 && g.q.bf16 && g.b.inner == 1 && g.c.Rows > 1
+}
+
 // rows makes A's rows contiguous, and bfloat16 if they are to be rounded.
 func (g *gemm) rows(l *lane) {
-	if !g.bf16 && g.a.inner == 1 {
-		return
-	}
 	m, k := g.c.Rows, g.k
-	dst := grow(&l.pack, m*k)
-	for i := range m {
-		for kk := range k {
-			dst[i*k+kk] = g.a.data[i*g.a.free+kk*g.a.inner]
+	if g.bf16 || g.a.inner != 1 {
+		dst := grow(&l.pack, 2*m*k)
+		for i := range m {
+			row := dst[i*k:][:k]
+			if g.a.inner == 1 {
+				copy(row, g.a.data[i*g.a.free:])
+				continue
+			}
+			for kk := range row {
+				row[kk] = g.a.data[i*g.a.free+kk*g.a.inner]
+			}
 		}
+		g.a.side = side{data: dst, free: k, inner: 1}
 	}
-	if g.bf16 {
-		g.q.round(dst)
+	switch {
+	case g.inPairs():
+		w := ceil(k, 2)
+		pairs := g.a.data[m*k:]
+		for i := range m {
+			ToBF16(asHalves(pairs[i*w:][:w]), g.a.data[i*k:][:k])
+		}
+		g.a.side = side{data: pairs, free: w, inner: 1}
+	case g.bf16:
+		current.verbs.round(g.a.data[:m*k])
 	}
-	g.a.side = side{data: dst, free: k, inner: 1}
 }
 
 // thinRange does columns lo to hi of C.
@@ -74,6 +92,8 @@ func (g *gemm) thinRange(l *lane, lo, hi int) {
 	t.k, t.cs, t.is, t.as = g.k, g.c.Stride, g.c.Stride, g.a.free
 	dot, most, kernel := g.b.inner == 1, q.thinDotRows, q.thinDot
 	switch {
+	case g.inPairs():
+		kernel = q.thinDotBF16
 	case dot && g.b.half != nil:
 		kernel = q.thinDotHalves
 	case !dot && g.b.half != nil:

@@ -21,7 +21,7 @@ type tile struct {
 
 var portablePath = &path{
 	name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10,
-	tile: tilePortable, pack: packPortable, round: roundPortable,
+	tile: tilePortable, pack: packPortable,
 	thinDot: thinDotPortable, thinDotHalves: thinDotPortable, thinDotRows: 1,
 	thinRows: thinRowsPortable, thinRowsHalves: thinRowsPortable, thinStrip: []int{thinColumns}, thinVector: thinColumns,
 	peak: peakPortable, peakOps: 16,

@@ -47,6 +47,10 @@ type verbs struct {
 	dots       func(s, q, keys []float32, stride int)           // s[j] = q·keys[j·stride:], len(q) values
 	gather     func(dst, src []float32, rows, cols, ds, ss int) // dst[r·ds+c] = src[r·ss+c], r < rows, c < cols
 	block      blockForm
+
+	round    func(x []float32)                 // rounds to bfloat16 in place
+	toHalf   func(dst []uint16, src []float32) // rounds whole vectors of any path, halfBlock values, to bfloat16
+	fromHalf func(dst []float32, src []uint16) // and widens them
 }
 
 var portableVerbs = verbs{
@@ -56,6 +60,7 @@ var portableVerbs = verbs{
 	swiglu: swigluRow, swigluBack: swigluBackRow, rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
 	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
+	round: roundPortable, toHalf: toHalfPortable, fromHalf: fromHalfPortable,
 }
 
 func addRow(y, a, b []float32) {

@@ -143,3 +143,18 @@ func dots256(s []float32, q []float32, keys []float32, stride int)
 //
 //go:noescape
 func gather256(dst []float32, src []float32, rows int, cols int, ds int, ss int)
+
+// round256 rounds x to bfloat16 in place.
+//
+//go:noescape
+func round256(x []float32)
+
+// toHalf256 rounds src, whole vectors, to bfloat16.
+//
+//go:noescape
+func toHalf256(dst []uint16, src []float32)
+
+// fromHalf256 widens src to dst, whole vectors.
+//
+//go:noescape
+func fromHalf256(dst []float32, src []uint16)

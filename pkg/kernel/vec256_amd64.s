@@ -3816,3 +3816,167 @@ copyend:
 none:
 	VZEROUPPER
 	RET
+
+// func round256(x []float32)
+// Requires: AVX, AVX2
+TEXT ·round256(SB), NOSPLIT, $0-24
+	MOVQ x_base+0(FP), AX
+	MOVQ x_len+8(FP), CX
+	XORQ DX, DX
+	MOVQ CX, BX
+	SUBQ $0x10, BX
+	JL   ones
+
+group:
+	VMOVUPS   (AX)(DX*4), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c256_00000001<>+0(SB), Y1, Y1
+	VPADDD    c256_00007fff<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPOR      c256_00400000<>+0(SB), Y0, Y2
+	VCMPPS    $0x03, Y0, Y0, Y0
+	VBLENDVPS Y0, Y2, Y1, Y1
+	VPAND     c256_ffff0000<>+0(SB), Y1, Y0
+	VMOVUPS   Y0, (AX)(DX*4)
+	VMOVUPS   32(AX)(DX*4), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c256_00000001<>+0(SB), Y1, Y1
+	VPADDD    c256_00007fff<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPOR      c256_00400000<>+0(SB), Y0, Y2
+	VCMPPS    $0x03, Y0, Y0, Y0
+	VBLENDVPS Y0, Y2, Y1, Y1
+	VPAND     c256_ffff0000<>+0(SB), Y1, Y0
+	VMOVUPS   Y0, 32(AX)(DX*4)
+	ADDQ      $0x10, DX
+	CMPQ      DX, BX
+	JLE       group
+
+ones:
+	MOVQ CX, BX
+	SUBQ $0x08, BX
+	CMPQ DX, BX
+	JG   tail
+
+one:
+	VMOVUPS   (AX)(DX*4), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c256_00000001<>+0(SB), Y1, Y1
+	VPADDD    c256_00007fff<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPOR      c256_00400000<>+0(SB), Y0, Y2
+	VCMPPS    $0x03, Y0, Y0, Y0
+	VBLENDVPS Y0, Y2, Y1, Y1
+	VPAND     c256_ffff0000<>+0(SB), Y1, Y0
+	VMOVUPS   Y0, (AX)(DX*4)
+	ADDQ      $0x08, DX
+	CMPQ      DX, BX
+	JLE       one
+
+tail:
+	MOVQ         CX, BX
+	SUBQ         DX, BX
+	JZ           end
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota256<>+0(SB), Y0, Y0
+	VMASKMOVPS   (AX)(DX*4), Y0, Y1
+	VPSRLD       $0x10, Y1, Y2
+	VPAND        c256_00000001<>+0(SB), Y2, Y2
+	VPADDD       c256_00007fff<>+0(SB), Y2, Y2
+	VPADDD       Y1, Y2, Y2
+	VPOR         c256_00400000<>+0(SB), Y1, Y3
+	VCMPPS       $0x03, Y1, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VPAND        c256_ffff0000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DX*4)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA c256_00000001<>+0(SB)/4, $0x00000001
+DATA c256_00000001<>+4(SB)/4, $0x00000001
+DATA c256_00000001<>+8(SB)/4, $0x00000001
+DATA c256_00000001<>+12(SB)/4, $0x00000001
+DATA c256_00000001<>+16(SB)/4, $0x00000001
+DATA c256_00000001<>+20(SB)/4, $0x00000001
+DATA c256_00000001<>+24(SB)/4, $0x00000001
+DATA c256_00000001<>+28(SB)/4, $0x00000001
+GLOBL c256_00000001<>(SB), RODATA|NOPTR, $32
+
+DATA c256_00007fff<>+0(SB)/4, $0x00007fff
+DATA c256_00007fff<>+4(SB)/4, $0x00007fff
+DATA c256_00007fff<>+8(SB)/4, $0x00007fff
+DATA c256_00007fff<>+12(SB)/4, $0x00007fff
+DATA c256_00007fff<>+16(SB)/4, $0x00007fff
+DATA c256_00007fff<>+20(SB)/4, $0x00007fff
+DATA c256_00007fff<>+24(SB)/4, $0x00007fff
+DATA c256_00007fff<>+28(SB)/4, $0x00007fff
+GLOBL c256_00007fff<>(SB), RODATA|NOPTR, $32
+
+DATA c256_00400000<>+0(SB)/4, $0x00400000
+DATA c256_00400000<>+4(SB)/4, $0x00400000
+DATA c256_00400000<>+8(SB)/4, $0x00400000
+DATA c256_00400000<>+12(SB)/4, $0x00400000
+DATA c256_00400000<>+16(SB)/4, $0x00400000
+DATA c256_00400000<>+20(SB)/4, $0x00400000
+DATA c256_00400000<>+24(SB)/4, $0x00400000
+DATA c256_00400000<>+28(SB)/4, $0x00400000
+GLOBL c256_00400000<>(SB), RODATA|NOPTR, $32
+
+// func toHalf256(dst []uint16, src []float32)
+// Requires: AVX, AVX2
+TEXT ·toHalf256(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  src_len+32(FP), DX
+	SHRQ  $0x03, DX
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	VMOVUPS   (CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c256_00000001<>+0(SB), Y1, Y1
+	VPADDD    c256_00007fff<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPOR      c256_00400000<>+0(SB), Y0, Y2
+	VCMPPS    $0x03, Y0, Y0, Y0
+	VBLENDVPS Y0, Y2, Y1, Y1
+	VPAND     c256_ffff0000<>+0(SB), Y1, Y0
+	VPSRLD    $0x10, Y0, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, (AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x10, AX
+	DECQ      DX
+	JNZ       each
+
+none:
+	VZEROUPPER
+	RET
+
+// func fromHalf256(dst []float32, src []uint16)
+// Requires: AVX, AVX2
+TEXT ·fromHalf256(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  dst_len+8(FP), DX
+	SHRQ  $0x03, DX
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x20, AX
+	DECQ      DX
+	JNZ       each
+
+none:
+	VZEROUPPER
+	RET

@@ -143,3 +143,18 @@ func dots512(s []float32, q []float32, keys []float32, stride int)
 //
 //go:noescape
 func gather512(dst []float32, src []float32, rows int, cols int, ds int, ss int)
+
+// round512 rounds x to bfloat16 in place.
+//
+//go:noescape
+func round512(x []float32)
+
+// toHalf512 rounds src, whole vectors, to bfloat16.
+//
+//go:noescape
+func toHalf512(dst []uint16, src []float32)
+
+// fromHalf512 widens src to dst, whole vectors.
+//
+//go:noescape
+func fromHalf512(dst []float32, src []uint16)

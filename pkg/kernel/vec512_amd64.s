@@ -3304,3 +3304,144 @@ copyend:
 none:
 	VZEROUPPER
 	RET
+
+// func round512(x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·round512(SB), NOSPLIT, $0-24
+	MOVQ x_base+0(FP), AX
+	MOVQ x_len+8(FP), CX
+	XORQ DX, DX
+	MOVQ CX, BX
+	SUBQ $0x20, BX
+	JL   ones
+
+group:
+	VMOVUPS     (AX)(DX*4), Z0
+	VPSRLD      $0x10, Z0, Z1
+	VPANDD.BCST c512_00000001<>+0(SB), Z1, Z1
+	VPADDD.BCST c512_00007fff<>+0(SB), Z1, Z1
+	VPADDD      Z0, Z1, Z1
+	VPORD.BCST  c512_00400000<>+0(SB), Z0, Z2
+	VCMPPS      $0x03, Z0, Z0, K1
+	VMOVAPS     Z2, K1, Z1
+	VPANDD.BCST c512_ffff0000<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, (AX)(DX*4)
+	VMOVUPS     64(AX)(DX*4), Z0
+	VPSRLD      $0x10, Z0, Z1
+	VPANDD.BCST c512_00000001<>+0(SB), Z1, Z1
+	VPADDD.BCST c512_00007fff<>+0(SB), Z1, Z1
+	VPADDD      Z0, Z1, Z1
+	VPORD.BCST  c512_00400000<>+0(SB), Z0, Z2
+	VCMPPS      $0x03, Z0, Z0, K1
+	VMOVAPS     Z2, K1, Z1
+	VPANDD.BCST c512_ffff0000<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, 64(AX)(DX*4)
+	ADDQ        $0x20, DX
+	CMPQ        DX, BX
+	JLE         group
+
+ones:
+	MOVQ CX, BX
+	SUBQ $0x10, BX
+	CMPQ DX, BX
+	JG   tail
+
+one:
+	VMOVUPS     (AX)(DX*4), Z0
+	VPSRLD      $0x10, Z0, Z1
+	VPANDD.BCST c512_00000001<>+0(SB), Z1, Z1
+	VPADDD.BCST c512_00007fff<>+0(SB), Z1, Z1
+	VPADDD      Z0, Z1, Z1
+	VPORD.BCST  c512_00400000<>+0(SB), Z0, Z2
+	VCMPPS      $0x03, Z0, Z0, K1
+	VMOVAPS     Z2, K1, Z1
+	VPANDD.BCST c512_ffff0000<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, (AX)(DX*4)
+	ADDQ        $0x10, DX
+	CMPQ        DX, BX
+	JLE         one
+
+tail:
+	MOVQ        CX, BX
+	SUBQ        DX, BX
+	JZ          end
+	MOVL        $0xffffffff, CX
+	BZHIL       BX, CX, CX
+	KMOVW       CX, K1
+	VMOVUPS.Z   (AX)(DX*4), K1, Z0
+	VPSRLD      $0x10, Z0, Z1
+	VPANDD.BCST c512_00000001<>+0(SB), Z1, Z1
+	VPADDD.BCST c512_00007fff<>+0(SB), Z1, Z1
+	VPADDD      Z0, Z1, Z1
+	VPORD.BCST  c512_00400000<>+0(SB), Z0, Z2
+	VCMPPS      $0x03, Z0, Z0, K2
+	VMOVAPS     Z2, K2, Z1
+	VPANDD.BCST c512_ffff0000<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, K1, (AX)(DX*4)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA c512_00000001<>+0(SB)/4, $0x00000001
+GLOBL c512_00000001<>(SB), RODATA|NOPTR, $4
+
+DATA c512_00007fff<>+0(SB)/4, $0x00007fff
+GLOBL c512_00007fff<>(SB), RODATA|NOPTR, $4
+
+DATA c512_00400000<>+0(SB)/4, $0x00400000
+GLOBL c512_00400000<>(SB), RODATA|NOPTR, $4
+
+// func toHalf512(dst []uint16, src []float32)
+// Requires: AVX, AVX512F
+TEXT ·toHalf512(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  src_len+32(FP), DX
+	SHRQ  $0x04, DX
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	VMOVUPS     (CX), Z0
+	VPSRLD      $0x10, Z0, Z1
+	VPANDD.BCST c512_00000001<>+0(SB), Z1, Z1
+	VPADDD.BCST c512_00007fff<>+0(SB), Z1, Z1
+	VPADDD      Z0, Z1, Z1
+	VPORD.BCST  c512_00400000<>+0(SB), Z0, Z2
+	VCMPPS      $0x03, Z0, Z0, K1
+	VMOVAPS     Z2, K1, Z1
+	VPANDD.BCST c512_ffff0000<>+0(SB), Z1, Z0
+	VPSRLD      $0x10, Z0, Z0
+	VPMOVDW     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x20, AX
+	DECQ        DX
+	JNZ         each
+
+none:
+	VZEROUPPER
+	RET
+
+// func fromHalf512(dst []float32, src []uint16)
+// Requires: AVX, AVX512F
+TEXT ·fromHalf512(SB), NOSPLIT, $0-48
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  dst_len+8(FP), DX
+	SHRQ  $0x04, DX
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	VPMOVZXWD (CX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       each
+
+none:
+	VZEROUPPER
+	RET

@@ -28,6 +28,7 @@ var units = map[string]func(){
 	},
 	"thin256": func() { thin("256", avx2, 2, []int{8, 4, 3, 2}) },
 	"thin512": func() { thin("512", avx512, 6, []int{8, 8, 8, 6, 5, 4, 3, 2}) },
+	"thinbf16": func() { thinDot("thinDotBF16", avx512, pairDot(), 6) },
 	"pack256": func() {
 		packCols("packCols256", plain(avx2))
 		packRows("packRows256", plain(avx2))

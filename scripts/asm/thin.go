@@ -33,8 +33,8 @@ func loadThin(size int) thinArgs {
 
 // thin writes all of them for an instruction set, of float32 and of bfloat16.
 func thin(suffix string, s isa, dot int, vecs []int) {
-	thinDot("thinDot"+suffix, s, 4, dot)
-	thinDot("thinDotHalves"+suffix, s, 2, dot)
+	thinDot("thinDot"+suffix, s, wideDot(s, 4), dot)
+	thinDot("thinDotHalves"+suffix, s, wideDot(s, 2), dot)
 	thinRows("thinRows"+suffix, s, 4, vecs)
 	thinRows("thinRowsHalves"+suffix, s, 2, vecs)
 }
@@ -77,13 +77,56 @@ func value(s isa, size int, from Mem, to VecPhysical, part bool) {
 	}
 }
 
+// dotForm is how a product of rows goes along the inner index, a vector of A at a time.
+type dotForm struct {
+	size    int              // bytes of a value of B
+	values  int              // of a vector
+	ahead   uint8            // rows of B from those that are read to those that are prefetched, by measurement
+	oneLine bool             // a single row has a loop of its own
+	mask    func(k Register) // for what a vector does not fill
+	a, b    func(from Mem, to VecPhysical, part bool)
+	add     func(a, b, acc VecPhysical) // acc += a·b
+}
+
+// wideDot is the form of float32, to which a B of fewer bytes is widened.
+func wideDot(s isa, size int) dotForm {
+	return dotForm{
+		size: size, values: s.lanes, ahead: 4, oneLine: true,
+		mask: func(k Register) { s.mask(1, k, 0) },
+		a:    func(from Mem, to VecPhysical, part bool) { value(s, 4, from, to, part) },
+		b:    func(from Mem, to VecPhysical, part bool) { value(s, size, from, to, part) },
+		add:  func(a, b, acc VecPhysical) { VFMADD231PS(b, a, acc) },
+	}
+}
+
+// pairDot is the form of bfloat16 in both A and B, a pair to a lane.
+func pairDot() dotForm {
+	load := func(from Mem, to VecPhysical, part bool) {
+		if part {
+			VMOVDQU16_Z(from, kmask[1], to)
+		} else {
+			VMOVUPS(from, to)
+		}
+	}
+	return dotForm{
+		size: 2, values: 32, ahead: 8, a: load, b: load,
+		mask: func(k Register) {
+			ones := GP32()
+			MOVL(U32(0xffffffff), ones)
+			BZHIL(k.(GP).As32(), ones, ones)
+			KMOVD(ones, kmask[1])
+		},
+		add: func(a, b, acc VecPhysical) { vdpbf16ps(a, b, acc) },
+	}
+}
+
 // thinDot writes the kernel for a B whose inner index is contiguous: up to four
-// of its rows against up to most rows of A, lanes inner values at a time.
-func thinDot(name string, s isa, size, most int) {
+// of its rows against up to most rows of A, a vector of inner values at a time.
+func thinDot(name string, s isa, f dotForm, most int) {
 	const four = 4
 	TEXT(name, NOSPLIT, "func(t uintptr)")
 	Doc(fmt.Sprintf("%s multiplies up to %d rows by %d rows.", name, most, four))
-	x := loadThin(size)
+	x := loadThin(f.size)
 	rows := GP64()
 	MOVQ(Mem{Base: x.t, Disp: tileRows}, rows)
 	for r := most; r > 1; r-- {
@@ -94,10 +137,10 @@ func thinDot(name string, s isa, size, most int) {
 		label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
 		acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
 		Label(label(""))
-		if m == 1 {
-			dotRows(s, size, x)
+		if m == 1 && f.oneLine {
+			dotRows(s, f.size, x)
 		} else {
-			dotStrip(s, size, x, m, most)
+			dotStrip(s, f, x, m, most)
 		}
 		Label(label("sum"))
 		for i := range m {
@@ -142,7 +185,7 @@ func thinDot(name string, s isa, size, most int) {
 
 // dotStrip multiplies m rows by four at a time: the sums of row i by row j are left
 // in register 4*i+j.
-func dotStrip(s isa, size int, x thinArgs, m, most int) {
+func dotStrip(s isa, f dotForm, x thinArgs, m, most int) {
 	const four = 4
 	label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
 	acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
@@ -151,28 +194,28 @@ func dotStrip(s isa, size int, x thinArgs, m, most int) {
 	atA, pa := rowsAt(x.a, x.as, m)
 	atB, pb := rowsAt(x.b, x.bs, four)
 	next := GP64()
-	LEAQ(Mem{Base: x.b, Index: x.bs, Scale: 4}, next)
+	LEAQ(Mem{Base: x.b, Index: x.bs, Scale: f.ahead}, next)
 	atNext, pn := rowsAt(next, x.bs, four)
 	for i := range four * m {
 		s.zero(s.regs[i])
 	}
 	step := func(part bool) {
 		for i := range m {
-			value(s, 4, atA(i), fromA[i], part)
+			f.a(atA(i), fromA[i], part)
 		}
 		for j := range four {
 			b := fromB[j%2]
-			value(s, size, atB(j), b, part)
+			f.b(atB(j), b, part)
 			if !part {
 				PREFETCHT0(atNext(j))
 			}
 			for i := range m {
-				VFMADD231PS(b, fromA[i], acc(i, j))
+				f.add(fromA[i], b, acc(i, j))
 			}
 		}
 	}
 	k := x.k
-	SUBQ(Imm(uint64(s.lanes)), k)
+	SUBQ(Imm(uint64(f.values)), k)
 	JL(LabelRef(label("part")))
 	Label(label("loop"))
 	step(false)
@@ -180,14 +223,14 @@ func dotStrip(s isa, size int, x thinArgs, m, most int) {
 		ADDQ(Imm(uint64(4*s.lanes)), p)
 	}
 	for _, p := range append(pb, pn...) {
-		ADDQ(Imm(uint64(size*s.lanes)), p)
+		ADDQ(Imm(uint64(f.size*f.values)), p)
 	}
-	SUBQ(Imm(uint64(s.lanes)), k)
+	SUBQ(Imm(uint64(f.values)), k)
 	JGE(LabelRef(label("loop")))
 	Label(label("part"))
-	ADDQ(Imm(uint64(s.lanes)), k)
+	ADDQ(Imm(uint64(f.values)), k)
 	JZ(LabelRef(label("sum")))
-	if s.lanes == 8 && size == 2 { // no masked loads of words: one by one
+	if s.lanes == 8 && f.size == 2 { // no masked loads of words: one by one
 		Label(label("one"))
 		for i := range m {
 			VMOVSS(atA(i), fromA[i].AsX())
@@ -210,7 +253,7 @@ func dotStrip(s isa, size int, x thinArgs, m, most int) {
 		DECQ(k)
 		JNZ(LabelRef(label("one")))
 	} else {
-		s.mask(1, k, 0)
+		f.mask(k)
 		step(true)
 	}
 }

@@ -37,5 +37,6 @@ func main() {
 	k.transpose()
 	k.dots()
 	k.gather()
+	k.halves()
 	build.Generate()
 }

@@ -1,0 +1,79 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// halves writes the conversions between float32 and bfloat16: of whole vectors, as
+// AVX2 cannot store a part of a vector of words.
+func (k *kit) halves() {
+	k.function("round", "(x []float32)", "rounds x to bfloat16 in place.")
+	x := pointer("x")
+	k.loop("", length("x"), 2, func(p *at) { p.store(k.rounded(p.load(x)), x) })
+	k.done()
+
+	k.function("toHalf", "(dst []uint16, src []float32)", "rounds src, whole vectors, to bfloat16.")
+	dst, src, n := pointer("dst"), pointer("src"), length("src")
+	k.each(k.vectors(n), func() {
+		v := k.vec()
+		VMOVUPS(Mem{Base: src}, v)
+		v = k.rounded(v)
+		VPSRLD(Imm(16), v, v)
+		if k.wide {
+			VPMOVDW(v, Mem{Base: dst})
+		} else {
+			VPACKUSDW(v, v, v)
+			VPERMQ(Imm(0x08), v, v) // the lower halves of both parts
+			VMOVDQU(v.AsX(), Mem{Base: dst})
+		}
+		ADDQ(Imm(uint64(4*k.lanes)), src)
+		ADDQ(Imm(uint64(2*k.lanes)), dst)
+	})
+	k.done()
+
+	k.function("fromHalf", "(dst []float32, src []uint16)", "widens src to dst, whole vectors.")
+	dst, src, n = pointer("dst"), pointer("src"), length("dst")
+	k.each(k.vectors(n), func() {
+		v := k.vec()
+		VPMOVZXWD(Mem{Base: src}, v)
+		VPSLLD(Imm(16), v, v)
+		VMOVUPS(v, Mem{Base: dst})
+		ADDQ(Imm(uint64(2*k.lanes)), src)
+		ADDQ(Imm(uint64(4*k.lanes)), dst)
+	})
+	k.done()
+}
+
+// vectors is how many whole vectors n values are.
+func (k *kit) vectors(n Register) GPVirtual {
+	v := n.(GPVirtual)
+	if k.wide {
+		SHRQ(Imm(4), v)
+	} else {
+		SHRQ(Imm(3), v)
+	}
+	return v
+}
+
+// rounded is the bfloat16 next to each value of x, ties to even; NaN stays NaN.
+func (k *kit) rounded(x VecVirtual) VecVirtual {
+	odd := k.vec()
+	VPSRLD(Imm(16), x, odd)
+	up := k.binary(intAdd, k.and(odd, 1), k.bits(0x7fff))
+	k.into(intAdd, x, up, up)
+	quiet := k.vec()
+	if k.wide {
+		VPORD_BCST(k.bits(0x400000), x, quiet)
+		nan := K()
+		VCMPPS(Imm(3), x, x, nan) // unordered
+		VMOVAPS(quiet, nan, up)
+	} else {
+		VPOR(k.bits(0x400000), x, quiet)
+		nan := k.vec()
+		VCMPPS(Imm(3), x, x, nan)
+		VBLENDVPS(nan, quiet, up, up)
+	}
+	return k.and(up, 0xffff0000)
+}
