@@ -146,7 +146,7 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 	pairs := float64(4*s.G) * float64(s.T) * float64(s.T+1) / 2 * 64
 	weight, half := ramp(e*e), make([]uint16, n)
 	kernel.ToBF16(half, x)
-	token, scores := ramp(e), make([]float32, rows)
+	token, scores := ramp(16*e), make([]float32, 16*rows)
 	square := 2 * float64(n) * float64(e)
 	// each is an operation on all n values: how many it moves for one, and its
 	// arithmetic operations for one, exponential and division as one each.
@@ -177,11 +177,18 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 			kernel.MatMul(p, kernel.Mat(y, rows, e), kernel.Mat(x, rows, e), kernel.Mat(weight, e, e), kernel.Product{TransB: true, BF16: true})
 		}},
 		{name: "token", bytes: 4 * n, ops: 2 * float64(n), run: func() {
-			kernel.MatMul(p, kernel.Mat(scores, 1, rows), kernel.Mat(token, 1, e), kernel.Mat(x, rows, e), kernel.Product{TransB: true})
+			kernel.MatMul(p, kernel.Mat(scores[:rows], 1, rows), kernel.Mat(token[:e], 1, e), kernel.Mat(x, rows, e), kernel.Product{TransB: true})
 		}},
 		{name: "token, weights bf16", bytes: 2 * n, ops: 2 * float64(n), run: func() {
-			kernel.MatMul16(p, kernel.Mat(scores, 1, rows), kernel.Mat(token, 1, e), kernel.Matrix16{Data: half, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
+			kernel.MatMul16(p, kernel.Mat(scores[:rows], 1, rows), kernel.Mat(token[:e], 1, e), kernel.Matrix16{Data: half, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
 		}},
+		{name: "tokens, 16", bytes: 4 * n, flops: 32 * float64(n), run: func() {
+			kernel.MatMul(p, kernel.Mat(scores, 16, rows), kernel.Mat(token, 16, e), kernel.Mat(x, rows, e), kernel.Product{TransB: true})
+		}},
+		{name: "tokens, 16, weights bf16", bytes: 2 * n, flops: 32 * float64(n), bf16: true, run: func() {
+			kernel.MatMul16(p, kernel.Mat(scores, 16, rows), kernel.Mat(token, 16, e), kernel.Matrix16{Data: half, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
+		}},
+		{name: "rounding to bf16, one thread", bytes: 6 * n, ops: float64(n), run: func() { kernel.ToBF16(half, x) }},
 	}
 }
 
