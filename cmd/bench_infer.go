@@ -105,6 +105,7 @@ func (o BenchOptions) infer() (r BenchResult, err error) {
 	defer set.Weights.Close()
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
+	o.before = o.peak(pool)
 	if o.Decode {
 		return o.decode(m, set, pool)
 	}
