@@ -157,7 +157,7 @@ func (r *DoctorResult) print(out io.Writer) {
 		return byteCount(n)
 	}
 	fmt.Fprintf(out, "ecospa     %s, %s\n", r.Version, r.System)
-	fmt.Fprintf(out, "processor  %d cores, %d threads; %s\n", r.Cores, r.Threads, strings.Join(r.Features, " "))
+	fmt.Fprintf(out, "processor  %s, %s; %s\n", several(r.Cores, "core"), several(r.Threads, "thread"), strings.Join(r.Features, " "))
 	fmt.Fprintf(out, "kernels    %s (here: %s)\n", r.Path, strings.Join(r.Paths, ", "))
 	bf16 := "no bfloat16 instructions: train.precision bf16 saves no time"
 	if r.PeakBF16 > 0 {

@@ -91,7 +91,7 @@ func machine() string {
 		}
 	}
 	installed, _ := train.Installed()
-	return fmt.Sprintf("%s, %d cores, %s, %s", name, runtime.NumCPU(), byteCount(installed), kernelPath())
+	return fmt.Sprintf("%s, %s, %s, %s", name, several(runtime.NumCPU(), "core"), byteCount(installed), kernelPath())
 }
 
 // overrides are those of a variant's run file. What a row says about the model and

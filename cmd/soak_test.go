@@ -16,7 +16,7 @@ import (
 )
 
 // Set by scripts/soak.sh for the long form.
-var soakFor = flag.Duration("soak", time.Second, "length of TestSoak, about")
+var soakFor = flag.Duration("soak", time.Second, "what the steps of TestSoak would take without pruning")
 
 // sample is how the process stands at a moment of a soak.
 type sample struct {

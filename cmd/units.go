@@ -43,3 +43,11 @@ func clock(d time.Duration) string {
 	}
 	return fmt.Sprintf("%ds", s)
 }
+
+// several is n things in words: 1 core, 2 cores.
+func several(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprint(n, " ", thing)
+}
