@@ -121,7 +121,7 @@ func (o BenchOptions) infer() (r BenchResult, err error) {
 	if err := newNoise(m, o.Batch, o.Seq).next().FeedInputs(mc); err != nil {
 		return r, err
 	}
-	ms, err := timed(steps, mc.RunAll)
+	ms, heap, err := timedHeap(steps, mc.RunAll)
 	if err != nil {
 		return r, err
 	}
@@ -129,7 +129,9 @@ func (o BenchOptions) infer() (r BenchResult, err error) {
 	if o.Last {
 		mode = "prefill"
 	}
-	return o.result(mode, set, pool, ms, float64(mc.Plan().FLOPs())), nil
+	r = o.result(mode, set, pool, ms, float64(mc.Plan().FLOPs()))
+	r.HeapStep, r.Planned = heap, (4*int64(set.Len())+2*int64(len(half))+mc.Plan().ArenaBytes())>>20
+	return r, nil
 }
 
 // halves is the weights as bfloat16 where the benchmark is of that type.
@@ -154,11 +156,12 @@ func (o BenchOptions) decode(m model.Model, set *param.Set, pool *kernel.Pool) (
 	if _, err := s.Feed(ids); err != nil {
 		return r, err
 	}
-	ms, err := timed(o.Steps, func() error { _, err := s.Feed(ids[:o.Batch]); return err })
+	ms, heap, err := timedHeap(o.Steps, func() error { _, err := s.Feed(ids[:o.Batch]); return err })
 	if err != nil {
 		return r, err
 	}
 	r = o.result("decode", set, pool, ms, float64(s.FLOPs()))
+	r.HeapStep, r.Planned = heap, (4*int64(set.Len())+s.Bytes())>>20
 	r.ReadGBs = kernel.ReadBandwidth(pool) / 1e9
 	r.ReadShare = o.reads(m, set) / (ms / 1e3) / 1e9 / r.ReadGBs
 	return r, nil

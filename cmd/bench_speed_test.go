@@ -39,8 +39,13 @@ func TestBenchInferModes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, mode := range []string{"prefill", "decode", "decode"} {
-			if row := r.Rows[i]; row.Mode != mode || row.PerS <= 0 || row.DType != dtype || (row.ReadShare > 0) != (mode == "decode") {
+			row := r.Rows[i]
+			if row.Mode != mode || row.PerS <= 0 || row.DType != dtype || (row.ReadShare > 0) != (mode == "decode") {
 				t.Errorf("row %d: %+v", i, row)
+			}
+			// The plan has the weights at least, and nothing that is not there.
+			if least := int64(row.Params) * 4 >> 20; row.Planned < least || row.Planned > row.PeakRSS {
+				t.Errorf("row %d: %d MiB planned, %d for the weights, %d resident", i, row.Planned, least, row.PeakRSS)
 			}
 		}
 	}

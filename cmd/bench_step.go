@@ -63,7 +63,7 @@ type BenchResult struct {
 	PeakGF    float64 `json:"peak_gflops"`  // measured, of the type
 	GFLOPStep float64 `json:"gflop_step"`
 	CPU       string  `json:"cpu"`         // kernels' path
-	HeapStep  int64   `json:"heap_step"`   // bytes of Go heap allocated in a step, median
+	HeapStep  int64   `json:"heap_step"`   // bytes of Go heap allocated in a step, median; inference: mean
 	Planned   int64   `json:"planned_mib"` // MiB by plan
 	Widths    [3]int  `json:"widths"`      // of the first layer: q and k, v and o, feed-forward
 	// Of decoding: what a token reads, weights and the cache, over what the measured
@@ -369,16 +369,25 @@ func (n *noise) next() data.Batch {
 
 // timed runs f once to warm up, then n times, and returns the median in milliseconds.
 func timed(n int, f func() error) (float64, error) {
+	ms, _, err := timedHeap(n, f)
+	return ms, err
+}
+
+// timedHeap is timed; heap is the Go heap that a call allocated, in bytes, on average.
+func timedHeap(n int, f func() error) (ms float64, heap int64, err error) {
 	if err := f(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	ms := make([]float64, n)
-	for i := range ms {
+	each := make([]float64, n)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range each {
 		start := time.Now()
 		if err := f(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		ms[i] = time.Since(start).Seconds() * 1e3
+		each[i] = time.Since(start).Seconds() * 1e3
 	}
-	return median(ms), nil
+	runtime.ReadMemStats(&after)
+	return median(each), int64(after.TotalAlloc-before.TotalAlloc) / int64(n), nil
 }

@@ -65,6 +65,20 @@ func (s *Session) Close() {
 	}
 }
 
+// Bytes is the memory that the session has mapped beside the model's weights: keys
+// and values, weights as bfloat16, activations.
+func (s *Session) Bytes() (n int64) {
+	for _, slab := range s.slabs {
+		n += 4 * int64(len(slab.Data))
+	}
+	for _, m := range []*graph.Machine{s.one, s.many} {
+		if m != nil {
+			n += m.Plan().ArenaBytes()
+		}
+	}
+	return n
+}
+
 // Feed gives every sequence T = len(ids)/batch more tokens, ids [batch, T], and
 // returns the logits behind the last of each, [batch, V]: a view that the next
 // call overwrites.
