@@ -1,20 +1,16 @@
 package cmd
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -123,215 +119,6 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 		return j, err
 	}
 	return j, j.assemble(saved)
-}
-
-// claim makes sure that the run directory may be used.
-func (j *job) claim(o PretrainOptions) error {
-	dir := j.run.Out
-	if err := ownFiles(dir); err != nil {
-		return badInput(err)
-	}
-	_, err := os.Stat(runFile(dir))
-	switch {
-	case o.Resume && errors.Is(err, os.ErrNotExist):
-		return badInput(fmt.Errorf("--resume: %s holds no run (no run.yaml)", dir))
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return err
-	case o.Resume:
-		before, err := config.Load(runFile(dir), nil)
-		if err != nil {
-			return badInput(err)
-		}
-		if err := j.allowed(before, o.Allow); err != nil {
-			return usage(err)
-		}
-	case err == nil && !o.Force:
-		return usage(fmt.Errorf("%s holds a run already: go on with --resume, start over with --force, or choose another --out", dir))
-	case err == nil:
-		j.over = true
-	}
-	if !j.ranks.lead() {
-		return nil
-	}
-	if j.dir, err = checkpoint.OpenRun(dir, j.run.Checkpoint); err != nil {
-		return err
-	}
-	j.dir.Disk = j.disk
-	return nil
-}
-
-// agree makes sure that all ranks have read the same configuration, before any of
-// them changes a file.
-func (j *job) agree() error {
-	if !j.ranks.many() {
-		return nil
-	}
-	text, err := j.run.Encode()
-	if err != nil {
-		return err
-	}
-	return dist.Agree(j.ranks, "the configuration", sha256.Sum256(text))
-}
-
-// ownFiles refuses a run directory in which something that will be written to is
-// a link to elsewhere.
-func ownFiles(dir string) error {
-	for _, name := range []string{".lock", "state", "plans", "metrics.jsonl", train.SummaryFile, "run.yaml"} {
-		if st, err := os.Lstat(filepath.Join(dir, name)); err == nil && st.Mode()&os.ModeSymlink != 0 {
-			return fmt.Errorf("%s is a symbolic link, expected a file or directory of the run's own", filepath.Join(dir, name))
-		}
-	}
-	return nil
-}
-
-// settle writes the effective configuration into the run directory, from which an
-// older run that is started over goes: everything else has been found in order.
-func (j *job) settle() error {
-	if !j.ranks.lead() {
-		return nil
-	}
-	if j.over {
-		j.over = false
-		for _, name := range []string{"state", "plans", "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json", checkpoint.BestLink, adapterDir, mergedDir} {
-			if err := os.RemoveAll(filepath.Join(j.run.Out, name)); err != nil {
-				return err
-			}
-		}
-	}
-	if err := os.MkdirAll(j.run.Out, 0o755); err != nil {
-		return err
-	}
-	text, err := j.run.Encode()
-	if err != nil {
-		return err
-	}
-	return j.disk.WriteFile(runFile(j.run.Out), text)
-}
-
-// allowed refuses changes of the configuration that were not asked for, and says
-// those that were.
-func (j *job) allowed(before config.Run, allow []string) error {
-	changes, err := config.Changes(before, j.run)
-	if err != nil {
-		return err
-	}
-	ok := map[string]bool{"out": true}
-	for _, list := range allow {
-		for key := range strings.SplitSeq(list, ",") {
-			ok[strings.TrimSpace(key)] = true
-		}
-	}
-	var refused, keys []string
-	for _, c := range changes {
-		if ok[c.Key] {
-			fmt.Fprintf(j.log, "changed since the run was interrupted: %s\n", c)
-			j.other = j.other || strings.HasPrefix(c.Key, "data.")
-			continue
-		}
-		refused, keys = append(refused, c.String()), append(keys, c.Key)
-	}
-	if len(refused) > 0 {
-		return fmt.Errorf("the configuration differs from the interrupted run's: %s; go on with --allow-change %s, or leave it as it was", strings.Join(refused, ", "), strings.Join(keys, ","))
-	}
-	return nil
-}
-
-// read reads the images, or reads the corpus, makes or opens the tokenizer, and encodes.
-func (j *job) read() (err error) {
-	c, err := j.classifier()
-	if err != nil {
-		return err
-	}
-	if c != nil {
-		return j.look(c)
-	}
-	if j.run.NewClassifier {
-		return usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.run.From))
-	}
-	if err := j.run.Data.CheckImages(false); err != nil {
-		return usage(err)
-	}
-	if j.corpus, err = data.Load(j.run.Data); err != nil {
-		return badInput(err)
-	}
-	if j.tok, err = j.tokenizer(); err != nil {
-		return badInput(err)
-	}
-	cache := data.Cache{Dir: j.cacheDir(), Warn: func(err error) {
-		fmt.Fprintf(j.log, "the cache of encoded text cannot be written (%s): it will be encoded again next time\n", oneLine(err))
-	}}
-	tokens, err := cache.Encode(j.tok, j.corpus.Train)
-	if err == nil {
-		j.tokens, j.sum = tokens, tokens.Checksum()
-		j.held, err = cache.Encode(j.tok, j.corpus.Validation)
-	}
-	if errors.Is(err, data.ErrFormat) {
-		err = badInput(err)
-	}
-	if err != nil {
-		return err
-	}
-	j.data, err = data.NewBatches(tokens, j.run.Train.Batch, j.run.Train.Context, data.Cursor{Seed: j.run.Train.Seed})
-	return badInput(err)
-}
-
-func (j *job) cacheDir() string {
-	if j.run.Data.Cache != "" {
-		return j.run.Data.Cache
-	}
-	return filepath.Join(filepath.Dir(filepath.Clean(j.run.Out)), "cache")
-}
-
-// tokenizer is the one of an interrupted run, or a new one.
-func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
-	if !j.over {
-		if t, err := openTokenizer(j.run.Out); !errors.Is(err, os.ErrNotExist) {
-			return t, err
-		}
-	}
-	if err := j.source(); err != nil { // a resumed run without a checkpoint needs it, too
-		return nil, err
-	}
-	if j.from != nil {
-		return j.from.tok, nil
-	}
-	if j.corpus.Train.IDs != nil && j.run.Tokenizer.Path == "" && j.run.Tokenizer.Train != "bytes" {
-		return nil, usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.run.Data.Path))
-	}
-	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
-	if err != nil {
-		return nil, usage(err)
-	}
-	return t, nil
-}
-
-// openTokenizer opens the tokenizer of a run that has a checkpoint; fs.ErrNotExist
-// without one. No link is followed out of the directory.
-func openTokenizer(dir string) (tokenizer.Tokenizer, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	t, err := readTokenizer(root)
-	if err == nil && t == nil {
-		err = fmt.Errorf("%s: tokenizer.json: %w", dir, os.ErrNotExist)
-	}
-	return t, err
-}
-
-// context is the tokens of a sequence when the train section does not say.
-func (j *job) context() int {
-	if c, err := j.classifier(); c != nil && err == nil {
-		return c.Context()
-	}
-	if j.from != nil {
-		return min(j.from.m.Context(), 256)
-	}
-	if j.run.Model.Context > 0 {
-		return j.run.Model.Context
-	}
-	return 256
 }
 
 // fresh makes the model of the run file with initial weights.
