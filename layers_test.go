@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -129,6 +131,26 @@ func TestEveryPackageHasADoc(t *testing.T) {
 		}
 		if m, _ := filepath.Glob(filepath.Join(pkg, "doc.go")); len(m) == 0 {
 			t.Errorf("%s has no doc.go", pkg)
+		}
+	}
+}
+
+// TestFilesStayShort holds the rule that no Go file is over 500 lines: one that
+// grows past it has two subjects.
+func TestFilesStayShort(t *testing.T) {
+	for pkg := range layers {
+		paths, _ := filepath.Glob(filepath.Join(pkg, "*.go"))
+		if len(paths) == 0 {
+			t.Errorf("%s has no files", pkg)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lines := bytes.Count(text, []byte("\n")); lines > 500 {
+				t.Errorf("%s has %d lines, expected at most 500", path, lines)
+			}
 		}
 	}
 }
