@@ -57,10 +57,8 @@ func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout,
 	app := newApp(stdin, out, log)
 	app.Metadata = map[string]any{"ranks": r}
 	app.Before = r.refuse
+	checkRequired(app.Commands)
 	err := app.RunContext(ctx, flagsFirst(app, args))
-	if err != nil && strings.HasPrefix(err.Error(), "Required flag") { // urfave/cli's type for it is not exported
-		err = usage(fmt.Errorf("required flag%s", strings.TrimPrefix(err.Error(), "Required flag")))
-	}
 	if err != nil {
 		if r.speaks(ctx, err) {
 			fmt.Fprintln(stderr, r.failure(err))
@@ -116,7 +114,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	return usage(fmt.Errorf("%w; run %s --help for the flags", err, c.App.HelpName))
+	name := c.App.HelpName
+	if c.Command != nil && c.Command.HelpName != "" {
+		name = c.Command.HelpName
+	}
+	return usage(fmt.Errorf("%w; run %s --help for the flags", err, name))
 }
 
 // noArguments refuses positional arguments where a command takes none.
