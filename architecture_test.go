@@ -21,12 +21,12 @@ type room struct {
 
 var rooms = map[string]room{
 	".": {3, "main"}, "cmd": {3, "flags, words, exit codes"},
-	"pkg/report": {1.7, "runs on a page"}, "pkg/config": {3.6, "run files"}, "pkg/train": {4.4, "loop and hooks"},
+	"internal/report": {1.7, "runs on a page"}, "pkg/config": {3.6, "run files"}, "pkg/train": {4.4, "loop and hooks"},
 	"pkg/export": {0.9, "shapes of others"}, "pkg/infer": {2.2, "sessions, sampling"}, "pkg/prune": {3.5, "one shot, rounds"},
-	"pkg/model": {2.6, "gpt2, llama, vit"}, "pkg/gguf": {0.4, "llama.cpp's files"}, "pkg/onnx": {1.5, "ONNX files"}, "pkg/graph": {2.9, "Gorgonia, plans, steps"},
+	"pkg/model": {2.6, "gpt2, llama, vit"}, "internal/gguf": {0.4, "llama.cpp's files"}, "internal/onnx": {1.5, "ONNX files"}, "pkg/graph": {2.9, "Gorgonia, plans, steps"},
 	"pkg/checkpoint": {1, "models on disk"}, "pkg/kernel/blas": {2.1, "Gorgonia's products"}, "pkg/coupled": {3.2, "the estimator"}, "pkg/optim": {4.3, "AdamW"},
-	"pkg/data": {5.4, "corpora, batches"}, "pkg/mpi": {6.5, "MPI at run time"},
-	"pkg/parquet": {4.35, "a column of text"}, "pkg/chart": {0.2, "figures"}, "pkg/param": {1.9, "named dimensions"}, "pkg/kernel": {3.3, "operations, assembly"}, "pkg/tokenizer": {5.4, "BPE, bytes"}, "pkg/dist": {6.5, "what ranks ask"},
+	"pkg/data": {5.4, "corpora, batches"}, "internal/mpi": {6.5, "MPI at run time"},
+	"pkg/parquet": {4.35, "a column of text"}, "pkg/chart": {0.2, "figures"}, "pkg/param": {1.9, "named dimensions"}, "pkg/kernel": {3.3, "operations, assembly"}, "pkg/tokenizer": {5.4, "BPE, bytes"}, "internal/dist": {6.5, "what ranks ask"},
 }
 
 // TestArchitecture holds docs/architecture.svg, which is drawn from the table in
@@ -118,7 +118,7 @@ func drawLayers() []byte {
 	}
 	for _, names := range slices.Backward(fl) {
 		for _, p := range names {
-			fill, name := "#eef3f7", strings.TrimPrefix(p, "pkg/")
+			fill, name := "#eef3f7", strings.TrimPrefix(strings.TrimPrefix(p, "pkg/"), "internal/")
 			switch p {
 			case ".":
 				name = "ecospa"

@@ -28,17 +28,17 @@ var layers = map[string]string{
 	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
 	"pkg/chart":       "",
-	"pkg/dist":        "",
-	"pkg/mpi":         "pkg/dist",
+	"internal/dist":   "",
+	"internal/mpi":    "internal/dist",
 	"pkg/infer":       "pkg/model",
-	"pkg/gguf":        "pkg/checkpoint",
-	"pkg/onnx":        "pkg/checkpoint",
-	"pkg/export":      "pkg/model pkg/gguf pkg/onnx",
-	"pkg/prune":       "pkg/data pkg/model pkg/coupled pkg/dist", // a calibration is shared by ranks
-	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune pkg/dist",
-	"pkg/report":      "pkg/config pkg/chart",
+	"internal/gguf":   "pkg/checkpoint",
+	"internal/onnx":   "pkg/checkpoint",
+	"pkg/export":      "pkg/model internal/gguf internal/onnx",
+	"pkg/prune":       "pkg/data pkg/model pkg/coupled internal/dist", // a calibration is shared by ranks
+	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune internal/dist",
+	"internal/report": "pkg/config pkg/chart",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart pkg/report pkg/mpi",
+	"cmd":             "pkg/config pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart internal/report internal/mpi",
 	".":               "cmd",
 }
 
@@ -49,7 +49,7 @@ var only = map[string]string{
 	"github.com/schollz/progressbar":       "cmd",
 	"gonum.org/v1/plot":                    "pkg/chart",
 	"github.com/klauspost/compress":        "pkg/parquet",
-	"github.com/ebitengine/purego":         "pkg/mpi",
+	"github.com/ebitengine/purego":         "internal/mpi",
 	"gopkg.in/yaml.v3":                     "pkg/config",
 	"github.com/mmcloughlin/avo":           "",
 	"os/exec":                              "",

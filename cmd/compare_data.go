@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"

@@ -15,10 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/prune"
-	"github.com/ecospa/ecospa/pkg/report"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 

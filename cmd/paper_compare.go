@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/report"
 )
 
 // comparison is a row's comparison file as it is run, with the methods that the row shows.

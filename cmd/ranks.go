@@ -13,8 +13,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ecospa/ecospa/pkg/dist"
-	"github.com/ecospa/ecospa/pkg/mpi"
+	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/mpi"
 )
 
 // ranks is this process's part in a run of several processes.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/gguf"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )

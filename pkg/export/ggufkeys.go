@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/gguf"
 )
 
 // llama.cpp's constraints: its llama sizes every layer like the first, its deci

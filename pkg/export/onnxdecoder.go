@@ -3,7 +3,7 @@ package export
 import (
 	"fmt"
 
-	"github.com/ecospa/ecospa/pkg/onnx"
+	"github.com/ecospa/ecospa/internal/onnx"
 )
 
 // onnxDecoder is a gpt2 or a llama as an ONNX graph: input_ids [batch, sequence]

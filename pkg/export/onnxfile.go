@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ecospa/ecospa/pkg/onnx"
+	"github.com/ecospa/ecospa/internal/onnx"
 )
 
 // onnx plans an ONNX file: it has every shape.

@@ -3,8 +3,8 @@ package export
 import (
 	"fmt"
 
+	"github.com/ecospa/ecospa/internal/onnx"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/onnx"
 )
 
 // onnxGraph grows an ONNX graph: every method adds a node and returns the name

@@ -1,8 +1,8 @@
 package export
 
 import (
+	"github.com/ecospa/ecospa/internal/onnx"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/onnx"
 )
 
 // tokens is the number of tokens before the patches: class, and deit's distillation.

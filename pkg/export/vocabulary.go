@@ -8,7 +8,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/ecospa/ecospa/pkg/gguf"
+	"github.com/ecospa/ecospa/internal/gguf"
 )
 
 // ErrTokenizer is returned when llama.cpp has no way to say a tokenizer.

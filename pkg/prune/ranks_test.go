@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/dist"
 )
 
 // runRanks prunes on n ranks in this process and returns each one's pruner, result and error.

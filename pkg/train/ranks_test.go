@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/dist"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 

@@ -3,7 +3,7 @@ package train
 import (
 	"math"
 
-	"github.com/ecospa/ecospa/pkg/dist"
+	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"

@@ -6,7 +6,7 @@ import (
 	"math"
 	"unsafe"
 
-	"github.com/ecospa/ecospa/pkg/dist"
+	"github.com/ecospa/ecospa/internal/dist"
 )
 
 // SumBF16 is an all-reduce around a ring: in size-1 steps each part collects its

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ebitengine/purego"
 
-	"github.com/ecospa/ecospa/pkg/dist"
+	"github.com/ecospa/ecospa/internal/dist"
 )
 
 // libraries are tried in this order, when none is named.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ecospa/ecospa/pkg/dist"
+	"github.com/ecospa/ecospa/internal/dist"
 )
 
 // TestMain is a rank when a launcher started it.
