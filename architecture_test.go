@@ -20,6 +20,7 @@ type room struct {
 }
 
 var rooms = map[string]room{
+	"internal/fault": {7.4, "whose error"}, "internal/units": {8.3, "numbers in words"},
 	".": {3, "main"}, "cmd": {3, "flags, words, exit codes"},
 	"internal/report": {1.7, "runs on a page"}, "pkg/config": {3.6, "run files"}, "pkg/train": {4.4, "loop and hooks"},
 	"pkg/export": {0.9, "shapes of others"}, "pkg/infer": {2.2, "sessions, sampling"}, "pkg/prune": {3.5, "one shot, rounds"},
@@ -93,7 +94,7 @@ func floors() [][]string {
 // drawLayers draws the floors, the ground at the bottom, with a line for every
 // import that the table names.
 func drawLayers() []byte {
-	const width, box, tall = 1250, 148, 46
+	const width, box, tall = 1540, 148, 46
 	fl := floors()
 	type place struct{ x, y int }
 	at := map[string]place{}

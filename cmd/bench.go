@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
@@ -32,7 +33,7 @@ func benchCommand() *cli.Command {
 	c.HideHelpCommand = true
 	c.Action = func(c *cli.Context) error {
 		if c.Args().Present() {
-			return usage(fmt.Errorf("no benchmark %q; run ecospa bench --help for the list", c.Args().First()))
+			return fault.Usage(fmt.Errorf("no benchmark %q; run ecospa bench --help for the list", c.Args().First()))
 		}
 		return cli.ShowSubcommandHelp(c)
 	}
@@ -63,5 +64,5 @@ func usePath(name string) error {
 	if name == "" {
 		return nil
 	}
-	return usage(kernel.UsePath(name))
+	return fault.Usage(kernel.UsePath(name))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -53,7 +54,7 @@ func benchCalibrateCommand() *cli.Command {
 				return err
 			}
 			if c.Int("sequences") < 8 || c.Int("trial-sequences") < 1 || o.BF16 {
-				return usage(fmt.Errorf("--sequences is expected to be at least 8, --trial-sequences at least 1, --dtype f32"))
+				return fault.Usage(fmt.Errorf("--sequences is expected to be at least 8, --trial-sequences at least 1, --dtype f32"))
 			}
 			return interruptible(c, func() error {
 				return RunBenchCalibrate(o, c.Int("sequences"), c.Int("trial-sequences"), c.App.Writer)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -56,7 +57,7 @@ func RunEvidenceCost(o BenchOptions, out io.Writer) error {
 			ratio = append(ratio, ms[1][n-1]/ms[0][n-1])
 		}
 	}
-	r := EvidenceCost{Model: o.Model, Pairs: len(ratio), Plain: median(ms[0]), With: median(ms[1]), Cost: median(ratio) - 1}
+	r := EvidenceCost{Model: o.Model, Pairs: len(ratio), Plain: units.Median(ms[0]), With: units.Median(ms[1]), Cost: units.Median(ratio) - 1}
 	if o.JSON {
 		return printJSON(out, r)
 	}

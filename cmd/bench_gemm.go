@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	seam "github.com/ecospa/ecospa/pkg/kernel/blas"
 )
@@ -49,14 +50,14 @@ func benchGemmCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.Int("size") < 1 || c.Int("size") > 1<<14 || c.Int("steps") < 1 || c.Int("threads") < 0 {
-				return usage(fmt.Errorf("--size is expected to be 1 to %d, --steps at least 1, --threads at least 0", 1<<14))
+				return fault.Usage(fmt.Errorf("--size is expected to be 1 to %d, --steps at least 1, --threads at least 0", 1<<14))
 			}
 			if d := c.String("dtype"); d != "f32" && d != "bf16" || d == "bf16" && c.String("step") == "" {
-				return usage(fmt.Errorf("--dtype is %q, expected f32, or bf16 with --step", d))
+				return fault.Usage(fmt.Errorf("--dtype is %q, expected f32, or bf16 with --step", d))
 			}
 			if c.Bool("staircase") || c.String("step") != "" {
 				if c.IsSet("size") || c.Bool("all-paths") || c.Bool("staircase") && c.String("step") != "" {
-					return usage(errors.New("--staircase and --step go without each other, --size and --all-paths"))
+					return fault.Usage(errors.New("--staircase and --step go without each other, --size and --all-paths"))
 				}
 			}
 			if name := c.String("step"); name != "" {

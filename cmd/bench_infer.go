@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -34,7 +35,7 @@ func benchInferCommand() *cli.Command {
 			o.Last, o.Decode = c.Bool("last"), c.Bool("decode")
 			if c.Bool("all-modes") {
 				if o.Last || o.Decode || c.IsSet("batch") || c.IsSet("seq") {
-					return usage(errors.New("--all-modes goes without --last, --decode, --batch and --seq"))
+					return fault.Usage(errors.New("--all-modes goes without --last, --decode, --batch and --seq"))
 				}
 				return RunBenchModes(o, c.App.Writer)
 			}

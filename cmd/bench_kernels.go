@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
@@ -48,11 +49,11 @@ func benchKernelsCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			n, e := c.Int("rows"), c.Int("width")
 			if n < 4 || n%4 != 0 || n > 1<<16 || e < 64 || e%64 != 0 || e > 1<<14 || c.Int("steps") < 1 || c.Int("threads") < 0 {
-				return usage(fmt.Errorf("--rows is expected to be a multiple of 4 up to %d, --width of 64 up to %d, --steps at least 1, --threads at least 0", 1<<16, 1<<14))
+				return fault.Usage(fmt.Errorf("--rows is expected to be a multiple of 4 up to %d, --width of 64 up to %d, --steps at least 1, --threads at least 0", 1<<16, 1<<14))
 			}
 			if name := c.String("plot"); name != "" {
 				if err := chart.CheckName(name); err != nil {
-					return usage(err)
+					return fault.Usage(err)
 				}
 			}
 			return RunBenchKernels(n, e, c.Int("steps"), c.Int("threads"), c.String("plot"), c.Bool("json"), c.App.Writer)

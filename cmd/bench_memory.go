@@ -6,6 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -44,7 +46,7 @@ func benchMemoryCommand() *cli.Command {
 			for _, name := range c.StringSlice("recompute") {
 				level, err := graph.ParseRecompute(name)
 				if err != nil {
-					return usage(err)
+					return fault.Usage(err)
 				}
 				levels = append(levels, level)
 			}
@@ -109,7 +111,7 @@ func (o BenchOptions) memory(level graph.Recompute) (MemoryRow, int, error) {
 	if err := l.Run(benchContext); err != nil {
 		return row, 0, err
 	}
-	row.Planned, row.Ms = l.Memory(), median(ms)
+	row.Planned, row.Ms = l.Memory(), units.Median(ms)
 	row.Total = row.Planned.Total()
 	return row, set.Count(), nil
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -28,7 +29,7 @@ func (o BenchOptions) layout() (model.Model, *param.Set, error) {
 	}
 	m, err := model.New(s)
 	if err != nil {
-		return nil, nil, usage(err)
+		return nil, nil, fault.Usage(err)
 	}
 	set, err := param.Layout(m.Specs())
 	if err != nil {
@@ -36,12 +37,12 @@ func (o BenchOptions) layout() (model.Model, *param.Set, error) {
 	}
 	if o.Prune > 0 {
 		if err := o.uniform(set); err != nil {
-			return nil, nil, usage(err)
+			return nil, nil, fault.Usage(err)
 		}
 	}
 	cut, err := o.cut(set)
 	if err != nil {
-		return nil, nil, usage(err)
+		return nil, nil, fault.Usage(err)
 	}
 	return m, set, set.Shrink(cut)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/config"
 )
 
@@ -64,7 +65,7 @@ func RunPaper(ctx context.Context, o PaperOptions, out, log io.Writer) error {
 		file.Out = o.Out
 	}
 	if file.Out == "" {
-		return usage(errors.New("bench paper: give --out DIR"))
+		return fault.Usage(errors.New("bench paper: give --out DIR"))
 	}
 	p := &paper{Paper: file, quick: o.Quick, PaperOptions: o, Out: file.Out, ctx: ctx, log: log, rates: map[string]float64{}}
 	if o.Quick {
@@ -72,7 +73,7 @@ func RunPaper(ctx context.Context, o PaperOptions, out, log io.Writer) error {
 	}
 	rows, err := p.chosen()
 	if err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if err := p.estimate(rows); err != nil {
 		return err

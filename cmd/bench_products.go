@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
@@ -123,7 +124,7 @@ func RunStepProducts(o BenchOptions, out io.Writer) error {
 	if o.BF16 {
 		r.DType, r.Peak = "bf16", kernel.PeakBF16(pool, 0.3)/1e9
 		if r.Peak == 0 {
-			return usage(fmt.Errorf("--dtype bf16: the path %s has no products of bfloat16 to compare with", kernel.CurrentPath()))
+			return fault.Usage(fmt.Errorf("--dtype bf16: the path %s has no products of bfloat16 to compare with", kernel.CurrentPath()))
 		}
 	}
 	most := 0

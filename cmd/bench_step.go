@@ -10,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -88,25 +90,25 @@ func benchFlags(c *cli.Context) (BenchOptions, error) {
 	case "bf16":
 		o.BF16 = true
 	default:
-		return o, usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", c.String("dtype")))
+		return o, fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", c.String("dtype")))
 	}
 	o.Of = c.String("of")
 	if o.Of != "all" && o.Of != "prunable" {
-		return o, usage(fmt.Errorf("--of is %q, expected all or prunable", o.Of))
+		return o, fault.Usage(fmt.Errorf("--of is %q, expected all or prunable", o.Of))
 	}
 	if o.Prune = c.Float64("prune"); o.Prune != 0 && (!(o.Prune > 0 && o.Prune <= 1) || o.QK+o.VO+o.FFN > 0) {
-		return o, usage(errors.New("--prune is expected to be above 0 and at most 1, and without --qk-dim, --vo-dim and --ffn"))
+		return o, fault.Usage(errors.New("--prune is expected to be above 0 and at most 1, and without --qk-dim, --vo-dim and --ffn"))
 	}
 	if o.Batch < 1 || o.Seq < 1 || o.Steps < 1 || o.Threads < 0 {
-		return o, usage(errors.New("--batch, --seq and --steps are expected to be at least 1, --threads at least 0"))
+		return o, fault.Usage(errors.New("--batch, --seq and --steps are expected to be at least 1, --threads at least 0"))
 	}
 	if s := (model.Sizes{Name: o.Model}); s.Images() {
 		m, err := model.New(s)
 		if err != nil {
-			return o, usage(err)
+			return o, fault.Usage(err)
 		}
 		if c.IsSet("seq") {
-			return o, usage(fmt.Errorf("--seq does not apply to %s: its images are %d tokens", o.Model, m.Context()))
+			return o, fault.Usage(fmt.Errorf("--seq does not apply to %s: its images are %d tokens", o.Model, m.Context()))
 		}
 		o.Seq, o.images = m.Context(), true
 	}
@@ -132,18 +134,18 @@ func benchStepCommand() *cli.Command {
 			}
 			o.Evidence, o.Moments, o.Versus = c.Bool("evidence"), c.String("moments"), c.Bool("versus-dense")
 			if o.Moments != "f32" && o.Moments != "bf16" {
-				return usage(fmt.Errorf("--moments is %q, expected f32 or bf16", o.Moments))
+				return fault.Usage(fmt.Errorf("--moments is %q, expected f32 or bf16", o.Moments))
 			}
 			if o.recomputeLevel, err = graph.ParseRecompute(c.String("recompute")); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			o.ranks, o.Wire, o.Shard = ranksOf(c), c.String("wire"), c.Bool("shard-optimizer")
 			if err := o.checkRanks(c); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			if c.Bool("evidence-cost") {
 				if o.Versus || o.Evidence {
-					return usage(errors.New("--evidence-cost goes without --evidence and --versus-dense"))
+					return fault.Usage(errors.New("--evidence-cost goes without --evidence and --versus-dense"))
 				}
 				return RunEvidenceCost(o, c.App.Writer)
 			}
@@ -221,7 +223,7 @@ func (o BenchOptions) loop(m model.Model, set *param.Set, pool *kernel.Pool) (*t
 	l := train.NewLoop(c, oc, m, set, pool, newNoise(m, o.Batch, o.Seq))
 	if err := l.Join(o.ranks.orAlone().Group); err != nil {
 		l.Close()
-		return nil, usage(err)
+		return nil, fault.Usage(err)
 	}
 	if o.Evidence {
 		l.Watch(coupled.Options{})
@@ -270,10 +272,10 @@ func (o BenchOptions) step() (r BenchResult, err error) {
 	if err := l.Run(benchContext); err != nil {
 		return r, err
 	}
-	r = o.result("train", set, pool, median(ms), float64(l.Machine().Plan().FLOPs()))
-	r.HeapStep, r.Planned = median(heap), l.Memory().Total()>>20
+	r = o.result("train", set, pool, units.Median(ms), float64(l.Machine().Plan().FLOPs()))
+	r.HeapStep, r.Planned = units.Median(heap), l.Memory().Total()>>20
 	if g.many() {
-		r.Ranks, r.Wire, r.WireBytes, r.Moments = g.Size(), o.Wire, median(wire), l.Memory().Moments
+		r.Ranks, r.Wire, r.WireBytes, r.Moments = g.Size(), o.Wire, units.Median(wire), l.Memory().Moments
 		r.GFLOPStep *= float64(g.Size())
 	}
 	return r, nil
@@ -389,5 +391,5 @@ func timedHeap(n int, f func() error) (ms float64, heap int64, err error) {
 		each[i] = time.Since(start).Seconds() * 1e3
 	}
 	runtime.ReadMemStats(&after)
-	return median(each), int64(after.TotalAlloc-before.TotalAlloc) / int64(n), nil
+	return units.Median(each), int64(after.TotalAlloc-before.TotalAlloc) / int64(n), nil
 }

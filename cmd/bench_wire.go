@@ -9,6 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -38,10 +40,10 @@ func benchWireCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			r := ranksOf(c)
 			if !r.many() {
-				return usage(errors.New("bench wire times what ranks send each other: start them with mpirun -np N ecospa bench wire"))
+				return fault.Usage(errors.New("bench wire times what ranks send each other: start them with mpirun -np N ecospa bench wire"))
 			}
 			if c.Int("steps") < 1 {
-				return usage(errors.New("--steps is expected to be at least 1"))
+				return fault.Usage(errors.New("--steps is expected to be at least 1"))
 			}
 			w := WireResult{Ranks: r.Size(), Library: r.world.Library()}
 			var err error
@@ -85,7 +87,7 @@ func wireRows(g dist.Group, steps int) ([]WireRow, error) {
 			}
 			bytes := wire.width * n
 			ring := 2 * float64(g.Size()-1) / float64(g.Size()) * float64(bytes)
-			m := median(ms)
+			m := units.Median(ms)
 			rows = append(rows, WireRow{wire.dtype, bytes, m, ring / m / 1e6})
 		}
 	}

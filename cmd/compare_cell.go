@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -98,7 +99,7 @@ func (c *comparison) dense(seed uint64) (*denseModel, error) {
 	defer src.root.Close()
 	defer src.set.Weights.Close()
 	if d.digest, err = digestOf(filepath.Join(d.dir, "model.safetensors")); err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	return d, c.read(d, src)
 }
@@ -134,12 +135,12 @@ func finished(run config.Run, allow []string, log io.Writer) (bool, error) {
 	}
 	before, err := config.Parse(text, nil)
 	if err != nil {
-		return false, badInput(fmt.Errorf("%s: %w", runFile(run.Out), err))
+		return false, fault.BadInput(fmt.Errorf("%s: %w", runFile(run.Out), err))
 	}
 	j := job{run: run, log: log}
 	j.run.Train = run.Train.Resolve(j.context())
 	if err := j.allowed(before, allow); err != nil {
-		return false, usage(fmt.Errorf("%s: %w", run.Out, err))
+		return false, fault.Usage(fmt.Errorf("%s: %w", run.Out, err))
 	}
 	var st struct{ Step int }
 	if text, err = os.ReadFile(filepath.Join(run.Out, "state", "newest", stateFile)); err != nil || json.Unmarshal(text, &st) != nil {

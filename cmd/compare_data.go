@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -33,17 +34,17 @@ func (c *comparison) read(d *denseModel, src *loaded) (err error) {
 		return c.readImages(d, m)
 	}
 	if src.tok == nil {
-		return badInput(fmt.Errorf("%s holds no tokenizer.json", d.dir))
+		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", d.dir))
 	}
 	if c.corpus.Train.Documents == nil && c.corpus.Train.IDs == nil {
 		if c.corpus, err = data.Load(c.Train.Data); err != nil {
-			return badInput(err)
+			return fault.BadInput(err)
 		}
 	}
 	j := job{run: c.Train}
 	d.context = c.Train.Train.Resolve(j.context()).Context
 	if d.context > src.m.Context() {
-		return usage(fmt.Errorf("train.train.context is %d tokens, the context of %s is %d", d.context, d.dir, src.m.Context()))
+		return fault.Usage(fmt.Errorf("train.train.context is %d tokens, the context of %s is %d", d.context, d.dir, src.m.Context()))
 	}
 	cache := data.Cache{Dir: filepath.Join(c.Out, "cache")}
 	if d.tokens, err = cache.Encode(src.tok, c.corpus.Train); err != nil {
@@ -53,29 +54,29 @@ func (c *comparison) read(d *denseModel, src *loaded) (err error) {
 		return err
 	}
 	if len(d.held) <= d.context {
-		return usage(fmt.Errorf("the held-out part has %d tokens, expected more than a context, %d", len(d.held), d.context))
+		return fault.Usage(fmt.Errorf("the held-out part has %d tokens, expected more than a context, %d", len(d.held), d.context))
 	}
 	d.cal, err = sequences(d.tokens, d.context, c.Sequences, d.seed)
-	return badInput(err)
+	return fault.BadInput(err)
 }
 
 // readImages reads images, whose classes and pixels are as the model knows them.
 func (c *comparison) readImages(d *denseModel, m model.Classifier) (err error) {
 	if d.pics, err = readPictures(c.Train.Data, m.Image()); err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	img := m.Image()
 	d.context, d.pics.normalise = m.Context(), data.Normalise{Rescale: img.Rescale, Mean: img.Mean, Std: img.Std}
 	for _, p := range []*data.Images{d.pics.train, d.pics.held} {
 		if err := underModel(p, m); err != nil {
-			return badInput(fmt.Errorf("%s: %w", c.Train.Data.Path, err))
+			return fault.BadInput(fmt.Errorf("%s: %w", c.Train.Data.Path, err))
 		}
 	}
 	if d.pics.held.Len() == 0 {
-		return usage(fmt.Errorf("no image is held out: train.data.validation or validation_path is expected"))
+		return fault.Usage(fmt.Errorf("no image is held out: train.data.validation or validation_path is expected"))
 	}
 	d.cal, err = calibrationImages(d.pics.train, d.pics.normalise, m, c.Sequences, d.seed)
-	return badInput(err)
+	return fault.BadInput(err)
 }
 
 // heldDigest names what losses are measured on.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/internal/fault"
 )
 
 // The scripts ask the binary itself (urfave/cli answers --generate-bash-completion).
@@ -39,7 +41,7 @@ func completionCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			script, ok := completions[c.Args().First()]
 			if !ok || c.Args().Len() != 1 {
-				return usage(fmt.Errorf("shell is %q, expected bash, zsh or fish", c.Args().First()))
+				return fault.Usage(fmt.Errorf("shell is %q, expected bash, zsh or fish", c.Args().First()))
 			}
 			_, err := fmt.Fprint(c.App.Writer, script)
 			return err

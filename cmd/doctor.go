@@ -11,6 +11,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/cpu"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -76,7 +78,7 @@ func doctorCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.Int("batch") < 1 || c.Int("batch") > 1<<12 || c.Int("context") < 1 || c.Int("context") > 1<<16 || c.Int("threads") < 0 {
-				return usage(errors.New("--batch is expected to be 1 to 4096, --context 1 to 65536, --threads at least 0"))
+				return fault.Usage(errors.New("--batch is expected to be 1 to 4096, --context 1 to 65536, --threads at least 0"))
 			}
 			return RunDoctor(c.Int("batch"), c.Int("context"), c.Int("threads"), c.Bool("json"), c.App.Writer)
 		},
@@ -154,10 +156,10 @@ func (r *DoctorResult) print(out io.Writer) {
 		if n == 0 {
 			return none
 		}
-		return byteCount(n)
+		return units.Bytes(n)
 	}
 	fmt.Fprintf(out, "ecospa     %s, %s\n", r.Version, r.System)
-	fmt.Fprintf(out, "processor  %s, %s; %s\n", several(r.Cores, "core"), several(r.Threads, "thread"), strings.Join(r.Features, " "))
+	fmt.Fprintf(out, "processor  %s, %s; %s\n", units.Plural(r.Cores, "core"), units.Plural(r.Threads, "thread"), strings.Join(r.Features, " "))
 	fmt.Fprintf(out, "kernels    %s (here: %s)\n", r.Path, strings.Join(r.Paths, ", "))
 	bf16 := "no bfloat16 instructions: train.precision bf16 saves no time"
 	if r.PeakBF16 > 0 {
@@ -166,7 +168,7 @@ func (r *DoctorResult) print(out io.Writer) {
 	fmt.Fprintf(out, "peak       %.0f GFLOP/s in f32, %s; memory is read at %.1f GB/s\n", r.PeakF32, bf16, r.ReadGBs)
 	free := "how much is free is not known on this system"
 	if r.freeKnown {
-		free = byteCount(r.Free) + " free"
+		free = units.Bytes(r.Free) + " free"
 	}
 	fmt.Fprintf(out, "memory     %s, control group's limit %s, %s\n\n", orUnknown(r.Memory, "unknown"), orUnknown(r.Limit, "none"), free)
 	fmt.Fprintf(out, "Planned memory of training %d x %d tokens (or %[1]d images) at a time, pruning included:\n\n", r.Batch, r.Context)
@@ -176,9 +178,9 @@ func (r *DoctorResult) print(out io.Writer) {
 	}
 	t := newTable(head...)
 	for _, s := range r.Sizes {
-		row := []any{s.Model, quantity(float64(s.Params))}
+		row := []any{s.Model, units.Count(float64(s.Params))}
 		for i, b := range s.Bytes {
-			cell := byteCount(b)
+			cell := units.Bytes(b)
 			if r.freeKnown && !s.Fits[i] {
 				cell += " too much"
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -93,11 +94,11 @@ func evalCommand() *cli.Command {
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}
 			if err := o.check(c); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			o.ranks = ranksOf(c)
 			if err := o.oneProcess(); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			return interruptible(c, func() error {
 				switch {
@@ -185,20 +186,20 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	}
 	part, err := data.Read(o.Data, o.Field, o.Prompt)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	if o.Context == 0 {
 		o.Context = min(l.m.Context(), 1024)
 	}
 	if o.Context > l.m.Context() {
-		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
+		return fault.Usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
 	}
 	tokens, err := data.Encode(l.tok, part)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	if len(tokens) < 2 {
-		return badInput(fmt.Errorf("%s has %d tokens, expected at least 2", o.Data, len(tokens)))
+		return fault.BadInput(fmt.Errorf("%s has %d tokens, expected at least 2", o.Data, len(tokens)))
 	}
 	// A text shorter than a window does not need a whole one.
 	o.Context = min(o.Context, len(tokens)-1)

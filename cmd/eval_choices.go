@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -29,7 +30,7 @@ type ChoicesResult struct {
 func RunEvalChoices(o EvalOptions, out io.Writer) error {
 	questions, err := data.ReadQuestions(o.Choices)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	l, err := openModel(o.Model)
 	if err != nil {
@@ -37,14 +38,14 @@ func RunEvalChoices(o EvalOptions, out io.Writer) error {
 	}
 	defer l.root.Close()
 	if l.tok == nil {
-		return badInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
 	}
 	var all []train.Continuation
 	for _, q := range questions {
 		for i, choice := range q.Choices {
 			c := continuation(l.tok, q.Context, choice)
 			if n := len(c.IDs) - c.From; n > l.m.Context() {
-				return badInput(fmt.Errorf("%s line %d: choice %d has %d tokens, the model's context is %d", o.Choices, q.Line, i, n, l.m.Context()))
+				return fault.BadInput(fmt.Errorf("%s line %d: choice %d has %d tokens, the model's context is %d", o.Choices, q.Line, i, n, l.m.Context()))
 			}
 			all = append(all, c)
 		}

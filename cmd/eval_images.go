@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -29,7 +30,7 @@ type EvalImagesResult struct {
 // evalImages measures a classifier.
 func (o EvalOptions) evalImages(l *loaded, c model.Classifier, out io.Writer) error {
 	if o.Context != 0 || o.Field != "text" || o.Prompt != "" {
-		return usage(errors.New("--context, --field and --prompt-field apply to text, the model classifies images"))
+		return fault.Usage(errors.New("--context, --field and --prompt-field apply to text, the model classifies images"))
 	}
 	m, n, err := classified(o.Data, c)
 	if err != nil {
@@ -66,7 +67,7 @@ func judgeImages(g dist.Group, c model.Classifier, set *param.Set, pool *kernel.
 	defer e.Close()
 	v, err := e.RunOn(g, m.Batches(n, batch, limit))
 	if errors.Is(err, data.ErrImages) {
-		err = badInput(err)
+		err = fault.BadInput(err)
 	}
 	return v, err
 }

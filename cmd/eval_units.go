@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -72,7 +73,7 @@ func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
 	k := coupled.DefaultConfig()
 	k.Criterion = o.Criterion
 	if err := k.Validate(); err != nil {
-		return fail(usage(err))
+		return fail(fault.Usage(err))
 	}
 	s, err := l.sequences(o, k.Seed)
 	if err != nil {
@@ -91,34 +92,34 @@ func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
 func (l *loaded) sequences(o EvalOptions, seed uint64) (s prune.Sequences, err error) {
 	if c, ok := l.m.(model.Classifier); ok {
 		if o.Context != 0 || o.Field != "text" {
-			return s, usage(errors.New("--context and --field apply to text, the model classifies images"))
+			return s, fault.Usage(errors.New("--context and --field apply to text, the model classifies images"))
 		}
 		m, n, err := classified(o.Data, c)
 		if err != nil {
 			return s, err
 		}
 		s, err = calibrationImages(m, n, c, o.Sequences, seed)
-		return s, badInput(err)
+		return s, fault.BadInput(err)
 	}
 	if err := l.needsText(); err != nil {
 		return s, err
 	}
 	part, err := data.Read(o.Data, o.Field, "")
 	if err != nil {
-		return s, badInput(err)
+		return s, fault.BadInput(err)
 	}
 	if o.Context == 0 {
 		o.Context = min(l.m.Context(), 512)
 	}
 	if o.Context > l.m.Context() {
-		return s, usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
+		return s, fault.Usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
 	}
 	tokens, err := data.Encode(l.tok, part)
 	if err != nil {
-		return s, badInput(err)
+		return s, fault.BadInput(err)
 	}
 	if s, err = sequences(tokens, o.Context, o.Sequences, seed); err != nil {
-		return s, badInput(fmt.Errorf("%s: %w", o.Data, err))
+		return s, fault.BadInput(fmt.Errorf("%s: %w", o.Data, err))
 	}
 	return s, nil
 }
@@ -225,11 +226,11 @@ func (o EvalOptions) draw(f chart.Figure) error {
 		return nil
 	}
 	if _, err := os.Lstat(o.Plot); err == nil && !o.Force {
-		return usage(fmt.Errorf("%s is already there; give --force to overwrite it", o.Plot))
+		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it", o.Plot))
 	}
 	b, err := chart.Encode(f, o.Plot, 640, 400)
 	if errors.Is(err, chart.ErrFormat) {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -79,13 +81,13 @@ func exportCommand() *cli.Command {
 func RunExport(o ExportOptions, out io.Writer) error {
 	start := time.Now()
 	if o.Threads < 0 {
-		return usage(errors.New("--threads is expected to be 0 or more"))
+		return fault.Usage(errors.New("--threads is expected to be 0 or more"))
 	}
 	if _, err := os.Lstat(o.Out); err == nil && !o.Force {
-		return usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
+		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
 	}
 	if same(o.Model, o.Out) {
-		return usage(fmt.Errorf("--out is the model, %s: a model is never exported over itself", o.Model))
+		return fault.Usage(fmt.Errorf("--out is the model, %s: a model is never exported over itself", o.Model))
 	}
 	l, err := openModel(o.Model)
 	if err != nil {
@@ -102,7 +104,7 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	}
 	plan, err := export.New(l.m, l.set, options)
 	if err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
@@ -161,7 +163,7 @@ func writeLogits(path string, probe export.Probe, logits []float32) error {
 }
 
 func (r *ExportResult) print(out io.Writer, rows int) {
-	fmt.Fprintf(out, "%s: %s %s, %s, %s\n", r.Out, r.Format, r.Architecture, r.DType, byteCount(r.Bytes))
+	fmt.Fprintf(out, "%s: %s %s, %s, %s\n", r.Out, r.Format, r.Architecture, r.DType, units.Bytes(r.Bytes))
 	if len(r.Padded) > 0 {
 		fmt.Fprintf(out, "zeros fill %d of %d numbers:\n", r.Stored-int64(r.Params), r.Stored)
 		for _, g := range r.Padded {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -33,7 +34,7 @@ func finetuneCommand() *cli.Command {
 			o.command, o.From, o.Merge = "finetune", c.String("from"), c.Bool("merge")
 			o.NewClassifier = c.Bool("new-classifier")
 			if err := o.checkFinetune(); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			return RunFinetune(c.Context, o, c.App.Writer, c.App.ErrWriter)
 		},
@@ -56,11 +57,11 @@ func RunFinetune(ctx context.Context, o PretrainOptions, out, log io.Writer) err
 	}
 	switch {
 	case run.From == "":
-		return usage(errors.New("from is empty, expected the model directory to begin with (or give --from); pretrain trains a new model"))
+		return fault.Usage(errors.New("from is empty, expected the model directory to begin with (or give --from); pretrain trains a new model"))
 	case o.Merge && !run.LoRA.Enabled():
-		return usage(errors.New("--merge applies only with adapters: give lora.rank"))
+		return fault.Usage(errors.New("--merge applies only with adapters: give lora.rank"))
 	case run.LoRA.Enabled() && run.Prune.Enabled() && run.Prune.Calibration > 0:
-		return usage(errors.New("prune.calibration changes weights that lora freezes: leave it out, or prune before"))
+		return fault.Usage(errors.New("prune.calibration changes weights that lora freezes: leave it out, or prune before"))
 	}
 	j, err := prepare(run, o, log)
 	if err != nil {
@@ -117,7 +118,7 @@ func (j *job) source() error {
 		return nil
 	}
 	if same(j.run.From, j.run.Out) {
-		return usage(fmt.Errorf("out is the model that the run begins with, %s: give another", j.run.From))
+		return fault.Usage(fmt.Errorf("out is the model that the run begins with, %s: give another", j.run.From))
 	}
 	l, err := openModel(j.run.From)
 	if err != nil {
@@ -125,7 +126,7 @@ func (j *job) source() error {
 	}
 	if _, ok := l.m.(model.Classifier); !ok && l.tok == nil {
 		l.root.Close()
-		return badInput(fmt.Errorf("%s holds no tokenizer.json", j.run.From))
+		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", j.run.From))
 	}
 	j.from = l
 	return nil
@@ -141,10 +142,10 @@ func (j *job) learn(root *os.Root) (err error) {
 			j.adapters, err = train.NewAdapters(j.set, j.run.LoRA, j.run.Train.Seed)
 		}
 		if err != nil {
-			return badInput(err)
+			return fault.BadInput(err)
 		}
 		if j.adapters == nil {
-			return badInput(fmt.Errorf("%s holds no adapters", root.Name()))
+			return fault.BadInput(fmt.Errorf("%s holds no adapters", root.Name()))
 		}
 		j.loop.Adapt(j.adapters)
 	}
@@ -159,15 +160,15 @@ func (j *job) learn(root *os.Root) (err error) {
 			want, err2 := j.tok.JSON()
 			if err1 == nil && err2 == nil && string(have) != string(want) {
 				l.set.Weights.Close()
-				return badInput(fmt.Errorf("teacher.model %s has another tokenizer than the model that is trained", t.Model))
+				return fault.BadInput(fmt.Errorf("teacher.model %s has another tokenizer than the model that is trained", t.Model))
 			}
 		}
 		if _, images := l.m.(model.Classifier); images != (j.pics != nil) {
 			l.set.Weights.Close()
-			return usage(fmt.Errorf("teacher.model %s is a %s, which does not read what the model that is trained reads", t.Model, l.m.Family()))
+			return fault.Usage(fmt.Errorf("teacher.model %s is a %s, which does not read what the model that is trained reads", t.Model, l.m.Family()))
 		}
 		if err := j.loop.Learn(t, l.m, l.set); err != nil {
-			return usage(err)
+			return fault.Usage(err)
 		}
 	}
 	return nil

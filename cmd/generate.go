@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -74,13 +75,13 @@ func threadsFlag() cli.Flag {
 func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) error {
 	s, err := infer.NewSampler(o.Sampler)
 	if err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if o.Tokens < 1 || o.Threads < 0 {
-		return usage(fmt.Errorf("--tokens is %d and --threads %d, expected at least 1 and 0", o.Tokens, o.Threads))
+		return fault.Usage(fmt.Errorf("--tokens is %d and --threads %d, expected at least 1 and 0", o.Tokens, o.Threads))
 	}
 	if o.DType != "f32" && o.DType != "bf16" {
-		return usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", o.DType))
+		return fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", o.DType))
 	}
 	l, err := openModel(o.Model)
 	if err != nil {
@@ -93,12 +94,12 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	prompt := opening(l.tok, o.Prompt)
 	if len(prompt) == 0 {
 		if l.tok.EOS() < 0 {
-			return usage(errors.New("the prompt is empty; give --prompt TEXT"))
+			return fault.Usage(errors.New("the prompt is empty; give --prompt TEXT"))
 		}
 		prompt = []int32{l.tok.EOS()}
 	}
 	if room := l.m.Context() - len(prompt); room < 1 {
-		return usage(fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(prompt), l.m.Context()))
+		return fault.Usage(fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(prompt), l.m.Context()))
 	} else if o.Tokens > room {
 		fmt.Fprintf(log, "the model's context of %d leaves room for %d new tokens\n", l.m.Context(), room)
 		o.Tokens = room
@@ -177,7 +178,7 @@ type loaded struct {
 func openModel(dir string) (*loaded, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	l, err := openAlone(root)
 	root.Close()
@@ -189,7 +190,7 @@ func openModel(dir string) (*loaded, error) {
 	}
 	if err := withAdapters(l.root, l.set); err != nil {
 		l.root.Close()
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	return l, nil
 }
@@ -198,19 +199,19 @@ func openModel(dir string) (*loaded, error) {
 func openBase(dir string) (*loaded, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	l := &loaded{root: root}
 	if l.m, l.set, err = model.Read(root); err != nil {
 		root.Close()
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	if l.tok, err = readTokenizer(root); err == nil && l.tok != nil && l.tok.Vocab() > l.m.Vocab() {
 		err = fmt.Errorf("%s: the tokenizer has %d ids, the model %d", dir, l.tok.Vocab(), l.m.Vocab())
 	}
 	if err != nil {
 		root.Close()
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	return l, nil
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -63,11 +65,11 @@ func inspectCommand() *cli.Command {
 			o := InspectOptions{Model: c.String("model"), Graph: c.String("graph"), Batch: c.Int("batch"), Seq: c.Int("seq"), JSON: c.Bool("json")}
 			switch ext := filepath.Ext(o.Graph); {
 			case o.Graph == "" && (c.IsSet("batch") || c.IsSet("seq")):
-				return usage(errors.New("--batch and --seq apply only with --graph"))
+				return fault.Usage(errors.New("--batch and --seq apply only with --graph"))
 			case o.Graph != "" && ext != ".svg" && ext != ".dot":
-				return usage(fmt.Errorf("--graph is %q, expected a name that ends in .svg or .dot", o.Graph))
+				return fault.Usage(fmt.Errorf("--graph is %q, expected a name that ends in .svg or .dot", o.Graph))
 			case o.Batch < 1 || o.Seq < 0:
-				return usage(errors.New("--batch is expected to be at least 1, --seq at least 0"))
+				return fault.Usage(errors.New("--batch is expected to be at least 1, --seq at least 0"))
 			}
 			return RunInspect(o, c.App.Writer)
 		},
@@ -78,24 +80,24 @@ func inspectCommand() *cli.Command {
 func RunInspect(o InspectOptions, out io.Writer) error {
 	root, err := os.OpenRoot(o.Model)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	defer root.Close()
 	files, err := checkpoint.ReadModel(root)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	m, err := model.Parse(files.Config)
 	if err != nil {
-		return badInput(fmt.Errorf("%s: %w", o.Model, err))
+		return fault.BadInput(fmt.Errorf("%s: %w", o.Model, err))
 	}
 	set, err := param.Layout(m.Specs())
 	if err != nil {
-		return badInput(fmt.Errorf("%s: %w", o.Model, err))
+		return fault.BadInput(fmt.Errorf("%s: %w", o.Model, err))
 	}
 	dense, err := param.Layout(m.DenseSpecs())
 	if err != nil {
-		return badInput(errors.Join(err))
+		return fault.BadInput(errors.Join(err))
 	}
 	r := InspectResult{
 		Family: m.Family(), Params: set.Count(), DenseParams: dense.Count(), Bytes: 4 * int64(set.Count()),
@@ -115,7 +117,7 @@ func RunInspect(o InspectOptions, out io.Writer) error {
 		return printJSON(out, r)
 	}
 	fmt.Fprintf(out, "%s, %d parameters (%d before pruning, %.2f kept), %s in float32, vocabulary %d, context %d\n\n",
-		r.Family, r.Params, r.DenseParams, float64(r.Params)/float64(r.DenseParams), byteCount(r.Bytes), r.Vocab, r.Context)
+		r.Family, r.Params, r.DenseParams, float64(r.Params)/float64(r.DenseParams), units.Bytes(r.Bytes), r.Vocab, r.Context)
 	t := newTable("layer", "kv heads", "qk", "vo", "ffn", "parameters", "kept")
 	for _, l := range r.Layers {
 		t.add(l.Layer, l.KVHeads, l.QK, l.VO, l.FFN, l.Params, fmt.Sprintf("%.2f", l.Kept))
@@ -131,7 +133,7 @@ func drawGraph(m model.Model, layout *param.Set, o InspectOptions) error {
 		o.Seq = min(256, m.Context())
 	}
 	if o.Seq > m.Context() {
-		return usage(fmt.Errorf("--seq is %d tokens, the model's context is %d", o.Seq, m.Context()))
+		return fault.Usage(fmt.Errorf("--seq is %d tokens, the model's context is %d", o.Seq, m.Context()))
 	}
 	layout.Weights = layout.NewSlab()
 	defer layout.Weights.Close()

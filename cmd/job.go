@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -87,7 +88,7 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 		}
 	}()
 	if err := run.Validate(); err != nil {
-		return j, usage(err)
+		return j, fault.Usage(err)
 	}
 	if !o.Resume || run.Train.Context == 0 {
 		if err := j.source(); err != nil {
@@ -99,7 +100,7 @@ func prepare(run config.Run, o PretrainOptions, log io.Writer) (j *job, err erro
 		return j, err
 	}
 	if err := j.agree(); err != nil {
-		return j, usage(err)
+		return j, fault.Usage(err)
 	}
 	if err := j.read(); err != nil {
 		return j, err
@@ -149,7 +150,7 @@ func (j *job) fresh() (err error) {
 	}
 	shapes, err := param.Layout(j.m.Specs())
 	if err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if err := j.fits(); err != nil {
 		return err
@@ -158,7 +159,7 @@ func (j *job) fresh() (err error) {
 		return err
 	}
 	if j.set, err = param.New(j.m.Specs()); err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	j.set.Init(j.run.Train.Seed)
 	return nil
@@ -174,7 +175,7 @@ func (j *job) reader() (model.Model, error) {
 		s.Vocab = j.tok.Vocab()
 	}
 	m, err := model.New(s)
-	return m, usage(err)
+	return m, fault.Usage(err)
 }
 
 // assemble attaches the hooks; saved is the state of an interrupted run, or nil.
@@ -192,7 +193,7 @@ func (j *job) assemble(saved *state) (err error) {
 	j.pool = kernel.NewPool(c.Threads)
 	j.loop = train.NewLoop(c, j.run.Optim.Resolve(c.Steps), j.m, j.set, j.pool, j.data)
 	if err := j.loop.Join(j.ranks.Group); err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if saved == nil {
 		if err := j.learn(nil); err != nil {
@@ -201,17 +202,17 @@ func (j *job) assemble(saved *state) (err error) {
 	}
 	if j.run.Prune.Enabled() {
 		if err := errors.Join(j.run.Prune.CheckTraining(), j.run.Prune.Check(j.set)); err != nil {
-			return usage(err)
+			return fault.Usage(err)
 		}
 		j.pruner = &train.Pruner{Config: j.run.Prune, Footprint: j.footprint, Dir: filepath.Join(j.run.Out, "plans"), Report: j.reportEvent, Failed: j.planFailed}
 		if n := j.run.Prune.Calibration; n > 0 {
 			if j.pruner.Calibration, err = j.calibration(n); err != nil {
-				return badInput(err)
+				return fault.BadInput(err)
 			}
 		}
 		if saved == nil {
 			if j.pruner.Goal, err = j.goal(); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 		}
 	}
@@ -252,13 +253,13 @@ func (j *job) assemble(saved *state) (err error) {
 func (j *job) fits() error {
 	switch c := j.run.Train; {
 	case j.pics != nil && c.Context != j.m.Context():
-		return usage(fmt.Errorf("train.context is %d tokens, but an image is %d to the model: leave it out", c.Context, j.m.Context()))
+		return fault.Usage(fmt.Errorf("train.context is %d tokens, but an image is %d to the model: leave it out", c.Context, j.m.Context()))
 	case j.pics != nil:
 		return nil
 	case j.tok.Vocab() > j.m.Vocab():
-		return usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.m.Vocab(), j.tok.Vocab()))
+		return fault.Usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.m.Vocab(), j.tok.Vocab()))
 	case c.Context > j.m.Context():
-		return usage(fmt.Errorf("train.context is %d tokens, but the model's context is %d", c.Context, j.m.Context()))
+		return fault.Usage(fmt.Errorf("train.context is %d tokens, but the model's context is %d", c.Context, j.m.Context()))
 	}
 	return nil
 }

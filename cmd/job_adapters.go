@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -89,7 +90,7 @@ func openAlone(root *os.Root) (*loaded, error) {
 		err = f.LoRA.Validate()
 	}
 	if err != nil {
-		return nil, badInput(fmt.Errorf("%s: %w", root.Name(), err))
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", root.Name(), err))
 	}
 	base := f.Base
 	if !filepath.IsAbs(base) {
@@ -106,7 +107,7 @@ func openAlone(root *os.Root) (*loaded, error) {
 	}
 	if err != nil {
 		l.root.Close()
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	pool := kernel.NewPool(0)
 	defer pool.Close()

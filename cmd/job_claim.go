@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -18,24 +19,24 @@ import (
 func (j *job) claim(o PretrainOptions) error {
 	dir := j.run.Out
 	if err := ownFiles(dir); err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	_, err := os.Stat(runFile(dir))
 	switch {
 	case o.Resume && errors.Is(err, os.ErrNotExist):
-		return badInput(fmt.Errorf("--resume: %s holds no run (no run.yaml)", dir))
+		return fault.BadInput(fmt.Errorf("--resume: %s holds no run (no run.yaml)", dir))
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return err
 	case o.Resume:
 		before, err := config.Load(runFile(dir), nil)
 		if err != nil {
-			return badInput(err)
+			return fault.BadInput(err)
 		}
 		if err := j.allowed(before, o.Allow); err != nil {
-			return usage(err)
+			return fault.Usage(err)
 		}
 	case err == nil && !o.Force:
-		return usage(fmt.Errorf("%s holds a run already: go on with --resume, start over with --force, or choose another --out", dir))
+		return fault.Usage(fmt.Errorf("%s holds a run already: go on with --resume, start over with --force, or choose another --out", dir))
 	case err == nil:
 		j.over = true
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
@@ -20,16 +21,16 @@ func (j *job) read() (err error) {
 		return j.look(c)
 	}
 	if j.run.NewClassifier {
-		return usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.run.From))
+		return fault.Usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.run.From))
 	}
 	if err := j.run.Data.CheckImages(false); err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if j.corpus, err = data.Load(j.run.Data); err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	if j.tok, err = j.tokenizer(); err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	cache := data.Cache{Dir: j.cacheDir(), Warn: func(err error) {
 		fmt.Fprintf(j.log, "the cache of encoded text cannot be written (%s): it will be encoded again next time\n", oneLine(err))
@@ -40,13 +41,13 @@ func (j *job) read() (err error) {
 		j.held, err = cache.Encode(j.tok, j.corpus.Validation)
 	}
 	if errors.Is(err, data.ErrFormat) {
-		err = badInput(err)
+		err = fault.BadInput(err)
 	}
 	if err != nil {
 		return err
 	}
 	j.data, err = data.NewBatches(tokens, j.run.Train.Batch, j.run.Train.Context, data.Cursor{Seed: j.run.Train.Seed})
-	return badInput(err)
+	return fault.BadInput(err)
 }
 
 func (j *job) cacheDir() string {
@@ -70,11 +71,11 @@ func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
 		return j.from.tok, nil
 	}
 	if j.corpus.Train.IDs != nil && j.run.Tokenizer.Path == "" && j.run.Tokenizer.Train != "bytes" {
-		return nil, usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.run.Data.Path))
+		return nil, fault.Usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.run.Data.Path))
 	}
 	t, err := j.run.Tokenizer.New(j.corpus.Train.Text())
 	if err != nil {
-		return nil, usage(err)
+		return nil, fault.Usage(err)
 	}
 	return t, nil
 }

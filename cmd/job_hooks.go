@@ -1,13 +1,12 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -47,19 +46,19 @@ func (j *job) preflight() {
 	unit := "tokens"
 	if j.pics != nil {
 		unit, tokens = "images", c.Batch
-		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), %d classes, an image is %d tokens\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
+		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), %d classes, an image is %d tokens\n", j.m.Family(), units.Count(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
 		fmt.Fprintf(j.log, "data      %d images to learn from, %d held out\n", j.pics.train.Len(), j.pics.held.Len())
 	} else {
-		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), quantity(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
+		fmt.Fprintf(j.log, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", j.m.Family(), units.Count(float64(j.set.Count())), j.set.Count(), j.m.Vocab(), j.m.Context())
 	}
 	fmt.Fprintf(j.log, "memory    %s: weights %s, gradients %s, moments %s, activations %s (%s more of them in the gradients' memory, before it is needed)\n",
-		byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations), byteCount(m.Lent))
+		units.Bytes(m.Total()), units.Bytes(m.Weights), units.Bytes(m.Gradients), units.Bytes(m.Moments), units.Bytes(m.Activations), units.Bytes(m.Lent))
 	if j.ranks.many() {
 		rate *= float64(j.ranks.Size())
 		fmt.Fprintf(j.log, "ranks     %d of %s, %d sequences of each step and %d threads each\n", j.ranks.Size(), j.ranks.world.Library(), c.Batch/j.ranks.Size(), j.pool.Threads())
 	}
 	fmt.Fprintf(j.log, "work      %d steps of %d %s, %sFLOP a step; %d threads at %.0f GFLOP/s: about %s at most, less after pruning\n",
-		left, tokens, unit, quantity(flops), j.pool.Threads(), rate/1e9, clock(seconds(float64(left)*flops/(0.6*rate))))
+		left, tokens, unit, units.Count(flops), j.pool.Threads(), rate/1e9, units.Clock(units.Seconds(float64(left)*flops/(0.6*rate))))
 	if j.pruner != nil && j.loop.Step == 0 {
 		fmt.Fprintf(j.log, "pruning   to %d parameters in %d events from step %d on\n", j.pruner.Goal.Params, j.pruner.Config.Events, j.firstEvent())
 	}
@@ -181,7 +180,7 @@ func (j *job) snapshot(l *train.Loop) train.Snapshot {
 		ms[i], rate[i] = r.Ms, r.TokensPerS
 	}
 	rss, _ := train.Resident()
-	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: median(ms), TokensPerS: median(rate), RSS: rss}
+	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: units.Median(ms), TokensPerS: units.Median(rate), RSS: rss}
 	if n := len(j.evals); n > 0 {
 		s.ValLoss = &j.evals[n-1].Loss
 		if j.pics != nil {
@@ -189,14 +188,6 @@ func (j *job) snapshot(l *train.Loop) train.Snapshot {
 		}
 	}
 	return s
-}
-
-func median[T cmp.Ordered](x []T) (m T) {
-	if len(x) == 0 {
-		return m
-	}
-	s := slices.Sorted(slices.Values(x))
-	return s[len(s)/2]
 }
 
 // record writes the step's line of metrics.jsonl. A disk that does not take it
@@ -228,6 +219,6 @@ func (j *job) reportSkipped(e *train.NonFiniteError) {
 func (j *job) reportEvent(e train.Event) {
 	j.recent = nil
 	j.show.say("step %d: pruned %d -> %d parameters, planned memory %s -> %s, resident %s -> %s (%s, plans/%s)",
-		e.Step, e.ParamsBefore, e.ParamsAfter, byteCount(e.PlannedFrom), byteCount(e.PlannedTo),
-		byteCount(e.RSSBefore), byteCount(e.RSSAfter), e.Took.Round(1e6), e.Plan)
+		e.Step, e.ParamsBefore, e.ParamsAfter, units.Bytes(e.PlannedFrom), units.Bytes(e.PlannedTo),
+		units.Bytes(e.RSSBefore), units.Bytes(e.RSSAfter), e.Took.Round(1e6), e.Plan)
 }

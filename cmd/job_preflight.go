@@ -3,6 +3,8 @@ package cmd
 import (
 	"fmt"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -14,12 +16,12 @@ import (
 func (j *job) afford(shapes *param.Set, resident int64) error {
 	m, err := train.Footprint(j.own(), j.run.Optim, j.run.LoRA, j.m, shapes, j.run.Prune.Enabled())
 	if err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	free, by, known := available()
 	if known && m.Total() > free+resident {
 		err = fmt.Errorf("training this model takes %s (weights %s, gradients %s, moments %s, activations %s), but %s has %s left; make train.micro_batch or the model smaller, or try all the same with --force",
-			byteCount(m.Total()), byteCount(m.Weights), byteCount(m.Gradients), byteCount(m.Moments), byteCount(m.Activations), by, byteCount(free+resident))
+			units.Bytes(m.Total()), units.Bytes(m.Weights), units.Bytes(m.Gradients), units.Bytes(m.Moments), units.Bytes(m.Activations), by, units.Bytes(free+resident))
 	} else {
 		err = j.room(shapes)
 	}
@@ -58,7 +60,7 @@ func (j *job) room(shapes *param.Set) error {
 	one := (4 + j.run.Optim.MomentBytes()) * int64(shapes.Count())
 	need := one * int64(max(1, most-len(there)))
 	if _, err := checkpoint.Room(j.run.Out, need); err != nil {
-		return fmt.Errorf("%w (%d of %s at a time); lower checkpoint.keep_last or keep fewer for good, or try all the same with --force", err, most, byteCount(one))
+		return fmt.Errorf("%w (%d of %s at a time); lower checkpoint.keep_last or keep fewer for good, or try all the same with --force", err, most, units.Bytes(one))
 	}
 	return nil
 }

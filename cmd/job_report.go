@@ -6,14 +6,12 @@ import (
 	"io"
 	"math"
 	"path/filepath"
-	"time"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
-
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // report prints what came of the run: the model before and after pruning, a
 // few lines of its own, where the files are and what to type next.
@@ -74,7 +72,7 @@ func (j *job) printTable(out io.Writer, after train.Snapshot) {
 		b := value(*before)
 		t.add(name, show(b), show(a), fmt.Sprintf("%.2f", a/b))
 	}
-	bytes := func(f float64) string { return byteCount(int64(f)) }
+	bytes := func(f float64) string { return units.Bytes(int64(f)) }
 	row("parameters", func(s train.Snapshot) float64 { return float64(s.Params) }, func(f float64) string { return fmt.Sprintf("%.0f", f) })
 	for _, m := range []struct {
 		name string
@@ -102,7 +100,7 @@ func (j *job) printTable(out io.Writer, after train.Snapshot) {
 	}
 	t.print(out)
 	_, peak := train.Resident()
-	fmt.Fprintf(out, "peak resident memory %s\n", byteCount(peak))
+	fmt.Fprintf(out, "peak resident memory %s\n", units.Bytes(peak))
 }
 
 // sample lets the model go on from the first words of the held-out text.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -97,7 +98,7 @@ func (j *job) restore() (st *state, err error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	st.dir = good.Dir
 	fmt.Fprintf(j.log, "going on from the checkpoint of step %d\n", st.Step)
@@ -141,7 +142,7 @@ func (st *state) check() error {
 func (j *job) resume(st *state) error {
 	l := j.loop
 	if st.Data != j.sum && !j.other {
-		return badInput(errors.New("the training text is not that of the interrupted run, so its place in it means nothing: put the text back, or allow a change of data.path"))
+		return fault.BadInput(errors.New("the training text is not that of the interrupted run, so its place in it means nothing: put the text back, or allow a change of data.path"))
 	}
 	if st.Code != Version {
 		fmt.Fprintf(j.log, "note: the run was at version %s, this is %s: the numbers can differ\n", st.Code, Version)
@@ -162,14 +163,14 @@ func (j *job) resume(st *state) error {
 	defer done()
 	for i, s := range moments {
 		if err := checkpoint.ReadSlab(root, names[i], s); err != nil {
-			return badInput(err)
+			return fault.BadInput(err)
 		}
 	}
 	l.SetMoments(moments)
 	l.Step, l.Tokens, l.Opt.Step = st.Step, st.Tokens, st.Updates
 	if st.Data == j.sum {
 		if err := j.data.Seek(st.Cursor); err != nil {
-			return badInput(err)
+			return fault.BadInput(err)
 		}
 	} else {
 		fmt.Fprintln(j.log, "the training text is another one: it is read from its beginning")
@@ -187,14 +188,14 @@ func (j *job) resume(st *state) error {
 	}
 	f, err := root.Open(evidenceFile)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	defer f.Close()
 	size, err := f.Stat()
 	if err == nil {
 		l.Evidence, err = coupled.LoadEvidence(f, size.Size(), j.m.Family(), l.Set, nil)
 	}
-	return badInput(err)
+	return fault.BadInput(err)
 }
 
 // momentFiles names the files of an optimizer's slabs, in their order.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -62,7 +64,7 @@ func benchOptions(b config.PaperBench, pruned bool) BenchOptions {
 // clock fills in the figures of one time.
 func (c *PaperCell) clock(mode string, o BenchOptions) error {
 	if (model.Sizes{Name: o.Model}).Images() {
-		return usage(fmt.Errorf("bench.model is %s, expected a model of text", o.Model))
+		return fault.Usage(fmt.Errorf("bench.model is %s, expected a model of text", o.Model))
 	}
 	fresh()
 	start := time.Now()
@@ -95,7 +97,7 @@ func (o BenchOptions) fits() error {
 		return err
 	}
 	if free, by, known := available(); known && plan.Total() > free {
-		return fmt.Errorf("a step of %s takes %s, but %s has %s left; end other work, or give bench.dtype bf16, or --quick", o.Model, byteCount(plan.Total()), by, byteCount(free))
+		return fmt.Errorf("a step of %s takes %s, but %s has %s left; end other work, or give bench.dtype bf16, or --quick", o.Model, units.Bytes(plan.Total()), by, units.Bytes(free))
 	}
 	return nil
 }

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -42,10 +44,10 @@ func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (P
 	case err == nil:
 		var there PaperCell
 		if err := json.Unmarshal(text, &there); err != nil {
-			return c, badInput(fmt.Errorf("%s: %w", file, err))
+			return c, fault.BadInput(fmt.Errorf("%s: %w", file, err))
 		}
 		if !slices.Equal(there.Set, c.Set) {
-			return c, usage(fmt.Errorf("%s was made with other settings (%s); remove it and what belongs to it, or choose another --out", file, strings.Join(difference(there.Set, c.Set), ", ")))
+			return c, fault.Usage(fmt.Errorf("%s was made with other settings (%s); remove it and what belongs to it, or choose another --out", file, strings.Join(difference(there.Set, c.Set), ", ")))
 		}
 		return there, nil
 	case !errors.Is(err, os.ErrNotExist):
@@ -91,7 +93,7 @@ func machine() string {
 		}
 	}
 	installed, _ := train.Installed()
-	return fmt.Sprintf("%s, %s, %s, %s", name, several(runtime.NumCPU(), "core"), byteCount(installed), kernelPath())
+	return fmt.Sprintf("%s, %s, %s, %s", name, units.Plural(runtime.NumCPU(), "core"), units.Bytes(installed), kernelPath())
 }
 
 // overrides are those of a variant's run file. What a row says about the model and
@@ -201,7 +203,7 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o
 	}
 	var r PruneResult
 	if err := json.Unmarshal(text, &r); err != nil || r.After == nil {
-		return badInput(fmt.Errorf("%s: expected what prune prints with --json", file))
+		return fault.BadInput(fmt.Errorf("%s: expected what prune prints with --json", file))
 	}
 	o.From = dir
 	c.Figures["prune_seconds"], c.Figures["prune_peak"], c.Figures["cut_perplexity"] = r.Seconds, float64(r.PeakRSS), r.After.Perplexity
@@ -212,11 +214,11 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o
 func (c *PaperCell) read(dir string) error {
 	r, err := report.Open(dir)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	f := r.Facts()
 	if f.After.ValLoss == nil {
-		return badInput(fmt.Errorf("%s has no validation loss; give data.validation", dir))
+		return fault.BadInput(fmt.Errorf("%s has no validation loss; give data.validation", dir))
 	}
 	if f.After.ValTop1 != nil {
 		c.Figures["top1"] = 100 * *f.After.ValTop1

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/config"
 )
@@ -86,7 +87,7 @@ func (p *paper) compared(row *config.PaperRow, cells []CompareCell, x CompareCel
 		c.Run = filepath.Join(row.Folder, fmt.Sprintf("dense-%d", x.Seed))
 		r, err := report.Open(filepath.Join(p.Out, c.Run))
 		if err != nil {
-			return c, badInput(err)
+			return c, fault.BadInput(err)
 		}
 		c.Seconds += r.Facts().Seconds
 	} else {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -28,9 +30,9 @@ func (p *paper) estimate(rows []*config.PaperRow) error {
 			return fmt.Errorf("%s: %w", row.Name, err)
 		}
 		total += s
-		fmt.Fprintf(p.log, "estimate   %-16s %s\n", row.Name, clock(seconds(s)))
+		fmt.Fprintf(p.log, "estimate   %-16s %s\n", row.Name, units.Clock(units.Seconds(s)))
 	}
-	fmt.Fprintf(p.log, "estimate   %-16s %s\n", "together", clock(seconds(total)))
+	fmt.Fprintf(p.log, "estimate   %-16s %s\n", "together", units.Clock(units.Seconds(total)))
 	return nil
 }
 
@@ -135,7 +137,7 @@ func (p *paper) rate(run config.Run, batch, context int) (rate float64, tokens i
 	}
 	m, err := model.New(s)
 	if err != nil {
-		return 0, 0, usage(err)
+		return 0, 0, fault.Usage(err)
 	}
 	if s.Images() {
 		context = m.Context()

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -38,7 +39,7 @@ func (p *paper) draw(row *config.PaperRow, res *PaperRowResult) error {
 		if run := v.Cells[0].Run; run != "" && len(runs) < report.MaxRuns {
 			r, err := report.Open(filepath.Join(p.Out, run))
 			if err != nil {
-				return badInput(err)
+				return fault.BadInput(err)
 			}
 			runs = append(runs, r)
 		}

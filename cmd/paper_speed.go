@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/infer"
@@ -65,7 +66,7 @@ func (c *PaperCell) feed(l *loaded, pool *kernel.Pool, dir string) error {
 	context := min(l.m.Context(), 1024)
 	n := (context - ahead) / 2
 	if n < 1 {
-		return badInput(fmt.Errorf("%s has a context of %d tokens, expected at least %d", dir, context, ahead+2))
+		return fault.BadInput(fmt.Errorf("%s has a context of %d tokens, expected at least %d", dir, context, ahead+2))
 	}
 	ids := make([]int32, n)
 	for i := range ids {

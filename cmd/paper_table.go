@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 )
@@ -186,7 +187,7 @@ func (r PaperRowResult) markdown(b *strings.Builder) {
 	if r.Variants[0].Cells[0].Set != nil && r.Variants[0].Cells[0].Run == "" {
 		of = "Times"
 	}
-	fmt.Fprintf(b, "\n%s: %d. %s; %s, %s of runs.\n\n`%s`\n", of, r.Variants[0].Seeds, r.Made, strings.Join(r.Machines, "; "), clock(seconds(3600*r.Hours)), r.Command)
+	fmt.Fprintf(b, "\n%s: %d. %s; %s, %s of runs.\n\n`%s`\n", of, r.Variants[0].Seeds, r.Made, strings.Join(r.Machines, "; "), units.Clock(units.Seconds(3600*r.Hours)), r.Command)
 	if r.Report != "" {
 		fmt.Fprintf(b, "\n[Report](%s) of each variant's first seed.\n", r.Report)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -56,10 +57,10 @@ func classified(path string, c model.Classifier) (*data.Images, data.Normalise, 
 	n := data.Normalise{Rescale: img.Rescale, Mean: img.Mean, Std: img.Std}
 	m, err := data.OpenImages(path, img.Channels, img.Side)
 	if err != nil {
-		return nil, n, badInput(err)
+		return nil, n, fault.BadInput(err)
 	}
 	if err := underModel(m, c); err != nil {
-		return nil, n, badInput(fmt.Errorf("%s: %w", path, err))
+		return nil, n, fault.BadInput(fmt.Errorf("%s: %w", path, err))
 	}
 	return m, n, nil
 }
@@ -103,7 +104,7 @@ func (j *job) classifier() (model.Classifier, error) {
 	}
 	m, err := model.New(s)
 	if err != nil {
-		return nil, usage(err)
+		return nil, fault.Usage(err)
 	}
 	return m.(model.Classifier), nil
 }
@@ -113,14 +114,14 @@ func (j *job) classifier() (model.Classifier, error) {
 func (j *job) look(c model.Classifier) (err error) {
 	d := j.run.Data
 	if err := d.CheckImages(true); err != nil {
-		return usage(err)
+		return fault.Usage(err)
 	}
 	if j.pics, err = readPictures(d, c.Image()); err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	if j.from != nil {
 		if d.Mean != nil {
-			return usage(fmt.Errorf("data.mean and std are for new models, %s has its own", j.run.From))
+			return fault.Usage(fmt.Errorf("data.mean and std are for new models, %s has its own", j.run.From))
 		}
 		img := c.Image()
 		j.pics.normalise = data.Normalise{Rescale: img.Rescale, Mean: img.Mean, Std: img.Std}
@@ -129,13 +130,13 @@ func (j *job) look(c model.Classifier) (err error) {
 				break // the data's classes count
 			}
 			if err := underModel(m, c); err != nil {
-				return badInput(fmt.Errorf("%s: %w; finetune --new-classifier trains a classifier for the data's classes", d.Path, err))
+				return fault.BadInput(fmt.Errorf("%s: %w; finetune --new-classifier trains a classifier for the data's classes", d.Path, err))
 			}
 		}
 	}
 	j.sum = j.pics.train.Checksum()
 	j.data, err = data.NewImageBatches(j.pics.train, j.pics.normalise, data.Augment{Shift: d.Shift, Flip: d.Flip}, j.run.Train.Batch, data.Cursor{Seed: j.run.Train.Seed})
-	return badInput(err)
+	return fault.BadInput(err)
 }
 
 // reclassify gives the model that the run begins with a new classifier, for the
@@ -144,11 +145,11 @@ func (j *job) reclassify() error {
 	old, set := j.from.m.(model.Classifier), j.from.set
 	m, err := old.Reclassify(j.pics.train.Classes)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	fresh, err := param.New(m.Specs())
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	fresh.Init(j.run.Train.Seed)
 	var made []string
@@ -175,10 +176,10 @@ func (j *job) classes() (model.Model, error) {
 	}
 	m, err := model.New(s)
 	if err != nil {
-		return nil, usage(err)
+		return nil, fault.Usage(err)
 	}
 	if m.Vocab() < len(found) {
-		return nil, usage(fmt.Errorf("model.num_labels is %d, but the images have %d classes", m.Vocab(), len(found)))
+		return nil, fault.Usage(fmt.Errorf("model.num_labels is %d, but the images have %d classes", m.Vocab(), len(found)))
 	}
 	img, n := m.(model.Classifier).Image(), j.pics.normalise
 	img.Rescale, img.Mean, img.Std = n.Rescale, n.Mean, n.Std
@@ -194,10 +195,10 @@ var errNoText = errors.New("the model classifies images, it has no text")
 // needsText refuses a model without a tokenizer.
 func (l *loaded) needsText() error {
 	if _, ok := l.m.(model.Classifier); ok {
-		return usage(fmt.Errorf("%s: %w", l.root.Name(), errNoText))
+		return fault.Usage(fmt.Errorf("%s: %w", l.root.Name(), errNoText))
 	}
 	if l.tok == nil {
-		return badInput(fmt.Errorf("%s holds no tokenizer.json", l.root.Name()))
+		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", l.root.Name()))
 	}
 	return nil
 }

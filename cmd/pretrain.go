@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -44,7 +45,7 @@ func pretrainCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			o := runOptions(c)
 			if err := o.check(); err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			return RunPretrain(c.Context, o, c.App.Writer, c.App.ErrWriter)
 		},
@@ -100,7 +101,7 @@ func RunPretrain(ctx context.Context, o PretrainOptions, out, log io.Writer) err
 		return err
 	}
 	if run.From != "" || run.LoRA.Enabled() || run.Teacher.Enabled() {
-		return usage(errors.New("from, lora and teacher are for ecospa finetune: pretrain trains a new model"))
+		return fault.Usage(errors.New("from, lora and teacher are for ecospa finetune: pretrain trains a new model"))
 	}
 	j, err := prepare(run, o, log)
 	if err != nil {

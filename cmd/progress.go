@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -65,7 +66,7 @@ func (p *progress) step(l *train.Loop) error {
 		done := time.Since(p.begun)
 		left := time.Duration(float64(done) / float64(r.Step-p.first) * float64(p.steps-r.Step))
 		fmt.Fprintf(p.out, "step %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  %s resident  %s left\n",
-			r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, byteCount(r.RSS), clock(left))
+			r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, units.Bytes(r.RSS), units.Clock(left))
 	}
 	return nil
 }

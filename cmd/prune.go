@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -88,7 +90,7 @@ func pruneCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			o, err := pruneFlags(c)
 			if err != nil {
-				return usage(err)
+				return fault.Usage(err)
 			}
 			o.ranks = ranksOf(c)
 			return interruptible(c, func() error { return RunPrune(o, c.App.Writer, c.App.ErrWriter) })
@@ -230,10 +232,10 @@ type PruneResult struct {
 func RunPrune(o PruneOptions, out, log io.Writer) error {
 	if !o.DryRun {
 		if _, err := os.Lstat(o.Out); err == nil && !o.Force {
-			return usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
+			return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
 		}
 		if same(o.From, o.Out) {
-			return usage(fmt.Errorf("--out is the source, %s: a model is never pruned over itself", o.From))
+			return fault.Usage(fmt.Errorf("--out is the source, %s: a model is never pruned over itself", o.From))
 		}
 	}
 	start := time.Now()
@@ -290,6 +292,6 @@ func (r *PruneResult) print(out io.Writer) error {
 		s.add(row.name, fmt.Sprintf(row.f, row.a), fmt.Sprintf(row.f, row.b), fmt.Sprintf("%.3f", row.b/row.a))
 	}
 	s.print(out)
-	fmt.Fprintf(out, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, byteCount(r.PeakRSS))
+	fmt.Fprintf(out, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))
 	return nil
 }

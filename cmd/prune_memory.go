@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -16,10 +17,10 @@ func (p *pruning) afford(pr *prune.Pruner) error {
 		m = prune.Memory{Evidence: m.Evidence} // no pass
 	}
 	p.say("memory    %s beside weights of %s: gradients %s, activations %s, evidence %s",
-		byteCount(m.Total()), byteCount(4*int64(p.src.set.Len())), byteCount(m.Gradients), byteCount(m.Activations), byteCount(m.Evidence))
+		units.Bytes(m.Total()), units.Bytes(4*int64(p.src.set.Len())), units.Bytes(m.Gradients), units.Bytes(m.Activations), units.Bytes(m.Evidence))
 	if free, by, known := available(); known && m.Total() > free {
 		return fmt.Errorf("pruning this model takes %s (gradients %s, activations %s, evidence %s), but %s has %s left; give a shorter --context, or --basis none with --compensate none",
-			byteCount(m.Total()), byteCount(m.Gradients), byteCount(m.Activations), byteCount(m.Evidence), by, byteCount(free))
+			units.Bytes(m.Total()), units.Bytes(m.Gradients), units.Bytes(m.Activations), units.Bytes(m.Evidence), by, units.Bytes(free))
 	}
 	return nil
 }

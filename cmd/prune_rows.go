@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -116,9 +117,9 @@ func (r *PruneResult) printRows(out io.Writer) {
 	t := newTable("layer", "kind", "units", "kept", "share", "removed score mass", "parameters", "after", "FLOPs a token", "after", "training memory", "after")
 	for _, row := range r.Rows {
 		t.add(row.Layer, row.Kind, row.Units, row.Keep, fmt.Sprintf("%.2f", float64(row.Keep)/float64(row.Units)), fmt.Sprintf("%.4f", row.Removed), row.Before, row.After,
-			quantity(row.FLOPsBefore), quantity(row.FLOPsAfter), byteCount(row.BytesBefore), byteCount(row.BytesAfter))
+			units.Count(row.FLOPsBefore), units.Count(row.FLOPsAfter), units.Bytes(row.BytesBefore), units.Bytes(row.BytesAfter))
 	}
 	t.print(out)
-	fmt.Fprintf(out, "\nplanned memory: inference %s -> %s, training %s -> %s (%d sequences of %d tokens)\n", byteCount(r.MemoryBefore.Inference), byteCount(r.MemoryAfter.Inference),
-		byteCount(r.MemoryBefore.Training), byteCount(r.MemoryAfter.Training), r.MemoryBatch, r.Context)
+	fmt.Fprintf(out, "\nplanned memory: inference %s -> %s, training %s -> %s (%d sequences of %d tokens)\n", units.Bytes(r.MemoryBefore.Inference), units.Bytes(r.MemoryAfter.Inference),
+		units.Bytes(r.MemoryBefore.Training), units.Bytes(r.MemoryAfter.Training), r.MemoryBatch, r.Context)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -43,11 +44,11 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 	p := &pruning{PruneOptions: o, log: log, src: src}
 	if o.For != "" {
 		if err := export.Constrain(o.For, src.m.Family(), &p.Config); err != nil {
-			return p, usage(err)
+			return p, fault.Usage(err)
 		}
 	}
 	if err := p.Config.Check(src.set); err != nil {
-		return p, usage(err)
+		return p, fault.Usage(err)
 	}
 	if c, ok := src.m.(model.Classifier); ok {
 		err = p.readImages(c)
@@ -64,7 +65,7 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 // readImages takes calibration images, and a tenth at random for the report.
 func (p *pruning) readImages(c model.Classifier) error {
 	if p.Context != 0 || p.Field != "text" {
-		return usage(errors.New("--context and --field apply to text, the model classifies images"))
+		return fault.Usage(errors.New("--context and --field apply to text, the model classifies images"))
 	}
 	p.Context = c.Context()
 	all, n, err := classified(p.Data, c)
@@ -74,11 +75,11 @@ func (p *pruning) readImages(c model.Classifier) error {
 	p.norm = n
 	calibrate, held := all.Split(0.1, p.Config.Seed)
 	if held.Len() == 0 {
-		return badInput(fmt.Errorf("%s has %d images, expected at least 10", p.Data, all.Len()))
+		return fault.BadInput(fmt.Errorf("%s has %d images, expected at least 10", p.Data, all.Len()))
 	}
 	p.pics = held
 	p.cal, err = calibrationImages(calibrate, n, c, p.Sequences, p.Config.Seed)
-	return badInput(err)
+	return fault.BadInput(err)
 }
 
 // readText encodes the text: calibration sequences, and its last tenth for the report.
@@ -89,22 +90,22 @@ func (p *pruning) readText() error {
 	}
 	part, err := data.Read(p.Data, p.Field, "")
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	if p.Context == 0 {
 		p.Context = min(src.m.Context(), 512)
 	}
 	if p.Context > src.m.Context() {
-		return usage(fmt.Errorf("--context is %d tokens, the model's context is %d", p.Context, src.m.Context()))
+		return fault.Usage(fmt.Errorf("--context is %d tokens, the model's context is %d", p.Context, src.m.Context()))
 	}
 	tokens, err := data.Encode(src.tok, part)
 	if err != nil {
-		return badInput(err)
+		return fault.BadInput(err)
 	}
 	cut := len(tokens) - len(tokens)/10
 	p.held = tokens[cut:]
 	if p.cal, err = sequences(tokens[:cut], p.Context, p.Sequences, p.Config.Seed); err != nil {
-		return badInput(fmt.Errorf("%s: %w", p.Data, err))
+		return fault.BadInput(fmt.Errorf("%s: %w", p.Data, err))
 	}
 	return nil
 }
@@ -169,7 +170,7 @@ func (p *pruning) run() (*PruneResult, error) {
 	}
 	if err != nil {
 		if errors.Is(err, coupled.ErrBudget) {
-			err = usage(err)
+			err = fault.Usage(err)
 		}
 		return nil, err
 	}
@@ -209,15 +210,15 @@ func (p *pruning) run() (*PruneResult, error) {
 func (p *pruning) applyPlan(pr *prune.Pruner) (*PruneResult, error) {
 	f, err := os.Open(p.Plan)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	defer f.Close()
 	plan, err := coupled.ReadPlan(f)
 	if err != nil {
-		return nil, badInput(fmt.Errorf("%s: %w", p.Plan, err))
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", p.Plan, err))
 	}
 	if err := plan.Validate(p.src.m.Family(), p.src.set); err != nil {
-		return nil, badInput(fmt.Errorf("%s: %w", p.Plan, err))
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", p.Plan, err))
 	}
 	if err := pr.Follow(plan); err != nil {
 		return nil, err
@@ -300,16 +301,16 @@ func heldLoss(g dist.Group, m model.Model, set *param.Set, pool *kernel.Pool, he
 func (p *pruning) loadScores() (*coupled.Evidence, error) {
 	f, err := os.Open(p.Scores)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, badInput(err)
+		return nil, fault.BadInput(err)
 	}
 	e, err := coupled.LoadEvidence(f, st.Size(), p.src.m.Family(), p.src.set, nil)
 	if err != nil {
-		return nil, badInput(fmt.Errorf("%s: %w", p.Scores, err))
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", p.Scores, err))
 	}
 	return e, nil
 }
@@ -327,7 +328,7 @@ func (p *pruning) saveScores(e *coupled.Evidence) error {
 
 func writePlanFile(path string, plan *coupled.Plan, force bool) error {
 	if _, err := os.Lstat(path); err == nil && !force {
-		return usage(fmt.Errorf("%s is already there; give --force to overwrite it", path))
+		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it", path))
 	}
 	return checkpoint.WriteStream(path, func(w io.Writer) error { return coupled.WritePlan(w, plan) })
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/mpi"
 )
 
@@ -154,7 +155,7 @@ func (r ranks) refuse(c *cli.Context) error {
 			return nil
 		}
 	}
-	return usage(fmt.Errorf("%q runs in one process, not on %d ranks; under MPI run one of %s", name, r.Size(), strings.Join(distributed, ", ")))
+	return fault.Usage(fmt.Errorf("%q runs in one process, not on %d ranks; under MPI run one of %s", name, r.Size(), strings.Join(distributed, ", ")))
 }
 
 // abandon ends all ranks at once, of a command that has no state to save: they do

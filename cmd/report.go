@@ -9,7 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
@@ -47,13 +49,13 @@ func reportCommand() *cli.Command {
 			o := ReportOptions{Runs: c.Args().Slice(), Out: c.String("out"), PNG: c.String("png"), JSON: c.Bool("json")}
 			switch n := len(o.Runs); {
 			case n == 0 || n > report.MaxRuns:
-				return usage(fmt.Errorf("report: %d run directories, expected 1 to %d", n, report.MaxRuns))
+				return fault.Usage(fmt.Errorf("report: %d run directories, expected 1 to %d", n, report.MaxRuns))
 			case o.Out == "" && n == 1:
 				o.Out = filepath.Join(o.Runs[0], "report.html")
 			case o.Out == "":
 				o.Out = "report.html"
 			case filepath.Ext(o.Out) != ".html":
-				return usage(fmt.Errorf("--out is %q, expected a name that ends in .html", o.Out))
+				return fault.Usage(fmt.Errorf("--out is %q, expected a name that ends in .html", o.Out))
 			}
 			return RunReport(o, c.App.Writer)
 		},
@@ -66,7 +68,7 @@ func RunReport(o ReportOptions, out io.Writer) error {
 	for _, dir := range o.Runs {
 		r, err := report.Open(dir)
 		if err != nil {
-			return badInput(err)
+			return fault.BadInput(err)
 		}
 		runs = append(runs, r)
 	}
@@ -93,7 +95,7 @@ func RunReport(o ReportOptions, out io.Writer) error {
 	if o.JSON {
 		return printJSON(out, res)
 	}
-	fmt.Fprintf(out, "%s (%s)\n", res.Out, byteCount(int64(res.Bytes)))
+	fmt.Fprintf(out, "%s (%s)\n", res.Out, units.Bytes(int64(res.Bytes)))
 	for _, p := range res.Plots {
 		fmt.Fprintln(out, p)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/internal/fault"
 )
 
 // checkRequired takes the check of required flags over from urfave/cli, which prints
@@ -38,7 +40,7 @@ func checkRequired(commands []*cli.Command) {
 				if len(missing) == 1 {
 					verb = "is"
 				}
-				return usage(fmt.Errorf("%s %s required; run %s --help for the flags", strings.Join(missing, " and "), verb, c.Command.HelpName))
+				return fault.Usage(fmt.Errorf("%s %s required; run %s --help for the flags", strings.Join(missing, " and "), verb, c.Command.HelpName))
 			}
 			if next != nil {
 				return next(c)

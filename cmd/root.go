@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel/blas"
 )
@@ -97,7 +98,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usage(fmt.Errorf("no subcommand %q; run ecospa --help for the list", c.Args().First()))
+				return fault.Usage(fmt.Errorf("no subcommand %q; run ecospa --help for the list", c.Args().First()))
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -118,14 +119,14 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.HelpName != "" {
 		name = c.Command.HelpName
 	}
-	return usage(fmt.Errorf("%w; run %s --help for the flags", err, name))
+	return fault.Usage(fmt.Errorf("%w; run %s --help for the flags", err, name))
 }
 
 // noArguments refuses positional arguments where a command takes none.
 func noArguments(argsUsage string) cli.BeforeFunc {
 	return func(c *cli.Context) error {
 		if argsUsage == "" && c.Args().Present() {
-			return usage(fmt.Errorf("unexpected argument %q: %s takes flags only", c.Args().First(), c.Command.Name))
+			return fault.Usage(fmt.Errorf("unexpected argument %q: %s takes flags only", c.Args().First(), c.Command.Name))
 		}
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -91,7 +92,7 @@ func TestSoak(t *testing.T) {
 	for _, line := range metrics(t, probe) {
 		ms = append(ms, line["ms"].(float64))
 	}
-	steps := max(120, int(1e3*soakFor.Seconds()/median(ms)))
+	steps := max(120, int(1e3*soakFor.Seconds()/units.Median(ms)))
 	dir := filepath.Join(tmp, "soak")
 	args := small(dir, append(sizes, fmt.Sprint("train.steps=", steps), "prune.events=8", fmt.Sprint("checkpoint.every=", steps/100+1), fmt.Sprint("train.eval_every=", steps/50+1))...)
 

@@ -1,12 +1,14 @@
-package cmd
+package units
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// byteCount prints bytes in binary units: "1.50 GiB".
-func byteCount(n int64) string {
+// Bytes prints bytes in binary units: "1.50 GiB".
+func Bytes(n int64) string {
 	const k = 1 << 10
 	switch f := float64(n); {
 	case n >= k*k*k:
@@ -19,8 +21,8 @@ func byteCount(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// quantity prints a count in decimal units: "58.2M".
-func quantity(n float64) string {
+// Count prints a count in decimal units: "58.2M".
+func Count(n float64) string {
 	for _, u := range []struct {
 		size float64
 		name string
@@ -32,8 +34,8 @@ func quantity(n float64) string {
 	return fmt.Sprintf("%.3g", n)
 }
 
-// clock prints a duration to the second: "1h02m03s", "4m05s", "6s".
-func clock(d time.Duration) string {
+// Clock prints a duration to the second: "1h02m03s", "4m05s", "6s".
+func Clock(d time.Duration) string {
 	s := int(d.Round(time.Second).Seconds())
 	switch {
 	case s >= 3600:
@@ -44,10 +46,22 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%ds", s)
 }
 
-// several is n things in words: 1 core, 2 cores.
-func several(n int, thing string) string {
+// Plural is n things in words: 1 core, 2 cores.
+func Plural(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
 	}
 	return fmt.Sprint(n, " ", thing)
+}
+
+// Seconds is a duration of s seconds.
+func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Median is the middle of x, the upper one of two; the zero value of none.
+func Median[T cmp.Ordered](x []T) (m T) {
+	if len(x) == 0 {
+		return m
+	}
+	s := slices.Sorted(slices.Values(x))
+	return s[len(s)/2]
 }
