@@ -227,9 +227,10 @@ func (k *kit) transpose() {
 	JZ(LabelRef("end"))
 	Label("loop")
 	// q[h][i] holds columns 4h..4h+3 of rows i (low half) and i+4 (high half).
-	var out [8]VecVirtual
+	// Each half is stored before the next is read, so that the 16 registers that
+	// AVX2 has are enough.
 	for h := range 2 {
-		var q, t [4]VecVirtual
+		var q, t, out [4]VecVirtual
 		for i := range 4 {
 			lo, hi := from.mem(i), from.mem(i+4)
 			lo.Disp, hi.Disp = 16*h, 16*h
@@ -243,13 +244,13 @@ func (k *kit) transpose() {
 			VUNPCKHPS(q[2*i+1], q[2*i], t[2*i+1]) // columns 2, 3
 		}
 		for i := range 2 {
-			out[4*h+2*i], out[4*h+2*i+1] = YMM(), YMM()
-			VUNPCKLPD(t[2+i], t[i], out[4*h+2*i])
-			VUNPCKHPD(t[2+i], t[i], out[4*h+2*i+1])
+			out[2*i], out[2*i+1] = YMM(), YMM()
+			VUNPCKLPD(t[2+i], t[i], out[2*i])
+			VUNPCKHPD(t[2+i], t[i], out[2*i+1])
 		}
-	}
-	for i := range 8 {
-		VMOVUPS(out[i], to.mem(i))
+		for i := range out {
+			VMOVUPS(out[i], to.mem(4*h+i))
+		}
 	}
 	ADDQ(Imm(32), src)
 	p := GP64()
