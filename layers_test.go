@@ -29,7 +29,6 @@ var layers = map[string]string{
 	"pkg/checkpoint":  "pkg/param",
 	"pkg/graph":       "pkg/kernel pkg/param pkg/coupled",
 	"pkg/model":       "pkg/graph pkg/checkpoint", // a family knows its names on disk
-	"pkg/chart":       "",
 	"internal/dist":   "",
 	"internal/mpi":    "internal/dist",
 	"pkg/infer":       "pkg/model",
@@ -38,9 +37,9 @@ var layers = map[string]string{
 	"pkg/export":      "pkg/model internal/gguf internal/onnx",
 	"pkg/prune":       "pkg/data pkg/model pkg/coupled internal/dist", // a calibration is shared by ranks
 	"pkg/train":       "pkg/data pkg/model pkg/optim pkg/prune internal/dist",
-	"internal/report": "pkg/config pkg/chart",
+	"internal/report": "pkg/config",
 	"pkg/config":      "pkg/train",
-	"cmd":             "pkg/config internal/fault internal/units pkg/infer pkg/prune pkg/export pkg/kernel/blas pkg/chart internal/report internal/mpi",
+	"cmd":             "pkg/config internal/fault internal/units pkg/infer pkg/prune pkg/export pkg/kernel/blas internal/report internal/mpi",
 	".":               "cmd",
 }
 
@@ -49,9 +48,10 @@ var only = map[string]string{
 	"gorgonia.org/":                        "pkg/graph pkg/model",
 	"github.com/urfave/cli":                "cmd",
 	"github.com/schollz/progressbar":       "cmd",
-	"gonum.org/v1/plot":                    "pkg/chart",
+	"gonum.org/v1/plot":                    "", // its fonts, LaTeX and PDF engines are 4 MB
 	"github.com/klauspost/compress":        "pkg/parquet",
 	"github.com/ebitengine/purego":         "internal/mpi",
+	"golang.org/x/image/font":              "internal/report",
 	"gopkg.in/yaml.v3":                     "pkg/config",
 	"github.com/mmcloughlin/avo":           "",
 	"os/exec":                              "",

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/pkg/chart"
+	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
@@ -52,7 +52,7 @@ func benchKernelsCommand() *cli.Command {
 				return fault.Usage(fmt.Errorf("--rows is expected to be a multiple of 4 up to %d, --width of 64 up to %d, --steps at least 1, --threads at least 0", 1<<16, 1<<14))
 			}
 			if name := c.String("plot"); name != "" {
-				if err := chart.CheckName(name); err != nil {
+				if err := report.CheckName(name); err != nil {
 					return fault.Usage(err)
 				}
 			}
@@ -91,7 +91,7 @@ func RunBenchKernels(n, e, steps, threads int, plot string, asJSON bool, out io.
 		return err
 	}
 	if plot != "" {
-		picture, err := chart.Encode(r.roofline(), plot, 860, 520)
+		picture, err := r.roofline().Encode(plot, 860, 520)
 		if err != nil {
 			return err
 		}
@@ -195,16 +195,16 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 
 // roofline is where the kernels of one path stand below what the machine allows:
 // bandwidth times intensity, and the peak.
-func (r *KernelsResult) roofline() chart.Lines {
-	f := chart.Lines{Axes: chart.Axes{
-		Title: fmt.Sprintf("%s, %d threads", r.Rows[0].Path, r.Threads), X: "operations a byte", Y: "operations a second, 10^9", LogX: true, LogY: true,
-	}}
+func (r *KernelsResult) roofline() report.Chart {
+	f := report.Chart{
+		Title: fmt.Sprintf("%s, %d threads", r.Rows[0].Path, r.Threads), X: "operations per byte", Unit: "operations per second, 10^9", LogX: true, LogY: true,
+	}
 	roof := func(name string, peak float64) {
 		if peak <= 0 {
 			return
 		}
 		ridge := peak / r.ReadGBs
-		f.Curves = append(f.Curves, chart.Line{Name: name, X: []float64{1.0 / 16, ridge, 1024}, Y: []float64{r.ReadGBs / 16, peak, peak}})
+		f.Curves = append(f.Curves, report.Curve{Name: name, Style: len(f.Curves), X: []float64{1.0 / 16, ridge, 1024}, Y: []float64{r.ReadGBs / 16, peak, peak}})
 	}
 	roof("reads and the float32 peak", r.PeakF32)
 	roof("reads and the bfloat16 peak", r.PeakBF16)
@@ -215,7 +215,7 @@ func (r *KernelsResult) roofline() chart.Lines {
 		}
 		if _, ok := at[k.Group]; !ok {
 			at[k.Group] = len(f.Curves)
-			f.Curves = append(f.Curves, chart.Line{Name: k.Group, Dots: true})
+			f.Curves = append(f.Curves, report.Curve{Name: k.Group, Style: len(f.Curves), Scatter: true})
 		}
 		c := &f.Curves[at[k.Group]]
 		c.X, c.Y = append(c.X, k.Intensity), append(c.Y, k.Intensity*k.GBs)

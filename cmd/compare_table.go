@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ecospa/ecospa/pkg/chart"
+	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 )
@@ -142,8 +142,8 @@ func (r *CompareResult) csv() ([]byte, error) {
 }
 
 // figure is the increase over the dense model against the share removed.
-func (r *CompareResult) figure() chart.Lines {
-	f := chart.Lines{Axes: chart.Axes{Title: "one shot, no recovery", X: "share of the prunable parameters removed", Y: "loss over dense, nats", LogY: true}}
+func (r *CompareResult) figure() report.Chart {
+	f := report.Chart{Title: "one shot, no recovery", X: "fraction of the prunable parameters removed", Unit: "loss over dense, nats", LogY: true}
 	at := map[string]int{}
 	for _, x := range r.Rows {
 		if x.Budget == "" {
@@ -153,7 +153,7 @@ func (r *CompareResult) figure() chart.Lines {
 		if !ok {
 			i = len(f.Curves)
 			at[x.Method] = i
-			f.Curves = append(f.Curves, chart.Line{Name: x.Method})
+			f.Curves = append(f.Curves, report.Curve{Name: x.Method, Style: i, Dots: true})
 		}
 		c := &f.Curves[i]
 		c.X, c.Y = append(c.X, x.Removed), append(c.Y, x.Increase.Mean)
@@ -176,7 +176,7 @@ func (r *CompareResult) write(dir string) error {
 	}
 	files := map[string][]byte{"table.md": []byte(r.markdown()), "table.csv": table, "result.json": append(text, '\n')}
 	for _, name := range []string{"plot.svg", "plot.png"} {
-		if files[name], err = chart.Encode(r.figure(), name, 760, 520); err != nil {
+		if files[name], err = r.figure().Encode(name, 760, 520); err != nil {
 			return err
 		}
 	}

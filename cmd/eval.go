@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/pkg/chart"
+	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -143,7 +143,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 		return errors.New("--sequences is expected to be at least 1")
 	}
 	if o.Plot != "" {
-		if err := chart.CheckName(o.Plot); err != nil {
+		if err := report.CheckName(o.Plot); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/pkg/chart"
+	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -136,7 +136,7 @@ func RunImportance(o EvalOptions, out, log io.Writer) error {
 		return err
 	}
 	r := ImportanceResult{Criterion: o.Criterion, Sequences: p.Data.Len(), Context: p.Data.Context, Params: p.Set.Count()}
-	fig := chart.Bands{Axes: chart.Axes{Title: "Importance of units, criterion " + o.Criterion, X: "layer", Y: "score", LogY: true}}
+	fig := report.Chart{Title: "Importance of units, criterion " + o.Criterion, X: "layer", Unit: "score", LogY: true}
 	for _, g := range coupled.Groups(p.Set) {
 		var v []float64
 		for _, list := range scores[g.Dim] {
@@ -144,8 +144,8 @@ func RunImportance(o EvalOptions, out, log io.Writer) error {
 		}
 		sort.Float64s(v)
 		row := ImportanceRow{
-			Layer: g.Layer, Kind: g.Kind, Units: len(v), Min: v[0], P10: chart.Quantile(v, 0.1), Median: chart.Quantile(v, 0.5),
-			P90: chart.Quantile(v, 0.9), Max: v[len(v)-1],
+			Layer: g.Layer, Kind: g.Kind, Units: len(v), Min: v[0], P10: report.Quantile(v, 0.1), Median: report.Quantile(v, 0.5),
+			P90: report.Quantile(v, 0.9), Max: v[len(v)-1],
 		}
 		for i, x := range v {
 			row.Total += x
@@ -157,7 +157,7 @@ func RunImportance(o EvalOptions, out, log io.Writer) error {
 			row.LowerHalf /= row.Total
 		}
 		r.Rows = append(r.Rows, row)
-		fig.Bands = append(fig.Bands, chart.Band{Name: strconv.Itoa(g.Layer), Group: string(g.Kind), Values: v})
+		fig.Bands = append(fig.Bands, report.Band{Name: strconv.Itoa(g.Layer), Group: string(g.Kind), Values: v})
 	}
 	if err := o.draw(fig); err != nil {
 		return err
@@ -191,11 +191,11 @@ func RunSensitivity(o EvalOptions, out, log io.Writer) error {
 		return err
 	}
 	r := SensitivityResult{Sequences: min(p.Trial, p.Data.Len()), Context: p.Data.Context, Params: p.Set.Count(), Basis: p.Improve.Basis, Refit: p.Improve.Compensate}
-	fig := chart.Lines{Axes: chart.Axes{Title: "Loss against the share of units kept in every layer", X: "kept", Y: "loss, nats a token"}}
+	fig := report.Chart{Title: "Loss against the fraction of units kept in every layer", X: "kept", Unit: "loss, nats per token"}
 	head := []string{"kept"}
 	for _, c := range curves {
 		r.Kinds = append(r.Kinds, SensitivityCurve(c))
-		fig.Curves = append(fig.Curves, chart.Line{Name: string(c.Kind), X: c.Kept, Y: c.Loss})
+		fig.Curves = append(fig.Curves, report.Curve{Name: string(c.Kind), Style: len(fig.Curves), X: c.Kept, Y: c.Loss, Dots: true})
 		head = append(head, string(c.Kind))
 	}
 	if err := o.draw(fig); err != nil {
@@ -221,15 +221,15 @@ func RunSensitivity(o EvalOptions, out, log io.Writer) error {
 }
 
 // draw writes a figure to --plot, where it is given.
-func (o EvalOptions) draw(f chart.Figure) error {
+func (o EvalOptions) draw(f report.Chart) error {
 	if o.Plot == "" {
 		return nil
 	}
 	if _, err := os.Lstat(o.Plot); err == nil && !o.Force {
 		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it", o.Plot))
 	}
-	b, err := chart.Encode(f, o.Plot, 640, 400)
-	if errors.Is(err, chart.ErrFormat) {
+	b, err := f.Encode(o.Plot, 640, 400)
+	if errors.Is(err, report.ErrFormat) {
 		return fault.Usage(err)
 	}
 	if err != nil {

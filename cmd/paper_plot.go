@@ -7,7 +7,6 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
-	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 )
@@ -23,8 +22,8 @@ func (p *paper) draw(row *config.PaperRow, res *PaperRowResult) error {
 			continue
 		}
 		plot := row.Name + "-" + strings.ReplaceAll(name, "_", "-")
-		for _, ending := range chart.Formats {
-			b, err := chart.Encode(f, plot+ending, 640, 420)
+		for _, ending := range report.Formats {
+			b, err := f.Encode(plot+ending, 640, 420)
 			if err != nil {
 				return err
 			}
@@ -62,9 +61,9 @@ func (p *paper) draw(row *config.PaperRow, res *PaperRowResult) error {
 // plotOf is a figure against the share removed of a comparison, the parameters of
 // other runs, or their seconds where all have as many: a curve a method, and a dot
 // for every variant that is of none.
-func plotOf(res *PaperRowResult, f paperFigure) (chart.Lines, bool) {
+func plotOf(res *PaperRowResult, f paperFigure) (report.Chart, bool) {
 	x := *figureNamed("params")
-	fig := chart.Lines{Axes: chart.Axes{Title: res.Title, X: "million parameters", Y: f.title}}
+	fig := report.Chart{Title: res.Title, X: "million parameters", Unit: f.title}
 	x.by = 1e6
 	var least, most float64
 	for i, v := range res.Variants {
@@ -95,7 +94,7 @@ func plotOf(res *PaperRowResult, f paperFigure) (chart.Lines, bool) {
 		i, ok := at[name]
 		if !ok {
 			i, at[name] = len(fig.Curves), len(fig.Curves)
-			fig.Curves = append(fig.Curves, chart.Line{Name: name, Dots: v.budget == ""})
+			fig.Curves = append(fig.Curves, report.Curve{Name: name, Style: i, Dots: true, Scatter: v.budget == ""})
 		}
 		c := &fig.Curves[i]
 		c.X, c.Y = append(c.X, v.Figures[x.name].Mean/x.by), append(c.Y, y.Mean/f.by)

@@ -12,7 +12,6 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
@@ -107,8 +106,8 @@ func writePlots(runs []*report.Run, dir string) (names []string, err error) { //
 		return nil, err
 	}
 	for _, f := range report.Figures(runs) {
-		name := filepath.Join(dir, f.Name+".png")
-		png, err := chart.Encode(f, name, 480, 300)
+		name := filepath.Join(dir, f.Key+".png")
+		png, err := f.Encode(name, 480, 300)
 		if err != nil {
 			return names, fmt.Errorf("draw %s: %w", name, err)
 		}

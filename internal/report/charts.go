@@ -14,15 +14,17 @@ type Chart struct {
 	Unit   string // of y
 	Note   string
 	X      string // what x counts
+	LogX   bool
 	LogY   bool
 	Zero   bool    // y begins at 0
 	Stack  []Curve // areas on top of each other, the first at the bottom; all have the same X
 	Curves []Curve
-	Points []Curve // dots alone, which share the curves' colours
+	Points []Curve // only dots, which share the curves' colours
 	Marks  []Mark
 	From   float64 // of x
 	To     float64
 	Reach  float64 // y goes up to this at least
+	Bands  []Band  // distributions side by side, drawn into files
 	Wide   bool    // worth two columns
 	Format func(float64) string
 }

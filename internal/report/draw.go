@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -36,8 +35,37 @@ type Tick struct {
 	Label string
 }
 
-// Stroke is a path.
-type Stroke struct{ Class, D string }
+// Point is a place in a picture.
+type Point struct{ X, Y float64 }
+
+// Stroke is a path: a line, or a closed area.
+type Stroke struct {
+	Class  string
+	Points []Point
+	Closed bool
+}
+
+// D is the path in SVG's words.
+func (s Stroke) D() string {
+	var b strings.Builder
+	for i, p := range s.Points {
+		x, y := place(p.X), place(p.Y)
+		switch {
+		case i == 0:
+			b.WriteString("M" + x + " " + y)
+		case y == place(s.Points[i-1].Y):
+			b.WriteString("H" + x)
+		case x == place(s.Points[i-1].X):
+			b.WriteString("V" + y)
+		default:
+			b.WriteString("L" + x + " " + y)
+		}
+	}
+	if s.Closed {
+		b.WriteString("Z")
+	}
+	return b.String()
+}
 
 // Dot is a point worth seeing.
 type Dot struct {
@@ -81,21 +109,8 @@ func draw(c Chart, id string, w, h float64, second bool) Picture {
 	if second {
 		p.Right = w - 52
 	}
-	xs, ys := scale{c.From, c.To, p.Left, p.Right, false}, c.yScale()
-	ys.from, ys.to = p.Bottom, p.Top
-	for _, v := range xs.ticks(max(3, int(w/110))) {
-		p.XTicks = append(p.XTicks, Tick{xs.at(v), number(v)})
-	}
-	of := 1.0
-	if c.Stack != nil { // bytes
-		for ys.hi/of > 1536 {
-			of *= 1024
-		}
-	}
-	for _, v := range (scale{ys.lo / of, ys.hi / of, 0, 1, ys.log}).ticks(4) {
-		v *= of
-		p.YTicks = append(p.YTicks, Tick{ys.at(v), c.tick(v)})
-	}
+	xs, ys := p.scales()
+	p.ticks(xs, ys)
 	if second {
 		last := math.Inf(1)
 		for _, v := range logTicks(math.Exp(ys.lo), math.Exp(ys.hi), 8) {
@@ -112,15 +127,17 @@ func draw(c Chart, id string, w, h float64, second bool) Picture {
 				top[i] += base[i]
 			}
 		}
-		p.Areas = append(p.Areas, Stroke{class(s.Style), area(xs, ys, s.X, top, base)})
+		p.Areas = append(p.Areas, Stroke{class(s.Style), area(xs, ys, s.X, top, base), true})
 		base = top
 	}
 	for _, k := range c.Curves {
 		if k.RawX != nil {
-			p.Faint = append(p.Faint, Stroke{class(k.Style), line(xs, ys, k.RawX, k.RawY, false)})
+			p.Faint = append(p.Faint, Stroke{class(k.Style), line(xs, ys, k.RawX, k.RawY, false), false})
 		}
-		p.Lines = append(p.Lines, Stroke{class(k.Style), line(xs, ys, k.X, k.Y, k.Stairs)})
-		if k.Dots && len(k.X) <= 60 {
+		if !k.Scatter {
+			p.Lines = append(p.Lines, Stroke{class(k.Style), line(xs, ys, k.X, k.Y, k.Stairs), false})
+		}
+		if k.Scatter || k.Dots && len(k.X) <= 60 {
 			for i := range k.X {
 				p.Dots = append(p.Dots, Dot{class(k.Style), xs.at(k.X[i]), ys.at(k.Y[i])})
 			}
@@ -139,8 +156,21 @@ func draw(c Chart, id string, w, h float64, second bool) Picture {
 		}
 		p.Events = append(p.Events, e)
 	}
-	p.tips(xs, ys)
 	return p
+}
+
+// drawPage is draw with the values that the page shows under the pointer.
+func drawPage(c Chart, id string, w, h float64, second bool) Picture {
+	p := draw(c, id, w, h, second)
+	p.tips(p.scales())
+	return p
+}
+
+// scales are those of x and y in the frame.
+func (p *Picture) scales() (xs, ys scale) {
+	xs, ys = scale{p.From, p.To, p.Left, p.Right, p.LogX}, p.yScale()
+	ys.from, ys.to = p.Bottom, p.Top
+	return xs, ys
 }
 
 func class(style int) string {
@@ -150,11 +180,26 @@ func class(style int) string {
 	return "s" + strconv.Itoa(style%styles)
 }
 
-func (c Chart) tick(v float64) string {
-	if c.Format == nil || c.Key == "loss" {
-		return short(v)
+// ticks labels both axes, bytes in steps of their unit.
+func (p *Picture) ticks(xs, ys scale) {
+	at := xs.ticks(max(3, int(p.W/110)))
+	for i, label := range labels(at, xs.log) {
+		p.XTicks = append(p.XTicks, Tick{xs.at(at[i]), label})
 	}
-	return c.Format(v)
+	if p.Stack == nil {
+		at = ys.ticks(4)
+		for i, label := range labels(at, ys.log) {
+			p.YTicks = append(p.YTicks, Tick{ys.at(at[i]), label})
+		}
+		return
+	}
+	of := 1.0
+	for ys.hi/of > 1536 {
+		of *= 1024
+	}
+	for _, v := range (scale{ys.lo / of, ys.hi / of, 0, 1, ys.log}).ticks(4) {
+		p.YTicks = append(p.YTicks, Tick{ys.at(v * of), size(v * of)})
+	}
 }
 
 // yScale covers the curves and nearly all of what they smooth: single outliers
@@ -166,8 +211,16 @@ func (c Chart) yScale() scale {
 			s.lo, s.hi = min(s.lo, v), max(s.hi, v)
 		}
 	}
+	for _, b := range c.Bands {
+		for _, v := range b.Values {
+			cover(v)
+		}
+	}
 	for _, k := range slices.Concat(c.Curves, c.Points) {
 		for _, v := range k.Y {
+			cover(v)
+		}
+		for _, v := range slices.Concat(k.Low, k.High) {
 			cover(v)
 		}
 		if n := len(k.RawY); n > 0 {
@@ -205,34 +258,26 @@ func (c Chart) yScale() scale {
 	return s
 }
 
-func line(xs, ys scale, x, y []float64, stairs bool) string {
-	var b strings.Builder
+func line(xs, ys scale, x, y []float64, stairs bool) []Point {
+	var out []Point
 	for i := range x {
-		switch {
-		case i == 0:
-			fmt.Fprintf(&b, "M%s %s", place(xs.at(x[i])), place(ys.at(y[i])))
-		case stairs:
-			fmt.Fprintf(&b, "H%sV%s", place(xs.at(x[i])), place(ys.at(y[i])))
-		default:
-			fmt.Fprintf(&b, "L%s %s", place(xs.at(x[i])), place(ys.at(y[i])))
+		p := Point{xs.at(x[i]), ys.at(y[i])}
+		if stairs && i > 0 {
+			out = append(out, Point{p.X, out[len(out)-1].Y})
 		}
+		out = append(out, p)
 	}
-	return b.String()
+	return out
 }
 
 // area is the stretch between two stairs; a nil base is the bottom.
-func area(xs, ys scale, x, top, base []float64) string {
-	b := line(xs, ys, x, top, true)
+func area(xs, ys scale, x, top, base []float64) []Point {
 	if base == nil {
-		return b + fmt.Sprintf("V%sH%sZ", place(ys.at(ys.lo)), place(xs.at(x[0])))
+		base = slices.Repeat([]float64{ys.lo}, len(x))
 	}
-	n := len(x) - 1
-	var s strings.Builder
-	fmt.Fprintf(&s, "V%s", place(ys.at(base[n])))
-	for i := n - 1; i >= 0; i-- {
-		fmt.Fprintf(&s, "V%sH%s", place(ys.at(base[i])), place(xs.at(x[i])))
-	}
-	return b + s.String() + "Z"
+	below := line(xs, ys, x, base, true)
+	slices.Reverse(below)
+	return append(line(xs, ys, x, top, true), below...)
 }
 
 // place prints a coordinate to a tenth.

@@ -88,12 +88,12 @@ func New(runs []*Run, version string) (*Page, error) {
 	for i, c := range charts(runs) {
 		id := fmt.Sprintf("p%d", i)
 		if i == 0 {
-			p.Hero = Plot{c, []View{{"wide", draw(c, id+"w", 1080, 320, c.Key == "loss")}, {"narrow", draw(c, id+"n", 400, 280, false)}}}
+			p.Hero = Plot{c, []View{{"wide", drawPage(c, id+"w", 1080, 320, c.Key == "loss")}, {"narrow", drawPage(c, id+"n", 400, 280, false)}}}
 			continue
 		}
-		v := []View{{"", draw(c, id, 400, 236, false)}}
+		v := []View{{"", drawPage(c, id, 400, 236, false)}}
 		if c.Wide {
-			v = []View{{"wide", draw(c, id+"w", 830, 236, false)}, {"narrow", draw(c, id, 400, 236, false)}}
+			v = []View{{"wide", drawPage(c, id+"w", 830, 236, false)}, {"narrow", drawPage(c, id, 400, 236, false)}}
 		}
 		p.Plots = append(p.Plots, Plot{c, v})
 	}

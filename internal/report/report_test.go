@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ecospa/ecospa/pkg/chart"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -192,9 +191,9 @@ func TestFigures(t *testing.T) {
 	}
 	names := map[string]bool{}
 	for _, f := range Figures([]*Run{r}) {
-		names[f.Name] = true
-		if _, err := chart.Encode(f, f.Name+".png", 300, 200); err != nil {
-			t.Errorf("%s: %v", f.Name, err)
+		names[f.Key] = true
+		if _, err := f.Encode(f.Key+".png", 300, 200); err != nil {
+			t.Errorf("%s: %v", f.Key, err)
 		}
 	}
 	for _, want := range []string{"loss", "perplexity", "memory", "widths"} {

@@ -82,6 +82,52 @@ func roundStep(x float64) float64 {
 	return 10 * p
 }
 
+// labels are the ticks' texts, with as many digits as tell a tick's value: 5.425
+// beside 5.45 is not 5.42.
+func labels(ticks []float64, log bool) []string {
+	out := make([]string, len(ticks))
+	top, step := 0.0, math.Inf(1)
+	for i, v := range ticks {
+		out[i] = short(v)
+		top = max(top, math.Abs(v))
+		if i > 0 {
+			step = min(step, math.Abs(v-ticks[i-1]))
+		}
+	}
+	if log || len(ticks) < 2 || !(step > 0) || top >= 1e15 || top < 1e-3 {
+		return out
+	}
+	unit, name := 1.0, ""
+	for _, u := range []struct {
+		from, of float64
+		name     string
+	}{{1e4, 1e3, "k"}, {1e6, 1e6, "M"}, {1e9, 1e9, "G"}, {1e12, 1e12, "T"}} {
+		if top >= u.from {
+			unit, name = u.of, u.name
+		}
+	}
+	exact := func(n int) bool {
+		p := math.Pow(10, float64(n))
+		for _, v := range ticks {
+			if math.Abs(math.Round(v/unit*p)/p-v/unit) > 1e-3*step/unit {
+				return false
+			}
+		}
+		return true
+	}
+	n := 0
+	for n < 9 && !exact(n) {
+		n++
+	}
+	for i, v := range ticks {
+		out[i] = strconv.FormatFloat(v/unit+0, 'f', n, 64) + name
+		if math.Abs(v) < 1e-9*step {
+			out[i] = "0"
+		}
+	}
+	return out
+}
+
 // number prints a figure in as few characters as tell it: 4,877,568 is 4.88M.
 func number(v float64) string {
 	a := math.Abs(v)
@@ -114,7 +160,7 @@ func short(v float64) string {
 	return number(v)
 }
 
-// digits prints three significant digits without zeros behind the point.
+// digits prints three significant digits without zeros after the point.
 func digits(v float64) string {
 	if math.Abs(v) >= 1000 {
 		return strconv.FormatFloat(v, 'f', 0, 64)
@@ -135,7 +181,7 @@ func size(v float64) string {
 	return digits(v) + " B"
 }
 
-// fixed prints with n digits behind the point.
+// fixed prints with n digits after the point.
 func fixed(n int) func(float64) string {
 	return func(v float64) string { return strconv.FormatFloat(v, 'f', n, 64) }
 }

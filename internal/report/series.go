@@ -9,13 +9,16 @@ import (
 
 // Curve is one line of a chart.
 type Curve struct {
-	Name   string
-	Style  int // colour and dashes
-	X, Y   []float64
-	RawX   []float64 // what Y smooths, drawn faintly; nil for none
-	RawY   []float64
-	Dots   bool // few points, each worth a dot
-	Stairs bool // keeps its value until the next point
+	Name    string
+	Style   int // colour and dashes
+	X, Y    []float64
+	RawX    []float64 // what Y smooths, drawn faintly; nil for none
+	RawY    []float64
+	Low     []float64 // with High, the spread drawn as bars in a file; nil for none
+	High    []float64
+	Dots    bool // few points, each worth a dot
+	Scatter bool // dots that no line joins
+	Stairs  bool // keeps its value until the next point
 }
 
 // at is the curve's value at x: that of the newest point up to it.
