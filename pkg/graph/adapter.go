@@ -11,39 +11,43 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// adapter makes a gorgonia.Op of a kernelOp for operands of known types. It is
+// adapter makes a gorgonia.Op of an Op for operands of known types. It is
 // an SDOp: operations from outside Gorgonia cannot be an ADOp.
 type adapter struct {
-	kernelOp
+	*Op
 	types []hm.Type // operands, then the output
 	out   tensor.Shape
 	// grads is the half-open range of the IDs of the nodes that SymDiff made.
 	grads [2]int64
 }
 
-// apply adds a node for the operation to the operands' graph.
-func apply(op kernelOp, in ...*Node) (*Node, error) {
+// Apply adds a node for the operation to the operands' graph. It is what an
+// operation's Backward makes its nodes with; graphs grow with Builder.Apply.
+func Apply(op *Op, in ...*Node) (*Node, error) {
+	if op.Name == "" || op.Shape == nil || op.Run == nil && op.View.Kind == NoView {
+		return nil, fmt.Errorf("graph: operation %q needs a name, a shape and what it runs", op.Name)
+	}
 	shapes := make([]tensor.Shape, len(in))
 	types := make([]hm.Type, len(in)+1)
 	for i, n := range in {
 		if n == nil {
-			return nil, fmt.Errorf("graph: %s: operand %d is missing", op.name(), i)
+			return nil, fmt.Errorf("graph: %s: operand %d is missing", op.Name, i)
 		}
 		shapes[i], types[i] = n.Shape(), n.Type()
 	}
-	if r, ok := op.(ranged); ok {
-		if i, _, _ := r.intRange(shapes); in[i].Dtype() != tensor.Int32 {
-			return nil, fmt.Errorf("graph: %s: operand %d is %v, expected integers", op.name(), i, in[i].Dtype())
+	if op.IDs != nil {
+		if i := op.IDs(shapes).Operand; in[i].Dtype() != tensor.Int32 {
+			return nil, fmt.Errorf("graph: %s: operand %d is %v, expected integers", op.Name, i, in[i].Dtype())
 		}
 	}
-	out, err := op.shape(shapes)
+	out, err := op.Shape(shapes)
 	if err != nil {
-		return nil, fmt.Errorf("graph: %s of %v: %w", op.name(), shapes, err)
+		return nil, fmt.Errorf("graph: %s of %v: %w", op.Name, shapes, err)
 	}
 	types[len(in)] = floatType(len(out))
-	n, err := gorgonia.ApplyOp(&adapter{kernelOp: op, types: types, out: out}, in...)
+	n, err := gorgonia.ApplyOp(&adapter{Op: op, types: types, out: out}, in...)
 	if err != nil {
-		return nil, fmt.Errorf("graph: %s of %v: %w", op.name(), shapes, err)
+		return nil, fmt.Errorf("graph: %s of %v: %w", op.Name, shapes, err)
 	}
 	return n, nil
 }
@@ -70,8 +74,8 @@ func (a *adapter) Do(...gorgonia.Value) (gorgonia.Value, error) { return nil, er
 func (a *adapter) ReturnsPtr() bool      { return true }
 func (a *adapter) CallsExtern() bool     { return false }
 func (a *adapter) OverwritesInput() int  { return -1 }
-func (a *adapter) String() string        { return a.name() }
-func (a *adapter) WriteHash(h hash.Hash) { fmt.Fprint(h, a.name()) }
+func (a *adapter) String() string        { return a.Name }
+func (a *adapter) WriteHash(h hash.Hash) { fmt.Fprint(h, a.Name) }
 
 func (a *adapter) Hashcode() uint32 {
 	h := fnv.New32a()
@@ -81,20 +85,20 @@ func (a *adapter) Hashcode() uint32 {
 
 // DiffWRT implements gorgonia.SDOp.
 func (a *adapter) DiffWRT(n int) []bool {
-	if d, ok := a.kernelOp.(differentiable); ok {
-		return d.diffs(n)
+	d := make([]bool, n)
+	for i := range d {
+		d[i] = !a.noGradient(i)
 	}
-	return make([]bool, n)
+	return d
 }
 
 // SymDiff implements gorgonia.SDOp.
 func (a *adapter) SymDiff(in gorgonia.Nodes, out, dout *Node) (gorgonia.Nodes, error) {
-	d, ok := a.kernelOp.(differentiable)
-	if !ok {
-		return nil, fmt.Errorf("graph: %s has no gradient", a.name())
+	if a.Backward == nil {
+		return nil, fmt.Errorf("graph: %s has no gradient", a.Name)
 	}
 	a.grads[0] = nextID(out.Graph())
-	grads, err := d.backward(in, out, dout)
+	grads, err := a.Backward(in, out, dout)
 	a.grads[1] = nextID(out.Graph())
 	return grads, err
 }
@@ -111,9 +115,9 @@ func nextID(g *gorgonia.ExprGraph) int64 {
 }
 
 // kernelOf is the operation of a node of this package, nil for others.
-func kernelOf(n *Node) kernelOp {
+func kernelOf(n *Node) *Op {
 	if a, ok := n.Op().(*adapter); ok {
-		return a.kernelOp
+		return a.Op
 	}
 	return nil
 }

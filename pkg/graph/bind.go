@@ -3,8 +3,6 @@ package graph
 import (
 	"errors"
 	"math"
-
-	"gorgonia.org/tensor"
 )
 
 // bind makes the calls: every operation with the slices it works on.
@@ -14,14 +12,14 @@ func (l *lowering) bind() error {
 		for _, b := range l.bufs {
 			dying[b.Last] = append(dying[b.Last], b)
 		}
-		l.add(poison{}, call{out: l.m.arena.Data})
+		l.add(poison, Call{Out: l.m.arena.Data})
 	}
 	for _, s := range l.order {
 		if err := l.bindStep(s); err != nil {
 			return err
 		}
 		for _, b := range dying[s.pos] {
-			l.add(poison{}, call{out: l.memory(b)})
+			l.add(poison, Call{Out: l.memory(b)})
 		}
 	}
 	for _, s := range l.leaves {
@@ -29,63 +27,63 @@ func (l *lowering) bind() error {
 	}
 	l.freshen()
 	for _, o := range l.outputs {
-		l.m.outputs[o.name] = value{l.operand(o.step).f, o.step.shape()}
+		l.m.outputs[o.name] = value{l.operand(o.step).F, o.step.shape()}
 	}
 	return nil
 }
 
-func (l *lowering) add(op kernelOp, c call) {
-	l.m.calls = append(l.m.calls, bound{op: op, call: c})
+func (l *lowering) add(op *Op, c Call) {
+	l.m.calls = append(l.m.calls, bound{op: op, Call: c})
 }
 
 func (l *lowering) bindStep(s *step) error {
-	if _, ok := s.op.(deposit); ok {
+	switch s.op.View.Kind {
+	case Deposit:
 		if s.uses > 0 || len(s.terms) != 1 {
 			return errors.New("graph: the head's weight and bias must be parameters of their own")
 		}
 		return nil
-	}
-	if _, ok := s.op.(viewer); ok {
+	case SavedPart:
 		l.addTerms(s)
 		return nil
 	}
 	self := l.operand(s)
-	c := call{pool: l.o.Pool, out: self.f, rows: self.rows, cols: self.cols, saved: self.saved, add: l.ownsGrad(s)}
+	c := Call{Pool: l.o.Pool, Out: self.F, Rows: self.Rows, Cols: self.Cols, Saved: self.Saved, Add: l.ownsGrad(s)}
 	if s.mem.work != nil {
-		c.scratch = l.memory(s.mem.work)
+		c.Scratch = l.memory(s.mem.work)
 	}
 	for _, o := range s.in {
-		c.in = append(c.in, l.operand(o))
+		c.In = append(c.In, l.operand(o))
 	}
-	if _, ok := s.op.(headLoss); ok {
-		c.deposits = l.deposits(s)
+	if len(s.op.Deposits) > 0 {
+		c.Deposits = l.deposits(s)
 	}
-	if r, ok := s.op.(ranged); ok {
-		i, lo, hi := r.intRange(s.shapes())
-		if in := l.m.ints[s.in[i].node.Name()]; in != nil && s.in[i].op == nil {
-			in.lo, in.hi = max(in.lo, lo), min(in.hi, hi)
+	if s.op.IDs != nil {
+		r := s.op.IDs(s.shapes())
+		if in := l.m.ints[s.in[r.Operand].node.Name()]; in != nil && s.in[r.Operand].op == nil {
+			in.lo, in.hi = max(in.lo, r.Lo), min(in.hi, r.Hi)
 		}
 	}
-	if a, ok := s.op.(adder); ok && a.alwaysAdds() && !c.add {
-		l.add(zero{}, call{out: c.out})
+	if s.op.Adds == AlwaysAdds && !c.Add {
+		l.add(zero, Call{Out: c.Out})
 	}
-	if _, ok := s.op.(checker); ok {
-		l.m.checks = append(l.m.checks, bound{op: s.op, call: c})
+	if s.op.Check != nil {
+		l.m.checks = append(l.m.checks, bound{op: s.op, Call: c})
 	}
-	l.m.calls = append(l.m.calls, bound{op: s.op, call: c, phase: s.phase, grad: c.add, label: s.label(), block: l.blockOf(s)})
+	l.m.calls = append(l.m.calls, bound{op: s.op, Call: c, phase: s.phase, grad: c.Add, label: s.label(), block: l.blockOf(s)})
 	l.addTerms(s)
 	return nil
 }
 
 // operand is a step's output as others read it.
-func (l *lowering) operand(s *step) operand {
-	o := operand{f: s.mem.fixed, half: s.mem.half, ids: s.mem.ids, value: s.mem.value}
+func (l *lowering) operand(s *step) Operand {
+	o := Operand{F: s.mem.fixed, BF16: s.mem.half, IDs: s.mem.ids, value: s.mem.value}
 	if s.mem.buf != nil {
-		o.f = l.memory(s.mem.buf)
+		o.F = l.memory(s.mem.buf)
 	}
-	o.rows, o.cols = rows(s.shape())
+	o.Rows, o.Cols = MatrixShape(s.shape())
 	for _, b := range s.mem.saved {
-		o.saved = append(o.saved, l.memory(b))
+		o.Saved = append(o.Saved, l.memory(b))
 	}
 	return o
 }
@@ -97,7 +95,7 @@ func (l *lowering) addTerms(s *step) {
 	}
 	for _, p := range s.terms {
 		g := l.gradient(p)
-		l.m.calls = append(l.m.calls, bound{op: add{}, call: call{pool: l.o.Pool, out: g, in: []operand{{f: g}, {f: l.operand(s).f}}}, phase: s.phase, grad: true})
+		l.m.calls = append(l.m.calls, bound{op: sum, Call: Call{Pool: l.o.Pool, Out: g, In: []Operand{{F: g}, {F: l.operand(s).F}}}, phase: s.phase, grad: true})
 	}
 }
 
@@ -105,31 +103,23 @@ func (l *lowering) addTerms(s *step) {
 func (l *lowering) deposits(loss *step) [][]float32 {
 	d := make([][]float32, len(loss.in))
 	for _, s := range l.order {
-		if op, ok := s.op.(deposit); ok && s.in[0] == loss && len(s.terms) == 1 {
-			d[op.of()] = l.gradient(s.terms[0])
+		if v := s.op.View; v.Kind == Deposit && s.in[0] == loss && len(s.terms) == 1 {
+			d[v.Index] = l.gradient(s.terms[0])
 		}
 	}
 	return d
 }
 
-// inner is what operations of the machine's own have in common.
-type inner struct{}
-
-func (inner) shape([]tensor.Shape) (tensor.Shape, error) { return nil, errMachine }
-
-// zero clears memory for an operation that only adds.
-type zero struct{ inner }
-
-func (zero) name() string { return "Zero" }
-func (zero) run(c *call)  { clear(c.out) }
-
-// poison makes a read of memory that nothing should read show.
-type poison struct{ inner }
-
-func (poison) name() string { return "Poison" }
-func (poison) run(c *call) {
-	nan := float32(math.NaN())
-	for i := range c.out {
-		c.out[i] = nan
-	}
-}
+// Operations of the machine's own.
+var (
+	sum = add()
+	// zero clears memory for an operation that only adds.
+	zero = &Op{Name: "Zero", Run: func(c *Call) { clear(c.Out) }}
+	// poison makes a read of memory that nothing should read show.
+	poison = &Op{Name: "Poison", Run: func(c *Call) {
+		nan := float32(math.NaN())
+		for i := range c.Out {
+			c.Out[i] = nan
+		}
+	}}
+)

@@ -13,29 +13,27 @@ import (
 
 // Builder grows a graph from a family's description. The first error sticks:
 // later calls do nothing and return nil, and Lower returns it. The operations
-// stand beside their kernels' adapters, one file a theme (op_*.go).
+// are one file a theme (op_*.go); Apply adds any other.
 type Builder struct {
-	set          *param.Set // nil in Wrap
-	more         *param.Set // adapters, or nil
-	train        bool
-	bf16         bool
-	smooth       float32
-	g            *gorgonia.ExprGraph
-	params       map[string]paramLeaf
-	inputs       map[string]*Node
-	outputs      []output
-	losses       int      // heads with a loss so far
-	lowRank      float32  // scale of the adapters' products; 0 for none
-	teacher      *Teacher // of every HeadLoss; nil for none
-	teacherWidth int
-	states       bool // HeadLoss gives its input instead of a loss
-	taps         []tap
-	sites        []site
-	rotary       map[string]*rotary
-	scopes       []*scope // open checkpoints, outermost first
-	scoped       map[*Node][]*scope
-	diff         *backward // made by the first Lower that asks for gradients
-	err          error
+	set     *param.Set // nil in Wrap
+	more    *param.Set // adapters, or nil
+	o       BuildOptions
+	g       *gorgonia.ExprGraph
+	params  map[string]paramLeaf
+	inputs  map[string]*Node
+	outputs []output
+	heads   int     // calls of HeadLoss so far
+	losses  int     // terms of the loss so far
+	loss    *Node   // the output that is differentiated
+	lowRank float32 // scale of the adapters' products; 0 for none
+	objects []any   // see number
+	taps    []tap
+	sites   []site
+	rotary  map[string]*rotary
+	scopes  []*scope // open checkpoints, outermost first
+	scoped  map[*Node][]*scope
+	diff    *backward // made by the first Lower that asks for gradients
+	err     error
 }
 
 // paramLeaf is a block of parameters in the graph.
@@ -65,12 +63,18 @@ type BuildOptions struct {
 	// Smoothing is the share of each target that training spreads over all of them,
 	// 0 to 1. It is for models to read.
 	Smoothing float32
+	// Teacher makes HeadLoss a DistillLoss: the teacher's hidden states [N, Width] are
+	// the input TeacherInput.
+	Teacher *Teacher
+	// States makes HeadLoss give what it reads [N, E], as StatesOutput, instead of a
+	// loss: for the graph of a teacher.
+	States bool
 }
 
 // NewBuilder begins a graph over the parameters of set.
 func NewBuilder(set *param.Set, o BuildOptions) *Builder {
 	return &Builder{
-		set: set, train: o.Train, bf16: o.BF16, smooth: o.Smoothing, g: gorgonia.NewGraph(),
+		set: set, o: o, g: gorgonia.NewGraph(),
 		params: map[string]paramLeaf{}, inputs: map[string]*Node{}, rotary: map[string]*rotary{},
 		scoped: map[*Node][]*scope{},
 	}
@@ -85,6 +89,9 @@ func Wrap(g *gorgonia.ExprGraph) *Builder {
 	return b
 }
 
+// Graph is the graph that is grown: Gorgonia's own functions may add to it.
+func (b *Builder) Graph() *gorgonia.ExprGraph { return b.g }
+
 // Err is the first error.
 func (b *Builder) Err() error { return b.err }
 
@@ -96,7 +103,7 @@ func (b *Builder) Fail(err error) {
 }
 
 // Smoothing is BuildOptions.Smoothing.
-func (b *Builder) Smoothing() float32 { return b.smooth }
+func (b *Builder) Smoothing() float32 { return b.o.Smoothing }
 
 // Set is the parameters that the graph is over.
 func (b *Builder) Set() *param.Set { return b.set }
@@ -126,13 +133,13 @@ func (b *Builder) find(block string) (paramLeaf, bool) {
 	return paramLeaf{}, false
 }
 
-// apply adds an operation, and notes which checkpoints it is made in.
-func (b *Builder) apply(op kernelOp, in ...*Node) *Node {
+// Apply adds an operation to the graph, and notes which checkpoints it is made in.
+func (b *Builder) Apply(op *Op, in ...*Node) *Node {
 	if b.err != nil {
 		return nil
 	}
 	known := nextID(b.g)
-	n, err := apply(op, in...)
+	n, err := Apply(op, in...)
 	if err != nil {
 		b.Fail(err)
 		return nil
@@ -141,6 +148,18 @@ func (b *Builder) apply(op kernelOp, in ...*Node) *Node {
 		b.scoped[n] = append([]*scope(nil), b.scopes...)
 	}
 	return n
+}
+
+// number tells objects that operations refer to apart, caches and teachers: it is in the
+// operations' names, so that those on different objects are never merged.
+func (b *Builder) number(object any) int {
+	for i, known := range b.objects {
+		if known == object {
+			return i
+		}
+	}
+	b.objects = append(b.objects, object)
+	return len(b.objects) - 1
 }
 
 // input makes the named input, or returns it if it is there with this shape.

@@ -113,14 +113,8 @@ func (l *lowering) recompute() {
 	}
 	for _, s := range order {
 		if s.phase == Backward {
-			kept := -1 // an operand of which it reads the statistics alone, which are small
-			if r, ok := s.op.(savedReader); ok {
-				if i, output := r.readsSaved(); !output {
-					kept = i
-				}
-			}
 			for i, o := range s.in {
-				if i != kept {
+				if !has(s.op.Unread, i) { // else it reads what the operand saved, which is small
 					s.in[i] = redo(o)
 				}
 			}
@@ -152,9 +146,8 @@ func (l *lowering) dropped() map[*step]bool {
 	}
 	out := map[*step]bool{}
 	for _, s := range l.order {
-		_, isLight := s.op.(light)
-		_, isLoss := s.op.(headLoss) // adds gradients: once only
-		out[s] = s.phase == Forward && !isLoss && (isLight || inside[s] != nil && !leaves[s])
+		once := len(s.op.Deposits) > 0 // it adds gradients
+		out[s] = s.phase == Forward && !once && (s.op.Light || inside[s] != nil && !leaves[s])
 	}
 	for _, o := range l.outputs {
 		out[o.step] = false

@@ -22,7 +22,7 @@ type term struct {
 	of   paramLeaf
 }
 
-var errNoLoss = errors.New("graph: gradients need an output named loss in a graph built to train")
+var errNoLoss = errors.New("graph: gradients need a loss in a graph built to train")
 
 // differentiate derives the gradients of the output "loss" with respect to all
 // parameters of the wanted sets (the first, the adapters) that it depends on.
@@ -33,13 +33,8 @@ func (b *Builder) differentiate(of [2]bool) (*backward, error) {
 		}
 		return d, nil
 	}
-	var loss *Node
-	for _, out := range b.outputs {
-		if out.name == "loss" {
-			loss = out.node
-		}
-	}
-	if loss == nil || !b.train {
+	loss := b.loss
+	if loss == nil || !b.o.Train {
 		return nil, errNoLoss
 	}
 	d := &backward{first: nextID(b.g), of: of}
@@ -92,7 +87,7 @@ func ancestors(g *gorgonia.ExprGraph, n *Node, seen map[*Node]bool) {
 // itself.
 func dissolve(g *gorgonia.ExprGraph, n *Node) []*Node {
 	in := operands(g, n)
-	if isStockAdd(n, in) {
+	if isSum(n, in) {
 		return append(dissolve(g, in[0]), dissolve(g, in[1])...)
 	}
 	return []*Node{n}
@@ -106,7 +101,7 @@ func (b *Builder) gates() ([]output, error) {
 		if d == nil {
 			return nil, fmt.Errorf("graph: tap %s: the loss does not depend on it", t.dim)
 		}
-		r, err := apply(gateDot{t.b, t.col0, t.units, t.width}, t.node, d)
+		r, err := Apply(gateDot(t.b, t.col0, t.units, t.width), t.node, d)
 		if err != nil {
 			return nil, fmt.Errorf("tap %s: %w", t.dim, err)
 		}

@@ -53,7 +53,7 @@ func (l *lowering) firstWrites() map[string]int {
 	}
 	for _, s := range l.order {
 		pos := s.pos
-		if _, ok := s.op.(deposit); ok {
+		if s.op.View.Kind == Deposit {
 			pos = s.in[0].pos // the loss writes it
 		}
 		note(s, pos)
@@ -92,7 +92,7 @@ func (l *lowering) returnLent() {
 			}
 			m.fresh[b.Name] = true
 			if to := l.blockEnd(at); from < to {
-				calls = append(calls, bound{op: zero{}, call: call{out: l.o.Grads.Data[from:to]}, phase: c.phase})
+				calls = append(calls, bound{op: zero, Call: Call{Out: l.o.Grads.Data[from:to]}, phase: c.phase})
 			}
 		}
 		calls = append(calls, *c)
@@ -109,15 +109,14 @@ type gradWrite struct {
 // gradWrites is what the call writes of the gradients.
 func (c *bound) gradWrites(grads []float32) []gradWrite {
 	var out []gradWrite
-	for operand, d := range c.deposits {
+	for operand, d := range c.Deposits {
 		if w, ok := within(grads, d); ok {
-			out = append(out, gradWrite{w, operand == 1})
+			out = append(out, gradWrite{w, operand == c.op.Deposits[0]})
 		}
 	}
 	if c.grad {
-		if w, ok := within(grads, c.out); ok {
-			a, adds := c.op.(adder)
-			out = append(out, gradWrite{w, adds && c.add && !a.alwaysAdds()})
+		if w, ok := within(grads, c.Out); ok {
+			out = append(out, gradWrite{w, c.Add && c.op.Adds == CanAdd})
 		}
 	}
 	return out

@@ -140,7 +140,7 @@ func (b *Builder) Plan(o PlanOptions) (p *Plan, err error) {
 	defer caught(&err, "plan")
 	l := &lowering{
 		b: b, o: LowerOptions{Taps: o.Taps, Recompute: o.Recompute, Lend: o.Lend},
-		grads: [2]bool{b.train && b.more == nil, b.train && b.more != nil}, steps: map[*Node]*step{}, m: newMachine(),
+		grads: [2]bool{b.o.Train && b.more == nil, b.o.Train && b.more != nil}, steps: map[*Node]*step{}, m: newMachine(),
 	}
 	if err := l.arrange(); err != nil {
 		return nil, err

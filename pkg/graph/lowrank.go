@@ -30,20 +30,9 @@ func (b *Builder) adapted(x, w, y *Node, in bool) *Node {
 	a, o := b.Param(name+AdapterA), b.Param(name+AdapterB)
 	var low *Node // (N, r)
 	if in {
-		low = b.product(linear{in: true, bf16: b.bf16}, x, a)
+		low = b.Apply(linear(product{in: true, bf16: b.o.BF16}), x, a)
 	} else {
-		low = b.product(linear{bf16: b.bf16}, x, a)
+		low = b.Apply(linear(product{bf16: b.o.BF16}), x, a)
 	}
-	return b.Add(y, b.product(linear{bf16: b.bf16}, b.Scale(low, b.lowRank), o))
+	return b.Add(y, b.Apply(linear(product{bf16: b.o.BF16}), b.Scale(low, b.lowRank), o))
 }
-
-// product is a product without adapters of its own.
-func (b *Builder) product(op linear, in ...*Node) *Node { return b.apply(op, in...) }
-
-// Distil makes every HeadLoss of the graph a DistillLoss that learns from a teacher
-// as well, whose hidden states are the input "teacher" [N, E'].
-func (b *Builder) Distil(t *Teacher, width int) { b.teacher, b.teacherWidth = t, width }
-
-// States makes every HeadLoss of the graph give what it reads, as output "states"
-// [N, E], instead of a loss: what a teacher's graph is for.
-func (b *Builder) States() { b.states = true }

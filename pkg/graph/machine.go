@@ -31,8 +31,8 @@ type Machine struct {
 }
 
 type bound struct {
-	op kernelOp
-	call
+	op *Op
+	Call
 	phase        Phase
 	grad         bool   // out is a parameter's gradient
 	label, block string // for FirstNonFinite
@@ -140,8 +140,8 @@ func (m *Machine) run() error {
 	}
 	for i := range m.checks {
 		c := &m.checks[i]
-		if err := c.op.(checker).check(&c.call); err != nil {
-			return fmt.Errorf("graph: %s: %w", c.op.name(), err)
+		if err := c.op.Check(&c.Call); err != nil {
+			return fmt.Errorf("graph: %s: %w", c.op.Name, err)
 		}
 	}
 	for _, f := range m.foreign {
@@ -151,8 +151,8 @@ func (m *Machine) run() error {
 	}
 	for i := range m.calls {
 		c := &m.calls[i]
-		if c.op.run(&c.call); c.err != nil {
-			return fmt.Errorf("graph: %s: %w", c.op.name(), c.err)
+		if c.op.Run(&c.Call); c.Err != nil {
+			return fmt.Errorf("graph: %s: %w", c.op.Name, c.Err)
 		}
 		for _, d := range c.done {
 			m.finished(d.lo, d.hi)
@@ -178,10 +178,10 @@ func (m *Machine) overwrite(fresh bool) {
 		return
 	}
 	for _, i := range m.first {
-		if c := &m.calls[i]; len(c.deposits) > 0 {
-			c.fresh = fresh
+		if c := &m.calls[i]; len(c.Deposits) > 0 {
+			c.Fresh = fresh
 		} else {
-			c.add = !fresh
+			c.Add = !fresh
 		}
 	}
 }

@@ -17,18 +17,12 @@ func (l *lowering) lifetimes() {
 	// Backwards, so that a view's lifetime is known before what it views.
 	for i := len(l.order) - 1; i >= 0; i-- {
 		s := l.order[i]
-		which, both := -1, false
-		if r, ok := s.op.(savedReader); ok {
-			which, both = r.readsSaved()
-		}
-		if _, ok := s.op.(viewer); ok {
-			which = 0
-		}
 		for i, o := range s.in {
-			if i == which {
+			part := i == 0 && s.op.View.Kind == SavedPart
+			if part || has(s.op.SavedOf, i) {
 				o.lastSaved = max(o.lastSaved, s.pos)
 			}
-			if i != which || both {
+			if !part && !has(s.op.Unread, i) {
 				o.last = max(o.last, s.pos)
 			}
 		}
@@ -37,21 +31,21 @@ func (l *lowering) lifetimes() {
 
 // store decides where the output of s lives, and what it saves.
 func (l *lowering) store(s *step) {
-	if sv, ok := s.op.(saver); ok {
-		for _, n := range sv.saved(s.shapes()) {
+	if s.op.Saves != nil {
+		for _, n := range s.op.Saves(s.shapes()) {
 			s.mem.saved = append(s.mem.saved, l.buffer(s, n, s.lastSaved, Saved))
 		}
 	}
-	if w, ok := s.op.(scratcher); ok {
-		s.mem.work = l.buffer(s, w.scratch(s.shapes()), s.pos, Scratch)
+	if s.op.Scratch != nil {
+		s.mem.work = l.buffer(s, s.op.Scratch(s.shapes()), s.pos, Scratch)
 	}
-	if v, ok := s.op.(viewer); ok {
-		b := s.in[0].mem.saved[v.view()]
+	switch s.op.View.Kind {
+	case SavedPart:
+		b := s.in[0].mem.saved[s.op.View.Index]
 		b.Last = max(b.Last, s.last)
 		s.mem.buf = b
 		return
-	}
-	if _, ok := s.op.(deposit); ok {
+	case Deposit:
 		return
 	}
 	if l.ownsGrad(s) {
@@ -68,11 +62,10 @@ func (l *lowering) store(s *step) {
 // inPlace is the buffer of an operand that s may overwrite: it is as large as
 // the output, nothing reads it later, and s reads it as this operand alone.
 func (l *lowering) inPlace(s *step) *Buffer {
-	o, ok := s.op.(overwriter)
-	if !ok || l.o.private {
+	if l.o.private {
 		return nil
 	}
-	for _, i := range o.overwrites() {
+	for _, i := range s.op.Overwrites {
 		b := s.in[i].mem.buf
 		if b == nil || b.Last != s.pos || b.Bytes != int64(4*s.size()) {
 			continue
@@ -91,13 +84,12 @@ func (l *lowering) inPlace(s *step) *Buffer {
 // ownsGrad reports whether s computes a term of one gradient and nothing else,
 // so that it can add to the slab itself.
 func (l *lowering) ownsGrad(s *step) bool {
-	_, adds := s.op.(adder)
-	return adds && len(s.terms) == 1 && s.uses == 0
+	return s.op != nil && s.op.Adds != Overwrites && len(s.terms) == 1 && s.uses == 0
 }
 
 func (l *lowering) purpose(s *step) Purpose {
-	if _, ok := s.op.(gateDot); ok {
-		return Evidence
+	if s.op.Purpose != "" {
+		return s.op.Purpose
 	}
 	switch s.phase {
 	case Backward:

@@ -64,8 +64,8 @@ func TestPoisonShows(t *testing.T) {
 		t.Fatalf("an output is %g after the run", v)
 	}
 	for i, c := range mc.calls {
-		if _, ok := c.op.(poison); ok && i > 0 && len(c.out) > 0 {
-			if c.out[0] == c.out[0] {
+		if c.op == poison && i > 0 && len(c.Out) > 0 {
+			if c.Out[0] == c.Out[0] {
 				return // used again by another value: expected for some
 			}
 			return

@@ -31,10 +31,10 @@ func (m *Machine) FirstNonFinite() (*NonFinite, error) {
 		if c.phase != Forward {
 			break
 		}
-		if c.op.run(&c.call); c.err != nil {
-			return nil, fmt.Errorf("graph: %s: %w", c.op.name(), c.err)
+		if c.op.Run(&c.Call); c.Err != nil {
+			return nil, fmt.Errorf("graph: %s: %w", c.op.Name, c.Err)
 		}
-		if x, bad := firstNonFinite(c.out); bad {
+		if x, bad := firstNonFinite(c.Out); bad {
 			return &NonFinite{c.label, c.block, x}, nil
 		}
 	}

@@ -3,128 +3,128 @@ package graph
 import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-
-	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
 // Node is a value in the graph.
 type Node = gorgonia.Node
 
-// kernelOp is what an operation says of itself; the adapter makes a
-// gorgonia.Op of it. Optional further abilities are the interfaces below.
-type kernelOp interface {
-	// name identifies the operation with every attribute: nodes of equal name
-	// and operands are merged.
-	name() string
-	// shape is the output's shape; an error when the operands do not fit. An
-	// empty shape is a scalar.
-	shape(in []tensor.Shape) (tensor.Shape, error)
-	// run computes the output.
-	run(c *call)
+// Op is an operation: one literal says all there is to know about it. Only Name, Shape
+// and Run are required. Builder.Apply makes a node of it, and the machine plans its
+// memory by what it says here. Functions that take shapes get the operands' in order.
+//
+//	double := &graph.Op{
+//		Name:       "Double",
+//		Shape:      func(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil },
+//		Run:        func(c *graph.Call) { kernel.Scale(c.Pool, c.Out, c.In[0].F, 2) },
+//		Overwrites: []int{0},
+//	}
+//	y := b.Apply(double, x)
+type Op struct {
+	// Name identifies the operation with every attribute, as in "RMSNorm(1e-05)": nodes
+	// of equal name and operands are merged. What stands before "(" is shown to people.
+	Name string
+	// Shape is the output's shape, an error when the operands do not fit. An empty
+	// shape is a scalar.
+	Shape func(in []tensor.Shape) (tensor.Shape, error)
+	// Run computes the output. It may be nil for a View.
+	Run func(c *Call)
+	// Backward returns the gradient of each operand, nil for those of NoGradient. nil:
+	// the operation has no gradient.
+	Backward func(in gorgonia.Nodes, out, dout *Node) (gorgonia.Nodes, error)
+	// NoGradient lists the operands without a gradient: token ids, targets.
+	NoGradient []int
+
+	// Saves is the number of float32 values that Run keeps beside the output for the
+	// backward pass (row statistics, log-sum-exp), in one or several parts.
+	Saves func(in []tensor.Shape) []int
+	// SavedOf lists the operands of which it reads what they saved.
+	SavedOf []int
+	// Unread lists the operands whose output it does not read, only what they saved.
+	Unread []int
+	// Scratch is the number of float32 values that Run needs while it runs.
+	Scratch func(in []tensor.Shape) int
+	// Overwrites lists operands whose memory the output may take; it takes that of the
+	// first which nothing else needs any longer.
+	Overwrites []int
+	// Adds says whether Run can add to its output instead of overwriting it.
+	Adds Adds
+	// Deposits lists operands whose gradients Run itself adds, to Call.Deposits; with
+	// Call.Fresh it overwrites that of the first. Backward stands a Deposit for each.
+	Deposits []int
+	// View makes the output something that operand 0 has made already.
+	View View
+	// Purpose is what the output's memory is for; the default follows from the pass
+	// that the operation belongs to.
+	Purpose Purpose
+
+	// Light is set where the output is cheap to compute again: no product.
+	Light bool
+	// FLOPs counts the operations of matrix products, a multiply-add as two; nil is 0.
+	FLOPs func(in []tensor.Shape, out tensor.Shape) int64
+	// IDs says which operand has integers, and their range; nil for none.
+	IDs func(in []tensor.Shape) IDs
+	// Check fails when state outside of the graph does not fit; it is called before
+	// every run.
+	Check func(c *Call) error
 }
 
-// differentiable is an operation with gradients. diffs says for each of n
-// operands whether it has one; backward returns one node an operand, nil where
-// diffs is false.
-type differentiable interface {
-	diffs(n int) []bool
-	backward(in gorgonia.Nodes, out, dout *Node) (gorgonia.Nodes, error)
+// Adds says whether an operation adds to its output or overwrites it.
+type Adds uint8
+
+// Ways to write an output.
+const (
+	Overwrites Adds = iota // always overwrites
+	CanAdd                 // adds where Call.Add is set
+	AlwaysAdds             // adds; the machine clears the output before where that is needed
+)
+
+// View is an output that operand 0 has made; the operation computes nothing.
+type View struct {
+	Kind  ViewKind
+	Index int // the part, or the operand of operand 0
 }
 
-// saver is an operation that keeps float32 values beside its output for the
-// backward pass (row statistics, log-sum-exp), in one or several parts.
-type saver interface {
-	saved(in []tensor.Shape) []int // number of values of each part
+// ViewKind is what a View shows.
+type ViewKind uint8
+
+// Kinds of views.
+const (
+	NoView    ViewKind = iota // the output is what Run computes
+	SavedPart                 // part Index of what operand 0 saved
+	Deposit                   // the gradient of operand 0's own operand Index, one of its Deposits
+)
+
+// IDs is the range of an operand of integers: at least Lo, below Hi.
+type IDs struct {
+	Operand int
+	Lo, Hi  int32
 }
 
-// scratcher is an operation that needs memory while it runs.
-type scratcher interface {
-	scratch(in []tensor.Shape) int // number of values
-}
+// noGradient reports whether operand i has no gradient.
+func (o *Op) noGradient(i int) bool { return o.Backward == nil || has(o.NoGradient, i) }
 
-// savedReader is an operation that reads what operand i saved, and says whether
-// it reads the operand's output as well.
-type savedReader interface{ readsSaved() (i int, output bool) }
-
-// viewer is an operation that computes nothing: its output is a part of what
-// operand 0 saved.
-type viewer interface{ view() (part int) }
-
-// overwriter is an operation whose output may take the memory of one of these
-// operands, the first that nobody needs any longer.
-type overwriter interface{ overwrites() []int }
-
-// adder is an operation that can add to its output instead of overwriting it
-// (call.add). One that always adds is given zeroed memory otherwise.
-type adder interface{ alwaysAdds() bool }
-
-// deposit is an operation that computes nothing: operand 0, a loss, adds the
-// gradient of its own operand `of` on the way, straight at the destination.
-type deposit interface{ of() int }
-
-// flopper is an operation with matrix products: a multiply-add counts two.
-type flopper interface {
-	flops(in []tensor.Shape, out tensor.Shape) int64
-}
-
-// light is an operation whose output is cheap to compute again: no product.
-type light interface{ light() }
-
-// checker is an operation with state outside the graph that must fit before a run.
-type checker interface{ check(c *call) error }
-
-// ranged is an operation with integer operand i whose values must be at least
-// lo and below hi.
-type ranged interface {
-	intRange(in []tensor.Shape) (i int, lo, hi int32)
-}
-
-// call is an operation bound to its memory.
-type call struct {
-	pool       *kernel.Pool
-	out        []float32
-	rows, cols int         // of out
-	saved      [][]float32 // parts of what it saves
-	scratch    []float32
-	in         []operand
-	add        bool // add to out
-	// deposits has, for each operand, where its gradient is to be added during
-	// this run; nil where nobody wants it.
-	deposits [][]float32
-	fresh    bool  // the deposit of operand 1 overwrites
-	err      error // what went wrong in the last run
-}
-
-// operand is one input of a call.
-type operand struct {
-	f          []float32
-	half       []uint16    // of a parameter: its bfloat16 copy, if there is one
-	rows, cols int         // of f: all but the last dimension, and the last
-	saved      [][]float32 // what the operation that made f saved
-	ids        []int32     // instead of f, for integer inputs
-	value      *stockValue // beside f, for what Gorgonia's own operations made
-}
-
-func (o operand) mat() kernel.Matrix { return kernel.Mat(o.f, o.rows, o.cols) }
-
-func (c *call) mat() kernel.Matrix { return kernel.Mat(c.out, c.rows, c.cols) }
-
-func allTrue(n int) []bool {
-	d := make([]bool, n)
-	for i := range d {
-		d[i] = true
+func has(list []int, i int) bool {
+	for _, x := range list {
+		if x == i {
+			return true
+		}
 	}
-	return d
+	return false
 }
 
-// rows views a shape as a matrix: all but the last dimension, and the last.
-func rows(s tensor.Shape) (n, width int) {
+// MatrixShape views a shape as a matrix: all but the last dimension, and the last.
+func MatrixShape(s tensor.Shape) (rows, cols int) {
 	if len(s) == 0 {
 		return 1, 1
 	}
-	width = s[len(s)-1]
-	if width == 0 {
+	cols = s[len(s)-1]
+	if cols == 0 {
 		return 0, 0
 	}
-	return s.TotalSize() / width, width
+	return s.TotalSize() / cols, cols
+}
+
+// sameShape is the Shape of operations whose output has the shape of operand i.
+func sameShape(i int) func([]tensor.Shape) (tensor.Shape, error) {
+	return func(in []tensor.Shape) (tensor.Shape, error) { return in[i].Clone(), nil }
 }

@@ -24,7 +24,7 @@ func checkQKV(in tensor.Shape, s Shape) error {
 	if s.B < 1 || s.T < 1 || s.G < 1 || s.R < 1 || s.QK < 1 || s.VO < 1 {
 		return errors.New("sizes are not all positive")
 	}
-	if n, w := rows(in); n != s.B*s.T || w != s.Width() {
+	if n, w := MatrixShape(in); n != s.B*s.T || w != s.Width() {
 		return fmt.Errorf("q, k, v are %d x %d, expected %d x %d", n, w, s.B*s.T, s.Width())
 	}
 	return nil
@@ -48,7 +48,11 @@ func (b *Builder) RoPE(qkv *Node, freqs [][]float32, s Shape, length int, cache 
 		b.Fail(fmt.Errorf("graph: RoPE: %d lists of frequencies, %d positions for %d tokens", len(freqs), length, s.T))
 		return nil
 	}
-	return b.apply(rope{s: s, tables: b.tables(freqs, length), cache: cache}, qkv)
+	t := b.tables(freqs, length)
+	if cache != nil {
+		return b.Apply(ropeAt(s, t, cache, b.number(cache)), qkv)
+	}
+	return b.Apply(rope(s, t, false), qkv)
 }
 
 // tables makes the tables of these frequencies, once.
@@ -75,7 +79,7 @@ func (b *Builder) tables(freqs [][]float32, length int) *rotary {
 }
 
 // Attention is softmax attention over rows of q, k, v: (B·T, G·R·VO).
-func (b *Builder) Attention(qkv *Node, s Shape) *Node { return b.apply(attention{s}, qkv) }
+func (b *Builder) Attention(qkv *Node, s Shape) *Node { return b.Apply(attention(s), qkv) }
 
 // rotary is the rotation tables of one layer, shared by all layers with the same frequencies.
 type rotary struct {
@@ -84,79 +88,60 @@ type rotary struct {
 	perHead  bool
 }
 
-// rope rotates q and k of every row by its position; inverse is its gradient.
-type rope struct {
-	s       Shape
-	tables  *rotary
-	inverse bool
-	cache   *Cache // positions of decoding, nil in training
-}
-
-func (o rope) name() string {
-	what := "RoPE"
-	switch {
-	case o.inverse:
-		what = "RoPEBackward"
-	case o.cache != nil:
-		what = "RoPEAt"
+// rope rotates q and k of every row by its position in the sequence; inverse is its
+// gradient.
+func rope(s Shape, t *rotary, inverse bool) *Op {
+	name, run := "RoPE", kernel.RoPEForward
+	if inverse {
+		name, run = "RoPEBackward", kernel.RoPEBackward
 	}
-	return fmt.Sprintf("%s(%s freqs %s)", what, attnName(o.s), o.tables.key)
-}
-
-func (o rope) shape(in []tensor.Shape) (tensor.Shape, error) {
-	return in[0].Clone(), checkQKV(in[0], o.s)
-}
-
-func (o rope) overwrites() []int  { return []int{0} }
-func (o rope) diffs(n int) []bool { return allTrue(n) }
-
-// check fails when a position is beyond the tables.
-func (o rope) check(c *call) error {
-	if o.cache == nil {
-		return nil
-	}
-	pairs := o.s.QK / 2
-	if o.tables.perHead {
-		pairs *= o.s.G
-	}
-	return o.cache.fits(o.s.B, o.s.T, len(o.tables.cos)/pairs)
-}
-
-func (o rope) run(c *call) {
-	t := o.tables
-	switch {
-	case o.cache != nil:
-		kernel.RoPEAt(c.pool, c.out, c.in[0].f, t.cos, t.sin, o.s, t.perHead, o.cache.Pos)
-	case o.inverse:
-		kernel.RoPEBackward(c.pool, c.out, c.in[0].f, t.cos, t.sin, o.s, t.perHead, 0)
-	default:
-		kernel.RoPEForward(c.pool, c.out, c.in[0].f, t.cos, t.sin, o.s, t.perHead, 0)
+	return &Op{
+		Name:       fmt.Sprintf("%s(%s freqs %s)", name, attnName(s), t.key),
+		Shape:      func(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), checkQKV(in[0], s) },
+		Run:        func(c *Call) { run(c.Pool, c.Out, c.In[0].F, t.cos, t.sin, s, t.perHead, 0) },
+		Overwrites: []int{0},
+		Backward: func(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
+			d, err := Apply(rope(s, t, !inverse), dy)
+			return gorgonia.Nodes{d}, err
+		},
 	}
 }
 
-func (o rope) backward(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
-	o.inverse = !o.inverse
-	d, err := apply(o, dy)
-	return gorgonia.Nodes{d}, err
+// ropeAt is rope for decoding: positions are those of the cache when it runs.
+func ropeAt(s Shape, t *rotary, cache *Cache, number int) *Op {
+	pairs := s.QK / 2
+	if t.perHead {
+		pairs *= s.G
+	}
+	return &Op{
+		Name:       fmt.Sprintf("RoPEAt(%s freqs %s cache %d)", attnName(s), t.key, number),
+		Shape:      func(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), checkQKV(in[0], s) },
+		Run:        func(c *Call) { kernel.RoPEAt(c.Pool, c.Out, c.In[0].F, t.cos, t.sin, s, t.perHead, cache.Pos) },
+		Overwrites: []int{0},
+		Check:      func(*Call) error { return cache.fits(s.B, s.T, len(t.cos)/pairs) }, // within the tables
+	}
 }
 
 // attention is softmax(scale·q·kᵀ)·v over rows of q, k, v side by side. It
 // saves the log-sum-exp of each query, [B·H·T].
-type attention struct{ s Shape }
-
-func (o attention) name() string { return "Attention(" + attnName(o.s) + ")" }
-
-func (o attention) shape(in []tensor.Shape) (tensor.Shape, error) {
-	return tensor.Shape{o.s.B * o.s.T, o.s.G * o.s.R * o.s.VO}, checkQKV(in[0], o.s)
+func attention(s Shape) *Op {
+	return &Op{
+		Name: "Attention(" + attnName(s) + ")",
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			return tensor.Shape{s.B * s.T, s.G * s.R * s.VO}, checkQKV(in[0], s)
+		},
+		Run:   func(c *Call) { kernel.AttentionForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, s) },
+		Saves: func([]tensor.Shape) []int { return []int{s.B * s.G * s.R * s.T} },
+		FLOPs: func([]tensor.Shape, tensor.Shape) int64 { return attentionFLOPs(s) },
+		Backward: func(in gorgonia.Nodes, ctx, dctx *Node) (gorgonia.Nodes, error) {
+			d, err := Apply(attentionBackward(s), in[0], ctx, dctx)
+			return gorgonia.Nodes{d}, err
+		},
+	}
 }
 
-func (o attention) saved([]tensor.Shape) []int { return []int{o.s.B * o.s.G * o.s.R * o.s.T} }
-func (o attention) diffs(n int) []bool         { return allTrue(n) }
-func (o attention) run(c *call)                { kernel.AttentionForward(c.pool, c.out, c.saved[0], c.in[0].f, o.s) }
-
-// flops counts the scores and the context; causal attention needs half of each.
-func (o attention) flops([]tensor.Shape, tensor.Shape) int64 {
-	s := o.s
+// attentionFLOPs counts the scores and the context; causal attention needs half of each.
+func attentionFLOPs(s Shape) int64 {
 	n := 2 * int64(s.B) * int64(s.G) * int64(s.R) * int64(s.T) * int64(s.T) * int64(s.QK+s.VO)
 	if s.Causal {
 		n /= 2
@@ -164,22 +149,17 @@ func (o attention) flops([]tensor.Shape, tensor.Shape) int64 {
 	return n
 }
 
-func (o attention) backward(in gorgonia.Nodes, ctx, dctx *Node) (gorgonia.Nodes, error) {
-	d, err := apply(attentionBackward(o), in[0], ctx, dctx)
-	return gorgonia.Nodes{d}, err
-}
-
-type attentionBackward struct{ s Shape }
-
-func (o attentionBackward) name() string                                  { return "AttentionBackward(" + attnName(o.s) + ")" }
-func (o attentionBackward) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
-func (o attentionBackward) readsSaved() (int, bool)                       { return 1, true }
-func (o attentionBackward) run(c *call) {
-	kernel.AttentionBackward(c.pool, c.out, c.in[2].f, c.in[1].f, c.in[1].saved[0], c.in[0].f, o.s)
-}
-
-// flops is what the gradients need, twice the forward pass; recomputing the
+// attentionBackward is the gradient of q, k, v; operands q, k, v, the context and its
+// gradient. It counts what the gradients need, twice the forward pass: recomputing the
 // scores is the kernel's own affair.
-func (o attentionBackward) flops(in []tensor.Shape, out tensor.Shape) int64 {
-	return 2 * attention(o).flops(in, out)
+func attentionBackward(s Shape) *Op {
+	return &Op{
+		Name:  "AttentionBackward(" + attnName(s) + ")",
+		Shape: sameShape(0),
+		Run: func(c *Call) {
+			kernel.AttentionBackward(c.Pool, c.Out, c.In[2].F, c.In[1].F, c.In[1].Saved[0], c.In[0].F, s)
+		},
+		SavedOf: []int{1},
+		FLOPs:   func([]tensor.Shape, tensor.Shape) int64 { return 2 * attentionFLOPs(s) },
+	}
 }

@@ -15,12 +15,12 @@ func (b *Builder) CachedAttention(qkv *Node, s Shape, layer int, cache *Cache) *
 	if b.err == nil && (cache == nil || layer < 0 || layer >= len(cache.K) || layer >= len(cache.V)) {
 		b.Fail(fmt.Errorf("graph: CachedAttention: the cache has no layer %d", layer))
 	}
-	return b.apply(cachedAttention{s, layer, cache}, qkv)
+	return b.Apply(cachedAttention(s, layer, cache, b.number(cache)), qkv)
 }
 
 // AddPositions is AddRows for decoding, at the positions of the cache.
 func (b *Builder) AddPositions(x, pos *Node, t int, cache *Cache) *Node {
-	return b.apply(addPositions{t, cache}, x, pos)
+	return b.Apply(addPositions(t, cache, b.number(cache)), x, pos)
 }
 
 // Cache is the keys and values of earlier tokens of B sequences, one layer
@@ -48,61 +48,47 @@ func (c *Cache) fits(b, t, limit int) error {
 
 // cachedAttention appends the new tokens' keys and values to the cache and
 // attends over all of it.
-type cachedAttention struct {
-	s     Shape
-	layer int
-	cache *Cache
-}
-
-func (o cachedAttention) name() string {
-	return fmt.Sprintf("CachedAttention(%s layer %d)", attnName(o.s), o.layer)
-}
-
-func (o cachedAttention) shape(in []tensor.Shape) (tensor.Shape, error) {
-	if !o.s.Causal {
-		return nil, errors.New("decoding is causal")
+func cachedAttention(s Shape, layer int, cache *Cache, number int) *Op {
+	return &Op{
+		Name: fmt.Sprintf("CachedAttention(%s layer %d cache %d)", attnName(s), layer, number),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			if !s.Causal {
+				return nil, errors.New("decoding is causal")
+			}
+			return tensor.Shape{s.B * s.T, s.G * s.R * s.VO}, checkQKV(in[0], s)
+		},
+		Run: func(c *Call) {
+			k, v := cache.K[layer], cache.V[layer]
+			kernel.CacheAppend(c.Pool, k, v, c.In[0].F, s, cache.Capacity, cache.Pos)
+			kernel.AttentionDecode(c.Pool, c.Out, c.In[0].F, k, v, s, cache.Capacity, cache.Pos)
+		},
+		Check: func(*Call) error {
+			rows := s.B * s.G * cache.Capacity
+			if k, v := len(cache.K[layer]), len(cache.V[layer]); k < rows*s.QK || v < rows*s.VO {
+				return fmt.Errorf("the cache has %d and %d values, expected %d and %d", k, v, rows*s.QK, rows*s.VO)
+			}
+			return cache.fits(s.B, s.T, cache.Capacity)
+		},
 	}
-	return attention{o.s}.shape(in)
-}
-
-// check fails when the new tokens do not fit the cache.
-func (o cachedAttention) check(*call) error {
-	rows := o.s.B * o.s.G * o.cache.Capacity
-	if k, v := len(o.cache.K[o.layer]), len(o.cache.V[o.layer]); k < rows*o.s.QK || v < rows*o.s.VO {
-		return fmt.Errorf("the cache has %d and %d values, expected %d and %d", k, v, rows*o.s.QK, rows*o.s.VO)
-	}
-	return o.cache.fits(o.s.B, o.s.T, o.cache.Capacity)
-}
-
-func (o cachedAttention) run(c *call) {
-	k, v := o.cache.K[o.layer], o.cache.V[o.layer]
-	kernel.CacheAppend(c.pool, k, v, c.in[0].f, o.s, o.cache.Capacity, o.cache.Pos)
-	kernel.AttentionDecode(c.pool, c.out, c.in[0].f, k, v, o.s, o.cache.Capacity, o.cache.Pos)
 }
 
 // addPositions is addRows for decoding: the new tokens of sequence b stand at
 // pos[b], pos[b]+1, ... The positions are read when the operation runs.
-type addPositions struct {
-	t     int
-	cache *Cache
-}
-
-func (o addPositions) name() string { return fmt.Sprintf("AddPositions(T %d)", o.t) }
-
-func (o addPositions) shape(in []tensor.Shape) (tensor.Shape, error) { return addRows{o.t}.shape(in) }
-
-// check fails when a position is outside the table.
-func (o addPositions) check(c *call) error { return o.cache.fits(c.rows/o.t, o.t, c.in[1].rows) }
-
-func (o addPositions) overwrites() []int { return []int{0} }
-
-func (o addPositions) run(c *call) {
-	e := c.cols
-	for n := range c.rows {
-		at := int(o.cache.Pos[n/o.t]) + n%o.t
-		x, p, y := c.in[0].f[n*e:][:e], c.in[1].f[at*e:][:e], c.out[n*e:][:e]
-		for i := range y {
-			y[i] = x[i] + p[i]
-		}
+func addPositions(t int, cache *Cache, number int) *Op {
+	return &Op{
+		Name:  fmt.Sprintf("AddPositions(T %d cache %d)", t, number),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) { return positionShape(in, t) },
+		Run: func(c *Call) {
+			e := c.Cols
+			for n := range c.Rows {
+				at := int(cache.Pos[n/t]) + n%t
+				x, p, y := c.In[0].F[n*e:][:e], c.In[1].F[at*e:][:e], c.Out[n*e:][:e]
+				for i := range y {
+					y[i] = x[i] + p[i]
+				}
+			}
+		},
+		Overwrites: []int{0},
+		Check:      func(c *Call) error { return cache.fits(c.Rows/t, t, c.In[1].Rows) }, // within the table
 	}
 }

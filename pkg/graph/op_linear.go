@@ -15,7 +15,7 @@ func (b *Builder) Linear(x, w, bias *Node) *Node {
 	if bias != nil {
 		in = append(in, bias)
 	}
-	return b.adapted(x, w, b.apply(linear{bias: bias != nil, bf16: b.bf16}, in...), false)
+	return b.adapted(x, w, b.Apply(linear(product{bias: bias != nil, bf16: b.o.BF16}), in...), false)
 }
 
 // LinearIn is x [N, M] · w + bias + residual with w [M, E]: (N, E). bias and
@@ -27,18 +27,18 @@ func (b *Builder) LinearIn(x, w, bias, residual *Node) *Node {
 			in = append(in, n)
 		}
 	}
-	return b.adapted(x, w, b.apply(linear{in: true, bias: bias != nil, residual: residual != nil, bf16: b.bf16}, in...), true)
+	return b.adapted(x, w, b.Apply(linear(product{in: true, bias: bias != nil, residual: residual != nil, bf16: b.o.BF16}), in...), true)
 }
 
-// linear is a matrix product with a unit-major weight w [M, E]:
+// product is the form of a matrix product with a unit-major weight w [M, E]:
 //
 //	y[N, M] = x[N, E] · wᵀ + bias        (in false: q, k, v, gate, up, the head)
 //	y[N, E] = x[N, M] · w  + bias + residual  (in true: o, down)
 //
 // Operands: x, w, then bias and residual where there are any.
-type linear struct{ in, bias, residual, bf16 bool }
+type product struct{ in, bias, residual, bf16 bool }
 
-func (o linear) name() string {
+func (o product) name() string {
 	s := "Linear"
 	if o.in {
 		s = "LinearIn"
@@ -55,9 +55,32 @@ func (o linear) name() string {
 	return s
 }
 
-func (o linear) shape(in []tensor.Shape) (tensor.Shape, error) {
-	n, xw := rows(in[0])
-	m, e := rows(in[1])
+// linear is the operation of a product.
+func linear(o product) *Op {
+	op := &Op{
+		Name: o.name(), Shape: o.shape, Run: o.run, Backward: o.backward,
+		FLOPs: func(in []tensor.Shape, out tensor.Shape) int64 {
+			_, inner := MatrixShape(in[0])
+			return productFLOPs(out, inner)
+		},
+	}
+	if o.residual {
+		op.Overwrites = []int{2}
+		if o.bias {
+			op.Overwrites = []int{3}
+		}
+	}
+	return op
+}
+
+// productFLOPs is those of a product with this output, over an inner dimension.
+func productFLOPs(out tensor.Shape, inner int) int64 {
+	return 2 * int64(out.TotalSize()) * int64(inner)
+}
+
+func (o product) shape(in []tensor.Shape) (tensor.Shape, error) {
+	n, xw := MatrixShape(in[0])
+	m, e := MatrixShape(in[1])
 	inner, outer := e, m
 	if o.in {
 		inner, outer = m, e
@@ -78,15 +101,15 @@ func (o linear) shape(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{n, outer}, nil
 }
 
-func (o linear) run(c *call) {
+func (o product) run(c *Call) {
 	p := kernel.Product{TransB: !o.in, BF16: o.bf16}
 	at := 2
 	if o.bias {
-		p.Bias = c.in[at].f
+		p.Bias = c.In[at].F
 		at++
 	}
 	if o.residual {
-		if r := c.in[at].f; &r[0] == &c.out[0] {
+		if r := c.In[at].F; &r[0] == &c.Out[0] {
 			p.Accumulate = true // the residual stream is updated in place
 		} else {
 			p.Residual = r
@@ -95,46 +118,29 @@ func (o linear) run(c *call) {
 	c.multiply(p)
 }
 
-// multiply computes out = in[0] · op(in[1]), in[1] a weight.
-func (c *call) multiply(p kernel.Product) {
-	x, w := c.in[0], c.in[1]
-	if w.half != nil {
-		kernel.MatMul16(c.pool, c.mat(), x.mat(), kernel.Matrix16{Data: w.half, Rows: w.rows, Cols: w.cols, Stride: w.cols}, p)
+// multiply computes Out = In[0] · op(in[1]), in[1] a weight.
+func (c *Call) multiply(p kernel.Product) {
+	x, w := c.In[0], c.In[1]
+	if w.BF16 != nil {
+		kernel.MatMul16(c.Pool, c.mat(), x.mat(), kernel.Matrix16{Data: w.BF16, Rows: w.Rows, Cols: w.Cols, Stride: w.Cols}, p)
 	} else {
-		kernel.MatMul(c.pool, c.mat(), x.mat(), w.mat(), p)
+		kernel.MatMul(c.Pool, c.mat(), x.mat(), w.mat(), p)
 	}
 }
 
-func (o linear) overwrites() []int {
-	switch {
-	case !o.residual:
-		return nil
-	case o.bias:
-		return []int{3}
-	}
-	return []int{2}
-}
-
-func (o linear) flops(in []tensor.Shape, out tensor.Shape) int64 {
-	_, inner := rows(in[0])
-	return 2 * int64(out.TotalSize()) * int64(inner)
-}
-
-func (o linear) diffs(n int) []bool { return allTrue(n) }
-
-func (o linear) backward(in gorgonia.Nodes, out, dy *Node) (gorgonia.Nodes, error) {
+func (o product) backward(in gorgonia.Nodes, out, dy *Node) (gorgonia.Nodes, error) {
 	x, w := in[0], in[1]
-	dw, err := apply(weightGrad{in: o.in, bf16: o.bf16}, x, dy, w)
+	dw, err := Apply(weightGrad(o.in, o.bf16), x, dy, w)
 	if err != nil {
 		return nil, err
 	}
-	dx, err := apply(inputGrad{in: o.in, bf16: o.bf16}, dy, w)
+	dx, err := Apply(inputGrad(o.in, o.bf16), dy, w)
 	if err != nil {
 		return nil, err
 	}
 	grads := gorgonia.Nodes{dx, dw}
 	if o.bias {
-		db, err := apply(biasGrad{}, dy, in[2])
+		db, err := Apply(biasGrad(), dy, in[2])
 		if err != nil {
 			return nil, err
 		}
@@ -146,58 +152,54 @@ func (o linear) backward(in gorgonia.Nodes, out, dy *Node) (gorgonia.Nodes, erro
 	return grads, nil
 }
 
-// inputGrad is dx of linear: dy · w, or dy · wᵀ for in.
-type inputGrad struct{ in, bf16 bool }
-
-func (o inputGrad) name() string { return fmt.Sprintf("LinearBackward(in %t bf16 %t)", o.in, o.bf16) }
-
-func (o inputGrad) shape(in []tensor.Shape) (tensor.Shape, error) {
-	n, _ := rows(in[0])
-	m, e := rows(in[1])
-	if o.in {
-		return tensor.Shape{n, m}, nil
+// inputGrad is dx of linear: dy · w, or dy · wᵀ for in; operands dy, w.
+func inputGrad(in, bf16 bool) *Op {
+	return &Op{
+		Name: fmt.Sprintf("LinearBackward(in %t bf16 %t)", in, bf16),
+		Shape: func(s []tensor.Shape) (tensor.Shape, error) {
+			n, _ := MatrixShape(s[0])
+			m, e := MatrixShape(s[1])
+			if in {
+				return tensor.Shape{n, m}, nil
+			}
+			return tensor.Shape{n, e}, nil
+		},
+		Run:  func(c *Call) { c.multiply(kernel.Product{TransB: in, BF16: bf16, Accumulate: c.Add}) },
+		Adds: CanAdd,
+		FLOPs: func(s []tensor.Shape, out tensor.Shape) int64 {
+			_, inner := MatrixShape(s[0])
+			return productFLOPs(out, inner)
+		},
 	}
-	return tensor.Shape{n, e}, nil
 }
 
-func (o inputGrad) run(c *call) {
-	c.multiply(kernel.Product{TransB: o.in, BF16: o.bf16, Accumulate: c.add})
-}
-
-func (o inputGrad) alwaysAdds() bool { return false }
-
-func (o inputGrad) flops(in []tensor.Shape, out tensor.Shape) int64 {
-	_, inner := rows(in[0])
-	return 2 * int64(out.TotalSize()) * int64(inner)
-}
-
-// weightGrad is dw [M, E] of linear: dyᵀ · x, or xᵀ · dy for in. The weight is
-// an operand for its shape alone.
-type weightGrad struct{ in, bf16 bool }
-
-func (o weightGrad) name() string { return fmt.Sprintf("LinearGrad(in %t bf16 %t)", o.in, o.bf16) }
-
-func (o weightGrad) shape(in []tensor.Shape) (tensor.Shape, error) { return in[2].Clone(), nil }
-
-func (o weightGrad) run(c *call) {
-	a, b := c.in[1].mat(), c.in[0].mat()
-	if o.in {
-		a, b = b, a
+// weightGrad is dw [M, E] of linear: dyᵀ · x, or xᵀ · dy for in; operands x, dy and the
+// weight, for its shape only.
+func weightGrad(in, bf16 bool) *Op {
+	return &Op{
+		Name:  fmt.Sprintf("LinearGrad(in %t bf16 %t)", in, bf16),
+		Shape: sameShape(2),
+		Run: func(c *Call) {
+			a, b := c.In[1].mat(), c.In[0].mat()
+			if in {
+				a, b = b, a
+			}
+			kernel.MatMul(c.Pool, c.mat(), a, b, kernel.Product{TransA: true, BF16: bf16, Accumulate: c.Add})
+		},
+		Adds: CanAdd,
+		FLOPs: func(s []tensor.Shape, out tensor.Shape) int64 {
+			n, _ := MatrixShape(s[0])
+			return productFLOPs(out, n)
+		},
 	}
-	kernel.MatMul(c.pool, c.mat(), a, b, kernel.Product{TransA: true, BF16: o.bf16, Accumulate: c.add})
 }
 
-func (o weightGrad) alwaysAdds() bool { return false }
-
-func (o weightGrad) flops(in []tensor.Shape, out tensor.Shape) int64 {
-	n, _ := rows(in[0])
-	return 2 * int64(out.TotalSize()) * int64(n)
+// biasGrad is the sum of dy over its rows; operands dy and the bias.
+func biasGrad() *Op {
+	return &Op{
+		Name:  "BiasGrad",
+		Shape: sameShape(1),
+		Run:   func(c *Call) { kernel.BiasGrad(c.Pool, c.Out, c.In[0].F, c.In[0].Rows, c.In[0].Cols) },
+		Adds:  AlwaysAdds,
+	}
 }
-
-// biasGrad is the sum of dy over its rows.
-type biasGrad struct{}
-
-func (biasGrad) name() string                                  { return "BiasGrad" }
-func (biasGrad) shape(in []tensor.Shape) (tensor.Shape, error) { return in[1].Clone(), nil }
-func (biasGrad) run(c *call)                                   { kernel.BiasGrad(c.pool, c.out, c.in[0].f, c.in[0].rows, c.in[0].cols) }
-func (biasGrad) alwaysAdds() bool                              { return true }

@@ -33,10 +33,10 @@ func (b *Builder) Tap(dim string, n *Node, sequences, col0, units, width int) {
 	if b.err != nil {
 		return
 	}
-	op := gateDot{sequences, col0, units, width}
+	op := gateDot(sequences, col0, units, width)
 	if n == nil {
 		b.Fail(fmt.Errorf("graph: tap %s: the value is missing", dim))
-	} else if _, err := op.shape([]tensor.Shape{n.Shape(), n.Shape()}); err != nil {
+	} else if _, err := op.Shape([]tensor.Shape{n.Shape(), n.Shape()}); err != nil {
 		b.Fail(fmt.Errorf("graph: tap %s: %w", dim, err))
 	} else {
 		b.taps = append(b.taps, tap{dim, n, sequences, col0, units, width})
@@ -59,34 +59,31 @@ func (b *Builder) Site(name string, n *Node) {
 
 // gateDot is the gate gradient r[b, u] of units of a value, from the value and
 // its gradient: see kernel.GateDot.
-type gateDot struct{ b, col0, units, width int }
-
-func (o gateDot) name() string {
-	return fmt.Sprintf("GateDot(B %d col %d units %d width %d)", o.b, o.col0, o.units, o.width)
-}
-
-func (o gateDot) shape(in []tensor.Shape) (tensor.Shape, error) {
-	n, w := rows(in[0])
-	if !in[0].Eq(in[1]) || o.b <= 0 || n%o.b != 0 || o.col0 < 0 || o.units < 1 || o.width < 1 || o.col0+o.units*o.width > w {
-		return nil, fmt.Errorf("%d units of %d columns from column %d do not fit %d sequences in %d x %d", o.units, o.width, o.col0, o.b, n, w)
+func gateDot(b, col0, units, width int) *Op {
+	return &Op{
+		Name: fmt.Sprintf("GateDot(B %d col %d units %d width %d)", b, col0, units, width),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			n, w := MatrixShape(in[0])
+			if !in[0].Eq(in[1]) || b <= 0 || n%b != 0 || col0 < 0 || units < 1 || width < 1 || col0+units*width > w {
+				return nil, fmt.Errorf("%d units of %d columns from column %d do not fit %d sequences in %d x %d", units, width, col0, b, n, w)
+			}
+			return tensor.Shape{b, units}, nil
+		},
+		Run: func(c *Call) {
+			x := c.In[0]
+			kernel.GateDot(c.Pool, c.Out, x.F, c.In[1].F, b, x.Rows/b, x.Cols, col0, units, width)
+		},
+		Purpose: Evidence,
 	}
-	return tensor.Shape{o.b, o.units}, nil
-}
-
-func (o gateDot) run(c *call) {
-	x := c.in[0]
-	kernel.GateDot(c.pool, c.out, x.f, c.in[1].f, o.b, x.rows/o.b, x.cols, o.col0, o.units, o.width)
 }
 
 // observe shows a value to a function; its own output has no values.
-type observe struct {
-	site string
-	f    func(name string, x []float32, rows, cols int) error
-}
-
-func (o observe) name() string                               { return "Observe(" + o.site + ")" }
-func (o observe) shape([]tensor.Shape) (tensor.Shape, error) { return tensor.Shape{0}, nil }
-func (o observe) run(c *call) {
-	x := c.in[0]
-	c.err = o.f(o.site, x.f, x.rows, x.cols)
+func observe(site string, show func(site string, x []float32, rows, cols int) error) *Op {
+	return &Op{
+		Name: "Observe(" + site + ")",
+		Run: func(c *Call) {
+			x := c.In[0]
+			c.Err = show(site, x.F, x.Rows, x.Cols)
+		},
+	}
 }

@@ -122,7 +122,7 @@ func (p *Plan) RecomputedFLOPs() int64 {
 func (l *lowering) plan() *Plan {
 	p := &Plan{Outputs: map[string]int{}}
 	for _, s := range l.order {
-		if _, isView := s.op.(viewer); s.mem.buf != nil && !isView {
+		if s.mem.buf != nil && s.op.View.Kind != SavedPart {
 			p.values += 4 * int64(s.size())
 		}
 		for _, b := range s.mem.saved {
@@ -142,9 +142,9 @@ func (l *lowering) plan() *Plan {
 	owner := l.owners()
 	for i, s := range l.order {
 		at[s] = i
-		ps := PlanStep{Name: s.op.name(), Phase: s.phase, Shape: s.shape(), Of: i, Buffer: -1}
-		if f, ok := s.op.(flopper); ok {
-			ps.FLOPs = f.flops(s.shapes(), s.shape())
+		ps := PlanStep{Name: s.op.Name, Phase: s.phase, Shape: s.shape(), Of: i, Buffer: -1}
+		if s.op.FLOPs != nil {
+			ps.FLOPs = s.op.FLOPs(s.shapes(), s.shape())
 		}
 		for _, o := range s.in {
 			ps.In = append(ps.In, at[o])

@@ -7,31 +7,27 @@ import (
 	"testing"
 
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// columnMask multiplies each column of x [N, W] with 0 or 1: gates, some shut.
-type columnMask struct {
-	keys string // identifies the mask
-	mask []float32
-}
-
-func (o columnMask) name() string                                  { return "Mask(" + o.keys + ")" }
-func (o columnMask) shape(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), nil }
-func (o columnMask) overwrites() []int                             { return []int{0} }
-func (o columnMask) diffs(n int) []bool                            { return allTrue(n) }
-
-func (o columnMask) run(c *call) {
-	for i, v := range c.in[0].f {
-		c.out[i] = v * o.mask[i%c.cols]
+// columnMask multiplies each column of x [N, W] with 0 or 1: gates, some shut. keys
+// identifies the mask.
+func columnMask(keys string, mask []float32) *Op {
+	return &Op{
+		Name:  "Mask(" + keys + ")",
+		Shape: sameShape(0),
+		Run: func(c *Call) {
+			for i, v := range c.In[0].F {
+				c.Out[i] = v * mask[i%c.Cols]
+			}
+		},
+		Overwrites: []int{0},
+		Backward: func(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
+			dx, err := Apply(columnMask(keys, mask), dy)
+			return gorgonia.Nodes{dx}, err
+		},
 	}
-}
-
-func (o columnMask) backward(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
-	dx, err := apply(o, dy)
-	return gorgonia.Nodes{dx}, err
 }
 
 // shut is the gates of a cut: those of units that go are 0.
@@ -55,7 +51,7 @@ func (m *toy) shut(cut param.Cut) func(b *Builder, n *Node, dim string, col0, un
 				}
 			}
 		}
-		return b.apply(columnMask{fmt.Sprint(dim, keep), mask}, n)
+		return b.Apply(columnMask(fmt.Sprint(dim, keep), mask), n)
 	}
 }
 

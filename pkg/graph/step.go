@@ -24,10 +24,11 @@ func (p Phase) String() string { return [...]string{"forward", "backward", "reco
 // constant, which computes nothing.
 type step struct {
 	node  *Node
-	op    kernelOp // nil for a leaf
+	op    *Op // nil for a leaf
 	in    []*step
 	phase Phase
-	uses  int // operands that it is of other steps
+	empty bool // it has no output of its own
+	uses  int  // operands that it is of other steps
 
 	terms []paramLeaf // parameters whose gradient it is a term of
 
@@ -37,7 +38,7 @@ type step struct {
 }
 
 func (s *step) shape() tensor.Shape {
-	if _, ok := s.op.(observe); ok {
+	if s.empty {
 		return tensor.Shape{0}
 	}
 	return s.node.Shape()
@@ -58,7 +59,7 @@ func (s *step) label() string {
 	if s.op == nil {
 		return s.node.Name()
 	}
-	name, _, _ := strings.Cut(s.op.name(), "(")
+	name, _, _ := strings.Cut(s.op.Name, "(")
 	return name
 }
 
@@ -82,12 +83,6 @@ func operands(g *gorgonia.ExprGraph, n *Node) []*Node {
 	return in
 }
 
-// isStockAdd reports whether n is Gorgonia's own + of two values of one shape.
-func isStockAdd(n *Node, in []*Node) bool {
-	return n.Op() != nil && len(in) == 2 && kernelOf(n) == nil && n.Dtype() == tensor.Float32 &&
-		strings.HasPrefix(n.Op().String(), "+") && in[0].Shape().Eq(in[1].Shape()) && in[0].Dtype() == tensor.Float32
-}
-
 // collect makes steps of the nodes that the roots need, each once.
 func (l *lowering) collect(roots []*Node) {
 	stack := append([]*Node(nil), roots...)
@@ -104,11 +99,11 @@ func (l *lowering) collect(roots []*Node) {
 			s.phase = Backward
 		}
 		if s.op == nil && len(in) > 0 {
-			if isStockAdd(n, in) {
-				s.op = add{}
+			if isSum(n, in) {
+				s.op = sum
 			} else {
-				st := &stock{n: n, out: &stockValue{node: n}}
-				s.op, s.mem.value = st, st.out
+				s.mem.value = &stockValue{node: n}
+				s.op = stockOp(n, s.mem.value)
 			}
 		}
 		l.steps[n], children[n] = s, in
@@ -188,7 +183,7 @@ func (l *lowering) watch() {
 			continue
 		}
 		for _, name := range at[s.node] {
-			l.order = append(l.order, &step{node: s.node, op: observe{name, l.o.Observe}, in: []*step{s}})
+			l.order = append(l.order, &step{node: s.node, op: observe(name, l.o.Observe), empty: true, in: []*step{s}})
 		}
 	}
 }
@@ -197,7 +192,7 @@ func (l *lowering) watch() {
 // package, which read float32 only, and for outputs.
 func (l *lowering) needFloats() {
 	for _, s := range l.order {
-		if _, ok := s.op.(*stock); ok {
+		if s.mem.value != nil { // Gorgonia's own
 			continue
 		}
 		for _, o := range s.in {

@@ -57,23 +57,30 @@ type stock struct {
 	in  []gorgonia.Value // kept between runs
 }
 
-func (s *stock) name() string                               { return s.n.Op().String() }
-func (s *stock) shape([]tensor.Shape) (tensor.Shape, error) { return s.n.Shape(), nil }
+// stockOp is the operation of a node of Gorgonia's own.
+func stockOp(n *Node, out *stockValue) *Op {
+	s := &stock{n: n, out: out}
+	return &Op{
+		Name:  n.Op().String(),
+		Shape: func([]tensor.Shape) (tensor.Shape, error) { return n.Shape(), nil },
+		Run:   s.run,
+	}
+}
 
-func (s *stock) run(c *call) {
+func (s *stock) run(c *Call) {
 	if s.in == nil {
-		s.in = make([]gorgonia.Value, len(c.in))
+		s.in = make([]gorgonia.Value, len(c.In))
 		for i, n := range operands(s.n.Graph(), s.n) {
-			s.in[i] = view(n, c.in[i].f)
+			s.in[i] = view(n, c.In[i].F)
 		}
 	}
 	in := s.in
-	for i, o := range c.in {
+	for i, o := range c.In {
 		if scalar, ok := in[i].(*gorgonia.F32); ok {
-			*scalar = gorgonia.F32(o.f[0])
+			*scalar = gorgonia.F32(o.F[0])
 		}
 	}
-	for i, o := range c.in {
+	for i, o := range c.In {
 		if o.value != nil && !o.value.copied {
 			in = append([]gorgonia.Value(nil), in...)
 			in[i] = o.value.v
@@ -81,9 +88,9 @@ func (s *stock) run(c *call) {
 	}
 	v, err := s.n.Op().Do(in...)
 	if err == nil {
-		err = s.out.set(v, c.out)
+		err = s.out.set(v, c.Out)
 	}
-	c.err = err
+	c.Err = err
 }
 
 // UseBLAS has Gorgonia's own operations, on any machine of the process, multiply

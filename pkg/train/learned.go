@@ -18,7 +18,6 @@ type Learned struct {
 	set     *param.Set
 	pool    *kernel.Pool
 	head    *graph.Teacher
-	width   int
 	machine *graph.Machine // for the micro-batches of the loop
 }
 
@@ -35,15 +34,14 @@ func (l *Loop) Learn(c Teacher, m model.Model, set *param.Set) error {
 }
 
 func (t *Learned) lower(batch, context int) error {
-	b := graph.NewBuilder(t.set, graph.BuildOptions{})
-	b.States()
+	b := graph.NewBuilder(t.set, graph.BuildOptions{States: true})
 	t.model.Loss(b, batch, context, 0)
 	var err error
 	if t.machine, err = b.Lower(graph.LowerOptions{Pool: t.pool}); err != nil {
 		return err
 	}
 	w, bias := t.model.Head(t.set)
-	t.head.W, t.head.Bias, t.width = w.Data(), nil, w.Dims[len(w.Dims)-1].Size
+	t.head.W, t.head.Bias, t.head.Width = w.Data(), nil, w.Dims[len(w.Dims)-1].Size
 	if bias != nil {
 		t.head.Bias = bias.Data()
 	}
@@ -58,7 +56,7 @@ func (t *Learned) show(student *graph.Machine, batch data.Batch) error {
 	if err := t.machine.RunAll(); err != nil {
 		return fmt.Errorf("teacher: %w", err)
 	}
-	return student.SetFloats("teacher", t.machine.Output("states")...)
+	return student.SetFloats(graph.TeacherInput, t.machine.Output(graph.StatesOutput)...)
 }
 
 func (t *Learned) close() {

@@ -24,14 +24,15 @@ type shape struct {
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
-	b := graph.NewBuilder(set, graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing)})
+	build := graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing)}
+	if s.teacher != nil {
+		build.Teacher = s.teacher.head
+	}
+	b := graph.NewBuilder(set, build)
 	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Lend: s.lend, Finished: s.finished}
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
 		o.Grads, o.AdapterGrads = nil, s.grads
-	}
-	if s.teacher != nil {
-		b.Distil(s.teacher.head, s.teacher.width)
 	}
 	m.Loss(b, s.batch, s.context, 0)
 	return b.Lower(o)
