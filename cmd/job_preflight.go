@@ -6,6 +6,7 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -57,7 +58,7 @@ func (j *job) room(shapes *param.Set) error {
 		there = nil
 	}
 	most := j.run.Checkpoint.Most(j.run.Train.Steps)
-	one := (4 + j.run.Optim.MomentBytes()) * int64(shapes.Count())
+	one := 4*int64(shapes.Count()) + optim.StateBytes(shapes, j.run.Optim)
 	need := one * int64(max(1, most-len(there)))
 	if _, err := checkpoint.Room(j.run.Out, need); err != nil {
 		return fmt.Errorf("%w (%d of %s at a time); lower checkpoint.keep_last or keep fewer for good, or try all the same with --force", err, most, units.Bytes(one))

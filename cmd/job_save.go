@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -41,13 +41,13 @@ func (j *job) saveAll(l *train.Loop) error {
 	if err := l.MergeEvidence(); err != nil {
 		return err
 	}
-	moments, done, err := l.Moments()
+	state, done, err := l.State()
 	if err != nil {
 		return err
 	}
 	defer done()
 	if j.ranks.lead() {
-		err = j.saveLead(l, moments)
+		err = j.saveLead(l, state)
 	}
 	bad := []float64{0}
 	if errors.Is(err, checkpoint.ErrNonFinite) {
@@ -62,7 +62,7 @@ func (j *job) saveAll(l *train.Loop) error {
 	return err
 }
 
-func (j *job) saveLead(l *train.Loop, moments []*param.Slab) error {
+func (j *job) saveLead(l *train.Loop, state []optim.NamedSlab) error {
 	if err := j.metrics.Sync(); err != nil && !j.mute {
 		j.mute = true
 		j.show.say("step %d: metrics.jsonl cannot be written (%s); its lines are kept and written when it can", l.Step, oneLine(err))
@@ -72,7 +72,7 @@ func (j *job) saveLead(l *train.Loop, moments []*param.Slab) error {
 			j.planFailed(err)
 		}
 	}
-	err := j.save(l, moments)
+	err := j.save(l, state)
 	if errors.Is(err, checkpoint.ErrOldKept) {
 		j.show.say("step %d: %s", l.Step, oneLine(err))
 		return nil

@@ -13,7 +13,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
-	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -42,14 +41,11 @@ type state struct {
 const (
 	stateVersion = 2
 	stateFile    = "trainer.json"
-	firstMoment  = "moment1.f32"
-	secondMoment = "moment2.f32"
-	bothMoments  = "moments.bf16"
 	evidenceFile = "evidence.bin"
 )
 
 // save writes a checkpoint of the present step and makes it the newest.
-func (j *job) save(l *train.Loop, moments []*param.Slab) error {
+func (j *job) save(l *train.Loop, slabs []optim.NamedSlab) error {
 	files, err := j.modelFiles()
 	if err != nil {
 		return err
@@ -60,7 +56,7 @@ func (j *job) save(l *train.Loop, moments []*param.Slab) error {
 		best = j.evals[n-1]
 	}
 	st := state{
-		Version: stateVersion, Code: Version, Path: kernelPath(), Threads: j.pool.Threads(), Step: l.Step, Updates: l.Opt.Step, Tokens: l.Tokens,
+		Version: stateVersion, Code: Version, Path: kernelPath(), Threads: j.pool.Threads(), Step: l.Step, Updates: l.Opt.Updates(), Tokens: l.Tokens,
 		Cursor: j.data.Cursor(), Data: j.sum, Evals: j.evals, Before: j.before, Watched: l.Evidence != nil,
 	}
 	if j.pruner != nil {
@@ -70,9 +66,8 @@ func (j *job) save(l *train.Loop, moments []*param.Slab) error {
 		st.Best = &best
 	}
 	files = append(files, checkpoint.JSONFile(stateFile, st))
-	names := momentFiles(l.Opt)
-	for i, s := range moments {
-		files = append(files, checkpoint.SlabFile(names[i], s))
+	for _, s := range slabs {
+		files = append(files, checkpoint.SlabFile(s.Name, s.Slab))
 	}
 	if l.Evidence != nil {
 		files = append(files, checkpoint.File{Name: evidenceFile, Write: func(w io.Writer) error { return l.Evidence.Save(w, j.m.Family(), j.set) }})
@@ -158,16 +153,16 @@ func (j *job) resume(st *state) error {
 	if err := j.learn(root); err != nil {
 		return err
 	}
-	names := momentFiles(l.Opt)
-	moments, done := l.MomentSlabs()
+	slabs, done := l.StateSlabs()
 	defer done()
-	for i, s := range moments {
-		if err := checkpoint.ReadSlab(root, names[i], s); err != nil {
+	for _, s := range slabs {
+		if err := checkpoint.ReadSlab(root, s.Name, s.Slab); err != nil {
 			return fault.BadInput(err)
 		}
 	}
-	l.SetMoments(moments)
-	l.Step, l.Tokens, l.Opt.Step = st.Step, st.Tokens, st.Updates
+	l.SetState(slabs)
+	l.Step, l.Tokens = st.Step, st.Tokens
+	l.Opt.SetUpdates(st.Updates)
 	if st.Data == j.sum {
 		if err := j.data.Seek(st.Cursor); err != nil {
 			return fault.BadInput(err)
@@ -196,12 +191,4 @@ func (j *job) resume(st *state) error {
 		l.Evidence, err = coupled.LoadEvidence(f, size.Size(), j.m.Family(), l.Set, nil)
 	}
 	return fault.BadInput(err)
-}
-
-// momentFiles names the files of an optimizer's slabs, in their order.
-func momentFiles(o *optim.AdamW) []string {
-	if o.HalfMoments() {
-		return []string{bothMoments}
-	}
-	return []string{firstMoment, secondMoment}
 }

@@ -334,51 +334,67 @@ func TestCutsCompose(t *testing.T) {
 	})
 }
 
-// TestTrainingOnAfterACut: ten AdamW steps of the shrunk model, with its shrunk
-// moments, equal ten steps of a model built small with the same numbers.
+// TestTrainingOnAfterACut: ten steps of the shrunk model with every optimizer, whose state
+// shrank as well, equal ten steps of a model built small with the same numbers.
 func TestTrainingOnAfterACut(t *testing.T) {
-	eachForm(t, func(t *testing.T, s model.Sizes) {
-		a := newBench(t, s)
-		o := optim.Default()
-		o.LR = 1e-3
-		opt := optim.NewAdamW(a.set, o)
-		defer opt.Close()
-		a.run(t)
-		opt.Update(a.pool, a.set, a.grads, o.LR, 1) // moments that are not zero
-		cut := cuts(a.set)["all"]
-		if err := graph.Rewrite(a.set, cut, append(opt.Slabs(), a.grads)); err != nil {
-			t.Fatal(err)
-		}
-		a.lower(t)
+	for _, name := range optim.Names() {
+		t.Run(name, func(t *testing.T) {
+			eachForm(t, func(t *testing.T, s model.Sizes) { trainOn(t, s, name) })
+		})
+	}
+}
 
-		small, err := param.New(specsOf(a.set))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range a.set.Params {
-			for _, d := range p.Dims {
-				if of := a.set.Origin(d.Name); of != nil {
-					if err := small.SetOrigin(d.Name, of); err != nil {
-						t.Fatal(err)
-					}
+func trainOn(t *testing.T, s model.Sizes, name string) {
+	a := newBench(t, s)
+	o := optim.Default()
+	o.Name, o.LR = name, 1e-3
+	opt := optim.New(a.set, o)
+	defer optim.Close(opt)
+	update := func(b *bench, by optim.Interface) {
+		by.Update(optim.Step{Pool: b.pool, Set: b.set, Grads: b.grads, LR: o.LR, Norm: 1})
+	}
+	a.run(t)
+	update(a, opt) // state that is not zero
+	slabs, own := optim.Cutting(a.set, opt.Slabs())
+	var parallel []graph.Parallel
+	for _, c := range own {
+		parallel = append(parallel, c)
+	}
+	if err := graph.Rewrite(a.set, cuts(a.set)["all"], append(slabs, a.grads), parallel...); err != nil {
+		t.Fatal(err)
+	}
+	a.lower(t)
+
+	small, err := param.New(specsOf(a.set))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range a.set.Params {
+		for _, d := range p.Dims {
+			if of := a.set.Origin(d.Name); of != nil {
+				if err := small.SetOrigin(d.Name, of); err != nil {
+					t.Fatal(err)
 				}
 			}
 		}
-		b := &bench{m: a.m, set: small, grads: small.NewSlab(), pool: a.pool, batch: a.batch}
-		copy(small.Weights.Data, a.set.Weights.Data)
-		fresh := optim.NewAdamW(small, o)
-		defer fresh.Close()
-		copy(fresh.M.Data, opt.M.Data)
-		copy(fresh.V.Data, opt.V.Data)
-		fresh.Step = opt.Step
-		b.lower(t)
-		for i := range 10 {
-			la, lb := a.run(t), b.run(t)
-			if fmt.Sprint(la) != fmt.Sprint(lb) {
-				t.Fatalf("step %d: losses %v and %v", i, la, lb)
-			}
-			opt.Update(a.pool, a.set, a.grads, o.LR, 1)
-			fresh.Update(b.pool, b.set, b.grads, o.LR, 1)
+	}
+	b := &bench{m: a.m, set: small, grads: small.NewSlab(), pool: a.pool, batch: a.batch}
+	copy(small.Weights.Data, a.set.Weights.Data)
+	fresh := optim.New(small, o)
+	defer optim.Close(fresh)
+	for i, s := range fresh.Slabs() {
+		if from := opt.Slabs()[i].Slab.Data; copy(s.Slab.Data, from) != len(from) {
+			t.Fatalf("%s has %d elements after the cut, of a small model %d", s.Name, len(from), len(s.Slab.Data))
 		}
-	})
+	}
+	fresh.SetUpdates(opt.Updates())
+	b.lower(t)
+	for i := range 10 {
+		la, lb := a.run(t), b.run(t)
+		if fmt.Sprint(la) != fmt.Sprint(lb) {
+			t.Fatalf("step %d: losses %v and %v", i, la, lb)
+		}
+		update(a, opt)
+		update(b, fresh)
+	}
 }

@@ -136,15 +136,15 @@ func golden(t *testing.T, dir string) {
 	clear(grads.Data)
 	o := optim.Default()
 	o.LR, o.Clip = 1e-2, 1
-	opt := optim.NewAdamW(set, o)
-	defer opt.Close()
+	opt := optim.New(set, o)
+	defer optim.Close(opt)
 	for i, w := range want["steps"] {
 		// AdamW's first steps are the sign of the gradient: rounding of a small
 		// one moves its weight by a whole step, and grows from there.
 		if loss := step(); math.Abs(loss-float64(w)) > 2e-4 {
 			t.Errorf("loss before step %d is %.6f, PyTorch's %.6f", i+1, loss, w)
 		}
-		opt.Update(pool, set, grads, o.LR, optim.GradNorm(pool, grads))
+		opt.Update(optim.Step{Pool: pool, Set: set, Grads: grads, LR: o.LR, Norm: optim.GradNorm(pool, grads)})
 	}
 }
 

@@ -1,106 +1,61 @@
 package optim
 
 import (
-	"math"
-
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// AdamW is Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101).
-type AdamW struct {
-	Config
-	M, V *param.Slab // first and second moment, parallel to the weights; with Moments bf16 V is nil and M holds both, see kernel.AdamW16Step
-	Step int         // updates made so far
-	lo   int         // first element of the slabs that M and V are of
-	// Stale, where it is not nil, reports blocks whose gradients Update need not
-	// clear: the next step overwrites them.
-	Stale func(block string) bool
+// AdamW is Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101). Its state
+// is the two moments, or with optim.moments bf16 one slab that holds both: see
+// kernel.AdamW16Step.
+func init() { Register("adamw", Rule{adamWSlots, adamWUpdate}) }
+
+func adamWSlots(set *param.Set, c Config) []Slot {
+	if c.BF16Moments() {
+		return []Slot{{"moments.bf16", set}}
+	}
+	return []Slot{{"moment1.f32", set}, {"moment2.f32", set}}
 }
 
-// NewAdamW makes an optimizer with zero moments for the parameters of set.
-func NewAdamW(set *param.Set, c Config) *AdamW {
-	a := &AdamW{Config: c, M: set.NewSlab()}
-	if !c.HalfMoments() {
-		a.V = set.NewSlab()
+func adamWUpdate(s *State, u Step) {
+	blocks := s.Blocks(u.Set)
+	if len(blocks) == 0 {
+		return
 	}
-	return a
-}
-
-// NewAdamWPart makes an optimizer for the elements lo to hi of the slabs alone: its
-// moments are as long as that.
-func NewAdamWPart(set *param.Set, c Config, lo, hi int) *AdamW {
-	a := &AdamW{Config: c, M: param.NewSlab(hi - lo), lo: lo}
-	if !c.HalfMoments() {
-		a.V = param.NewSlab(hi - lo)
-	}
-	return a
-}
-
-// Slabs lists what has to shrink with the weights.
-func (a *AdamW) Slabs() []*param.Slab {
-	if a.V == nil {
-		return []*param.Slab{a.M}
-	}
-	return []*param.Slab{a.M, a.V}
-}
-
-// Reset forgets all that has been seen.
-func (a *AdamW) Reset() {
-	for _, s := range a.Slabs() {
-		clear(s.Data)
-	}
-	a.Step = 0
-}
-
-// Close releases the moments.
-func (a *AdamW) Close() {
-	for _, s := range a.Slabs() {
-		s.Close()
-	}
-}
-
-// GradNorm is the global L2 norm of the gradients.
-func GradNorm(p *kernel.Pool, grads *param.Slab) float64 {
-	return math.Sqrt(kernel.SumSquares(p, grads.Data))
-}
-
-// Update makes one step with learning rate lr from the gradients, whose global
-// norm is norm, clipped to Config.Clip, and clears the gradients for the next
-// step in the same pass, but those that are Stale.
-func (a *AdamW) Update(p *kernel.Pool, set *param.Set, grads *param.Slab, lr, norm float64) {
-	a.Step++
-	args := kernel.AdamWArgs{
-		LR: float32(lr), Beta1: float32(a.Beta1), Beta2: float32(a.Beta2), Eps: float32(a.Eps),
-		GradScale: 1, Step: a.Step, ClearGrad: true,
-	}
-	if a.Clip > 0 && norm > a.Clip {
-		args.GradScale = float32(a.Clip / norm)
-	}
-	lo, hi, decay, stale := 0, 0, false, false
+	args := s.adamW(u)
+	base, m := blocks[0].Offset, s.slabs[0].Slab.Data
+	lo, hi, decay, stale := base, base, false, false
 	flush := func() {
 		args.WeightDecay, args.ClearGrad = 0, !stale
 		if decay {
-			args.WeightDecay = float32(a.WeightDecay)
+			args.WeightDecay = float32(s.WeightDecay)
 		}
-		from, to := max(lo, a.lo), min(hi, a.lo+len(a.M.Data))
+		w, g := u.Set.Weights.Data[lo:hi], u.Grads.Data[lo:hi]
 		switch {
-		case to <= from:
-		case a.V == nil:
-			kernel.AdamW16Step(p, set.Weights.Data[from:to], grads.Data[from:to], a.M.Data[from-a.lo:to-a.lo], from, args)
+		case lo == hi:
+		case len(s.slabs) == 1:
+			kernel.AdamW16Step(u.Pool, w, g, m[lo-base:hi-base], lo, args)
 		default:
-			kernel.AdamWStep(p, set.Weights.Data[from:to], grads.Data[from:to], a.M.Data[from-a.lo:to-a.lo], a.V.Data[from-a.lo:to-a.lo], args)
+			kernel.AdamWStep(u.Pool, w, g, m[lo-base:hi-base], s.slabs[1].Slab.Data[lo-base:hi-base], args)
 		}
 	}
-	// Neighbouring blocks that are treated alike go together. The padding between them
-	// is zero in every slab and stays zero under the update.
-	for _, b := range set.Blocks {
-		d, s := b.Params[0].Decay, a.Stale != nil && a.Stale(b.Name)
-		if d != decay || s != stale {
+	// Neighbouring blocks that are treated alike are updated as one. The padding between
+	// them is zero in every slab and stays zero under the update.
+	for _, b := range blocks {
+		d, st := b.Params[0].Decay, u.Stale != nil && u.Stale(b.Name)
+		if d != decay || st != stale {
 			flush()
-			lo, decay, stale = b.Offset, d, s
+			lo, decay, stale = b.Offset, d, st
 		}
 		hi = b.Offset + b.Size()
 	}
 	flush()
+}
+
+// adamW is the constants of the present step of AdamW.
+func (s *State) adamW(u Step) kernel.AdamWArgs {
+	return kernel.AdamWArgs{
+		LR: float32(u.LR), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Eps: float32(s.Eps),
+		GradScale: s.GradScale(u.Norm), Step: s.updates,
+	}
 }

@@ -4,6 +4,7 @@ import "fmt"
 
 // Config is the optim section of a run file.
 type Config struct {
+	Name        string  `yaml:"name"`         // the optimizer: adamw (default), or another of Names
 	LR          float64 `yaml:"lr"`           // highest learning rate; default 1e-3
 	MinLR       float64 `yaml:"min_lr"`       // learning rate at the last step; default (-1) a tenth of lr
 	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
@@ -18,7 +19,7 @@ type Config struct {
 
 // Default is the configuration of a run file without an optim section.
 func Default() Config {
-	return Config{LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32"}
+	return Config{Name: "adamw", LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32"}
 }
 
 // Resolve fills in the defaults that depend on the number of steps.
@@ -54,17 +55,12 @@ func (c Config) Validate() error {
 	if c.Moments != "" && c.Moments != "f32" && c.Moments != "bf16" {
 		return fmt.Errorf("optim.moments is %q, expected f32 or bf16", c.Moments)
 	}
-	_, err := scheduleByName(c.Schedule)
+	if _, err := lookup(rules, "name", c.Name); err != nil {
+		return err
+	}
+	_, err := lookup(shapes, "schedule", c.Schedule)
 	return err
 }
 
-// HalfMoments reports whether the moments are kept as bfloat16.
-func (c Config) HalfMoments() bool { return c.Moments == "bf16" }
-
-// MomentBytes is what the moments of one weight take.
-func (c Config) MomentBytes() int64 {
-	if c.HalfMoments() {
-		return 4
-	}
-	return 8
-}
+// BF16Moments reports whether the moments are kept as bfloat16.
+func (c Config) BF16Moments() bool { return c.Moments == "bf16" }

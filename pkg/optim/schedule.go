@@ -1,42 +1,45 @@
 package optim
 
-import (
-	"fmt"
-	"math"
-	"sort"
-	"strings"
-)
+import "math"
 
-// A shape falls from 1 at x = 0 to 0 at x = 1.
-type shape func(x float64) float64
+// A Shape is a schedule after the warm-up: the learning rate at x, 0 at the end of the
+// warm-up and 1 at the last step.
+type Shape func(c Config, x float64) float64
 
-var shapes = map[string]shape{
+var shapes = map[string]Shape{}
+
+// RegisterSchedule adds a schedule under the name that optim.schedule gives. It panics
+// when the name is taken.
+func RegisterSchedule(name string, s Shape) {
+	if shapes[name] != nil {
+		panic("optim: schedule " + name + " is registered twice")
+	}
+	shapes[name] = s
+}
+
+// Schedules lists the schedules, sorted.
+func Schedules() []string { return sorted(shapes) }
+
+func init() {
 	// cosine is the half period of SGDR, https://arxiv.org/abs/1608.03983.
-	"cosine":   func(x float64) float64 { return (1 + math.Cos(math.Pi*x)) / 2 },
-	"linear":   func(x float64) float64 { return 1 - x },
-	"constant": func(float64) float64 { return 1 },
+	RegisterSchedule("cosine", cosine)
+	RegisterSchedule("linear", func(c Config, x float64) float64 { return c.fall(1 - x) })
+	RegisterSchedule("constant", func(c Config, _ float64) float64 { return c.LR })
 }
 
-func scheduleByName(name string) (shape, error) {
-	if s, ok := shapes[name]; ok {
-		return s, nil
-	}
-	var names []string
-	for n := range shapes {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	return nil, fmt.Errorf("optim.schedule is %q, expected one of %s", name, strings.Join(names, ", "))
-}
+func cosine(c Config, x float64) float64 { return c.fall((1 + math.Cos(math.Pi*x)) / 2) }
+
+// fall is LR at y = 1 and MinLR at y = 0.
+func (c Config) fall(y float64) float64 { return c.MinLR + (c.LR-c.MinLR)*y }
 
 // Rate is the learning rate of a step (counted from 1) of a run of steps
 // steps: linear warm-up from 0 to LR over WarmUp steps, then the schedule's
-// shape from LR to MinLR at the last step. The Config must be resolved and valid.
+// shape, to the last step. The Config must be resolved and valid.
 func (c Config) Rate(step, steps int) float64 {
 	if step <= c.WarmUp {
 		return c.LR * float64(step) / float64(c.WarmUp)
 	}
-	f, err := scheduleByName(c.Schedule)
+	shape, err := lookup(shapes, "schedule", c.Schedule)
 	if err != nil {
 		panic("optim: Rate of a Config that was not validated")
 	}
@@ -44,5 +47,5 @@ func (c Config) Rate(step, steps int) float64 {
 	if steps > c.WarmUp {
 		x = math.Min(1, float64(step-c.WarmUp)/float64(steps-c.WarmUp))
 	}
-	return c.MinLR + (c.LR-c.MinLR)*f(x)
+	return shape(c, x)
 }

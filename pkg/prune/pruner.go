@@ -32,6 +32,8 @@ type Pruner struct {
 	// Slabs are parallel to the weights and are cut with them: gradients, moments. With
 	// a basis they are of the old one afterwards, and worth nothing.
 	Slabs []*param.Slab
+	// Parallel is what else is cut with the weights: state of an optimizer, for one.
+	Parallel []graph.Parallel
 	// Footprint is needed for a memory target alone.
 	Footprint coupled.Footprint
 }

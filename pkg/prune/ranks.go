@@ -104,7 +104,7 @@ func (p *Pruner) carryOut(plan *coupled.Plan, e *coupled.Evidence) error {
 			return err
 		}
 	}
-	if err := graph.Rewrite(p.Set, plan.Cut(), p.Slabs); err != nil {
+	if err := graph.Rewrite(p.Set, plan.Cut(), p.Slabs, p.Parallel...); err != nil {
 		return err
 	}
 	return dist.AgreeOn(p.group(), "the parameters behind the plan", p.Set.Weights.Data)

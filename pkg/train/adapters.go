@@ -4,6 +4,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -34,7 +35,7 @@ func (a *Adapters) Merge(pool *kernel.Pool, set *param.Set) { model.Merge(pool, 
 // are theirs alone. Lower must follow.
 func (l *Loop) Adapt(a *Adapters) {
 	l.Grads.Close()
-	l.Opt.Close()
+	optim.Close(l.Opt)
 	l.adapters = a
 	l.Grads, l.Opt = a.Set.NewSlab(), l.newOptimizer()
 }
@@ -47,8 +48,9 @@ func (l *Loop) trained() *param.Set {
 	return l.Set
 }
 
-// rewriteAdapted cuts weights and evidence, and the adapters with their gradients and moments.
-func (l *Loop) rewriteAdapted(cut param.Cut, moments []*param.Slab, parallel []graph.Parallel) error {
+// rewriteAdapted cuts weights and evidence, and the adapters with their gradients and
+// the optimizer's state: slabs parallel to them, and others.
+func (l *Loop) rewriteAdapted(cut param.Cut, slabs []*param.Slab, state, parallel []graph.Parallel) error {
 	own := model.AdapterCut(l.adapters.Set, cut)
 	if err := l.adapters.Set.Check(own); err != nil {
 		return err
@@ -56,5 +58,5 @@ func (l *Loop) rewriteAdapted(cut param.Cut, moments []*param.Slab, parallel []g
 	if err := graph.Rewrite(l.Set, cut, nil, parallel...); err != nil {
 		return err
 	}
-	return l.adapters.Set.Shrink(own, append(append([]*param.Slab(nil), moments...), l.Grads)...)
+	return graph.Rewrite(l.adapters.Set, own, slabs, state...)
 }

@@ -32,7 +32,7 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 	mem := PlanMemory(shapes, plan, o)
 	if adapters != nil {
 		n := int64(adapters.Len())
-		mem.Weights, mem.Gradients, mem.Moments = mem.Weights+4*n, 4*n, o.MomentBytes()*n
+		mem.Weights, mem.Gradients, mem.Moments = mem.Weights+4*n, 4*n, optim.StateBytes(adapters, o)
 	}
 	return mem, nil
 }

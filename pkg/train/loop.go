@@ -29,7 +29,7 @@ type Loop struct {
 	Model    model.Model
 	Set      *param.Set
 	Grads    *param.Slab
-	Opt      *optim.AdamW
+	Opt      optim.Interface
 	Evidence *coupled.Evidence // gathered in every step; nil when nobody asks for it
 	// EvidenceDecay multiplies the evidence after every step, since the weights
 	// it was gathered at have moved. 1 forgets nothing.
@@ -66,7 +66,7 @@ type Batches interface {
 func NewLoop(c Config, o optim.Config, m model.Model, set *param.Set, pool *kernel.Pool, batches Batches) *Loop {
 	return &Loop{
 		Config: c, Optim: o, Model: m, Set: set, Pool: pool, Batches: batches,
-		Grads: set.NewSlab(), Opt: optim.NewAdamW(set, o), EvidenceDecay: 1,
+		Grads: set.NewSlab(), Opt: optim.New(set, o), EvidenceDecay: 1,
 	}
 }
 
@@ -85,7 +85,7 @@ func (l *Loop) Close() {
 		l.adapters.Set.Weights.Close()
 	}
 	l.Grads.Close()
-	l.Opt.Close()
+	optim.Close(l.Opt)
 }
 
 // Lower builds the training machine for the parameters' present shapes.
@@ -109,7 +109,7 @@ func (l *Loop) Lower() error {
 	if l.machine != nil {
 		clear(l.Grads.Data) // another machine may not overwrite what the one before did
 	}
-	l.machine, l.Opt.Stale = m, m.Overwrites
+	l.machine = m
 	return nil
 }
 
@@ -241,7 +241,7 @@ func (l *Loop) step(ctx context.Context) error {
 	}
 	l.Step++
 	lr := l.Optim.Rate(l.Step, l.Steps)
-	l.Opt.Update(l.Pool, l.trained(), l.Grads, lr, norm)
+	l.Opt.Update(optim.Step{Pool: l.Pool, Set: l.trained(), Grads: l.Grads, LR: lr, Norm: norm, Stale: l.machine.Overwrites})
 	if l.sharded() {
 		if err := l.group.Gather(l.trained().Weights.Data, l.bounds()); err != nil {
 			return err

@@ -22,7 +22,7 @@ func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.A
 // PlanMemory says what training set with a machine of this plan and an optimizer takes.
 func PlanMemory(set *param.Set, plan *graph.Plan, o optim.Config) Memory {
 	n := int64(set.Len())
-	return Memory{Weights: 4 * n, Gradients: 4 * n, Moments: o.MomentBytes() * n, Activations: plan.ArenaBytes(), Lent: plan.LentBytes()}
+	return Memory{Weights: 4 * n, Gradients: 4 * n, Moments: optim.StateBytes(set, o), Activations: plan.ArenaBytes(), Lent: plan.LentBytes()}
 }
 
 // Memory is the loop's planned memory at its present shapes. The machine must
@@ -31,7 +31,7 @@ func (l *Loop) Memory() Memory {
 	m := PlanMemory(l.Set, l.machine.Plan(), l.Optim)
 	if l.adapters != nil {
 		n := int64(l.adapters.Set.Len())
-		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, l.Optim.MomentBytes()*n
+		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, optim.StateBytes(l.adapters.Set, l.Optim)
 	}
 	if l.sharded() {
 		m.Moments /= int64(l.Group().Size())

@@ -16,9 +16,9 @@ func TestBFloat16LearnsAsWell(t *testing.T) {
 		c := config(80)
 		c.Precision = precision
 		l := tinyLoop(t, "llama", c)
-		l.Opt.Close()
+		optim.Close(l.Opt)
 		l.Optim.Moments = moments
-		l.Opt = optim.NewAdamW(l.Set, l.Optim)
+		l.Opt = optim.New(l.Set, l.Optim)
 		sum := 0.0
 		l.Attach(Hook{Name: "record", Step: func(l *Loop) error {
 			if l.Step > 60 {

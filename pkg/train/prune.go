@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -124,14 +124,15 @@ func (p *Pruner) cut(l *Loop, budget coupled.Budget, path string) error {
 // ranks, a plan by any criterion and allocation, improvements, the cut. Where the
 // basis changes the optimizer's moments start afresh.
 func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
-	moments, done, err := l.Moments()
+	state, done, err := l.State()
 	if err != nil {
 		return err
 	}
 	defer done()
+	slabs, others := l.cutting(state)
 	pr := prune.Pruner{
 		Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration, Ranks: l.Group()},
-		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: append(slices.Clone(moments), l.Grads),
+		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: slabs, Parallel: others,
 	}
 	r, err := pr.Round(budget)
 	if r != nil && r.Evidence != nil {
@@ -140,9 +141,9 @@ func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
 	if err != nil {
 		return err
 	}
-	l.reshard(moments)
+	l.reshard(state)
 	if p.Config.Improve.Basis != coupled.BasisNone {
-		l.Opt.Reset()
+		optim.Reset(l.Opt)
 	}
 	if err := p.write(l, path, r.Plans[0]); err != nil {
 		return err
@@ -155,28 +156,28 @@ func (l *Loop) Rewrite(plan *coupled.Plan) error {
 	if err := plan.Validate(l.Model.Family(), l.Set); err != nil {
 		return err
 	}
-	moments, done, err := l.Moments()
+	state, done, err := l.State()
 	if err != nil {
 		return err
 	}
 	defer done()
+	slabs, others := l.cutting(state)
 	var parallel []graph.Parallel
-	slabs := append(slices.Clone(moments), l.Grads)
 	if l.Evidence != nil {
 		parallel = append(parallel, l.Evidence)
-		if l.adapters == nil {
-			slabs = append(slabs, l.Evidence.Slabs()...)
-		}
 	}
 	if l.adapters != nil {
-		err = l.rewriteAdapted(plan.Cut(), moments, parallel)
+		err = l.rewriteAdapted(plan.Cut(), slabs, others, parallel)
 	} else {
-		err = graph.Rewrite(l.Set, plan.Cut(), slabs, parallel...)
+		if l.Evidence != nil {
+			slabs = append(slabs, l.Evidence.Slabs()...)
+		}
+		err = graph.Rewrite(l.Set, plan.Cut(), slabs, append(parallel, others...)...)
 	}
 	if err != nil {
 		return err
 	}
-	l.reshard(moments)
+	l.reshard(state)
 	return l.Lower()
 }
 

@@ -39,7 +39,7 @@ func TestCalibratedEvent(t *testing.T) {
 			switch l.Step {
 			case at:
 				before = l.Last.Loss
-				if got := l.Opt.Step; full && got != 0 {
+				if got := l.Opt.Updates(); full && got != 0 {
 					t.Errorf("the moments of another basis are kept: %d updates", got)
 				}
 				if l.Evidence != nil {
@@ -54,7 +54,7 @@ func TestCalibratedEvent(t *testing.T) {
 		if err := l.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Events) != 1 || l.Set.Count() > goal.Params || l.Opt.M.Data == nil || len(l.Opt.M.Data) != l.Set.Len() {
+		if len(p.Events) != 1 || l.Set.Count() > goal.Params || len(l.Opt.Slabs()[0].Slab.Data) != l.Set.Len() {
 			t.Fatalf("%d events, %d parameters for a goal of %d", len(p.Events), l.Set.Count(), goal.Params)
 		}
 		if _, err := os.Stat(filepath.Join(p.Dir, p.Events[0].Plan)); err != nil {

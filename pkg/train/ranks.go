@@ -5,6 +5,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -34,7 +35,7 @@ func (l *Loop) Join(g dist.Group) error {
 	}
 	l.group = g
 	if l.sharded() {
-		l.Opt.Close()
+		optim.Close(l.Opt)
 		l.Opt = l.newOptimizer()
 	}
 	if g.Size() > 1 && !l.sharded() {
