@@ -20,7 +20,7 @@ type room struct {
 }
 
 var rooms = map[string]room{
-	"internal/fault": {7.4, "whose error"}, "internal/units": {8.3, "numbers in words"},
+	"internal/fault": {7.4, "whose error"}, "internal/units": {8.3, "numbers in words"}, "internal/sysmem": {7.4, "free memory"}, "internal/onnxtest": {0.4, "runs ONNX in tests"},
 	".": {3, "main"}, "cmd": {3, "flags, words, exit codes"},
 	"internal/report": {1.7, "runs on a page"}, "pkg/config": {3.6, "run files"}, "pkg/train": {4.4, "loop and hooks"},
 	"pkg/export": {0.9, "shapes of others"}, "pkg/infer": {2.2, "sessions, sampling"}, "pkg/prune": {3.5, "one shot, rounds"},

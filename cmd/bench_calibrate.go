@@ -8,13 +8,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // CalibrateRow is one thing that is done with the sequences.
@@ -86,7 +86,7 @@ func RunBenchCalibrate(o BenchOptions, n, trial int, out io.Writer) error {
 			seconds[i] = time.Since(start).Seconds()
 		}
 		row := CalibrateRow{What: what, Sequences: s.Len(), Plain: seconds[0], Seconds: seconds[1], Ratio: seconds[1] / seconds[0]}
-		row.Resident, _ = train.Resident()
+		row.Resident, _ = sysmem.Resident()
 		r.Rows = append(r.Rows, row)
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -105,7 +106,7 @@ func (o BenchOptions) memory(level graph.Recompute) (MemoryRow, int, error) {
 		if l.Step > 1 {
 			ms = append(ms, l.Last.Ms)
 		}
-		row.Resident, _ = train.Resident()
+		row.Resident, _ = sysmem.Resident()
 		return nil
 	}})
 	if err := l.Run(benchContext); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -295,7 +296,7 @@ func (o BenchOptions) result(mode string, set *param.Set, pool *kernel.Pool, ms,
 		r.Unit = "images"
 	}
 	r.PerS = tokens / ms * 1e3
-	now, peak := train.Resident() // before the peak's own measurement
+	now, peak := sysmem.Resident() // before the peak's own measurement
 	r.PeakRSS, r.RSS = peak>>20, now>>20
 	for i, kind := range []string{"qk", "vo", "ffn"} {
 		d := set.Dim("layer.0." + kind)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -94,7 +95,7 @@ func RunDoctor(batch, context, threads int, asJSON bool, out io.Writer) error {
 		Cores: runtime.NumCPU(), Threads: pool.Threads(), Batch: batch, Context: context, Manners: manners,
 		PeakF32: kernel.PeakFLOPS(pool, 0.4) / 1e9, PeakBF16: kernel.PeakBF16(pool, 0.4) / 1e9, ReadGBs: kernel.ReadBandwidth(pool) / 1e9,
 	}
-	r.Memory, r.Limit = train.Installed()
+	r.Memory, r.Limit = sysmem.Installed()
 	r.Free, _, r.freeKnown = available()
 	for _, name := range model.Names() {
 		s, err := r.plan(name)

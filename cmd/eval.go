@@ -16,6 +16,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -227,7 +228,7 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	if o.Limit == 0 && r.Bytes > 0 {
 		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
 	}
-	_, r.PeakRSS = train.Resident()
+	_, r.PeakRSS = sysmem.Resident()
 	if o.JSON {
 		return printJSON(out, r)
 	}

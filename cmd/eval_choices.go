@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -80,7 +81,7 @@ func RunEvalChoices(o EvalOptions, out io.Writer) error {
 		r.PerToken += right(func(i int) int { return len(c[i].IDs) - c[i].From })
 		r.Chance += 1 / float64(n*len(questions))
 	}
-	_, r.PeakRSS = train.Resident()
+	_, r.PeakRSS = sysmem.Resident()
 	if o.JSON {
 		return printJSON(out, r)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -45,7 +46,7 @@ func (o EvalOptions) evalImages(l *loaded, c model.Classifier, out io.Writer) er
 	}
 	r := EvalImagesResult{Loss: v.Loss, Top1: v.Top1, Top5: v.Top5, Images: v.Tokens, Params: l.set.Count(), Seconds: time.Since(start).Seconds()}
 	r.ImagesPerS = float64(r.Images) / r.Seconds
-	_, r.PeakRSS = train.Resident()
+	_, r.PeakRSS = sysmem.Resident()
 	if o.JSON {
 		return printJSON(out, r)
 	}

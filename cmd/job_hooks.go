@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -179,7 +180,7 @@ func (j *job) snapshot(l *train.Loop) train.Snapshot {
 	for i, r := range j.recent {
 		ms[i], rate[i] = r.Ms, r.TokensPerS
 	}
-	rss, _ := train.Resident()
+	rss, _ := sysmem.Resident()
 	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: units.Median(ms), TokensPerS: units.Median(rate), RSS: rss}
 	if n := len(j.evals); n > 0 {
 		s.ValLoss = &j.evals[n-1].Loss

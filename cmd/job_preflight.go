@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -42,7 +43,7 @@ func (j *job) own() train.Config {
 }
 
 // available is the machine's memory; tests have others.
-var available = train.Available
+var available = sysmem.Available
 
 // room compares the free disk with what the run's checkpoints need: weights and
 // two moments each, as many at a time as the policy has.

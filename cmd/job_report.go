@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/infer"
@@ -20,7 +21,7 @@ func (j *job) report(out io.Writer) error {
 	fmt.Fprintln(out)
 	j.printTable(out, after)
 	sum := train.Summary{Version: Version, Path: kernelPath(), Threads: j.pool.Threads(), Before: j.before, After: after}
-	_, sum.PeakRSS = train.Resident()
+	_, sum.PeakRSS = sysmem.Resident()
 	if h := j.entropyPerToken(); !math.IsNaN(h) && after.ValLoss != nil {
 		sum.Entropy = &h
 		fmt.Fprintf(out, "\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.\n", h, math.Exp(h), *after.ValLoss-h)
@@ -99,7 +100,7 @@ func (j *job) printTable(out io.Writer, after train.Snapshot) {
 		row("validation perplexity", train.Snapshot.Perplexity, func(f float64) string { return fmt.Sprintf("%.3f", f) })
 	}
 	t.print(out)
-	_, peak := train.Resident()
+	_, peak := sysmem.Resident()
 	fmt.Fprintf(out, "peak resident memory %s\n", units.Bytes(peak))
 }
 

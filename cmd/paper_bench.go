@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -76,7 +77,7 @@ func (c *PaperCell) clock(mode string, o BenchOptions) error {
 		if err != nil {
 			return err
 		}
-		_, peak := train.Resident()
+		_, peak := sysmem.Resident()
 		c.Figures = map[string]float64{"params": float64(r.Params), "ms": r.Ms, "rss": float64(r.RSS << 20), "peak_rss": float64(peak), "planned": float64(r.Planned << 20)}
 		c.Seconds = time.Since(start).Seconds()
 		return nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
@@ -92,7 +93,7 @@ func machine() string {
 			break
 		}
 	}
-	installed, _ := train.Installed()
+	installed, _ := sysmem.Installed()
 	return fmt.Sprintf("%s, %s, %s, %s", name, units.Plural(runtime.NumCPU(), "core"), units.Bytes(installed), kernelPath())
 }
 
@@ -176,7 +177,7 @@ func (p *paper) train(o PretrainOptions) error {
 // resident set is that of what comes.
 func fresh() {
 	debug.FreeOSMemory()
-	train.ForgetPeak()
+	sysmem.ForgetPeak()
 }
 
 // cut prunes the model that o begins with, which becomes the smaller one.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -253,7 +254,7 @@ func (p *pruning) finish() (*PruneResult, error) {
 	if err := checkpoint.ReplaceDir(p.Out, files); err != nil {
 		return nil, err
 	}
-	_, p.r.PeakRSS = train.Resident()
+	_, p.r.PeakRSS = sysmem.Resident()
 	return &p.r, nil
 }
 

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // Set by scripts/soak.sh for the long form.
@@ -39,7 +39,7 @@ func watch(ctx context.Context, dir string, every time.Duration) (out []sample) 
 		if !ok {
 			continue
 		}
-		rss, _ := train.Resident()
+		rss, _ := sysmem.Resident()
 		fds, _ := os.ReadDir("/proc/self/fd")
 		out = append(out, sample{step, params, rss, runtime.NumGoroutine(), len(fds)})
 	}

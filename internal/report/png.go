@@ -47,11 +47,20 @@ func (s *pngSheet) bytes() ([]byte, error) {
 
 // paint fills closed outlines; where they overlap in the same sense they are one.
 func (s *pngSheet) paint(c color.RGBA, outlines ...[]Point) {
-	size := s.img.Bounds().Size()
-	r := vector.NewRasterizer(size.X, size.Y)
+	lo, hi := Point{math.Inf(1), math.Inf(1)}, Point{math.Inf(-1), math.Inf(-1)}
+	for _, at := range outlines {
+		for _, p := range at {
+			lo, hi = Point{min(lo.X, p.X), min(lo.Y, p.Y)}, Point{max(hi.X, p.X), max(hi.Y, p.Y)}
+		}
+	}
+	box := image.Rect(int(lo.X*pixels)-1, int(lo.Y*pixels)-1, int(hi.X*pixels)+2, int(hi.Y*pixels)+2).Intersect(s.img.Bounds())
+	if box.Empty() {
+		return
+	}
+	r := vector.NewRasterizer(box.Dx(), box.Dy())
 	for _, at := range outlines {
 		for i, p := range at {
-			x, y := float32(p.X*pixels), float32(p.Y*pixels)
+			x, y := float32(p.X*pixels)-float32(box.Min.X), float32(p.Y*pixels)-float32(box.Min.Y)
 			if i == 0 {
 				r.MoveTo(x, y)
 			} else {
@@ -60,7 +69,7 @@ func (s *pngSheet) paint(c color.RGBA, outlines ...[]Point) {
 		}
 		r.ClosePath()
 	}
-	r.Draw(s.img, s.img.Bounds(), image.NewUniform(c), image.Point{})
+	r.Draw(s.img, box, image.NewUniform(c), image.Point{})
 }
 
 func (s *pngSheet) fill(at []Point, c color.RGBA) { s.paint(c, at) }

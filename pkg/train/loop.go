@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -252,7 +253,7 @@ func (l *Loop) step(ctx context.Context) error {
 		l.Evidence.Decay(l.EvidenceDecay)
 	}
 	took := time.Since(start)
-	rss, _ := Resident()
+	rss, _ := sysmem.Resident()
 	l.Last = Record{
 		Step: l.Step, Loss: loss, LR: lr, GradNorm: norm, Ms: took.Seconds() * 1e3,
 		TokensPerS: float64(predicted) / took.Seconds(), RSS: rss, Params: l.Set.Count(), Tokens: l.Tokens,

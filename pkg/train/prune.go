@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -76,7 +77,7 @@ func (p *Pruner) step(l *Loop) error {
 	}
 	start := time.Now()
 	ev := Event{Step: l.Step, ParamsBefore: l.Set.Count(), PlannedFrom: l.Memory().Total()}
-	ev.RSSBefore, _ = Resident()
+	ev.RSSBefore, _ = sysmem.Resident()
 	ev.Plan = fmt.Sprintf("step-%06d.json", l.Step)
 	cut := p.cut
 	if p.Config.Calibration > 0 {
@@ -92,7 +93,7 @@ func (p *Pruner) step(l *Loop) error {
 		return err
 	}
 	ev.ParamsAfter, ev.PlannedTo, ev.Took = l.Set.Count(), l.Memory().Total(), time.Since(start)
-	ev.RSSAfter, _ = Resident()
+	ev.RSSAfter, _ = sysmem.Resident()
 	l.Last.Pruned, l.Last.Event, l.Last.Params, l.Last.RSS = true, &ev, ev.ParamsAfter, ev.RSSAfter
 	p.Events = append(p.Events, ev)
 	if p.Report != nil {

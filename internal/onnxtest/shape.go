@@ -1,13 +1,15 @@
-package onnx
+package onnxtest
 
 import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/ecospa/ecospa/internal/onnx"
 )
 
 func init() {
-	register("Shape", func(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+	register("Shape", func(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 		if err := want(in, 1); err != nil {
 			return nil, err
 		}
@@ -28,7 +30,7 @@ func init() {
 }
 
 // ranged counts from in[0] below in[1] in steps of in[2].
-func ranged(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func ranged(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 3); err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func ranged(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
 }
 
 // gather picks along an axis; of a weight only the rows that are asked for are read.
-func gather(r *runner, n *Node, in []*Array) ([]*Array, error) {
+func gather(r *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if len(in) < 2 || in[1] == nil || in[1].F != nil {
 		return nil, errors.New("expected data and indices")
 	}
@@ -63,7 +65,7 @@ func gather(r *runner, n *Node, in []*Array) ([]*Array, error) {
 		}
 		shape = w.shape
 	}
-	at, err := axis(n.int("axis", 0), len(shape))
+	at, err := axis(intOf(n, "axis", 0), len(shape))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func gather(r *runner, n *Node, in []*Array) ([]*Array, error) {
 }
 
 // unsqueeze gives the value dimensions of one at the places in[1].
-func unsqueeze(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func unsqueeze(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}
@@ -136,7 +138,7 @@ func unsqueeze(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
 }
 
 // reshape: one dimension may be -1, what is left.
-func reshape(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func reshape(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}
@@ -162,11 +164,11 @@ func reshape(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
 	return []*Array{out}, nil
 }
 
-func transpose(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func transpose(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 1); err != nil {
 		return nil, err
 	}
-	a, perm := in[0], n.ints("perm")
+	a, perm := in[0], intsOf(n, "perm")
 	if len(perm) != len(a.Shape) || a.I != nil {
 		return nil, fmt.Errorf("perm %v of floats of shape %v", perm, a.Shape)
 	}
@@ -200,11 +202,11 @@ func transpose(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 	return []*Array{out}, nil
 }
 
-func concat(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func concat(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, max(1, len(in))); err != nil {
 		return nil, err
 	}
-	at, err := axis(n.int("axis", 0), len(in[0].Shape))
+	at, err := axis(intOf(n, "axis", 0), len(in[0].Shape))
 	if err != nil {
 		return nil, err
 	}
@@ -236,12 +238,12 @@ func concat(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 }
 
 // split cuts floats into equal parts along an axis.
-func split(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func split(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 1); err != nil {
 		return nil, err
 	}
 	a, parts := in[0], len(n.Out)
-	at, err := axis(n.int("axis", 0), len(a.Shape))
+	at, err := axis(intOf(n, "axis", 0), len(a.Shape))
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +264,7 @@ func split(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 }
 
 // expand repeats floats to the shape in[1].
-func expand(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func expand(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}

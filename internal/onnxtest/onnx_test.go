@@ -1,4 +1,4 @@
-package onnx
+package onnxtest
 
 import (
 	"bytes"
@@ -11,39 +11,40 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/ecospa/ecospa/internal/onnx"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
-func weightOf(name, dtype string, x []float32, shape ...int) Initializer {
+func weightOf(name, dtype string, x []float32, shape ...int) onnx.Initializer {
 	width := len(x) / shape[0]
-	return Initializer{DType: dtype, Stream: checkpoint.Stream{Name: name, Shape: shape, Fill: func(dst []float32, lo, hi int) {
+	return onnx.Initializer{DType: dtype, Stream: checkpoint.Stream{Name: name, Shape: shape, Fill: func(dst []float32, lo, hi int) {
 		copy(dst, x[lo*width:hi*width])
 	}}}
 }
 
 // sample is y = softmax(table[ids]·wᵀ + b), reshaped through a constant of integers.
-func sample() *Graph {
-	return &Graph{
+func sample() *onnx.Graph {
+	return &onnx.Graph{
 		Name: "sample",
-		Initializers: []Initializer{
+		Initializers: []onnx.Initializer{
 			weightOf("table", "F32", []float32{1, 0, 0, 1, 1, 1}, 3, 2),
 			weightOf("w", "F16", []float32{0.5, 1, 2, -1}, 2, 2),
 			weightOf("b", "F32", []float32{0, 0.25}, 2),
 			{Stream: checkpoint.Stream{Name: "shape", Shape: []int{2}}, Ints: []int64{1, -1}},
 		},
-		Nodes: []Node{
-			{Op: "Gather", In: []string{"table", "ids"}, Out: []string{"x"}, Attributes: []Attribute{{"axis", int64(0)}}},
-			{Op: "Gemm", In: []string{"x", "w", "b"}, Out: []string{"z"}, Attributes: []Attribute{{"transB", int64(1)}}},
-			{Op: "Softmax", In: []string{"z"}, Out: []string{"p"}, Attributes: []Attribute{{"axis", int64(-1)}}},
-			{Op: "Transpose", In: []string{"p"}, Out: []string{"q"}, Attributes: []Attribute{{"perm", []int64{1, 0}}}},
+		Nodes: []onnx.Node{
+			{Op: "Gather", In: []string{"table", "ids"}, Out: []string{"x"}, Attributes: []onnx.Attribute{{Name: "axis", Value: int64(0)}}},
+			{Op: "Gemm", In: []string{"x", "w", "b"}, Out: []string{"z"}, Attributes: []onnx.Attribute{{Name: "transB", Value: int64(1)}}},
+			{Op: "Softmax", In: []string{"z"}, Out: []string{"p"}, Attributes: []onnx.Attribute{{Name: "axis", Value: int64(-1)}}},
+			{Op: "Transpose", In: []string{"p"}, Out: []string{"q"}, Attributes: []onnx.Attribute{{Name: "perm", Value: []int64{1, 0}}}},
 			{Op: "Reshape", In: []string{"q", "shape"}, Out: []string{"y"}},
 		},
-		Inputs:  []Value{{"ids", Int64, []Dim{{Name: "n"}}}},
-		Outputs: []Value{{"y", Float, []Dim{{Size: 1}, {Name: "2n"}}}},
+		Inputs:  []onnx.Value{{Name: "ids", Type: onnx.Int64, Dims: []onnx.Dim{{Name: "n"}}}},
+		Outputs: []onnx.Value{{Name: "y", Type: onnx.Float, Dims: []onnx.Dim{{Size: 1}, {Name: "2n"}}}},
 	}
 }
 
-func encoded(t testing.TB, g *Graph, location string) []byte {
+func encoded(t testing.TB, g *onnx.Graph, location string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := g.Write(&b, location); err != nil {
@@ -93,9 +94,17 @@ func TestWhatIsWrittenRuns(t *testing.T) {
 	}
 }
 
+func appendVarint(b []byte, field protowire.Number, x uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), x)
+}
+
+func appendMessage(b []byte, field protowire.Number, m []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), m)
+}
+
 func TestReadRefuses(t *testing.T) {
 	good := encoded(t, sample(), "")
-	graph := func(change func(*Graph)) []byte {
+	graph := func(change func(*onnx.Graph)) []byte {
 		g := sample()
 		change(g)
 		return encoded(t, g, "")
@@ -103,7 +112,7 @@ func TestReadRefuses(t *testing.T) {
 	swap := func(from, to string) []byte {
 		return bytes.Replace(append([]byte(nil), good...), []byte(from), []byte(to), 1)
 	}
-	opset := appendMessage(nil, modelOpset, appendVarint(nil, opsetVersion, Opset))
+	opset := appendMessage(nil, modelOpset, appendVarint(nil, opsetVersion, onnx.Opset))
 	huge := protowire.AppendVarint(protowire.AppendTag(append([]byte(nil), opset...), modelGraph, protowire.BytesType), 1<<62)
 	for name, c := range map[string]struct {
 		b    []byte
@@ -114,7 +123,7 @@ func TestReadRefuses(t *testing.T) {
 		"cut":               {good[:len(good)-9], "left"},
 		"another set":       {swap(string(opset), string(appendMessage(nil, modelOpset, appendVarint(nil, opsetVersion, 9)))), "operator set 9"},
 		"a huge graph":      {huge, "a field of 4611686018427387904 bytes"},
-		"twice":             {graph(func(g *Graph) { g.Initializers[2].Name = "w" }), `"w" twice`},
+		"twice":             {graph(func(g *onnx.Graph) { g.Initializers[2].Name = "w" }), `"w" twice`},
 		"shape and data":    {swap("\x08\x03\x08\x02", "\x08\x04\x08\x02"), "expected 32 bytes"},
 		"external, no file": {encoded(t, sample(), "weights"), `lies in "weights"`},
 	} {
@@ -137,19 +146,19 @@ func TestReadRefuses(t *testing.T) {
 func TestRunRefuses(t *testing.T) {
 	ids := map[string]*Array{"ids": {Shape: []int{2}, I: []int64{2, 0}}}
 	for name, c := range map[string]struct {
-		change func(*Graph)
+		change func(*onnx.Graph)
 		inputs map[string]*Array
 		want   string
 	}{
-		"operator":   {func(g *Graph) { g.Nodes[2].Op = "Conv" }, ids, "not known here"},
-		"value":      {func(g *Graph) { g.Nodes[2].In[0] = "zz" }, ids, `no value "zz"`},
-		"output":     {func(g *Graph) { g.Outputs[0].Name = "yy" }, ids, `output "yy"`},
-		"shapes":     {func(g *Graph) { g.Nodes[1].In[1] = "table"; g.Nodes[1].Attributes = nil }, ids, "shapes"},
-		"perm":       {func(g *Graph) { g.Nodes[3].Attributes[0].Value = []int64{1, 1} }, ids, "perm"},
-		"reshape":    {func(g *Graph) { g.Initializers[3].Ints = []int64{3, -1} }, ids, "to [3 -1]"},
-		"no input":   {func(*Graph) {}, nil, `input "ids"`},
-		"an index":   {func(*Graph) {}, map[string]*Array{"ids": {Shape: []int{1}, I: []int64{3}}}, "index 3 of 3"},
-		"a bad size": {func(*Graph) {}, map[string]*Array{"ids": {Shape: []int{3}, I: []int64{1}}}, "1 elements in shape [3]"},
+		"operator":   {func(g *onnx.Graph) { g.Nodes[2].Op = "Conv" }, ids, "not known here"},
+		"value":      {func(g *onnx.Graph) { g.Nodes[2].In[0] = "zz" }, ids, `no value "zz"`},
+		"output":     {func(g *onnx.Graph) { g.Outputs[0].Name = "yy" }, ids, `output "yy"`},
+		"shapes":     {func(g *onnx.Graph) { g.Nodes[1].In[1] = "table"; g.Nodes[1].Attributes = nil }, ids, "shapes"},
+		"perm":       {func(g *onnx.Graph) { g.Nodes[3].Attributes[0].Value = []int64{1, 1} }, ids, "perm"},
+		"reshape":    {func(g *onnx.Graph) { g.Initializers[3].Ints = []int64{3, -1} }, ids, "to [3 -1]"},
+		"no input":   {func(*onnx.Graph) {}, nil, `input "ids"`},
+		"an index":   {func(*onnx.Graph) {}, map[string]*Array{"ids": {Shape: []int{1}, I: []int64{3}}}, "index 3 of 3"},
+		"a bad size": {func(*onnx.Graph) {}, map[string]*Array{"ids": {Shape: []int{3}, I: []int64{1}}}, "1 elements in shape [3]"},
 	} {
 		g := sample()
 		c.change(g)
@@ -187,7 +196,7 @@ func TestInputsLeftOut(t *testing.T) {
 					missing = missing || i == 0 && k%3 == 0
 				}
 				r := &runner{f: f, values: map[string]*Array{}, last: map[string]int{}}
-				_, err := op(r, &Node{Op: name, In: names, Out: []string{"y"}}, in)
+				_, err := op(r, &onnx.Node{Op: name, In: names, Out: []string{"y"}}, in)
 				if missing && err == nil {
 					t.Errorf("%s of %d inputs, kinds %d: no error", name, count, kinds)
 				}

@@ -1,10 +1,12 @@
-package onnx
+package onnxtest
 
 import (
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/ecospa/ecospa/internal/onnx"
 )
 
 func init() {
@@ -12,7 +14,7 @@ func init() {
 		"Sqrt": math.Sqrt, "Tanh": math.Tanh, "Erf": math.Erf, "Cos": math.Cos, "Sin": math.Sin,
 		"Sigmoid": func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
 	} {
-		register(name, func(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+		register(name, func(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 			if err := want(in, 1); err != nil {
 				return nil, err
 			}
@@ -27,7 +29,7 @@ func init() {
 		"Add": func(a, b float32) float32 { return a + b }, "Sub": func(a, b float32) float32 { return a - b },
 		"Mul": func(a, b float32) float32 { return a * b }, "Div": func(a, b float32) float32 { return a / b },
 	} {
-		register(name, func(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+		register(name, func(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 			if err := want(in, 2); err != nil {
 				return nil, err
 			}
@@ -110,7 +112,7 @@ func over(shape []int, visit func(i int, at []int), operands ...[]int) {
 	}
 }
 
-func greaterOrEqual(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func greaterOrEqual(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}
@@ -134,7 +136,7 @@ func greaterOrEqual(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
 	return []*Array{out}, nil
 }
 
-func where(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func where(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 3); err != nil {
 		return nil, err
 	}
@@ -163,11 +165,11 @@ func where(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
 }
 
 // cast turns integers into floats; floats of 16 bits are wide already.
-func cast(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func cast(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 1); err != nil {
 		return nil, err
 	}
-	if to := n.int("to", 0); to != Float {
+	if to := intOf(n, "to", 0); to != onnx.Float {
 		return nil, fmt.Errorf("to type %d, expected float32 (1)", to)
 	}
 	out := &Array{Shape: in[0].Shape, F: slices.Clone(in[0].F)}

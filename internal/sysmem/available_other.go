@@ -1,6 +1,6 @@
 //go:build !linux
 
-package train
+package sysmem
 
 // Available is not known on this system.
 func Available() (free int64, by string, known bool) { return 0, "", false }

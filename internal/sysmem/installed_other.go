@@ -1,6 +1,6 @@
 //go:build !linux
 
-package train
+package sysmem
 
 // Installed is not known on this system.
 func Installed() (machine, group int64) { return 0, 0 }

@@ -1,4 +1,4 @@
-package onnx
+package onnxtest
 
 import (
 	"errors"
@@ -10,10 +10,12 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/ecospa/ecospa/internal/onnx"
 )
 
 // ErrFormat is returned when a file is not an ONNX model that this package reads.
-var ErrFormat = errors.New("onnx: bad file")
+var ErrFormat = errors.New("onnxtest: bad file")
 
 const (
 	maxNodes   = 1 << 18
@@ -23,9 +25,9 @@ const (
 
 // File is a model whose weights stay where they are.
 type File struct {
-	Nodes   []Node
-	Inputs  []Value
-	Outputs []Value
+	Nodes   []onnx.Node
+	Inputs  []onnx.Value
+	Outputs []onnx.Value
 	weights map[string]weight
 	r       io.ReaderAt
 	open    func(location string) (io.ReaderAt, int64, error)
@@ -67,8 +69,8 @@ func Read(r io.ReaderAt, size int64, open func(location string) (io.ReaderAt, in
 		return nil, fmt.Errorf("%w: %w", ErrFormat, s.err)
 	case graphs != 1:
 		return nil, fmt.Errorf("%w: %d graphs, expected 1", ErrFormat, graphs)
-	case version != Opset:
-		return nil, fmt.Errorf("%w: operator set %d, expected %d", ErrFormat, version, Opset)
+	case version != onnx.Opset:
+		return nil, fmt.Errorf("%w: operator set %d, expected %d", ErrFormat, version, onnx.Opset)
 	}
 	if err := f.check(size); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
@@ -79,7 +81,7 @@ func Read(r io.ReaderAt, size int64, open func(location string) (io.ReaderAt, in
 // check looks at the claims about weights.
 func (f *File) check(size int64) error {
 	for name, w := range f.weights {
-		width := map[int32]int64{Float: 4, Float16: 2, Int64: 8}[w.kind]
+		width := map[int32]int64{onnx.Float: 4, onnx.Float16: 2, onnx.Int64: 8}[w.kind]
 		if width == 0 {
 			return fmt.Errorf("initializer %.80q has type %d, expected float32 (1), int64 (7) or float16 (10)", name, w.kind)
 		}
@@ -187,7 +189,7 @@ func external(s *stream, w *weight) {
 	}
 }
 
-func node(s *stream, text []byte) (n Node) {
+func node(s *stream, text []byte) (n onnx.Node) {
 	each(s, text, func(f protowire.Number, _ uint64, b []byte) {
 		switch f {
 		case nodeIn:
@@ -203,7 +205,7 @@ func node(s *stream, text []byte) (n Node) {
 	return n
 }
 
-func attribute(s *stream, text []byte) (a Attribute) {
+func attribute(s *stream, text []byte) (a onnx.Attribute) {
 	var ints []int64
 	var f float32
 	var i int64
@@ -243,7 +245,7 @@ func attribute(s *stream, text []byte) (a Attribute) {
 	return a
 }
 
-func value(s *stream, text []byte) (v Value) {
+func value(s *stream, text []byte) (v onnx.Value) {
 	each(s, text, func(n protowire.Number, _ uint64, b []byte) {
 		switch n {
 		case valueName:
@@ -256,7 +258,7 @@ func value(s *stream, text []byte) (v Value) {
 					}
 					if n == tensorShape {
 						within(s, b, shapeDim, func(b []byte) {
-							var d Dim
+							var d onnx.Dim
 							each(s, b, func(n protowire.Number, x uint64, b []byte) {
 								if n == dimValue {
 									d.Size = int64(x)

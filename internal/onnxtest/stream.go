@@ -1,4 +1,4 @@
-package onnx
+package onnxtest
 
 import (
 	"fmt"

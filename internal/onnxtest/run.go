@@ -1,16 +1,17 @@
-package onnx
+package onnxtest
 
 import (
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/ecospa/ecospa/internal/onnx"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
 // ErrRun is returned when a graph cannot be run: an operator that this package
 // does not have, or shapes that do not go together.
-var ErrRun = errors.New("onnx: cannot run")
+var ErrRun = errors.New("onnxtest: cannot run")
 
 // maxElements bounds a value that a node makes.
 const maxElements = 1 << 26
@@ -45,13 +46,13 @@ func elements(shape []int) (int, error) {
 }
 
 // operator runs a node.
-type operator func(r *runner, n *Node, in []*Array) ([]*Array, error)
+type operator func(r *runner, n *onnx.Node, in []*Array) ([]*Array, error)
 
 var operators = map[string]operator{}
 
 func register(name string, op operator) {
 	if operators[name] != nil {
-		panic("onnx: operator registered twice: " + name)
+		panic("onnxtest: operator registered twice: " + name)
 	}
 	operators[name] = op
 }
@@ -171,14 +172,14 @@ func (f *File) read(w *weight, at, n int, shape []int) (*Array, error) {
 			return nil, err
 		}
 	}
-	width := map[int32]int{Float: 4, Float16: 2, Int64: 8}[w.kind]
+	width := map[int32]int{onnx.Float: 4, onnx.Float16: 2, onnx.Int64: 8}[w.kind]
 	raw := make([]byte, n*width)
 	if got, err := from.ReadAt(raw, w.offset+int64(at*width)); err != nil && !(err == io.EOF && got == len(raw)) {
 		return nil, err
 	}
 	a := &Array{Shape: shape}
 	switch w.kind {
-	case Int64:
+	case onnx.Int64:
 		a.I = make([]int64, n)
 		for i := range a.I {
 			for k := 7; k >= 0; k-- {
@@ -187,13 +188,13 @@ func (f *File) read(w *weight, at, n int, shape []int) (*Array, error) {
 		}
 	default:
 		a.F = make([]float32, n)
-		checkpoint.Decode(a.F, raw, map[int32]string{Float: "F32", Float16: "F16"}[w.kind])
+		checkpoint.Decode(a.F, raw, map[int32]string{onnx.Float: "F32", onnx.Float16: "F16"}[w.kind])
 	}
 	return a, nil
 }
 
 // attributes of a node, with the operator's default.
-func (n *Node) int(name string, or int64) int64 {
+func intOf(n *onnx.Node, name string, or int64) int64 {
 	for _, a := range n.Attributes {
 		if v, ok := a.Value.(int64); ok && a.Name == name {
 			return v
@@ -202,7 +203,7 @@ func (n *Node) int(name string, or int64) int64 {
 	return or
 }
 
-func (n *Node) float(name string, or float32) float32 {
+func floatOf(n *onnx.Node, name string, or float32) float32 {
 	for _, a := range n.Attributes {
 		if v, ok := a.Value.(float32); ok && a.Name == name {
 			return v
@@ -211,7 +212,7 @@ func (n *Node) float(name string, or float32) float32 {
 	return or
 }
 
-func (n *Node) ints(name string) []int64 {
+func intsOf(n *onnx.Node, name string) []int64 {
 	for _, a := range n.Attributes {
 		if v, ok := a.Value.([]int64); ok && a.Name == name {
 			return v

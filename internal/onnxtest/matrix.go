@@ -1,4 +1,4 @@
-package onnx
+package onnxtest
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/ecospa/ecospa/internal/onnx"
 )
 
 func init() {
@@ -59,12 +61,12 @@ func dot(a, b []float32) float32 {
 }
 
 // gemm is a·b + c, with b transposed when transB is 1; alpha and beta are 1.
-func gemm(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func gemm(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}
-	a, b, transposed := in[0], in[1], n.int("transB", 0) != 0
-	if len(a.Shape) != 2 || len(b.Shape) != 2 || a.I != nil || b.I != nil || n.int("transA", 0) != 0 || n.float("alpha", 1) != 1 || n.float("beta", 1) != 1 {
+	a, b, transposed := in[0], in[1], intOf(n, "transB", 0) != 0
+	if len(a.Shape) != 2 || len(b.Shape) != 2 || a.I != nil || b.I != nil || intOf(n, "transA", 0) != 0 || floatOf(n, "alpha", 1) != 1 || floatOf(n, "beta", 1) != 1 {
 		return nil, errors.New("expected two matrices of floats, the first as it is, alpha and beta 1")
 	}
 	k, cols := b.Shape[0], b.Shape[1]
@@ -91,7 +93,7 @@ func gemm(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 }
 
 // matMul multiplies the last two dimensions; the ones before broadcast.
-func matMul(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
+func matMul(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func matMul(_ *runner, _ *Node, in []*Array) ([]*Array, error) {
 }
 
 // last is the length of the last dimension of floats that an operator works along.
-func last(n *Node, in []*Array) (int, error) {
+func last(n *onnx.Node, in []*Array) (int, error) {
 	if err := want(in, 1); err != nil {
 		return 0, err
 	}
@@ -124,13 +126,13 @@ func last(n *Node, in []*Array) (int, error) {
 	if rank == 0 || in[0].Shape[rank-1] == 0 || in[0].I != nil {
 		return 0, fmt.Errorf("shape %v", in[0].Shape)
 	}
-	if at, err := axis(n.int("axis", -1), rank); err != nil || at != rank-1 {
-		return 0, fmt.Errorf("axis %d, expected the last of %d", n.int("axis", -1), rank)
+	if at, err := axis(intOf(n, "axis", -1), rank); err != nil || at != rank-1 {
+		return 0, fmt.Errorf("axis %d, expected the last of %d", intOf(n, "axis", -1), rank)
 	}
 	return in[0].Shape[rank-1], nil
 }
 
-func softmax(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func softmax(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	w, err := last(n, in)
 	if err != nil {
 		return nil, err
@@ -151,13 +153,13 @@ func softmax(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 }
 
 // reduceMean is the mean along the last axis, which stays as one element.
-func reduceMean(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func reduceMean(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	w, err := last(n, in)
 	if err != nil {
 		return nil, err
 	}
 	rank := len(in[0].Shape)
-	if axes := n.ints("axes"); len(axes) != 1 || axes[0] != -1 && axes[0] != int64(rank-1) || n.int("keepdims", 1) != 1 {
+	if axes := intsOf(n, "axes"); len(axes) != 1 || axes[0] != -1 && axes[0] != int64(rank-1) || intOf(n, "keepdims", 1) != 1 {
 		return nil, fmt.Errorf("axes %v, expected the last, kept", axes)
 	}
 	out := &Array{Shape: append(slices.Clone(in[0].Shape[:rank-1]), 1), F: make([]float32, len(in[0].F)/w)}
@@ -171,7 +173,7 @@ func reduceMean(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 	return []*Array{out}, nil
 }
 
-func layerNorm(_ *runner, n *Node, in []*Array) ([]*Array, error) {
+func layerNorm(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	w, err := last(n, in)
 	if err != nil {
 		return nil, err
@@ -182,7 +184,7 @@ func layerNorm(_ *runner, n *Node, in []*Array) ([]*Array, error) {
 	if len(in[1].F) != w || len(in[2].F) != w {
 		return nil, fmt.Errorf("a gain of %d and a bias of %d for %d columns", len(in[1].F), len(in[2].F), w)
 	}
-	eps := float64(n.float("epsilon", 1e-5))
+	eps := float64(floatOf(n, "epsilon", 1e-5))
 	out := &Array{Shape: in[0].Shape, F: make([]float32, len(in[0].F))}
 	for r := 0; r < len(out.F); r += w {
 		row, mean, variance := in[0].F[r:r+w], 0.0, 0.0
