@@ -24,7 +24,8 @@ var layers = map[string]string{
 	"pkg/param":         "",
 	"pkg/tokenizer":     "",
 	"pkg/parquet":       "",
-	"pkg/data":          "pkg/tokenizer pkg/parquet",
+	"internal/folder":   "",
+	"pkg/data":          "pkg/tokenizer pkg/parquet internal/folder",
 	"pkg/optim":         "pkg/kernel pkg/param", // an update is a kernel over slabs
 	"pkg/coupled":       "pkg/param",
 	"pkg/checkpoint":    "pkg/param",
@@ -32,6 +33,7 @@ var layers = map[string]string{
 	"pkg/model":         "pkg/graph pkg/checkpoint", // a family knows its names on disk
 	"internal/dist":     "",
 	"internal/mpi":      "internal/dist",
+	"pkg/bundle":        "pkg/train internal/fault internal/folder", // adapters are train's
 	"pkg/infer":         "pkg/model",
 	"internal/gguf":     "pkg/checkpoint",
 	"internal/onnx":     "pkg/checkpoint",
@@ -41,7 +43,7 @@ var layers = map[string]string{
 	"pkg/train":         "pkg/data pkg/model pkg/optim pkg/prune internal/dist internal/sysmem",
 	"internal/report":   "pkg/config",
 	"pkg/config":        "pkg/train",
-	"cmd":               "pkg/config internal/fault internal/units pkg/infer pkg/prune pkg/export pkg/kernel/blas internal/report internal/mpi",
+	"cmd":               "pkg/bundle pkg/config internal/fault internal/units pkg/infer pkg/prune pkg/export pkg/kernel/blas internal/report internal/mpi",
 	".":                 "cmd",
 }
 

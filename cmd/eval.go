@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,7 +18,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/tokenizer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -182,7 +178,7 @@ func RunEval(o EvalOptions, out io.Writer) error {
 	if c, ok := l.m.(model.Classifier); ok {
 		return o.evalImages(l, c, out)
 	}
-	if err := l.needsText(); err != nil {
+	if err := l.Text(); err != nil {
 		return err
 	}
 	part, err := data.Read(o.Data, o.Field, o.Prompt)
@@ -242,21 +238,4 @@ func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// readTokenizer opens the tokenizer of a directory: a tokenizer.json, vocab.json
-// with merges.txt, or tokenizer.model; nil when there is none.
-func readTokenizer(root *os.Root) (tokenizer.Tokenizer, error) {
-	text, name, err := tokenizer.Find(root.FS(), "")
-	if err != nil {
-		if name == "" && errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("%s: %w", filepath.Join(root.Name(), name), err)
-	}
-	t, err := tokenizer.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(root.Name(), name), err)
-	}
-	return t, nil
 }

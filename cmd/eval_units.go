@@ -101,7 +101,7 @@ func (l *loaded) sequences(o EvalOptions, seed uint64) (s prune.Sequences, err e
 		s, err = calibrationImages(m, n, c, o.Sequences, seed)
 		return s, fault.BadInput(err)
 	}
-	if err := l.needsText(); err != nil {
+	if err := l.Text(); err != nil {
 		return s, err
 	}
 	part, err := data.Read(o.Data, o.Field, "")

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -137,7 +138,7 @@ func (j *job) source() error {
 func (j *job) learn(root *os.Root) (err error) {
 	if j.run.LoRA.Enabled() {
 		if root != nil {
-			j.adapters, err = readAdapters(root, j.set)
+			j.adapters, _, err = bundle.ReadAdapters(root, j.set)
 		} else {
 			j.adapters, err = train.NewAdapters(j.set, j.run.LoRA, j.run.Train.Seed)
 		}

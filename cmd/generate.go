@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -83,34 +83,35 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if o.DType != "f32" && o.DType != "bf16" {
 		return fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", o.DType))
 	}
-	l, err := openModel(o.Model)
+	b, err := bundle.Open(o.Model, bundle.Options{})
 	if err != nil {
 		return err
 	}
-	defer l.root.Close()
-	if err := l.needsText(); err != nil {
+	defer b.Close()
+	if err := b.Text(); err != nil {
 		return err
 	}
-	prompt := opening(l.tok, o.Prompt)
+	prompt := opening(b.Tokenizer, o.Prompt)
 	if len(prompt) == 0 {
-		if l.tok.EOS() < 0 {
+		if len(b.Ends) == 0 {
 			return fault.Usage(errors.New("the prompt is empty; give --prompt TEXT"))
 		}
-		prompt = []int32{l.tok.EOS()}
+		prompt = []int32{b.Ends[0]}
 	}
-	if room := l.m.Context() - len(prompt); room < 1 {
-		return fault.Usage(fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(prompt), l.m.Context()))
+	context := b.Model.Context()
+	if room := context - len(prompt); room < 1 {
+		return fault.Usage(fmt.Errorf("the prompt has %d tokens, the model's context is %d", len(prompt), context))
 	} else if o.Tokens > room {
-		fmt.Fprintf(log, "the model's context of %d leaves room for %d new tokens\n", l.m.Context(), room)
+		fmt.Fprintf(log, "the model's context of %d leaves room for %d new tokens\n", context, room)
 		o.Tokens = room
 	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	w := bufio.NewWriter(out)
 	fmt.Fprint(w, o.Prompt)
-	stream := tokenizer.NewStream(l.tok)
+	stream := tokenizer.NewStream(b.Tokenizer)
 	start := time.Now()
-	ids, err := complete(l.m, l.set, pool, prompt, o.Tokens, o.DType == "bf16", s, l.tok.EOS(), func(id int32) error {
+	ids, err := complete(b.Model, b.Set, pool, prompt, o.Tokens, o.DType == "bf16", s, b.Tokenizer.EOS(), func(id int32) error {
 		text, err := stream.Next(id)
 		if err == nil {
 			_, err = fmt.Fprint(w, text)
@@ -163,55 +164,4 @@ func complete(m model.Model, set *param.Set, pool *kernel.Pool, prompt []int32, 
 		feed = []int32{id}
 	}
 	return ids, nil
-}
-
-// loaded is a model directory, opened.
-type loaded struct {
-	root *os.Root
-	m    model.Model
-	set  *param.Set
-	tok  tokenizer.Tokenizer // nil when the directory has none
-}
-
-// openModel reads a model directory with its weights and tokenizer. Adapters beside
-// the weights are folded in; a directory of adapters alone leads to their model.
-func openModel(dir string) (*loaded, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fault.BadInput(err)
-	}
-	l, err := openAlone(root)
-	root.Close()
-	if err != nil || l != nil {
-		return l, err
-	}
-	if l, err = openBase(dir); err != nil {
-		return nil, err
-	}
-	if err := withAdapters(l.root, l.set); err != nil {
-		l.root.Close()
-		return nil, fault.BadInput(err)
-	}
-	return l, nil
-}
-
-// openBase is openModel without adapters.
-func openBase(dir string) (*loaded, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fault.BadInput(err)
-	}
-	l := &loaded{root: root}
-	if l.m, l.set, err = model.Read(root); err != nil {
-		root.Close()
-		return nil, fault.BadInput(err)
-	}
-	if l.tok, err = readTokenizer(root); err == nil && l.tok != nil && l.tok.Vocab() > l.m.Vocab() {
-		err = fmt.Errorf("%s: the tokenizer has %d ids, the model %d", dir, l.tok.Vocab(), l.m.Vocab())
-	}
-	if err != nil {
-		root.Close()
-		return nil, fault.BadInput(err)
-	}
-	return l, nil
 }

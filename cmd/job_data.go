@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
@@ -83,16 +84,14 @@ func (j *job) tokenizer() (tokenizer.Tokenizer, error) {
 // openTokenizer opens the tokenizer of a run that has a checkpoint; fs.ErrNotExist
 // without one. No link is followed out of the directory.
 func openTokenizer(dir string) (tokenizer.Tokenizer, error) {
-	root, err := os.OpenRoot(dir)
+	b, err := bundle.Open(dir, bundle.Options{ShapesOnly: true})
+	if err == nil && b.Tokenizer == nil {
+		err = fmt.Errorf("%s: tokenizer.json: %w", dir, os.ErrNotExist)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
-	t, err := readTokenizer(root)
-	if err == nil && t == nil {
-		err = fmt.Errorf("%s: tokenizer.json: %w", dir, os.ErrNotExist)
-	}
-	return t, err
+	return b.Tokenizer, nil
 }
 
 // context is the tokens of a sequence when the train section does not say.

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -142,28 +140,13 @@ func (j *job) look(c model.Classifier) (err error) {
 // reclassify gives the model that the run begins with a new classifier, for the
 // classes of the run's images; every other weight stays.
 func (j *job) reclassify() error {
-	old, set := j.from.m.(model.Classifier), j.from.set
-	m, err := old.Reclassify(j.pics.train.Classes)
+	was := j.from.m.Vocab()
+	made, err := j.from.Reclassify(j.pics.train.Classes, j.run.Train.Seed)
 	if err != nil {
-		return fault.BadInput(err)
+		return err
 	}
-	fresh, err := param.New(m.Specs())
-	if err != nil {
-		return fault.BadInput(err)
-	}
-	fresh.Init(j.run.Train.Seed)
-	var made []string
-	for _, p := range fresh.Params {
-		if slices.ContainsFunc(p.Dims, func(d param.Dim) bool { return d.Name == model.ClassesDim }) {
-			made = append(made, p.Name)
-			continue
-		}
-		was := set.Param(p.Name)
-		copy(fresh.Weights.Data[p.Offset:][:p.Size()], set.Weights.Data[was.Offset:][:was.Size()])
-	}
-	set.Weights.Close()
-	j.from.m, j.from.set = m, fresh
-	fmt.Fprintf(j.log, "classes   %d instead of %d; new: %s\n", m.Vocab(), old.Vocab(), strings.Join(made, ", "))
+	j.from.m, j.from.set = j.from.Model, j.from.Set
+	fmt.Fprintf(j.log, "classes   %d instead of %d; new: %s\n", j.from.m.Vocab(), was, strings.Join(made, ", "))
 	return nil
 }
 
@@ -188,19 +171,6 @@ func (j *job) classes() (model.Model, error) {
 		img.Classes = append(img.Classes, fmt.Sprintf("LABEL_%d", i))
 	}
 	return m, nil
-}
-
-var errNoText = errors.New("the model classifies images, it has no text")
-
-// needsText refuses a model without a tokenizer.
-func (l *loaded) needsText() error {
-	if _, ok := l.m.(model.Classifier); ok {
-		return fault.Usage(fmt.Errorf("%s: %w", l.root.Name(), errNoText))
-	}
-	if l.tok == nil {
-		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", l.root.Name()))
-	}
-	return nil
 }
 
 // calibration is what n sequences, or images, of a pruning event's pass are.

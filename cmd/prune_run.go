@@ -86,7 +86,7 @@ func (p *pruning) readImages(c model.Classifier) error {
 // readText encodes the text: calibration sequences, and its last tenth for the report.
 func (p *pruning) readText() error {
 	src := p.src
-	if err := src.needsText(); err != nil {
+	if err := src.Text(); err != nil {
 		return err
 	}
 	part, err := data.Read(p.Data, p.Field, "")

@@ -13,7 +13,7 @@ func BenchmarkModel(b *testing.B) {
 	tensors := []Tensor{{Name: "x", Parts: []Part{{"a", nil}}}, {Name: "y", Parts: []Part{{"b", []int{1, 0}}}}}
 	set := fill(b, shapes, "a", "b")
 	dir := scratch(b)
-	file := File{weightsFile, func(w io.Writer) error { return WriteWeights(w, set, tensors, "F32") }, 0}
+	file := File{Name: weightsFile, Write: func(w io.Writer) error { return WriteWeights(w, set, tensors, "F32") }}
 	if err := WriteDir(filepath.Join(dir, "m"), []File{file}); err != nil {
 		b.Fatal(err)
 	}

@@ -22,11 +22,12 @@ type File struct {
 	Name  string
 	Write func(w io.Writer) error
 	Size  int64 // bytes that Write writes, as far as known beforehand; for Total
+	Model bool  // belongs to the model: a run directory shows it (Run.Save)
 }
 
 // BytesFile is a file with the given content.
 func BytesFile(name string, data []byte) File {
-	return File{name, func(w io.Writer) error { _, err := w.Write(data); return err }, int64(len(data))}
+	return File{Name: name, Write: func(w io.Writer) error { _, err := w.Write(data); return err }, Size: int64(len(data))}
 }
 
 // JSONFile is a file with v as indented JSON.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -72,7 +71,7 @@ func parseManifest(text []byte) (Manifest, error) {
 
 // ReadManifest reads the manifest of a directory. A directory without one gives
 // an error that is fs.ErrNotExist.
-func ReadManifest(root *os.Root) (Manifest, error) {
+func ReadManifest(root Root) (Manifest, error) {
 	text, err := readSmall(root, manifestFile, maxManifest)
 	if err != nil {
 		return Manifest{}, err
@@ -87,7 +86,7 @@ func ReadManifest(root *os.Root) (Manifest, error) {
 // Verify checks files of the directory against its manifest, byte by byte: the
 // names given, or with none all of them. It fails when a file is missing,
 // differs, or is not in the manifest, and when there is no manifest.
-func Verify(root *os.Root, names ...string) error {
+func Verify(root Root, names ...string) error {
 	m, err := ReadManifest(root)
 	if err != nil {
 		return err
@@ -106,7 +105,7 @@ func Verify(root *os.Root, names ...string) error {
 	return m.verify(root)
 }
 
-func (m Manifest) verify(root *os.Root) error {
+func (m Manifest) verify(root Root) error {
 	var names []string
 	for name := range m.Files {
 		names = append(names, name)
@@ -120,7 +119,7 @@ func (m Manifest) verify(root *os.Root) error {
 	return nil
 }
 
-func (d Digest) verify(root *os.Root, name string) error {
+func (d Digest) verify(root Root, name string) error {
 	f, size, err := openRegular(root, name)
 	if err != nil {
 		return err
@@ -148,7 +147,7 @@ func ellipsis(digest string) string {
 
 // intact is verify without looking at the contents: every file is there with its
 // length.
-func (m Manifest) intact(root *os.Root) error {
+func (m Manifest) intact(root Root) error {
 	for name, d := range m.Files {
 		st, err := root.Stat(name)
 		if err != nil {

@@ -28,7 +28,7 @@ type Model struct {
 
 // ReadModel reads the small files of a model directory. Nothing outside of the
 // directory is read, not through symbolic links either.
-func ReadModel(root *os.Root) (Model, error) {
+func ReadModel(root Root) (Model, error) {
 	var m Model
 	var err error
 	if m.Config, err = readSmall(root, configFile, maxConfig); err != nil {
@@ -55,6 +55,9 @@ func (m Model) Files(set *param.Set, tensors []Tensor, dtype string) []File {
 	fs[1].Size, _ = WeightsSize(set, tensors, dtype)
 	if m.Tokenizer != nil {
 		fs = append(fs, BytesFile(tokenizerFile, m.Tokenizer))
+	}
+	for i := range fs {
+		fs[i].Model = true
 	}
 	return fs
 }

@@ -2,12 +2,11 @@ package checkpoint
 
 import (
 	"fmt"
-	"os"
 )
 
 // ReadTensors reads every F32, F16 and BF16 tensor of one safetensors file as
 // float32, by name: for golden numbers and tools, not for models.
-func ReadTensors(root *os.Root, file string) (map[string][]float32, error) {
+func ReadTensors(root Root, file string) (map[string][]float32, error) {
 	w := &weights{entries: map[string]located{}}
 	defer w.close()
 	if err := w.open(root, file, nil); err != nil {

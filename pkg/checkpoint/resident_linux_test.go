@@ -54,7 +54,7 @@ func TestNoSecondCopy(t *testing.T) {
 			t.Errorf("%s takes %d MB beyond the weights of %d MB", what, more>>20, 4*set.Count()>>20)
 		}
 	}
-	file := File{weightsFile, func(w io.Writer) error { return WriteWeights(w, set, tensors, "F32") }, 0}
+	file := File{Name: weightsFile, Write: func(w io.Writer) error { return WriteWeights(w, set, tensors, "F32") }}
 	peak("writing", func() error { return WriteDir(dir, []File{file}) })
 	root, err := os.OpenRoot(dir)
 	if err != nil {

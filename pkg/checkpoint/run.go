@@ -115,8 +115,7 @@ func (r *Run) publish(name string, files []File) error {
 		return err
 	}
 	for _, f := range files {
-		switch f.Name {
-		case configFile, weightsFile, tokenizerFile:
+		if f.Model {
 			if err := r.relink(filepath.Join(stateDir, newestLink, f.Name), filepath.Join(r.Dir, f.Name)); err != nil {
 				return err
 			}

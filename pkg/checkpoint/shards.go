@@ -54,7 +54,7 @@ func (w *weights) find(names []string) string {
 }
 
 // openWeights opens what the directory holds: one file, or an index of several.
-func openWeights(root *os.Root) (w *weights, err error) {
+func openWeights(root Root) (w *weights, err error) {
 	w = &weights{entries: map[string]located{}}
 	defer func() {
 		if err != nil {
@@ -89,7 +89,7 @@ func openWeights(root *os.Root) (w *weights, err error) {
 }
 
 // missingWeights says what a directory without safetensors holds instead.
-func missingWeights(root *os.Root) error {
+func missingWeights(root Root) error {
 	for _, old := range []string{"pytorch_model.bin", "pytorch_model.bin.index.json"} {
 		if _, err := root.Stat(old); err == nil {
 			return fmt.Errorf("%s: %s runs code when it is read, so it is not; save the model as %s (save_pretrained with safe_serialization=True)", root.Name(), old, weightsFile)
@@ -131,7 +131,7 @@ func parseIndex(text []byte) (map[string]map[string]bool, error) {
 }
 
 // open adds the tensors of a file; names, if given, are what an index expects of it.
-func (w *weights) open(root *os.Root, file string, names map[string]bool) error {
+func (w *weights) open(root Root, file string, names map[string]bool) error {
 	f, size, err := openRegular(root, file)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (w *weights) open(root *os.Root, file string, names map[string]bool) error 
 
 // openRegular opens a regular file of the directory and returns its size. It
 // does not wait for the other end of a pipe.
-func openRegular(root *os.Root, name string) (*os.File, int64, error) {
+func openRegular(root Root, name string) (*os.File, int64, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		var pe *os.PathError
@@ -180,7 +180,7 @@ func openRegular(root *os.Root, name string) (*os.File, int64, error) {
 }
 
 // readSmall reads a whole file of at most limit bytes.
-func readSmall(root *os.Root, name string, limit int64) ([]byte, error) {
+func readSmall(root Root, name string, limit int64) ([]byte, error) {
 	f, size, err := openRegular(root, name)
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -31,11 +30,11 @@ func SlabFile(name string, s *param.Slab) File {
 		}
 		return nil
 	}
-	return File{name, write, 4 * int64(len(s.Data))}
+	return File{Name: name, Write: write, Size: 4 * int64(len(s.Data))}
 }
 
 // ReadSlab fills a slab from what SlabFile wrote; the lengths must agree.
-func ReadSlab(root *os.Root, name string, s *param.Slab) error {
+func ReadSlab(root Root, name string, s *param.Slab) error {
 	f, size, err := openRegular(root, name)
 	if err != nil {
 		return err
@@ -56,13 +55,13 @@ func ReadSlab(root *os.Root, name string, s *param.Slab) error {
 }
 
 // ReadBytes reads a whole file of at most limit bytes.
-func ReadBytes(root *os.Root, name string, limit int64) ([]byte, error) {
+func ReadBytes(root Root, name string, limit int64) ([]byte, error) {
 	return readSmall(root, name, limit)
 }
 
 // ReadJSON decodes a file of at most 64 MiB that JSONFile wrote: one value, and
 // no key that the type does not have.
-func ReadJSON(root *os.Root, name string, into any) error {
+func ReadJSON(root Root, name string, into any) error {
 	text, err := readSmall(root, name, maxConfig)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"runtime"
 	"sort"
@@ -59,7 +58,7 @@ func WeightsSize(set *param.Set, tensors []Tensor, dtype string) (int64, error) 
 // finite is an ErrNonFinite. A set without storage (param.Layout) is given it
 // once the files have been found to hold as much, so that sizes that somebody
 // claims cost nothing.
-func ReadWeights(root *os.Root, set *param.Set, tensors []Tensor, ignore []string) (err error) {
+func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) (err error) {
 	bound, err := bindAll(set, tensors)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ecospa/ecospa/internal/folder"
 )
 
 // ErrFormat is returned when a data file is not what it should be; the message
@@ -191,7 +193,7 @@ func (s source) open() (*os.File, error) {
 	if s.folder == "" {
 		return os.Open(s.path)
 	}
-	root, err := os.OpenRoot(s.folder)
+	root, err := folder.Open(s.folder)
 	if err != nil {
 		return nil, err
 	}

@@ -8,12 +8,13 @@ import (
 	_ "image/png"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
+
+	"github.com/ecospa/ecospa/internal/folder"
 )
 
 // maxPixels bounds a picture before it is decoded.
@@ -22,7 +23,7 @@ const maxPixels = 1 << 26
 // openFolder lists the pictures of class folders; each is decoded when it is read.
 // Links are not followed out of the folder.
 func openFolder(dir string, channels, side int) (*Images, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := folder.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func openFolder(dir string, channels, side int) (*Images, error) {
 
 // readPicture decodes a picture, resizes its middle square and lays it out channel
 // by channel, 0 to 255.
-func readPicture(root *os.Root, name string, channels, side int, into []float32) error {
+func readPicture(root *folder.Dir, name string, channels, side int, into []float32) error {
 	st, err := root.Stat(name)
 	if err != nil {
 		return err

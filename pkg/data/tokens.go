@@ -66,8 +66,8 @@ func (t Tokens) Checksum() uint32 {
 }
 
 // Encode encodes the documents one after the other, each behind its prompt and
-// within the tokenizer's template. Where there are several and the tokenizer has an
-// end of text, every document ends with it. What the template puts in front is given
+// within the tokenizer's template. Where there are several, every document ends with
+// the tokenizer's DocumentEnd. What the template puts in front is given
 // like a prompt, never predicted. Ids that were read are checked: one outside the
 // vocabulary is an ErrFormat.
 func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
@@ -76,6 +76,7 @@ func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	}
 	var ids []int32
 	front, back := t.Template()
+	end := tokenizer.DocumentEnd(t)
 	for i, d := range p.Documents {
 		at := len(ids)
 		ids = append(ids, front...)
@@ -86,8 +87,8 @@ func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 			ids[at] = ^ids[at]
 		}
 		ids = append(encode(ids, t, d), back...)
-		if eos := t.EOS(); eos >= 0 && len(p.Documents) > 1 && !slices.Contains(back, eos) {
-			ids = append(ids, eos)
+		if len(p.Documents) > 1 && end >= 0 && !slices.Contains(back, end) {
+			ids = append(ids, end)
 		}
 	}
 	return ids, nil
@@ -112,7 +113,7 @@ type Cache struct {
 	Warn func(error)
 }
 
-const cacheMagic = "ecospa tokens 2\n" // 1 had no templates
+const cacheMagic = "ecospa tokens 3\n" // 1 had no templates, 2 other ends of documents
 
 // Encode is Encode through the cache.
 func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
@@ -125,6 +126,7 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	}
 	sum := sha256.New()
 	sum.Write(spec)
+	fmt.Fprintf(sum, "end %d\n", tokenizer.DocumentEnd(t))
 	for i, d := range p.Documents {
 		if p.Prompts != nil {
 			fmt.Fprintf(sum, "prompt %d\n", len(p.Prompts[i]))

@@ -2,15 +2,13 @@ package model
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Read reads the model in a directory with its weights. The caller closes the
-// set's weights.
-func Read(root *os.Root) (Model, *param.Set, error) {
+// ReadShapes reads the model in a directory without its weights: the set has no storage.
+func ReadShapes(root checkpoint.Root) (Model, *param.Set, error) {
 	files, err := checkpoint.ReadModel(root)
 	if err != nil {
 		return nil, nil, err
@@ -24,16 +22,24 @@ func Read(root *os.Root) (Model, *param.Set, error) {
 			return nil, nil, fmt.Errorf("%s: preprocessor_config.json: %w", root.Name(), err)
 		}
 	}
-	set, err := param.Layout(m.Specs()) // its storage comes with the weights
+	set, err := param.Layout(m.Specs())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", root.Name(), err)
 	}
-	if err = m.Restore(set); err != nil {
-		err = fmt.Errorf("%s: config.json: %w", root.Name(), err)
-	} else {
-		err = checkpoint.ReadWeights(root, set, m.Tensors(set), Ignorable)
+	if err := m.Restore(set); err != nil {
+		return nil, nil, fmt.Errorf("%s: config.json: %w", root.Name(), err)
 	}
+	return m, set, nil
+}
+
+// Read reads the model in a directory with its weights. The caller closes the
+// set's weights.
+func Read(root checkpoint.Root) (Model, *param.Set, error) {
+	m, set, err := ReadShapes(root)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkpoint.ReadWeights(root, set, m.Tensors(set), Ignorable); err != nil {
 		if set.Weights != nil {
 			set.Weights.Close()
 		}

@@ -1,0 +1,135 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/ecospa/ecospa/internal/folder"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+const (
+	adapterConfig = "adapter_config.json"
+	adapterSlab   = "adapters.f32"  // beside the model of a run
+	newestState   = "state/newest/" // of a run directory
+)
+
+// adapterFile is adapter_config.json.
+type adapterFile struct {
+	Base string     `json:"base_model_name_or_path,omitempty"` // model directory, for adapters without their model
+	LoRA train.LoRA `json:"lora"`
+}
+
+// AdapterFiles are the files of adapters that stand beside their model.
+func AdapterFiles(a *train.Adapters, c train.LoRA) []checkpoint.File {
+	return []checkpoint.File{checkpoint.JSONFile(adapterConfig, adapterFile{LoRA: c}), checkpoint.SlabFile(adapterSlab, a.Set.Weights)}
+}
+
+// AdapterDir are the files of a directory of adapters without their model, which is at
+// base: absolute, or relative to that directory.
+func AdapterDir(a *train.Adapters, c train.LoRA, base string) []checkpoint.File {
+	files := checkpoint.Model{Config: nil}.Files(a.Set, model.AdapterTensors(a.Set), "F32")[1:]
+	return append(files, checkpoint.JSONFile(adapterConfig, adapterFile{Base: base, LoRA: c}))
+}
+
+// ReadAdapters reads the adapters that stand beside a model in a directory; nil when
+// there are none.
+func ReadAdapters(root checkpoint.Root, set *param.Set) (*train.Adapters, train.LoRA, error) {
+	for _, at := range []string{"", newestState} {
+		f, err := readAdapterFile(root, at+adapterConfig)
+		if err != nil {
+			return nil, train.LoRA{}, err
+		}
+		if f == nil {
+			continue
+		}
+		a, err := train.NewAdapters(set, f.LoRA, 0)
+		if err != nil {
+			return nil, f.LoRA, err
+		}
+		if err := checkpoint.ReadSlab(root, at+adapterSlab, a.Set.Weights); err != nil {
+			a.Set.Weights.Close()
+			return nil, f.LoRA, err
+		}
+		return a, f.LoRA, nil
+	}
+	return nil, train.LoRA{}, nil
+}
+
+// readAdapterFile reads an adapter_config.json; nil when there is none.
+func readAdapterFile(root checkpoint.Root, name string) (*adapterFile, error) {
+	var f adapterFile
+	err := checkpoint.ReadJSON(root, name, &f)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.LoRA.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(root.Name(), name), err)
+	}
+	if !f.LoRA.Enabled() {
+		return nil, fmt.Errorf("%w: %s: lora.rank is missing, expected the rank of the adapters", checkpoint.ErrFormat, filepath.Join(root.Name(), name))
+	}
+	return &f, nil
+}
+
+// adapt reads the adapters beside the model and folds them in or keeps them.
+func (b *Bundle) adapt(dir *folder.Dir, o Options) (err error) {
+	if b.Adapters, b.LoRA, err = ReadAdapters(dir, b.Set); err != nil || b.Adapters == nil || o.KeepAdapters {
+		return err
+	}
+	b.fold()
+	return nil
+}
+
+// fold adds the adapters to the weights and gives them up.
+func (b *Bundle) fold() {
+	pool := kernel.NewPool(0)
+	defer pool.Close()
+	b.Adapters.Merge(pool, b.Set)
+	b.Adapters.Set.Weights.Close()
+	b.Adapters = nil
+}
+
+// openAdapters reads a directory of adapters together with the model that they name.
+func openAdapters(dir *folder.Dir, f *adapterFile, o Options) (*Bundle, error) {
+	base := f.Base
+	if !filepath.IsAbs(base) {
+		base = filepath.Join(dir.Name(), base)
+	}
+	fail := func(err error) error {
+		return fmt.Errorf("the model of the adapters in %s: %w", dir.Name(), err)
+	}
+	of, err := folder.Open(base)
+	if err != nil {
+		return nil, fail(err)
+	}
+	defer of.Close()
+	b, err := openModel(of, o)
+	if err != nil {
+		return nil, fail(err)
+	}
+	b.Path, b.LoRA = dir.Name(), f.LoRA
+	if o.ShapesOnly {
+		return b, nil
+	}
+	if b.Adapters, err = train.NewAdapters(b.Set, f.LoRA, 0); err == nil {
+		err = checkpoint.ReadWeights(dir, b.Adapters.Set, model.AdapterTensors(b.Adapters.Set), nil)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	if !o.KeepAdapters {
+		b.fold()
+	}
+	return b, nil
+}

@@ -1,0 +1,142 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/folder"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// Options says how much of a model Open reads. The zero value is all of it, with
+// adapters folded into the weights.
+type Options struct {
+	// ShapesOnly reads no weights: Set has no storage, and adapters are not looked for.
+	ShapesOnly bool
+	// KeepAdapters leaves adapters that stand beside a model apart from its weights, in
+	// Adapters.
+	KeepAdapters bool
+}
+
+// Bundle is a model with what belongs to it. The caller may change Model and Set;
+// Close closes the Set that is there then.
+type Bundle struct {
+	Path  string // as the caller named it
+	Model model.Model
+	Set   *param.Set
+	DType string // type in which the source stores most weights: F32, F16 or BF16
+
+	Tokenizer tokenizer.Tokenizer // nil when the source has none
+	// Ends are the ids that end a generated text, the first of them the usual one; none
+	// when the source names none. Tokenizer.EOS is the first, or -1.
+	Ends         []int32
+	ChatTemplate string     // Jinja source, "" when there is none
+	Generation   Generation // what generation_config.json says
+
+	Adapters *train.Adapters // with Options.KeepAdapters; nil for none
+	LoRA     train.LoRA      // what the adapters were configured as, folded in or not
+
+	Extra []Extra  // small files that Save carries through
+	Notes []string // what a user should hear about the source, a line each
+
+	config    []byte // config.json as it was read
+	tokenizer []byte // tokenizer.json as it was read; nil when another file was
+}
+
+// Open opens the model at path. Errors say whose fault they are (package fault).
+func Open(path string, o Options) (*Bundle, error) {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.BadInput(missing(path, err))
+	case err == nil && !st.IsDir():
+		return nil, fault.BadInput(fmt.Errorf("%s is a file, expected the directory of a model", path))
+	}
+	dir, err := folder.Open(path)
+	if err != nil {
+		return nil, fault.BadInput(err)
+	}
+	defer dir.Close()
+	b, err := open(dir, o)
+	if err != nil {
+		return nil, fault.BadInput(err)
+	}
+	return b, nil
+}
+
+// open reads a directory: a model, or adapters and the model that they name.
+func open(dir *folder.Dir, o Options) (b *Bundle, err error) {
+	alone, err := readAdapterFile(dir, adapterConfig)
+	if err != nil {
+		return nil, err
+	}
+	if alone != nil && alone.Base != "" {
+		return openAdapters(dir, alone, o)
+	}
+	if b, err = openModel(dir, o); err != nil || o.ShapesOnly {
+		return b, err
+	}
+	if err := b.adapt(dir, o); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// openModel reads the model of a directory, without adapters.
+func openModel(dir *folder.Dir, o Options) (*Bundle, error) {
+	b := &Bundle{Path: dir.Name()}
+	if err := b.read(dir, o); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// read reads what is small first, so that what is wrong with it costs nothing.
+func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
+	if b.Model, b.Set, err = model.ReadShapes(dir); err != nil {
+		return err
+	}
+	files, err := checkpoint.ReadModel(dir)
+	if err != nil {
+		return err
+	}
+	b.config, b.tokenizer = files.Config, files.Tokenizer
+	if b.Extra, err = readExtra(dir); err != nil {
+		return err
+	}
+	if err := b.readTokenizer(dir); err != nil {
+		return err
+	}
+	if err := b.readSettings(); err != nil {
+		return fmt.Errorf("%s: %w", dir.Name(), err)
+	}
+	if o.ShapesOnly {
+		return nil
+	}
+	if b.DType, err = checkpoint.StoredType(dir); err != nil {
+		return err
+	}
+	return checkpoint.ReadWeights(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable)
+}
+
+// Close gives the memory of weights and adapters back. A closed bundle may be closed again.
+func (b *Bundle) Close() {
+	if b == nil {
+		return
+	}
+	if b.Set != nil && b.Set.Weights != nil {
+		b.Set.Weights.Close()
+	}
+	if b.Adapters != nil {
+		b.Adapters.Set.Weights.Close()
+	}
+}

@@ -1,0 +1,88 @@
+package bundle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/folder"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+// readTokenizer reads the tokenizer of a directory, where there is one, and checks it
+// against the model's vocabulary.
+func (b *Bundle) readTokenizer(dir *folder.Dir) error {
+	if _, ok := b.Model.(model.Classifier); ok {
+		return nil
+	}
+	text, name, err := tokenizer.Find(dir.FS(), "")
+	if name == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		b.Tokenizer, err = tokenizer.Parse(text)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir.Name(), name), err)
+	}
+	return b.fits(text)
+}
+
+// fits refuses a tokenizer of another model. Rows of the vocabulary that no token has
+// are usual (a vocabulary padded for speed), and so is an added token beyond the last
+// row (a pad token that nothing ever encodes): an ordinary token there is not.
+func (b *Bundle) fits(text []byte) error {
+	have, rows := b.Tokenizer.Vocab(), b.Model.Vocab()
+	if have <= rows {
+		return nil
+	}
+	var file struct {
+		Added []struct {
+			ID int `json:"id"`
+		} `json:"added_tokens"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return err
+	}
+	added := map[int]bool{}
+	for _, t := range file.Added {
+		added[t.ID] = true
+	}
+	for id := rows; id < have; id++ {
+		if !added[id] {
+			return fmt.Errorf("%s: the tokenizer has %d ids, the model %d", b.Path, have, rows)
+		}
+	}
+	b.Notes = append(b.Notes, fmt.Sprintf("the tokenizer has %d ids, the model %d: a text that holds one of the added tokens from %d on is an error", have, rows, rows))
+	return nil
+}
+
+// Text reports why the model cannot read text: it classifies images, or has no tokenizer.
+func (b *Bundle) Text() error {
+	if _, ok := b.Model.(model.Classifier); ok {
+		return fault.Usage(fmt.Errorf("%s: the model classifies images, it has no text", b.Path))
+	}
+	if b.Tokenizer == nil {
+		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", b.Path))
+	}
+	return nil
+}
+
+// Unused are the ids of the vocabulary that no token has, in order; nil for a model
+// without a tokenizer. They must never be sampled.
+func (b *Bundle) Unused() []int32 {
+	if b.Tokenizer == nil {
+		return nil
+	}
+	var out []int32
+	for id := range int32(b.Model.Vocab()) {
+		if _, err := b.Tokenizer.Piece(id); err != nil {
+			out = append(out, id)
+		}
+	}
+	return out
+}
