@@ -192,3 +192,31 @@ func (c opCase) check(t *testing.T) {
 		}
 	})
 }
+
+// TestMatchGradient: the loss that pulls a value towards another model's, beside a
+// head's, against central differences.
+func TestMatchGradient(t *testing.T) {
+	set, err := param.New([]param.Spec{
+		{Name: "a", Dims: []param.Dim{{Size: 6}, {Size: 5}}, Init: param.Init{Std: 0.8}},
+		{Name: "w", Dims: []param.Dim{{Size: 7}, {Size: 5}}, Init: param.Init{Std: 0.8}},
+	})
+	ok(t, err)
+	set.Init(3)
+	rng := rand.New(rand.NewPCG(8, 8))
+	target := make([]float32, 6*5)
+	for i := range target {
+		target[i] = float32(rng.NormFloat64())
+	}
+	build := func(train bool) *Builder {
+		b := NewBuilder(set, BuildOptions{Train: train})
+		x := b.GELU(b.Param("a"), false)
+		b.Site("x", x)
+		b.HeadLoss(x, b.Param("w"), nil, b.IDs("targets", 6), b.Scalar("scale"), 0)
+		b.MatchLoss(b.AtSite("x"), b.Floats("target", 6, 5), b.Scalar("pull"))
+		return b
+	}
+	feed := func(mc *Machine) {
+		ok(t, mc.SetInts("targets", []int32{1, 2, 3, 4, 5, 6}), mc.SetFloats("scale", 0.5), mc.SetFloats("target", target...), mc.SetFloats("pull", 3))
+	}
+	checkGradients(t, set, map[string]float64{"loss": 1}, build, feed)
+}

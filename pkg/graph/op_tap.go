@@ -57,6 +57,16 @@ func (b *Builder) Site(name string, n *Node) {
 	b.sites = append(b.sites, site{name, n})
 }
 
+// AtSite is the value of a site, nil when there is none of this name.
+func (b *Builder) AtSite(name string) *Node {
+	for _, s := range b.sites {
+		if s.name == name {
+			return s.node
+		}
+	}
+	return nil
+}
+
 // gateDot is the gate gradient r[b, u] of units of a value, from the value and
 // its gradient: see kernel.GateDot.
 func gateDot(b, col0, units, width int) *Op {
