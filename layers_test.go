@@ -29,7 +29,7 @@ var layers = map[string]string{
 	"pkg/optim":         "pkg/kernel pkg/param", // an update is a kernel over slabs
 	"pkg/coupled":       "pkg/param",
 	"pkg/checkpoint":    "pkg/param",
-	"pkg/graph":         "pkg/kernel pkg/param pkg/coupled",
+	"pkg/graph":         "pkg/kernel pkg/param internal/onnx",
 	"pkg/model":         "pkg/graph pkg/checkpoint", // a family knows its names on disk
 	"internal/dist":     "",
 	"internal/mpi":      "internal/dist",
@@ -38,7 +38,7 @@ var layers = map[string]string{
 	"internal/gguf":     "pkg/checkpoint",
 	"internal/onnx":     "pkg/checkpoint",
 	"internal/onnxtest": "internal/onnx", // only tests import it
-	"pkg/export":        "pkg/model internal/gguf internal/onnx",
+	"pkg/export":        "pkg/model pkg/coupled internal/gguf internal/onnx",
 	"pkg/prune":         "pkg/data pkg/model pkg/coupled internal/dist", // a calibration is shared by ranks
 	"pkg/train":         "pkg/data pkg/model pkg/optim pkg/prune internal/dist internal/sysmem",
 	"internal/report":   "pkg/config",

@@ -242,6 +242,9 @@ func split(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 1); err != nil {
 		return nil, err
 	}
+	if len(in) == 2 && in[1] != nil {
+		return splitSizes(n, in[0], in[1].I)
+	}
 	a, parts := in[0], len(n.Out)
 	at, err := axis(intOf(n, "axis", 0), len(a.Shape))
 	if err != nil {
@@ -259,6 +262,37 @@ func split(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	run := size / parts * inner
 	for i := range outer * parts {
 		out[i%parts].F = append(out[i%parts].F, a.F[i*run:(i+1)*run]...)
+	}
+	return out, nil
+}
+
+// splitSizes cuts floats along an axis in parts of these sizes.
+func splitSizes(n *onnx.Node, a *Array, sizes []int64) ([]*Array, error) {
+	at, err := axis(intOf(n, "axis", 0), len(a.Shape))
+	if err != nil {
+		return nil, err
+	}
+	outer, size, inner := around(a.Shape, at)
+	left := size
+	for _, s := range sizes {
+		if s < 0 || s > int64(left) {
+			return nil, fmt.Errorf("parts of %v, of %d along axis %d", sizes, size, at)
+		}
+		left -= int(s)
+	}
+	if left != 0 || len(sizes) != len(n.Out) || a.I != nil {
+		return nil, fmt.Errorf("parts of %v, of %d along axis %d", sizes, size, at)
+	}
+	out := make([]*Array, len(sizes))
+	begin := 0
+	for p, s := range sizes {
+		run := int(s) * inner
+		out[p] = &Array{Shape: slices.Clone(a.Shape), F: make([]float32, 0, outer*run)}
+		out[p].Shape[at] = int(s)
+		for o := range outer {
+			out[p].F = append(out[p].F, a.F[o*size*inner+begin:][:run]...)
+		}
+		begin += run
 	}
 	return out, nil
 }

@@ -83,7 +83,7 @@ func New(m model.Model, set *param.Set, o Options) (*Plan, error) {
 	case "gguf":
 		err = p.gguf(s, o)
 	case "onnx":
-		p.onnx(s, o)
+		err = p.onnx(m, set, o)
 	case "hf":
 		err = p.hf(s, o)
 	}

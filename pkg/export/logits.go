@@ -45,7 +45,7 @@ func (p Probe) Rows() int { return max(len(p.IDs), p.Shape[0]) }
 // Logits runs a model forward: [Rows, V], or one row of classes an image.
 func Logits(m model.Model, set *param.Set, pool *kernel.Pool, p Probe) ([]float32, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{})
-	tokens := len(p.IDs)
+	tokens := p.Shape[1]
 	if p.Pixels != nil {
 		tokens = m.Context()
 	}

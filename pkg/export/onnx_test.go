@@ -114,3 +114,22 @@ func runONNX(path string, probe Probe) ([]float32, error) {
 	}
 	return out["logits"].F, nil
 }
+
+// TestONNXAnyLength: one file computes any number of sequences of any length, whatever
+// length its graph was built for, also where pruning left one unit.
+func TestONNXAnyLength(t *testing.T) {
+	one := merge(everywhere("ffn", every(1, 3)), everywhere("vo", every(3, 5)), everywhere("qk", every(3, 2)))
+	for name, f := range map[string]*fixture{
+		"llama":           newFixture(t, llama, "", nil),
+		"llama, one unit": newFixture(t, llama, "", one),
+		"gpt2":            newFixture(t, gpt2, "", nil),
+		"gpt2, one unit":  newFixture(t, gpt2, "", one),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.probe = Probe{IDs: []int32{3, 200, 9, 77, 1, 0, 5, 251, 2, 90, 13, 8, 41, 6}, Shape: []int{2, 7}}
+			checkONNX(t, f, Options{Format: "onnx", DType: "F32"}, 1e-5)
+			f.probe = Probe{IDs: []int32{17}, Shape: []int{1, 1}}
+			checkONNX(t, f, Options{Format: "onnx", DType: "F32"}, 1e-5)
+		})
+	}
+}

@@ -4,15 +4,42 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/internal/onnx"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// onnx plans an ONNX file: it has every shape.
-func (p *Plan) onnx(s *source, o Options) {
-	g := s.onnxDecoder
-	if s.images() {
-		g = s.onnxClassifier
+// onnx plans an ONNX file: it has every shape. The graph is that of the model's own
+// forward pass, for any number of sequences of any length, or of images.
+func (p *Plan) onnx(m model.Model, set *param.Set, o Options) error {
+	probe, err := NewProbe(m, set)
+	if err != nil {
+		return err
 	}
-	p.onnxGraph(g(o.DType), o)
+	b := graph.NewBuilder(set, graph.BuildOptions{})
+	batch := onnx.Dim{Name: "batch"}
+	lower := graph.ONNXOptions{Name: "ecospa " + m.Family(), DType: o.DType, Output: "logits"}
+	if probe.Pixels == nil {
+		lower.Tokens = len(probe.IDs)
+		tokens := onnx.Dim{Name: graph.Sequence}
+		m.Decode(b, nil, 1, lower.Tokens, true)
+		lower.Inputs = map[string]onnx.Value{"ids": {Name: "input_ids", Type: onnx.Int64, Dims: []onnx.Dim{batch, tokens}}}
+		lower.Dims = []onnx.Dim{batch, tokens, {Size: int64(m.Vocab())}}
+	} else {
+		dims := []onnx.Dim{batch}
+		for _, d := range probe.Shape[1:] {
+			dims = append(dims, onnx.Dim{Size: int64(d)})
+		}
+		m.Decode(b, nil, probe.Shape[0], m.Context(), true)
+		lower.Inputs = map[string]onnx.Value{"pixels": {Name: "pixel_values", Type: onnx.Float, Dims: dims}}
+		lower.Dims = []onnx.Dim{batch, {Size: int64(m.Vocab())}}
+	}
+	g, err := b.ONNX(lower)
+	if err != nil {
+		return err
+	}
+	p.onnxGraph(g, o)
+	return nil
 }
 
 func (p *Plan) onnxGraph(g *onnx.Graph, o Options) {

@@ -1,9 +1,6 @@
 package export
 
-import (
-	"github.com/ecospa/ecospa/internal/onnx"
-	"github.com/ecospa/ecospa/pkg/checkpoint"
-)
+import "github.com/ecospa/ecospa/pkg/checkpoint"
 
 // tokens is the number of tokens before the patches: class, and deit's distillation.
 func (s *source) tokens() int {
@@ -15,48 +12,6 @@ func (s *source) tokens() int {
 
 // outer picks all rows of a parameter whose rows have their own width.
 func (s *source) outer(p string, width int) rows { return take(s.set.Param(p), width, nil) }
-
-// onnxClassifier is a vision transformer as an ONNX graph: pixel_values [batch,
-// channels, side, side], normalised, to logits [batch, classes].
-func (s *source) onnxClassifier(dtype string) *onnx.Graph {
-	b := newOnnxGraph("ecospa "+s.ModelType, dtype)
-	side, p, c, e := int64(s.ImageSize/s.PatchSize), int64(s.PatchSize), int64(s.Channels), int64(s.Hidden)
-	n := int64(s.tokens())
-	batch := b.op("Gather", []string{b.op("Shape", []string{"pixel_values"}), b.ints(0)}, axisOf(0)) // [B]
-	shape := func(tail ...int64) string {
-		return b.op("Concat", []string{batch, b.ints(tail...)}, axisOf(0))
-	}
-	x := b.reshape("pixel_values", b.ints(-1, c, side, p, side, p))
-	x = b.reshape(b.transpose(x, 0, 2, 4, 1, 3, 5), b.ints(-1, c*p*p))                                              // (B·patches, C·P·P)
-	x = b.linear(x, stacked("patch", s.outer("patch", int(c*p*p))), b.vector(s, "patch_bias"))                      // (B·patches, E)
-	in := []string{b.op("Expand", []string{b.weight(stacked("class_token", s.whole("class_token"))), shape(1, e)})} // (B, 1, E)
-	if n > 1 {
-		in = append(in, b.op("Expand", []string{b.weight(stacked("distill_token", s.whole("distill_token"))), shape(1, e)}))
-	}
-	x = b.op("Concat", append(in, b.reshape(x, shape(side*side, e))), axisOf(1)) // (B, T, E)
-	x = b.add(x, b.weight(stacked("positions", s.whole("positions"))))
-	x = b.reshape(x, b.ints(-1, e)) // (N, E)
-	bt := shape(side*side + n)
-	for i := range s.Layers {
-		x = s.onnxGPT2Layer(b, x, bt, "", i)
-	}
-	x = b.reshape(x, shape(side*side+n, e)) // (B, T, E)
-	class := func(token int64, head string) string {
-		h := b.op("Gather", []string{x, b.scalar(token)}, axisOf(1)) // (B, E)
-		h = b.layerNorm(h, b.vector(s, "norm_gain"), b.vector(s, "norm_bias"), s.LayerEps)
-		return b.linear(h, stacked(head, s.whole(head)), b.vector(s, head+"_bias"))
-	}
-	logits := class(0, "head")
-	classes := int64(s.set.Param("head").Size()) / e
-	if s.set.Param("distill_head") != nil {
-		b.mul(b.add(logits, class(1, "distill_head")), b.number(0.5))
-	}
-	b.g.Nodes[len(b.g.Nodes)-1].Out[0] = "logits"
-	size := int64(s.ImageSize)
-	b.g.Inputs = []onnx.Value{{Name: "pixel_values", Type: onnx.Float, Dims: []onnx.Dim{{Name: "batch"}, {Size: c}, {Size: size}, {Size: size}}}}
-	b.g.Outputs = []onnx.Value{{Name: "logits", Type: onnx.Float, Dims: []onnx.Dim{{Name: "batch"}, {Size: classes}}}}
-	return &b.g
-}
 
 // hfViT lists a vision transformer's tensors under the names of transformers 4,
 // which 5 reads, too.

@@ -63,6 +63,9 @@ type Op struct {
 	FLOPs func(in []tensor.Shape, out tensor.Shape) int64
 	// IDs says which operand has integers, and their range; nil for none.
 	IDs func(in []tensor.Shape) IDs
+	// ONNX writes the operation's ONNX form and returns the name of its value; nil where
+	// there is none, as for gradients.
+	ONNX func(x *ONNX) string
 	// Check fails when state outside of the graph does not fit; it is called before
 	// every run.
 	Check func(c *Call) error

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"math"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -34,6 +35,17 @@ func gelu(tanh bool) *Op {
 			dx, err := Apply(geluBackward(tanh), dy, in[0])
 			return gorgonia.Nodes{dx}, err
 		},
+		ONNX: func(x *ONNX) string {
+			v := x.In(0)
+			var inner string
+			if tanh {
+				cube := x.Mul(x.Mul(v, v), v)
+				inner = x.Node("Tanh", []string{x.Mul(x.Add(v, x.Mul(cube, x.Number(0.044715))), x.Number(math.Sqrt(2/math.Pi)))})
+			} else {
+				inner = x.Node("Erf", []string{x.Mul(v, x.Number(math.Sqrt(0.5)))})
+			}
+			return x.Mul(x.Mul(v, x.Number(0.5)), x.Add(inner, x.Number(1)))
+		},
 	}
 }
 
@@ -65,6 +77,10 @@ func swiGLU() *Op {
 			d, err := Apply(swiGLUBackward(), dh, in[0])
 			return gorgonia.Nodes{d}, err
 		},
+		ONNX: func(x *ONNX) string {
+			v := x.Parts(0, 2)
+			return x.Mul(x.Mul(v[0], x.Node("Sigmoid", v[:1])), v[1])
+		},
 	}
 }
 
@@ -93,6 +109,7 @@ func add() *Op {
 		Backward: func(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
 			return gorgonia.Nodes{dy, dy}, nil
 		},
+		ONNX: func(x *ONNX) string { return x.Add(x.In(0), x.In(1)) },
 	}
 }
 
@@ -108,5 +125,6 @@ func scale(f float32) *Op {
 			dx, err := Apply(scale(f), dy)
 			return gorgonia.Nodes{dx}, err
 		},
+		ONNX: func(x *ONNX) string { return x.Mul(x.In(0), x.Number(float64(f))) },
 	}
 }

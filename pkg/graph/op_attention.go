@@ -72,7 +72,7 @@ func (b *Builder) tables(freqs [][]float32, length int) *rotary {
 		return t
 	}
 	n := length * len(flat)
-	t := &rotary{key: key, cos: make([]float32, n), sin: make([]float32, n), perHead: len(freqs) > 1}
+	t := &rotary{key: key, freqs: flat, cos: make([]float32, n), sin: make([]float32, n), perHead: len(freqs) > 1}
 	kernel.RoPETable(t.cos, t.sin, flat, length)
 	b.rotary[key] = t
 	return t
@@ -84,6 +84,7 @@ func (b *Builder) Attention(qkv *Node, s Shape) *Node { return b.Apply(attention
 // rotary is the rotation tables of one layer, shared by all layers with the same frequencies.
 type rotary struct {
 	key      string // identifies the frequencies
+	freqs    []float32
 	cos, sin []float32
 	perHead  bool
 }
@@ -95,7 +96,7 @@ func rope(s Shape, t *rotary, inverse bool) *Op {
 	if inverse {
 		name, run = "RoPEBackward", kernel.RoPEBackward
 	}
-	return &Op{
+	op := &Op{
 		Name:       fmt.Sprintf("%s(%s freqs %s)", name, attnName(s), t.key),
 		Shape:      func(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), checkQKV(in[0], s) },
 		Run:        func(c *Call) { run(c.Pool, c.Out, c.In[0].F, t.cos, t.sin, s, t.perHead, 0) },
@@ -105,6 +106,10 @@ func rope(s Shape, t *rotary, inverse bool) *Op {
 			return gorgonia.Nodes{d}, err
 		},
 	}
+	if !inverse {
+		op.ONNX = func(x *ONNX) string { return t.onnx(x, s) }
+	}
+	return op
 }
 
 // ropeAt is rope for decoding: positions are those of the cache when it runs.
@@ -137,6 +142,7 @@ func attention(s Shape) *Op {
 			d, err := Apply(attentionBackward(s), in[0], ctx, dctx)
 			return gorgonia.Nodes{d}, err
 		},
+		ONNX: func(x *ONNX) string { return attentionONNX(x, s) },
 	}
 }
 

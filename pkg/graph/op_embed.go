@@ -30,6 +30,9 @@ func embed() *Op {
 			d, err := Apply(embedGrad(), dy, in[0], in[1])
 			return gorgonia.Nodes{nil, d}, err
 		},
+		ONNX: func(x *ONNX) string {
+			return x.Widen(x.Node("Gather", []string{x.Table(1), x.In(0)}, Attr("axis", 0)))
+		},
 	}
 }
 
@@ -56,6 +59,10 @@ func addRows(t int) *Op {
 		Backward: func(in gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
 			d, err := Apply(addRowsGrad(t), dy, in[1])
 			return gorgonia.Nodes{dy, d}, err
+		},
+		ONNX: func(x *ONNX) string {
+			pos := x.Widen(x.Node("Gather", []string{x.Table(1), x.Positions(t)}, Attr("axis", 0))) // (T, E)
+			return x.Reshape(x.Add(x.Split3(x.In(0), t, x.Cols(0)), pos), -1, int64(x.Cols(0)))
 		},
 	}
 }

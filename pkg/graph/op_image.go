@@ -28,5 +28,10 @@ func patches(channels, h, w, p int) *Op {
 			x := c.In[0]
 			kernel.Patches(c.Pool, c.Out, x.F, x.Rows, channels, h, w, p)
 		},
+		ONNX: func(x *ONNX) string {
+			side := int64(p)
+			v := x.Reshape(x.In(0), -1, int64(channels), int64(h/p), side, int64(w/p), side)
+			return x.Reshape(x.Transpose(v, 0, 2, 4, 1, 3, 5), -1, int64(channels)*side*side)
+		},
 	}
 }

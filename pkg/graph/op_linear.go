@@ -58,7 +58,7 @@ func (o product) name() string {
 // linear is the operation of a product.
 func linear(o product) *Op {
 	op := &Op{
-		Name: o.name(), Shape: o.shape, Run: o.run, Backward: o.backward,
+		Name: o.name(), Shape: o.shape, Run: o.run, Backward: o.backward, ONNX: o.onnx,
 		FLOPs: func(in []tensor.Shape, out tensor.Shape) int64 {
 			_, inner := MatrixShape(in[0])
 			return productFLOPs(out, inner)
@@ -150,6 +150,22 @@ func (o product) backward(in gorgonia.Nodes, out, dy *Node) (gorgonia.Nodes, err
 		grads = append(grads, dy)
 	}
 	return grads, nil
+}
+
+func (o product) onnx(x *ONNX) string {
+	in := []string{x.In(0), x.Matrix(1)}
+	if o.bias {
+		in = append(in, x.In(2))
+	}
+	var attributes []Attribute
+	if !o.in {
+		attributes = append(attributes, Attr("transB", 1))
+	}
+	y := x.Node("Gemm", in, attributes...)
+	if o.residual {
+		y = x.Add(x.In(x.Len()-1), y)
+	}
+	return y
 }
 
 // inputGrad is dx of linear: dy · w, or dy · wᵀ for in; operands dy, w.

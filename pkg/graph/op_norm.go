@@ -37,6 +37,10 @@ func layerNorm(eps float32) *Op {
 		Backward: func(in gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
 			return normBackward(layerNormBackward(), layerNormGrad(), in, y, dy)
 		},
+		ONNX: func(x *ONNX) string {
+			p := x.Parts(1, 2)
+			return x.Node("LayerNormalization", []string{x.In(0), p[0], p[1]}, Attr("axis", -1), Attr("epsilon", eps))
+		},
 	}
 }
 
@@ -98,6 +102,11 @@ func rmsNorm(eps float32) *Op {
 		Light: true,
 		Backward: func(in gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
 			return normBackward(rmsNormBackward(), rmsNormGrad(), in, y, dy)
+		},
+		ONNX: func(x *ONNX) string {
+			v := x.In(0)
+			mean := x.Node("ReduceMean", []string{x.Mul(v, v)}, Attr("axes", []int64{-1}), Attr("keepdims", 1))
+			return x.Mul(x.Div(v, x.Node("Sqrt", []string{x.Add(mean, x.Number(float64(eps)))})), x.In(1))
 		},
 	}
 }

@@ -33,6 +33,13 @@ func selectRow(of, row int) *Op {
 			dx, err := Apply(selectRowBackward(of, row), dy)
 			return gorgonia.Nodes{dx}, err
 		},
+		ONNX: func(x *ONNX) string {
+			at := row
+			if x.anyLength(of) {
+				at -= of // from the end
+			}
+			return x.Node("Gather", []string{x.Split3(x.In(0), of, x.Cols(0)), x.scalar(int64(at))}, Attr("axis", 1))
+		},
 	}
 }
 
@@ -71,6 +78,15 @@ func prepend(t int) *Op {
 			}
 			dr, err := Apply(prependGrad(t), dy, in[1])
 			return gorgonia.Nodes{dx, dr}, err
+		},
+		ONNX: func(x *ONNX) string {
+			e := int64(x.Cols(0))
+			v := x.Split3(x.In(0), t, x.Cols(0))                                                      // (B, T, E)
+			b := x.Node("Gather", []string{x.Node("Shape", []string{v}), x.Ints(0)}, Attr("axis", 0)) // [B]
+			front := x.Reshape(x.In(1), 1, -1, e)
+			shape := x.Node("Concat", []string{b, x.Ints(1, 1)}, Attr("axis", 0))
+			front = x.Node("Expand", []string{front, shape})
+			return x.Reshape(x.Node("Concat", []string{front, v}, Attr("axis", 1)), -1, e)
 		},
 	}
 }
