@@ -24,10 +24,11 @@ func adamWUpdate(s *State, u Step) {
 	}
 	args := s.adamW(u)
 	base, m := blocks[0].Offset, s.slabs[0].Slab.Data
-	lo, hi, decay, stale := base, base, false, false
+	var now stretch
+	lo, hi := base, base
 	flush := func() {
-		args.WeightDecay, args.ClearGrad = 0, !stale
-		if decay {
+		args.LR, args.WeightDecay, args.ClearGrad = float32(now.rate), 0, !now.stale
+		if now.decay {
 			args.WeightDecay = float32(s.WeightDecay)
 		}
 		w, g := u.Set.Weights.Data[lo:hi], u.Grads.Data[lo:hi]
@@ -39,23 +40,31 @@ func adamWUpdate(s *State, u Step) {
 			kernel.AdamWStep(u.Pool, w, g, m[lo-base:hi-base], s.slabs[1].Slab.Data[lo-base:hi-base], args)
 		}
 	}
-	// Neighbouring blocks that are treated alike are updated as one. The padding between
-	// them is zero in every slab and stays zero under the update.
+	// Neighbouring parameters that are treated alike are updated as one. The padding
+	// between blocks is zero in every slab and stays zero under the update.
 	for _, b := range blocks {
-		d, st := b.Params[0].Decay, u.Stale != nil && u.Stale(b.Name)
-		if d != decay || st != stale {
-			flush()
-			lo, decay, stale = b.Offset, d, st
+		stale := u.Stale != nil && u.Stale(b.Name)
+		for _, p := range b.Params {
+			if next := (stretch{p.Decay, stale, u.rate(p)}); next != now {
+				flush()
+				lo, now = p.Offset, next
+			}
+			hi = p.Offset + p.Size()
 		}
-		hi = b.Offset + b.Size()
 	}
 	flush()
+}
+
+// stretch is how neighbouring parameters are updated.
+type stretch struct {
+	decay, stale bool
+	rate         float64
 }
 
 // adamW is the constants of the present step of AdamW.
 func (s *State) adamW(u Step) kernel.AdamWArgs {
 	return kernel.AdamWArgs{
-		LR: float32(u.LR), Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Eps: float32(s.Eps),
+		Beta1: float32(s.Beta1), Beta2: float32(s.Beta2), Eps: float32(s.Eps),
 		GradScale: s.GradScale(u.Norm), Step: s.updates,
 	}
 }

@@ -41,9 +41,20 @@ type Step struct {
 	Grads *param.Slab
 	LR    float64
 	Norm  float64 // global L2 norm of the gradients, for Config.Clip
+	// Scale, where it is not nil, is what LR is multiplied by for a parameter: rates that
+	// follow each tensor's own size (see WeightScale).
+	Scale func(p *param.Param) float64
 	// Stale, where it is not nil, reports blocks whose gradients need not be cleared: the
 	// next step overwrites them.
 	Stale func(block string) bool
+}
+
+// rate is the learning rate of a parameter.
+func (s Step) rate(p *param.Param) float64 {
+	if s.Scale == nil {
+		return s.LR
+	}
+	return s.LR * s.Scale(p)
 }
 
 // Clear clears the gradients of a block unless they are Stale.

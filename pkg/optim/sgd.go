@@ -19,17 +19,23 @@ func init() {
 func sgdUpdate(s *State, u Step) {
 	scale := s.GradScale(u.Norm)
 	for _, b := range s.Blocks(u.Set) {
-		keep := float32(1)
-		if b.Params[0].Decay {
-			keep = float32(1 - u.LR*s.WeightDecay)
-		}
-		w, g := b.In(u.Set.Weights), b.In(u.Grads)
+		m := []float32(nil)
 		if len(s.slabs) > 0 {
-			m := s.Of(u.Set, 0, b.Name)
-			kernel.WeightedSum(u.Pool, m, m, float32(s.Beta1), g, scale)
-			kernel.WeightedSum(u.Pool, w, w, keep, m, float32(-u.LR))
-		} else {
-			kernel.WeightedSum(u.Pool, w, w, keep, g, float32(-u.LR)*scale)
+			m = s.Of(u.Set, 0, b.Name)
+		}
+		for _, p := range b.Params {
+			rate, keep := u.rate(p), float32(1)
+			if p.Decay {
+				keep = float32(1 - rate*s.WeightDecay)
+			}
+			w, g := p.In(u.Set.Weights), p.In(u.Grads)
+			if m == nil {
+				kernel.WeightedSum(u.Pool, w, w, keep, g, float32(-rate)*scale)
+				continue
+			}
+			own := m[p.Offset-b.Offset:][:len(w)]
+			kernel.WeightedSum(u.Pool, own, own, float32(s.Beta1), g, scale)
+			kernel.WeightedSum(u.Pool, w, w, keep, own, float32(-rate))
 		}
 		u.Clear(b)
 	}

@@ -1,0 +1,47 @@
+package optim
+
+import (
+	"math"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// WeightScale makes learning rates follow the size of each tensor: a matrix's rate is LR
+// times the root mean square of its weights as they are now, a norm gain's is gain times
+// that, since everything behind it scales with it. A fixed rate is right for one model
+// and ruins another whose weights are smaller. Biases, and tensors of zeros, take the mean
+// of the matrices.
+func WeightScale(set *param.Set, gain float64) func(p *param.Param) float64 {
+	scale := make(map[*param.Param]float64, len(set.Params))
+	sum, n := 0.0, 0
+	for _, p := range set.Params {
+		scale[p] = rms(p.Data())
+		if isMatrix(p) && scale[p] > 0 {
+			sum, n = sum+scale[p], n+1
+		}
+	}
+	mean := sum / float64(max(1, n))
+	for p := range scale {
+		switch {
+		case scale[p] == 0 || strings.HasSuffix(p.Name, "bias"):
+			scale[p] = mean
+		case !isMatrix(p):
+			scale[p] *= gain
+		}
+	}
+	return func(p *param.Param) float64 { return scale[p] }
+}
+
+// isMatrix reports whether a parameter is a matrix or a table of rows.
+func isMatrix(p *param.Param) bool {
+	return p.Decay || len(p.Dims) > 1 && p.Dims[len(p.Dims)-1].Name == "embed"
+}
+
+func rms(x []float32) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum / float64(max(1, len(x))))
+}
