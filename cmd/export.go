@@ -108,10 +108,7 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
-	probe, err := export.NewProbe(l.m, l.set)
-	if err != nil {
-		return err
-	}
+	probe := export.NewProbe(l.m)
 	want, err := export.Logits(l.m, l.set, pool, probe)
 	if err != nil {
 		return err

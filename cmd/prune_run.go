@@ -44,7 +44,7 @@ func preparePrune(o PruneOptions, log io.Writer) (*pruning, error) {
 	o.ranks = o.ranks.orAlone()
 	p := &pruning{PruneOptions: o, log: log, src: src}
 	if o.For != "" {
-		if err := export.Constrain(o.For, src.m.Family(), &p.Config); err != nil {
+		if err := export.Constrain(o.For, src.m, &p.Config); err != nil {
 			return p, fault.Usage(err)
 		}
 	}

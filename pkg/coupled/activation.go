@@ -3,6 +3,8 @@ package coupled
 import (
 	"fmt"
 	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 func init() { registerCriterion(activation{}) }
@@ -63,7 +65,7 @@ func (c *Context) consumed(g Group, s *site, m *moment, list, unit int) float64 
 	case QK: // rotation mixes the two columns of a pair: they count together on both sides
 		b, h := 0.0, 0.0
 		for _, p := range g.params {
-			if g.role(p) == sideB {
+			if g.side(p) == param.SideB {
 				g.rowsOf(p, list, unit, func(at, n int) { b += norm(p.Offset+at, n) })
 			}
 		}
@@ -75,7 +77,7 @@ func (c *Context) consumed(g Group, s *site, m *moment, list, unit int) float64 
 		return h * b
 	default: // rows of o, out or down, in the order of the columns
 		for _, p := range g.params {
-			if g.role(p) != sideB {
+			if g.side(p) != param.SideB {
 				continue
 			}
 			width := p.Dims[len(p.Dims)-1].Size

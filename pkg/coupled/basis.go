@@ -91,7 +91,7 @@ func ChangeBasis(set *param.Set, e *Evidence, method string) (Spectrum, error) {
 	for _, c := range changes {
 		for _, p := range c.g.params {
 			by := c.a
-			if c.g.role(p) == sideB {
+			if c.g.side(p) == param.SideB {
 				by = c.b
 			}
 			for l, m := range by {
@@ -191,7 +191,7 @@ func factor(g *mat.SymDense) (*mat.TriDense, error) {
 func moments(set *param.Set, e *Evidence, g *Group, list int, method string) (ga, gb *mat.SymDense, err error) {
 	ga, gb = mat.NewSymDense(g.Units, nil), mat.NewSymDense(g.Units, nil)
 	for _, p := range g.params {
-		if g.role(p) == sideA {
+		if g.side(p) == param.SideA {
 			g.addGram(ga, p, list)
 		} else {
 			g.addGram(gb, p, list)
@@ -291,7 +291,7 @@ func (g *Group) mix(p *param.Param, list int, m *mat.Dense) {
 // means nothing in it.
 func (e *Evidence) rotate(g Group, a, b []*mat.Dense) {
 	if s := e.gates[g.Dim]; s != nil {
-		e.gates[g.Dim] = newGateStat(s.lists, s.units, s.inter != nil)
+		e.gates[g.Dim] = newGateStat(g, s.inter != nil)
 	}
 	if e.Squares != nil {
 		clear(e.Squares.Data)

@@ -109,12 +109,12 @@ func look(t *testing.T, s *param.Set, z sizes, o Options) *Evidence {
 		for site, rows := range map[string][][]float64{"qkv": qkv, "ctx": ctx} {
 			want := false
 			for _, has := range e.Sites() {
-				want = want || has.Name == layerDim(n, site)
+				want = want || has.Name == param.InLayer(n, site)
 			}
 			if !want {
 				continue
 			}
-			if err := e.Observe(layerDim(n, site), flat(rows), 1, len(x)); err != nil {
+			if err := e.Observe(param.InLayer(n, site), flat(rows), 1, len(x)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -155,7 +155,7 @@ func TestBasisLeavesProducts(t *testing.T) {
 						t.Errorf("%s: product of %s head %d moved by %g", method, kind, h, d)
 					}
 				}
-				values := spectrum[layerDim(0, string(kind))]
+				values := spectrum[param.InLayer(0, string(kind))]
 				for l, sv := range values {
 					g := Groups(s)[map[Kind]int{QK: 0, VO: 1}[kind]]
 					ga, gb, err := moments(s, e, &g, l, method)

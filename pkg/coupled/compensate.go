@@ -33,7 +33,7 @@ const DefaultRidge = 1e-3
 //	B_k += (C_kk + lambda I)^-1 C_kp B_p,    lambda = ridge * mean of the diagonal of C_kk
 //
 // is least squares with a ridge towards what B_k was. Where the consumer has a
-// bias (named after it with "_bias" appended) C is centred, which is a column of ones
+// bias C is centred, which is a column of ones
 // without a ridge, and bias += mean_p^T B_p - mean_k^T (change of B_k).
 // bias alone needs that bias: it is an error for a model without. Needs evidence with
 // Options.Compensation. ridge 0 is DefaultRidge.
@@ -94,7 +94,7 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	f := &fit{group: *g}
 	var consumer *param.Param
 	for _, p := range g.params {
-		if g.role(p) == sideB {
+		if g.side(p) == param.SideB {
 			consumer = p
 		}
 	}
@@ -102,7 +102,7 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 		return nil, fmt.Errorf("%w: nothing consumes the units of %s", ErrEvidence, g)
 	}
 	f.rows, f.width = consumer.Data(), consumer.Dims[len(consumer.Dims)-1].Size
-	if b := set.Param(consumer.Name + "_bias"); b != nil {
+	if b := set.LayerParam(g.Layer, consumer.Role.Bias()); b != nil {
 		f.bias = b.Data()
 	} else if method == CompensateBias {
 		return nil, fmt.Errorf("%s has no bias: use lsq", consumer.Name)

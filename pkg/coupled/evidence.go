@@ -65,7 +65,7 @@ type Evidence struct {
 func NewEvidence(set *param.Set, o Options) *Evidence {
 	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[int]*site{}}
 	for _, g := range Groups(set) {
-		e.gates[g.Dim] = newGateStat(g.Lists, g.Units, hasKind(o.Interactions, g.Kind))
+		e.gates[g.Dim] = newGateStat(g, hasKind(o.Interactions, g.Kind))
 		if g.Kind == VO {
 			e.heads[g.Dim] = g.Per
 		}
@@ -98,7 +98,7 @@ func (e *Evidence) Slabs() []*param.Slab {
 func (e *Evidence) Gates() []string {
 	var dims []string
 	for dim := range e.gates {
-		if _, k, _ := parseDim(dim); k != Head {
+		if e.gates[dim].kind != Head {
 			dims = append(dims, dim)
 		}
 	}
@@ -112,7 +112,7 @@ func (e *Evidence) Gates() []string {
 // Nothing is added when it returns an error; a value that is not finite is one.
 func (e *Evidence) Add(dim string, r []float32, scale float32) error {
 	s := e.gates[dim]
-	if _, kind, _ := parseDim(dim); s == nil || kind == Head {
+	if s == nil || s.kind == Head {
 		return fmt.Errorf("%w: no gate at dimension %q", ErrEvidence, dim)
 	}
 	n := s.lists * s.units
@@ -205,8 +205,8 @@ func (e *Evidence) Shrink(cut param.Cut) error {
 			return err
 		}
 	}
-	for n, s := range e.sites {
-		s.shrink(n, cut)
+	for _, s := range e.sites {
+		s.shrink(cut)
 	}
 	for dim, s := range e.gates {
 		s.shrink(dim, cut)

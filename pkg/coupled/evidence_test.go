@@ -145,7 +145,7 @@ func TestShrinkEqualsNeverHavingSeen(t *testing.T) {
 			for n, s := range whole.sites {
 				p := part.sites[n]
 				s.scores, p.scores = nil, nil
-				qk, vo, ffn := layout[layerDim(n, "qk")], layout[layerDim(n, "vo")], layout[layerDim(n, "ffn")]
+				qk, vo, ffn := layout[param.InLayer(n, "qk")], layout[param.InLayer(n, "vo")], layout[param.InLayer(n, "ffn")]
 				pick := func(x []float32, g Group, group, pair int) []float32 {
 					var out []float32
 					row := g.Lists * group * g.Units * pair

@@ -302,7 +302,7 @@ func payload(set *param.Set, o Options) int64 {
 			}
 			moments(h*s.vo, blocks)
 		}
-		if f := set.Dim(layerDim(g.Layer, "ffn")).Size; (o.Activations || o.Compensation) && f > 0 {
+		if f := set.LayerDim(g.Layer, param.FFN).Size; (o.Activations || o.Compensation) && f > 0 {
 			moments(f, when(o.Compensation, 1))
 		}
 		if o.Gains && s.rope && d > 0 {

@@ -9,10 +9,10 @@ import (
 
 // A feed-forward network of width 2 with four hidden channels loses a quarter of its parameters.
 func ExampleMakePlan() {
-	ffn, embed := param.Dim{Name: "layer.0.ffn", Size: 4}, param.Dim{Name: "embed", Size: 2}
+	ffn, embed := param.Dim{Name: "layer.0.ffn", Size: 4, Kind: param.FFN}, param.Dim{Name: "embed", Size: 2}
 	set, err := param.New([]param.Spec{
-		{Name: "layer.0.in", Dims: []param.Dim{ffn, embed}},
-		{Name: "layer.0.out", Dims: []param.Dim{ffn, embed}},
+		{Name: "layer.0.in", Role: param.Up, Dims: []param.Dim{ffn, embed}},
+		{Name: "layer.0.out", Role: param.Down, Dims: []param.Dim{ffn, embed}},
 	})
 	if err != nil {
 		panic(err)

@@ -23,10 +23,10 @@ func (z sizes) specs() []param.Spec {
 	specs := []param.Spec{{Name: "embedding", Dims: []param.Dim{{Name: "vocab", Size: 11}, e}, Init: w}}
 	for n := range z.layers {
 		name := func(s string) string { return fmt.Sprintf("layer.%d.%s", n, s) }
-		kv := param.Dim{Name: name("kv"), Size: z.kv}
-		qk := param.Dim{Name: name("qk"), Size: z.qk, Per: kv.Name, Track: z.rope}
-		vo := param.Dim{Name: name("vo"), Size: z.vo, Per: kv.Name}
-		ffn := param.Dim{Name: name("ffn"), Size: z.ffn}
+		kv := param.Dim{Name: name("kv"), Size: z.kv, Kind: param.KV}
+		qk := param.Dim{Name: name("qk"), Size: z.qk, Per: kv.Name, Track: z.rope, Kind: param.QK}
+		vo := param.Dim{Name: name("vo"), Size: z.vo, Per: kv.Name, Kind: param.VO}
+		ffn := param.Dim{Name: name("ffn"), Size: z.ffn, Kind: param.FFN}
 		r := param.Dim{Size: z.r}
 		q, k := []param.Dim{kv, r, qk}, []param.Dim{kv, qk}
 		if z.rope {
@@ -36,7 +36,11 @@ func (z sizes) specs() []param.Spec {
 			return append(append([]param.Dim(nil), d...), more...)
 		}
 		add := func(s, block string, d []param.Dim) {
-			specs = append(specs, param.Spec{Name: name(s), Dims: d, Block: name(block), Init: w})
+			role := param.Role(map[string]string{"in": "up", "in_bias": "up_bias", "out": "down", "out_bias": "down_bias"}[s])
+			if role == "" {
+				role = param.Role(s)
+			}
+			specs = append(specs, param.Spec{Name: name(s), Layer: n, Role: role, Dims: d, Block: name(block), Init: w})
 		}
 		add("q", "qkv", with(q, e))
 		add("k", "qkv", with(k, e))

@@ -2,7 +2,6 @@ package coupled
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -10,6 +9,8 @@ import (
 // gateStat is the streaming statistics of one group's gates. Units are numbered
 // through all lists: list*units + unit.
 type gateStat struct {
+	kind         Kind
+	per          string // dimension of the K/V heads that the lists belong to, "" for one list
 	lists, units int
 	weight       float64     // n: sequences seen, decayed
 	sum          []float64   // sum_n r_n      [lists*units]
@@ -17,8 +18,9 @@ type gateStat struct {
 	inter        [][]float64 // sum_n r_n r_n^T of each list [units*units]; nil unless asked for
 }
 
-func newGateStat(lists, units int, interactions bool) *gateStat {
-	s := &gateStat{lists: lists, units: units}
+func newGateStat(g Group, interactions bool) *gateStat {
+	lists, units := g.Lists, g.Units
+	s := &gateStat{kind: g.Kind, per: g.Per, lists: lists, units: units}
 	s.sum = make([]float64, lists*units)
 	s.square = make([]float64, lists*units)
 	if interactions {
@@ -83,7 +85,7 @@ func (s *gateStat) check(dim string, keep param.Keep, cut param.Cut) error {
 	if len(keep) != s.lists {
 		return fmt.Errorf("%w: cut of %q has %d lists, expected %d", ErrEvidence, dim, len(keep), s.lists)
 	}
-	for _, l := range s.alive(dim, cut) {
+	for _, l := range s.alive(cut) {
 		for i, u := range keep[l] {
 			if u < 0 || u >= s.units || i > 0 && u <= keep[l][i-1] {
 				return fmt.Errorf("%w: cut of %q, list %d: unit %d is out of order or not below %d", ErrEvidence, dim, l, u, s.units)
@@ -94,17 +96,12 @@ func (s *gateStat) check(dim string, keep param.Keep, cut param.Cut) error {
 }
 
 // alive lists the lists that a cut leaves: all, or the K/V heads that stay.
-func (s *gateStat) alive(dim string, cut param.Cut) []int {
-	if _, kind, _ := parseDim(dim); kind == QK || kind == VO {
-		if keep, ok := cut[headDim(dim)]; ok && len(keep) > 0 {
-			return keep[0]
-		}
+func (s *gateStat) alive(cut param.Cut) []int {
+	if keep, ok := cut[s.per]; ok && s.per != "" && len(keep) > 0 {
+		return keep[0]
 	}
 	return upTo(s.lists)
 }
-
-// headDim is "layer.N.kv" for "layer.N.anything".
-func headDim(dim string) string { return dim[:strings.LastIndexByte(dim, '.')+1] + "kv" }
 
 func upTo(n int) []int {
 	l := make([]int, n)
@@ -115,7 +112,7 @@ func upTo(n int) []int {
 }
 
 func (s *gateStat) shrink(dim string, cut param.Cut) {
-	alive := s.alive(dim, cut)
+	alive := s.alive(cut)
 	keep, here := cut[dim]
 	if !here && len(alive) == s.lists {
 		return

@@ -3,8 +3,6 @@ package coupled
 import (
 	"fmt"
 	"sort"
-	"strconv"
-	"strings"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -20,27 +18,29 @@ type Group struct {
 	Cost  int    // parameters that go with one unit of one list: rows of every partner, biases included
 
 	params []*param.Param // all that carry Dim
+	normed bool           // a norm's gain follows the units: they are gated before the norm
 }
 
-// Groups finds the groups of a set from its dimensions' names, by layer, then
+// Groups finds the groups of a set from its dimensions' kinds, by layer, then
 // in the order of Kinds. Sizes are those of the set as it is now.
 func Groups(set *param.Set) []Group {
 	found := map[string]*Group{}
 	for _, p := range set.Params {
 		for _, d := range p.Dims {
-			layer, kind, ok := parseDim(d.Name)
-			if !ok {
+			kind := kindOf(d.Kind)
+			if kind == "" {
 				continue
 			}
 			g := found[d.Name]
 			if g == nil {
-				g = &Group{Kind: kind, Layer: layer, Dim: d.Name, Per: d.Per, Lists: 1, Units: d.Size}
+				g = &Group{Kind: kind, Layer: p.Layer, Dim: d.Name, Per: d.Per, Lists: 1, Units: d.Size}
 				if d.Per != "" {
 					g.Lists = set.Dim(d.Per).Size
 				}
 				found[d.Name] = g
 			}
 			g.params = append(g.params, p)
+			g.normed = g.normed || p.Role == param.QNorm
 			g.Cost += p.Size() / (g.Lists * g.Units)
 		}
 	}
@@ -62,17 +62,6 @@ func Groups(set *param.Set) []Group {
 	return out
 }
 
-// parseDim reads "layer.N.qk" and its like.
-func parseDim(name string) (layer int, kind Kind, ok bool) {
-	parts := strings.Split(name, ".")
-	if len(parts) != 3 || parts[0] != "layer" {
-		return 0, "", false
-	}
-	kind, ok = suffix[parts[2]]
-	n, err := strconv.Atoi(parts[1])
-	return n, kind, ok && err == nil && n >= 0
-}
-
 // Step is the parameters that one unit less in every list frees.
 func (g Group) Step() int { return g.Cost * g.Lists }
 
@@ -84,10 +73,10 @@ func (g Group) String() string { return fmt.Sprintf("layer %d %s", g.Layer, g.Ki
 
 // FirstLayer is the lowest layer that a cut touches, -1 for none: activations
 // that enter it are the same with and without the cut.
-func FirstLayer(cut param.Cut) int {
+func FirstLayer(set *param.Set, cut param.Cut) int {
 	first := -1
 	for dim := range cut {
-		if n, _, ok := parseDim(dim); ok && (first < 0 || n < first) {
+		if n, ok := set.DimLayer(dim); ok && (first < 0 || n < first) {
 			first = n
 		}
 	}
@@ -100,7 +89,7 @@ func Prunable(set *param.Set) int {
 	n := 0
 	for _, p := range set.Params {
 		for _, d := range p.Dims {
-			if _, _, ok := parseDim(d.Name); ok {
+			if d.Kind != "" {
 				n += p.Size()
 				break
 			}

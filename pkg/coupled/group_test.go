@@ -47,10 +47,11 @@ func TestCountIsWhatACutLeaves(t *testing.T) {
 }
 
 func TestFirstLayer(t *testing.T) {
-	if n := FirstLayer(param.Cut{"layer.2.qk": nil, "layer.1.ffn": nil}); n != 1 {
+	set := small.set(t)
+	if n := FirstLayer(set, param.Cut{"layer.2.qk": nil, "layer.1.ffn": nil}); n != 1 {
 		t.Errorf("first layer is %d, expected 1", n)
 	}
-	if n := FirstLayer(nil); n != -1 {
+	if n := FirstLayer(set, nil); n != -1 {
 		t.Errorf("first layer of no cut is %d, expected -1", n)
 	}
 }

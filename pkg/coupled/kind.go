@@ -3,6 +3,8 @@ package coupled
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Kind is what a unit is.
@@ -18,8 +20,16 @@ const (
 // Kinds lists every kind in the order in which groups of a layer are listed.
 func Kinds() []Kind { return []Kind{QK, VO, FFN, Head} }
 
-// suffix is the last part of the name of a kind's dimension, "layer.N.<suffix>".
-var suffix = map[string]Kind{"qk": QK, "vo": VO, "ffn": FFN, "kv": Head}
+// kindOf is the kind of the units of a dimension, "" for none.
+func kindOf(k param.Kind) Kind {
+	switch k {
+	case param.KV:
+		return Head
+	case param.QK, param.VO, param.FFN:
+		return Kind(k)
+	}
+	return ""
+}
 
 // ParseKinds reads kinds by name. An unknown or repeated name is an error that
 // lists the valid ones.

@@ -21,12 +21,13 @@ func (magnitude) Score(c *Context, g Group) ([][]float64, error) {
 	if c.Set.Weights == nil {
 		return nil, fmt.Errorf("%w: the set has no weights", ErrEvidence)
 	}
-	var squares [2][][]float64
-	for side := range squares {
-		squares[side] = g.table()
-	}
+	a, b := g.table(), g.table()
+	squares := map[param.Side][][]float64{param.SideA: a, param.SideB: b}
 	for _, p := range g.params {
-		g.sumRows(squares[g.role(p)], p, func(i int) float64 {
+		if g.side(p) == param.NoSide {
+			continue
+		}
+		g.sumRows(squares[g.side(p)], p, func(i int) float64 {
 			w := float64(c.Set.Weights.Data[i])
 			return w * w
 		})
@@ -34,7 +35,7 @@ func (magnitude) Score(c *Context, g Group) ([][]float64, error) {
 	t := g.table()
 	for l := range t {
 		for u := range t[l] {
-			t[l][u] = math.Sqrt(squares[sideA][l][u] * squares[sideB][l][u])
+			t[l][u] = math.Sqrt(a[l][u] * b[l][u])
 		}
 	}
 	return t, nil

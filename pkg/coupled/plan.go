@@ -149,7 +149,7 @@ func (p *Plan) Validate(family string, set *param.Set) error {
 		}
 		seen[d.Dim] = true
 		dim := set.Dim(d.Dim)
-		if _, _, ok := parseDim(d.Dim); !ok || d.Units != dim.Size {
+		if dim.Kind == "" || d.Units != dim.Size {
 			return fmt.Errorf("%w: dimension %q has %d units, the plan expects %d", ErrPlan, d.Dim, dim.Size, d.Units)
 		}
 		for _, k := range d.Kept {

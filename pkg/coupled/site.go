@@ -17,6 +17,9 @@ type Site struct {
 	//	layer.N.hidden  hidden channels, the input of the last feed-forward matrix: F
 	Name string
 	Cols int // columns of a row
+
+	layer int
+	what  string
 }
 
 // site is what is gathered about one layer's activations.
@@ -24,26 +27,28 @@ type site struct {
 	heads, group   int // G, R
 	qk, pair, vo   int // units of a head; columns of a qk unit
 	rope           bool
-	q, k, ctx, ffn *moment    // nil where nobody asked
+	q, k, ctx, ffn *moment // nil where nobody asked
+	dims           map[Kind]string
 	scores         *scoreStat // features of attention scores; nil where nobody asked
 }
 
-func layerDim(layer int, suffix string) string { return fmt.Sprintf("layer.%d.%s", layer, suffix) }
-
 // newSite makes the statistics that the options ask for in a layer.
 func newSite(set *param.Set, layer int, o Options) *site {
-	s := &site{heads: set.Dim(layerDim(layer, "kv")).Size, group: 1, pair: 1}
-	qk, ffn := set.Dim(layerDim(layer, "qk")), set.Dim(layerDim(layer, "ffn")).Size
-	s.qk, s.vo, s.rope = qk.Size, set.Dim(layerDim(layer, "vo")).Size, qk.Track
+	dim := func(k param.Kind) param.Dim { return set.LayerDim(layer, k) }
+	qk, ffn := dim(param.QK), dim(param.FFN).Size
+	s := &site{heads: dim(param.KV).Size, group: 1, pair: 1, qk: qk.Size, vo: dim(param.VO).Size, rope: qk.Track, dims: map[Kind]string{}}
+	for _, k := range []param.Kind{param.QK, param.VO, param.FFN, param.KV} {
+		s.dims[kindOf(k)] = dim(k).Name
+	}
 	for _, g := range Groups(set) {
 		if g.Layer != layer {
 			continue
 		}
 		for _, p := range g.params {
-			if at := dimAt(p, g.Dim); g.Kind == QK && len(p.Dims) == at+3 {
+			if at := dimAt(p, g.Dim); g.Kind == QK && p.Role == param.K && len(p.Dims) == at+3 {
 				s.pair = p.Dims[at+1].Size
 			}
-			if g.Kind == VO && g.role(p) == sideB {
+			if g.Kind == VO && g.side(p) == param.SideB {
 				s.group = p.Dims[dimAt(p, g.Dim)-1].Size
 			}
 		}
@@ -90,16 +95,19 @@ func (e *Evidence) addSites(set *param.Set) {
 // options ask for none.
 func (e *Evidence) Sites() []Site {
 	var out []Site
+	add := func(layer int, what string, cols int) {
+		out = append(out, Site{Name: param.InLayer(layer, what), Cols: cols, layer: layer, what: what})
+	}
 	for _, n := range e.layers() {
 		s := e.sites[n]
 		if s.q != nil || s.k != nil || s.scores != nil {
-			out = append(out, Site{layerDim(n, "qkv"), (s.heads*s.group+s.heads)*s.qk*s.pair + s.heads*s.vo})
+			add(n, "qkv", (s.heads*s.group+s.heads)*s.qk*s.pair+s.heads*s.vo)
 		}
 		if s.ctx != nil {
-			out = append(out, Site{layerDim(n, "ctx"), len(s.ctx.sum)})
+			add(n, "ctx", len(s.ctx.sum))
 		}
 		if s.ffn != nil {
-			out = append(out, Site{layerDim(n, "hidden"), len(s.ffn.sum)})
+			add(n, "hidden", len(s.ffn.sum))
 		}
 	}
 	return out
@@ -138,11 +146,8 @@ func (e *Evidence) Observe(name string, x []float32, b, t int) error {
 	if product == nil {
 		product = addProduct
 	}
-	var layer int
-	var what string
-	fmt.Sscanf(name, "layer.%d.%s", &layer, &what)
-	s, rows := e.sites[layer], b*t
-	switch what {
+	s, rows := e.sites[at.layer], b*t
+	switch at.what {
 	case "qkv":
 		queries := s.heads * s.group * s.qk * s.pair
 		if s.q != nil {
@@ -185,23 +190,23 @@ func (s *site) decay(f float64) {
 }
 
 // shrink keeps what a checked cut leaves of the layer.
-func (s *site) shrink(layer int, cut param.Cut) {
+func (s *site) shrink(cut param.Cut) {
 	heads := upTo(s.heads)
-	if keep, ok := cut[layerDim(layer, "kv")]; ok {
+	if keep, ok := cut[s.dims[Head]]; ok {
 		heads = keep[0]
 	}
-	units := func(suffix string, head, all int) []int {
-		if keep, ok := cut[layerDim(layer, suffix)]; ok {
-			return keep[head]
+	units := func(kind Kind, head, all int) []int {
+		if keep, ok := cut[s.dims[kind]]; ok {
+			return keep[min(head, len(keep)-1)] // one list serves all heads where a norm ties them
 		}
 		return upTo(all)
 	}
 	// columns of the kept units, of `group` query heads each, pair columns a unit
-	columns := func(suffix string, all, group, pair int) []int {
+	columns := func(kind Kind, all, group, pair int) []int {
 		var out []int
 		for _, g := range heads {
 			for r := range group {
-				for _, u := range units(suffix, g, all) {
+				for _, u := range units(kind, g, all) {
 					for j := range pair {
 						out = append(out, ((g*group+r)*all+u)*pair+j)
 					}
@@ -211,22 +216,22 @@ func (s *site) shrink(layer int, cut param.Cut) {
 		return out
 	}
 	if s.scores != nil {
-		s.scores.shrink(heads, s.group, func(head int) []int { return units("qk", head, s.qk) })
+		s.scores.shrink(heads, s.group, func(head int) []int { return units(QK, head, s.qk) })
 	}
 	if s.q != nil {
-		s.q.keep(columns("qk", s.qk, s.group, s.pair))
+		s.q.keep(columns(QK, s.qk, s.group, s.pair))
 	}
 	if s.k != nil {
-		s.k.keep(columns("qk", s.qk, 1, s.pair))
+		s.k.keep(columns(QK, s.qk, 1, s.pair))
 	}
 	if s.ctx != nil {
-		s.ctx.keep(columns("vo", s.vo, s.group, 1))
+		s.ctx.keep(columns(VO, s.vo, s.group, 1))
 	}
-	if keep, ok := cut[layerDim(layer, "ffn")]; ok && s.ffn != nil {
+	if keep, ok := cut[s.dims[FFN]]; ok && s.ffn != nil {
 		s.ffn.keep(keep[0])
 	}
 	if len(heads) > 0 {
-		s.qk, s.vo = len(units("qk", heads[0], s.qk)), len(units("vo", heads[0], s.vo))
+		s.qk, s.vo = len(units(QK, heads[0], s.qk)), len(units(VO, heads[0], s.vo))
 	}
 	s.heads = len(heads)
 }

@@ -2,7 +2,6 @@ package coupled
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -16,17 +15,17 @@ func (m Improve) Try(set *param.Set, e *Evidence, cut param.Cut, f func() error)
 	if err := set.Check(cut); err != nil {
 		return err
 	}
-	layers := map[string]bool{}
+	layers := map[int]bool{}
 	for dim := range cut {
-		n, _, ok := parseDim(dim)
+		n, ok := set.DimLayer(dim)
 		if !ok {
 			return fmt.Errorf("%w: dimension %q has no units", param.ErrCut, dim)
 		}
-		layers[layerDim(n, "")] = true
+		layers[n] = true
 	}
 	saved := map[*param.Param][]float32{}
 	for _, p := range set.Params {
-		if i := strings.LastIndexByte(p.Name, '.'); i > 0 && layers[p.Name[:i+1]] {
+		if p.Role != "" && p.Layer != param.Outside && layers[p.Layer] {
 			saved[p] = append([]float32(nil), p.Data()...)
 		}
 	}
@@ -42,7 +41,8 @@ func (m Improve) Try(set *param.Set, e *Evidence, cut param.Cut, f func() error)
 	return f()
 }
 
-// mask zeroes the rows on side B of the units that a checked cut removes.
+// mask zeroes the rows on side B of the units that a checked cut removes, and on
+// side A where a norm stands between: what is gone must not count in its mean square.
 func mask(set *param.Set, cut param.Cut) {
 	for _, g := range Groups(set) {
 		keep, ok := cut[g.Dim]
@@ -62,7 +62,7 @@ func mask(set *param.Set, cut param.Cut) {
 				delete(gone, u)
 			}
 			for _, p := range g.params {
-				if g.role(p) != sideB {
+				if side := g.side(p); side == param.NoSide || side == param.SideA && !g.normed {
 					continue
 				}
 				data := p.Data()

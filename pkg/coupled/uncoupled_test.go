@@ -81,7 +81,7 @@ func TestUncoupledDropsAsMany(t *testing.T) {
 			if n == 0 {
 				continue
 			}
-			name := func(s string) string { return layerDim(d.Layer, s) }
+			name := func(s string) string { return param.InLayer(d.Layer, s) }
 			switch d.Kind {
 			case QK:
 				want[name("q")], want[name("k")] = n*pair*z.kv*z.r, n*pair*z.kv

@@ -74,10 +74,8 @@ func New(m model.Model, set *param.Set, o Options) (*Plan, error) {
 	if !slices.Contains(DTypes(o.Format), o.DType) {
 		return nil, fmt.Errorf("export: type %q does not exist in format %s, expected one of %s", o.DType, o.Format, strings.Join(DTypes(o.Format), ", "))
 	}
-	s, err := newSource(m, set)
-	if err != nil {
-		return nil, err
-	}
+	s := newSource(m, set)
+	var err error
 	p := &Plan{Format: o.Format, DType: o.DType, Params: set.Count()}
 	switch o.Format {
 	case "gguf":
@@ -110,14 +108,18 @@ func (p *Plan) count(s checkpoint.Stream, dtype string) {
 
 func (p *Plan) gguf(s *source, o Options) error {
 	switch {
-	case s.images():
-		return fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.ModelType)
-	case s.Activation == "gelu":
-		return fmt.Errorf("%w: activation_function is gelu, llama.cpp's gpt2 computes gelu_new only; --format onnx holds it", ErrShape)
+	case s.table.GGUF == nil:
+		return fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.m.Family())
+	case s.table.GGUF.Act != "" && s.table.GGUF.Act != s.Act:
+		return fmt.Errorf("%w: the activation is %s, llama.cpp's %s computes %s only; --format onnx holds it", ErrShape, s.Act, s.table.GGUF.Arch, s.table.GGUF.Act)
 	case o.Tokenizer == nil:
 		return fmt.Errorf("%w: the model has no tokenizer.json, which a GGUF file needs", ErrTokenizer)
 	}
-	v, err := parseVocabulary(o.Tokenizer, s.bos(), o.EOS, o.Front, o.Back)
+	config, err := s.m.Shaped(model.Shape{KV: s.KVHeads, HeadDim: s.HeadDim, FFN: s.FFN})
+	if err != nil {
+		return err
+	}
+	v, err := parseVocabulary(o.Tokenizer, bos(config), o.EOS, o.Front, o.Back)
 	if err != nil {
 		return err
 	}

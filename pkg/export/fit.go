@@ -52,7 +52,7 @@ func (s *source) fitTo(r rules) *fit {
 	if r.product {
 		kv = s.KVHeads
 	}
-	for r.divisible && s.Hidden%(kv*s.repeat()) != 0 && kv < s.KVHeads {
+	for r.divisible && s.Hidden%(kv*s.Repeat()) != 0 && kv < s.KVHeads {
 		kv++
 	}
 	s.fitHeadDim(f, r, vo, gap)
@@ -140,7 +140,7 @@ func (s *source) fitFrequencies(f *fit) {
 	for j, p := range f.pairs {
 		factors[j] = 1
 		if at[p] != 0 { // a pair of zeros may turn as it likes
-			factors[j] = math.Pow(s.RopeTheta, -2*float64(j)/float64(f.headDim)) / at[p]
+			factors[j] = math.Pow(s.theta(), -2*float64(j)/float64(f.headDim)) / at[p]
 		}
 		plain = plain && math.Abs(factors[j]-1) < 1e-12
 	}

@@ -53,11 +53,7 @@ func newFixture(t *testing.T, s model.Sizes, config string, cut param.Cut) *fixt
 	}
 	pool := kernel.NewPool(1)
 	t.Cleanup(func() { pool.Close(); set.Weights.Close() })
-	probe, err := NewProbe(m, set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fixture{m, set, pool, probe}
+	return &fixture{m, set, pool, NewProbe(m)}
 }
 
 func (f *fixture) logits(t *testing.T) []float32 {

@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 		{f, Options{Format: "hf", DType: "Q8_0"}, `type "Q8_0" does not exist in format hf`},
 		{f, Options{Format: "gguf", DType: "F32"}, "no tokenizer.json"},
 		{f, Options{Format: "gguf", DType: "F32", Tokenizer: []byte(`{"model":{"type":"WordPiece"}}`)}, `model.type is "WordPiece"`},
-		{gelu, Options{Format: "gguf", DType: "F32"}, "gelu_new only"},
+		{gelu, Options{Format: "gguf", DType: "F32"}, "computes gelu_tanh only"},
 	} {
 		if _, err := New(c.f.m, c.f.set, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, expected %q", c.o.Format, err, c.want)

@@ -2,29 +2,18 @@ package export
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// llama.cpp's constraints: its llama sizes every layer like the first, its deci
-// reads heads and feed-forward widths layer by layer.
-var (
-	ggufLlama = rules{name: "llama.cpp's llama", flag: "gguf-llama"}
-	ggufDeci  = rules{name: "llama.cpp's deci", flag: "gguf-deci", anyHeads: true, anyFFN: true}
-	ggufGPT2  = rules{name: "llama.cpp's gpt2", flag: "gguf-gpt2", product: true}
-)
-
-// layerName puts the layer into a name.
-func layerName(name string, layer int) string {
-	return strings.ReplaceAll(name, "%d", fmt.Sprint(layer))
-}
-
-var ggufLlamaNames = llamaNames{
-	embed: "token_embd", norm: "output_norm", head: "output", norm1: "blk.%d.attn_norm", norm2: "blk.%d.ffn_norm",
-	q: "blk.%d.attn_q", k: "blk.%d.attn_k", v: "blk.%d.attn_v", o: "blk.%d.attn_output",
-	gate: "blk.%d.ffn_gate", up: "blk.%d.ffn_up", down: "blk.%d.ffn_down", weight: ".weight", bias: ".bias",
+// ggufRules are llama.cpp's constraints on an architecture: most size every layer like
+// the first, some read heads and feed-forward widths layer by layer.
+func ggufRules(g *model.GGUF, arch string) rules {
+	perLayer := arch == g.PerLayer
+	return rules{name: "llama.cpp's " + arch, flag: "gguf-" + arch, anyHeads: perLayer, anyFFN: perLayer, product: !g.HeadDim}
 }
 
 // ggufFileType is general.file_type.
@@ -42,36 +31,38 @@ func (s *source) uniform() bool {
 
 // ggufPlan decides the architecture, the keys and the tensors of a GGUF file.
 func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs []gguf.KV, tensors []gguf.Tensor) {
-	var streams []checkpoint.Stream
-	switch {
-	case s.ModelType == "gpt2":
-		arch, f = "gpt2", s.fitTo(ggufGPT2)
-		streams = s.ggufGPT2(f)
-	case s.ModelType == "llama":
-		arch, f = "llama", nil
-		if s.uniform() {
-			f = s.fitTo(ggufLlama)
-		} else {
-			arch, f = "deci", s.fitTo(ggufDeci)
-		}
-		streams = s.llama(f, ggufLlamaNames)
-		if f.factors != nil {
-			streams = append(streams, ropeFreqs(f.factors))
-		}
-		if s.AttentionBias {
-			for i, l := range f.layers {
-				if l.kv*s.repeat()*f.headDim != s.Hidden {
-					f.gaps = append(f.gaps, Gap{fmt.Sprintf("layer %d has query biases of %d, llama.cpp's %s needs %d", i, l.kv*s.repeat()*f.headDim, arch, s.Hidden), "leave attention whole: prune with --kinds ffn"})
-				}
-			}
-		}
+	g := s.table.GGUF
+	arch = g.Arch
+	if g.PerLayer != "" && !s.uniform() {
+		arch = g.PerLayer
 	}
+	f = s.fitTo(ggufRules(g, arch))
+	streams := s.streams(f, false, g.Halves)
+	if f.factors != nil {
+		streams = append(streams, ropeFreqs(f.factors))
+	}
+	f.refuse(s, g, arch)
 	kvs = s.ggufKeys(arch, dtype, f)
 	kvs = append(kvs, t.keys(s.Vocab)...)
 	for _, st := range streams {
 		tensors = append(tensors, gguf.Tensor{Stream: st, DType: ggufType(st, dtype)})
 	}
 	return arch, f, kvs, tensors
+}
+
+// refuse notes what else an architecture cannot hold.
+func (f *fit) refuse(s *source, g *model.GGUF, arch string) {
+	if f.factors != nil && !g.RopeFreqs {
+		f.gaps = append(f.gaps, Gap{fmt.Sprintf("the rotation pairs that are left have their own frequencies, which llama.cpp's %s cannot be told", arch), "leave attention whole: prune with --kinds ffn"})
+	}
+	if !g.SquareQ || !s.Bias[param.Q] {
+		return
+	}
+	for i, l := range f.layers {
+		if n := l.kv * s.Repeat() * f.headDim; n != s.Hidden {
+			f.gaps = append(f.gaps, Gap{fmt.Sprintf("layer %d has query biases of %d, llama.cpp's %s needs %d", i, n, arch, s.Hidden), "leave attention whole: prune with --kinds ffn"})
+		}
+	}
 }
 
 // ggufType is the type of a tensor: vectors and positions stay in float32, rows
@@ -100,18 +91,18 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	of := func(key string, value any) { add(arch+"."+key, value) }
 	add("general.architecture", arch)
 	add("general.type", "model")
-	add("general.name", "ecospa "+s.ModelType)
+	add("general.name", "ecospa "+s.m.Family())
 	add("general.file_type", ggufFileType[dtype])
 	add("general.quantization_version", uint32(2))
 	of("block_count", uint32(s.Layers))
-	of("context_length", uint32(s.MaxPositions))
+	of("context_length", uint32(s.Positions))
 	of("embedding_length", uint32(s.Hidden))
 	of("vocab_size", uint32(s.Vocab))
 	heads, kv, ffn := make([]int32, s.Layers), make([]int32, s.Layers), make([]int32, s.Layers)
 	for i, l := range f.layers {
-		heads[i], kv[i], ffn[i] = int32(l.kv*s.repeat()), int32(l.kv), int32(l.ffn)
+		heads[i], kv[i], ffn[i] = int32(l.kv*s.Repeat()), int32(l.kv), int32(l.ffn)
 	}
-	if arch == "deci" {
+	if arch == s.table.GGUF.PerLayer {
 		of("attention.head_count", heads)
 		of("attention.head_count_kv", kv)
 		of("feed_forward_length", ffn)
@@ -120,14 +111,18 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 		of("attention.head_count_kv", uint32(kv[0]))
 		of("feed_forward_length", uint32(ffn[0]))
 	}
-	if arch == "gpt2" {
-		of("attention.layer_norm_epsilon", float32(s.LayerEps))
-		return kvs
+	if s.LayerNorm {
+		of("attention.layer_norm_epsilon", float32(s.Eps))
+	} else {
+		of("attention.layer_norm_rms_epsilon", float32(s.Eps))
 	}
-	of("attention.layer_norm_rms_epsilon", float32(s.RMSEps))
-	of("attention.key_length", uint32(f.headDim))
-	of("attention.value_length", uint32(f.headDim))
-	of("rope.dimension_count", uint32(f.headDim))
-	of("rope.freq_base", float32(s.RopeTheta))
+	if s.table.GGUF.HeadDim {
+		of("attention.key_length", uint32(f.headDim))
+		of("attention.value_length", uint32(f.headDim))
+	}
+	if s.Rope != nil {
+		of("rope.dimension_count", uint32(f.headDim))
+		of("rope.freq_base", float32(s.theta()))
+	}
 	return kvs
 }

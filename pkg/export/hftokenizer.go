@@ -6,19 +6,19 @@ import "encoding/json"
 // class that a family had first: its LlamaTokenizerFast adds <s> and </s> to a
 // vocabulary that has none, and puts one in front. PreTrainedTokenizerFast does what
 // tokenizer.json says, post_processor included, and nothing else.
-func (s *source) tokenizerSettings(o Options) (map[string]any, error) {
+func (s *source) tokenizerSettings(o Options, config map[string]any) (map[string]any, error) {
 	v, err := names(o.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
 	c := map[string]any{
-		"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": s.MaxPositions, "clean_up_tokenization_spaces": false,
+		"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": s.Positions, "clean_up_tokenization_spaces": false,
 	}
-	bos := s.bos()
+	front := bos(config)
 	if len(o.Front) == 1 {
-		bos = int(o.Front[0])
+		front = int(o.Front[0])
 	}
-	for key, id := range map[string]int{"bos_token": bos, "eos_token": o.EOS} {
+	for key, id := range map[string]int{"bos_token": front, "eos_token": o.EOS} {
 		if token, ok := v[id]; ok {
 			c[key] = token
 		}

@@ -19,24 +19,21 @@ type Probe struct {
 }
 
 // NewProbe makes the probe of a model.
-func NewProbe(m model.Model, set *param.Set) (Probe, error) {
-	s, err := newSource(m, set)
-	if err != nil {
-		return Probe{}, err
-	}
-	if !s.images() {
+func NewProbe(m model.Model) Probe {
+	i := m.Arch().Image
+	if i == nil {
 		ids := make([]int32, min(64, m.Context()))
 		for i := range ids {
 			ids[i] = int32((31*i*i + 7*i + 1) % m.Vocab())
 		}
-		return Probe{IDs: ids, Shape: []int{1, len(ids)}}, nil
+		return Probe{IDs: ids, Shape: []int{1, len(ids)}}
 	}
-	p := Probe{Shape: []int{2, s.Channels, s.ImageSize, s.ImageSize}}
-	p.Pixels = make([]float32, 2*s.Channels*s.ImageSize*s.ImageSize)
-	for i := range p.Pixels {
-		p.Pixels[i] = float32(math.Sin(0.37*float64(i) + 1e-4*float64(i)*float64(i)))
+	p := Probe{Shape: []int{2, i.Channels, i.Side, i.Side}}
+	p.Pixels = make([]float32, 2*i.Size())
+	for k := range p.Pixels {
+		p.Pixels[k] = float32(math.Sin(0.37*float64(k) + 1e-4*float64(k)*float64(k)))
 	}
-	return p, nil
+	return p
 }
 
 // Rows is the number of rows of logits: tokens, or images.

@@ -12,10 +12,7 @@ import (
 // onnx plans an ONNX file: it has every shape. The graph is that of the model's own
 // forward pass, for any number of sequences of any length, or of images.
 func (p *Plan) onnx(m model.Model, set *param.Set, o Options) error {
-	probe, err := NewProbe(m, set)
-	if err != nil {
-		return err
-	}
+	probe := NewProbe(m)
 	b := graph.NewBuilder(set, graph.BuildOptions{})
 	batch := onnx.Dim{Name: "batch"}
 	lower := graph.ONNXOptions{Name: "ecospa " + m.Family(), DType: o.DType, Output: "logits"}

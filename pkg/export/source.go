@@ -1,121 +1,109 @@
 package export
 
 import (
-	"encoding/json"
-	"fmt"
-	"math"
-
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// source is the model that is exported: what its config.json says, and its
-// parameters.
+// source is the model that is exported: what it computes, what its parameters are
+// called, and the parameters.
 type source struct {
-	config
+	*model.Arch
+	m     model.Model
+	table *model.Table
 	set   *param.Set
-	raw   map[string]any // config.json
-	freqs func(layer int) [][]float64
+	freqs func(layer int) [][]float64 // nil without rotary positions
 }
 
-// config is what the formats need of config.json, the families' keys side by side.
-type config struct {
-	ModelType     string     `json:"model_type"`
-	Vocab         int        `json:"vocab_size"`
-	Hidden        int        `json:"hidden_size"`
-	Intermediate  int        `json:"intermediate_size"`
-	Layers        int        `json:"num_hidden_layers"`
-	Heads         int        `json:"num_attention_heads"`
-	KVHeads       int        `json:"num_key_value_heads"`
-	HeadDim       int        `json:"head_dim"`
-	MaxPositions  int        `json:"max_position_embeddings"`
-	RMSEps        float64    `json:"rms_norm_eps"`
-	Tied          bool       `json:"tie_word_embeddings"`
-	AttentionBias bool       `json:"attention_bias"`
-	MLPBias       bool       `json:"mlp_bias"`
-	RopeTheta     float64    `json:"rope_theta"`
-	NPositions    int        `json:"n_positions"`
-	NEmbd         int        `json:"n_embd"`
-	NLayer        int        `json:"n_layer"`
-	NHead         int        `json:"n_head"`
-	NInner        *int       `json:"n_inner"`
-	Activation    string     `json:"activation_function"`
-	LayerEps      float64    `json:"layer_norm_epsilon"`
-	BOS           *int       `json:"bos_token_id"`
-	ViTEps        float64    `json:"layer_norm_eps"`
-	HiddenAct     string     `json:"hidden_act"`
-	ImageSize     int        `json:"image_size"`
-	PatchSize     int        `json:"patch_size"`
-	Channels      int        `json:"num_channels"`
-	Architectures []string   `json:"architectures"`
-	Ecospa        model.Kept `json:"ecospa"`
+func newSource(m model.Model, set *param.Set) *source {
+	s := &source{Arch: m.Arch(), m: m, table: m.Table(), set: set}
+	if r, ok := m.(model.Rotary); ok && s.Rope != nil {
+		s.freqs = func(layer int) [][]float64 { return r.Frequencies(set, layer) }
+	}
+	return s
 }
 
-func newSource(m model.Model, set *param.Set) (*source, error) {
-	text, err := m.Config(set)
-	if err != nil {
-		return nil, err
-	}
-	s := &source{set: set}
-	if err := json.Unmarshal(text, &s.config); err != nil {
-		return nil, fmt.Errorf("export: %w", err)
-	}
-	if err := json.Unmarshal(text, &s.raw); err != nil {
-		return nil, fmt.Errorf("export: %w", err)
-	}
-	switch s.ModelType {
-	case "gpt2":
-		s.Hidden, s.Layers, s.Heads, s.KVHeads, s.MaxPositions = s.NEmbd, s.NLayer, s.NHead, s.NHead, s.NPositions
-		s.HeadDim, s.Intermediate = s.NEmbd/s.NHead, 4*s.NEmbd
-		if s.NInner != nil {
-			s.Intermediate = *s.NInner
+// theta is the base of the rotation frequencies.
+func (s *source) theta() float64 {
+	for _, r := range s.Rope {
+		if r != nil {
+			return r.Theta
 		}
-	case "vit", "deit":
-		s.KVHeads, s.HeadDim = s.Heads, s.Hidden/s.Heads
-		s.LayerEps, s.Activation = s.ViTEps, s.HiddenAct
-	case "llama":
-		rotary, ok := m.(model.Rotary)
-		if !ok {
-			return nil, fmt.Errorf("export: family %s has no rotation frequencies", m.Family())
-		}
-		s.freqs = func(layer int) [][]float64 { return rotary.Frequencies(set, layer) }
 	}
-	return s, nil
+	return 0
 }
-
-// bos is the id of the beginning of a text that config.json names, or -1.
-func (s *source) bos() int {
-	if s.BOS == nil {
-		return -1
-	}
-	return *s.BOS
-}
-
-// images reports whether the model classifies images.
-func (s *source) images() bool { return s.ModelType == "vit" || s.ModelType == "deit" }
-
-// repeat is R, the query heads of a K/V head.
-func (s *source) repeat() int { return s.Heads / s.KVHeads }
 
 func (s *source) widths(layer int) model.Widths { return model.Layer(s.set, layer) }
 
-// param is a parameter of a layer.
-func (s *source) param(layer int, name string) *param.Param {
-	return s.set.Param(fmt.Sprintf("layer.%d.%s", layer, name))
+// origin is the dense pairs that each K/V head of a layer still has; nil without RoPE.
+func (s *source) origin(layer int) [][]int {
+	of := s.set.Origin(s.set.LayerDim(layer, param.QK).Name)
+	for len(of) == 1 && len(of) < s.widths(layer).KV { // one list for all heads
+		for len(of) < s.widths(layer).KV {
+			of = append(of[:len(of):len(of)], of[0])
+		}
+	}
+	return of
 }
 
-// origin is the dense pairs that each K/V head of a layer still has; without
-// RoPE nil.
-func (s *source) origin(layer int) [][]int { return s.set.Origin(fmt.Sprintf("layer.%d.qk", layer)) }
+// streams are the tensors of the file in the shape of the fit.
+func (s *source) streams(f *fit, hf, halves bool) []checkpoint.Stream {
+	var out []checkpoint.Stream
+	s.table.Each(s.set, hf, func(n model.Name, layer int, name string) {
+		var parts []rows
+		for _, role := range n.Roles {
+			p, width := s.set.LayerParam(layer, role), 1
+			if n.Matrix() {
+				width = p.Dims[len(p.Dims)-1].Size
+			}
+			r := take(p, width, f.pick(s, role, layer, halves))
+			if role == param.Q || role == param.Q.Bias() {
+				r = r.times(f.scale)
+			}
+			parts = append(parts, r)
+		}
+		var t checkpoint.Stream
+		switch {
+		case !n.Matrix():
+			t = vector(name, parts...)
+		case n.Transposed(hf):
+			t = transposed(name, parts...)
+		default:
+			t = stacked(name, parts...)
+		}
+		if hf && n.Shape != nil {
+			t = shaped(t, n.Shape)
+		}
+		out = append(out, t)
+	})
+	return out
+}
 
-// at picks all rows of a parameter of a layer, each as wide as the residual stream.
-func (s *source) at(layer int, name string) rows { return take(s.param(layer, name), s.Hidden, nil) }
+// shaped is a matrix under another shape of as many elements. A leading dimension of
+// one is all rows at once.
+func shaped(t checkpoint.Stream, shape []int) checkpoint.Stream {
+	fill, rows := t.Fill, t.Shape[0]
+	t.Shape = shape
+	if shape[0] == 1 {
+		t.Fill = func(dst []float32, _, _ int) { fill(dst, 0, rows) }
+	}
+	return t
+}
 
-// bias picks all elements of a vector of a layer.
-func (s *source) bias(layer int, name string) rows { return take(s.param(layer, name), 1, nil) }
-
-// whole picks all rows of a parameter outside of the layers.
-func (s *source) whole(name string) rows { return take(s.set.Param(name), s.Hidden, nil) }
-
-// scale multiplies scores: 1/sqrt of the dense model's head width.
-func (s *source) scale() float64 { return 1 / math.Sqrt(float64(s.HeadDim)) }
+// pick is the rows of a parameter that the file has, nil for all as they are.
+func (f *fit) pick(s *source, role param.Role, layer int, halves bool) []int {
+	switch role {
+	case param.Q, param.Q.Bias():
+		return f.queryRows(s, layer, s.Repeat(), halves)
+	case param.K, param.K.Bias():
+		return f.queryRows(s, layer, 1, halves)
+	case param.V, param.V.Bias():
+		return f.valueRows(s, layer, 1)
+	case param.O:
+		return f.valueRows(s, layer, s.Repeat())
+	case param.Gate, param.Up, param.Down, param.Gate.Bias(), param.Up.Bias():
+		return f.ffnRows(s, layer)
+	}
+	return nil
+}

@@ -6,7 +6,18 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/model"
 )
+
+// family is a small model of a family.
+func family(t *testing.T, name string) model.Model {
+	t.Helper()
+	m, err := model.New(model.Sizes{Family: name, Layers: 1, Width: 8, Heads: 2, FFN: 4, Vocab: 5, Context: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
 
 func TestConstrain(t *testing.T) {
 	ffn := []coupled.Kind{coupled.FFN}
@@ -25,13 +36,13 @@ func TestConstrain(t *testing.T) {
 		{"onnx", "gpt2", nil, coupled.LayoutPerHead, nil, ""},
 		{"hf", "llama", coupled.Kinds(), "", nil, "does not take kind head"},
 		{"hf", "llama", []coupled.Kind{coupled.QK}, "", nil, "qk and vo go together"},
-		{"hf", "gpt2", []coupled.Kind{coupled.VO}, "", nil, "kind vo is to go"},
-		{"gguf-llama", "gpt2", nil, "", nil, "is for models of family llama"},
+		{"hf", "gpt2", []coupled.Kind{coupled.VO}, "", nil, "kind vo is to be pruned"},
+		{"gguf-llama", "gpt2", nil, "", nil, "is for another family than gpt2"},
 		{"tflite", "gpt2", nil, "", nil, "expected one of hf"},
 	} {
 		config := coupled.DefaultConfig()
 		config.Kinds = c.kinds
-		err := Constrain(c.target, c.family, &config)
+		err := Constrain(c.target, family(t, c.family), &config)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s, %s, %v: got %v, expected %q", c.target, c.family, c.kinds, err, c.err)
@@ -44,7 +55,7 @@ func TestConstrain(t *testing.T) {
 	}
 	config := coupled.DefaultConfig()
 	config.Ratio = map[coupled.Kind]float64{coupled.VO: 0.5}
-	if err := Constrain("hf", "llama", &config); err == nil {
+	if err := Constrain("hf", family(t, "llama"), &config); err == nil {
 		t.Error("a ratio of vo alone was taken")
 	}
 }

@@ -1,18 +1,13 @@
 package model
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/param"
 )
-
-// inputMajor are the blocks that multiply from the other side (graph.Builder.LinearIn).
-var inputMajor = map[string]bool{"o": true, "down": true, "out": true}
 
 // AdapterSpecs are the parameters of low-rank adapters of a rank for the matrices of
 // the layers of set: of attention (q, k and v as one matrix, and o) and of the
@@ -22,17 +17,12 @@ func AdapterSpecs(set *param.Set, rank int, attention, ffn bool) []param.Spec {
 	var out []param.Spec
 	r := param.Dim{Name: "rank", Size: rank}
 	for _, b := range set.Blocks {
-		layer, kind, ok := strings.Cut(strings.TrimPrefix(b.Name, "layer."), ".")
-		if !ok || !strings.HasPrefix(b.Name, "layer.") {
-			continue
-		}
-		switch kind {
-		case "qkv", "o":
+		ok := false
+		switch b.Params[0].Role {
+		case param.Q, param.O:
 			ok = attention
-		case "gate_up", "down", "in", "out":
+		case param.Gate, param.Up, param.Down:
 			ok = ffn
-		default:
-			ok = false
 		}
 		if !ok {
 			continue
@@ -43,16 +33,16 @@ func AdapterSpecs(set *param.Set, rank int, attention, ffn bool) []param.Spec {
 			for i := range dims {
 				dims[i].Track = false
 			}
-			return param.Spec{Name: p.Name + suffix, Block: b.Name + suffix, Dims: dims, Init: init}
+			return param.Spec{Name: p.Name + suffix, Layer: p.Layer, Block: b.Name + suffix, Dims: dims, Init: init}
 		}
 		small := func(fan int) param.Init { return param.Init{Std: float32(1 / math.Sqrt(3*float64(fan)))} }
 		first := b.Params[0]
-		if inputMajor[kind] {
+		if readsUnits(first.Role) {
 			out = append(out, shaped(first, graph.AdapterA, small(b.Rows)),
-				param.Spec{Name: b.Name + graph.AdapterB, Dims: []param.Dim{last(first), r}})
+				param.Spec{Name: b.Name + graph.AdapterB, Layer: first.Layer, Dims: []param.Dim{last(first), r}})
 			continue
 		}
-		out = append(out, param.Spec{Name: fmt.Sprintf("layer.%s.%s%s", layer, kind, graph.AdapterA), Dims: []param.Dim{r, last(first)}, Init: small(last(first).Size)})
+		out = append(out, param.Spec{Name: b.Name + graph.AdapterA, Layer: first.Layer, Dims: []param.Dim{r, last(first)}, Init: small(last(first).Size)})
 		for _, p := range b.Params {
 			out = append(out, shaped(p, graph.AdapterB, param.Init{}))
 		}
@@ -84,7 +74,7 @@ func Merge(pool *kernel.Pool, set, adapters *param.Set, scale float32) {
 			scaled[i] *= scale
 		}
 		w, b1, b2 := mat(b, b.In(set.Weights)), mat(a, scaled), mat(o, o.In(adapters.Weights))
-		if _, kind, _ := strings.Cut(strings.TrimPrefix(b.Name, "layer."), "."); inputMajor[kind] {
+		if readsUnits(b.Params[0].Role) {
 			kernel.MatMul(pool, w, b1, b2, kernel.Product{TransB: true, Accumulate: true}) // [M, r]·[E, r]ᵀ
 		} else {
 			kernel.MatMul(pool, w, b2, b1, kernel.Product{Accumulate: true}) // [M, r]·[r, E]

@@ -6,58 +6,89 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// attend is attention over rows of q, k, v with the taps of its two coupled
-// dimensions; in decoding it reads and extends the cache instead. pair is the
-// number of columns of a qk unit.
-func attend(b *graph.Builder, qkv *graph.Node, s graph.Shape, layer int, cache *graph.Cache, pair int) *graph.Node {
-	if cache != nil {
-		return b.CachedAttention(qkv, s, layer, cache)
+// decoder is every model that continues text:
+//
+//	x = embed(ids) [+ positions]                       (N, E)
+//	x = x + [norm](O(attention(rope(QKV(norm(x))))))   per layer
+//	x = x + [norm](down(act(gate(norm(x)))·up(norm(x))))  per layer
+//	logits = head(norm(x))
+//
+// with the variations that Arch lists.
+type decoder struct {
+	family  string
+	a       *Arch
+	keys    keys
+	kept    *Kept
+	unknown []string
+	extra   rawObject // keys of config.json that the family does not read
+}
+
+func (m *decoder) Family() string           { return m.family }
+func (m *decoder) Arch() *Arch              { return m.a }
+func (m *decoder) Context() int             { return m.a.Positions }
+func (m *decoder) Vocab() int               { return m.a.Vocab }
+func (m *decoder) Scale() float64           { return m.a.Scale }
+func (m *decoder) UnknownKeys() []string    { return m.unknown }
+func (m *decoder) Table() *Table            { return m.keys.table() }
+func (m *decoder) Specs() []param.Spec      { return m.a.specs(m.a.widths(m.kept)) }
+func (m *decoder) DenseSpecs() []param.Spec { return m.a.specs(m.a.widths(nil)) }
+
+func (m *decoder) Restore(set *param.Set) error {
+	return restorePairs(set, m.kept, m.a.HeadDim/2)
+}
+
+func (m *decoder) Head(set *param.Set) (w, bias *param.Param) {
+	if m.a.Tied {
+		return set.Param("embed"), nil
 	}
-	b.Site(dim(layer, "qkv"), qkv)
-	// The gates are taken at k and v, which a K/V head's query heads share.
-	b.Tap(dim(layer, "qk"), qkv, s.B, s.G*s.R*s.QK, s.G*s.QK/pair, pair)
-	b.Tap(dim(layer, "vo"), qkv, s.B, s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
-	ctx := b.Attention(qkv, s)
-	b.Site(dim(layer, "ctx"), ctx)
-	return ctx
+	return set.Param("head"), nil
 }
 
-// checkpoints begins a layer's two checkpoints: around all of it, and from its
-// first norm to its attention's output projection (graph.Recompute).
-func checkpoints(b *graph.Builder) (endLayer, endAttention func()) {
-	endLayer = b.Checkpoint(graph.RecomputeLayer)
-	return endLayer, b.Checkpoint(graph.RecomputeAttention)
-}
+func (m *decoder) Tensors(set *param.Set) []checkpoint.Tensor { return m.keys.table().HF(set) }
 
-// start is where a graph begins: at the embedding, or with the residual stream
-// that enters layer `from`, the input "hidden" [N, E].
-func start(b *graph.Builder, n, e, from int, embed func() *graph.Node) *graph.Node {
-	if from > 0 {
-		return b.Floats("hidden", n, e)
-	}
-	return embed()
-}
-
-// lastRow is the last of each sequence's T rows.
-func lastRow(b *graph.Builder, x *graph.Node, T int) *graph.Node {
-	if T == 1 {
-		return x
-	}
-	return b.Rows(x, T, T-1)
-}
-
-// cacheWidths is the floats a token of keys and of values in each layer; pair is
-// the number of columns of a qk unit.
-func cacheWidths(set *param.Set, layers, pair int) [][2]int {
-	out := make([][2]int, layers)
+// Cache is the floats a token of keys and of values in each layer.
+func (m *decoder) Cache(set *param.Set) [][2]int {
+	out := make([][2]int, m.a.Layers)
 	for i := range out {
 		w := Layer(set, i)
-		out[i] = [2]int{w.KV * w.QK * pair, w.KV * w.VO}
+		out[i] = [2]int{w.KV * w.QK * m.a.pair(i), w.KV * w.VO}
 	}
 	return out
 }
 
-// whole is a tensor that is one parameter, laid out alike.
-func whole(name, param string) checkpoint.Tensor {
-	return checkpoint.Tensor{Name: name, Parts: []checkpoint.Part{{Param: param}}}
+// Frequencies implements Rotary.
+func (m *decoder) Frequencies(set *param.Set, layer int) [][]float64 {
+	return m.a.frequencies(set, layer)
+}
+
+func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
+	x := m.hidden(b, nil, B, T, from, false)
+	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), b.Smoothing())
+}
+
+func (m *decoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
+	b.Output("logits", m.Logits(b, m.hidden(b, cache, B, T, 0, !all)))
+}
+
+// Hidden is the residual stream after the last norm of B sequences of T tokens, (B·T, E).
+func (m *decoder) Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node {
+	return m.hidden(b, cache, B, T, 0, false)
+}
+
+// Logits are those of rows of Hidden: (rows, V).
+func (m *decoder) Logits(b *graph.Builder, h *graph.Node) *graph.Node {
+	return b.Linear(h, m.head(b), nil)
+}
+
+func (m *decoder) head(b *graph.Builder) *graph.Node {
+	if m.a.Tied {
+		return b.Param("embed")
+	}
+	return b.Param("head")
+}
+
+// Config writes the sizes of the dense model: the "ecospa" object has the present ones.
+func (m *decoder) Config(set *param.Set) ([]byte, error) {
+	k := keptOf(set, m.a, count(m.DenseSpecs()))
+	return writeConfig(m.keys, m.extra, k)
 }

@@ -40,6 +40,15 @@ type Model interface {
 	Head(set *param.Set) (w, bias *param.Param)
 	// Scale multiplies q·k before the softmax: 1/sqrt of the dense model's head width.
 	Scale() float64
+	// Arch is the sizes and switches of what it computes.
+	Arch() *Arch
+	// Table is what its parameters are called in files.
+	Table() *Table
+	// Shaped is the config.json of a whole model with this shape in every layer, for
+	// other programs; without an "ecospa" object.
+	Shaped(Shape) (map[string]any, error)
+	// UnknownKeys are the keys of the config.json that nobody reads, sorted.
+	UnknownKeys() []string
 	// Cache is the floats a token that each layer keeps of keys and of values.
 	Cache(set *param.Set) [][2]int
 	// Tensors says how the parameters are called and laid out on disk.

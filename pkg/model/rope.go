@@ -133,34 +133,39 @@ func (r *ropeScale) scale(w float64, j int) float64 {
 	return w
 }
 
-// Rotary is what families with rotary positions (RoPE) implement.
+// longrope is the scaling that divides frequencies by factors.
+func longrope(factors []float64) *ropeScale {
+	one := 1.0
+	return &ropeScale{Type: "longrope", Short: factors, Long: factors, Attention: &one, Factor: 1}
+}
+
+// Rotary is what decoders implement.
 type Rotary interface {
 	// Frequencies are the rotation frequencies of a layer of a set, in radians a
-	// token: of each pair that each K/V head still has. One list serves all heads
-	// while the layer is whole.
+	// token: of each pair that each K/V head still has; nil without rotary positions
+	// (RoPE). One list serves all heads while the layer is whole.
 	Frequencies(set *param.Set, layer int) [][]float64
 }
 
-// Frequencies implements Rotary: theta^(-2j/head_dim) for pair j of the dense
-// model, scaled.
-func (m *llama) Frequencies(set *param.Set, layer int) [][]float64 {
-	origin := set.Origin(dim(layer, "qk"))
-	if len(origin[0]) == m.HeadDim/2 {
+// frequencies are those of a layer of a set; nil without rotary positions.
+func (a *Arch) frequencies(set *param.Set, layer int) [][]float64 {
+	r := a.rope(layer)
+	if r == nil {
+		return nil
+	}
+	origin := set.Origin(set.LayerDim(layer, param.QK).Name)
+	if len(origin[0]) == a.HeadDim/2 {
 		origin = origin[:1]
 	}
 	out := make([][]float64, len(origin))
 	for g, pairs := range origin {
-		out[g] = make([]float64, len(pairs))
-		for k, j := range pairs {
-			out[g][k] = m.RopeScaling.scale(math.Pow(m.RopeTheta, -2*float64(j)/float64(m.HeadDim)), j)
-		}
+		out[g] = r.Frequencies(pairs)
 	}
 	return out
 }
 
-// frequencies are those of layer i as the graph wants them.
-func (m *llama) frequencies(set *param.Set, i int) [][]float32 {
-	all := m.Frequencies(set, i)
+// floats are the frequencies as the graph wants them.
+func floats(all [][]float64) [][]float32 {
 	out := make([][]float32, len(all))
 	for g, list := range all {
 		out[g] = make([]float32, len(list))

@@ -39,16 +39,23 @@ type vit struct {
 	Channels      int               `json:"num_channels"`
 	QKVBias       bool              `json:"qkv_bias"`
 	ID2Label      map[string]string `json:"id2label"`
-	Label2ID      map[string]int    `json:"label2id"`
+	Label2ID      labelIDs          `json:"label2id"`
 	Rescale       float64           `json:"rescale_factor"`
 	Mean          []float64         `json:"image_mean"`
 	Std           []float64         `json:"image_std"`
-	TorchDtype    string            `json:"torch_dtype,omitempty"`
 	Ecospa        *Kept             `json:"ecospa,omitempty"`
 
 	classes int
 	image   Image
+	unknown []string
+	extra   rawObject
 }
+
+// labelIDs is label2id, which repeats id2label: what it says is not read, some write
+// its ids as strings.
+type labelIDs map[string]int
+
+func (l *labelIDs) UnmarshalJSON([]byte) error { return nil }
 
 const deitTeacher = "DeiTForImageClassificationWithTeacher"
 
@@ -91,7 +98,8 @@ func newViT(s Sizes) (Model, error) {
 
 func parseViT(config []byte) (Model, error) {
 	m := defaultViT()
-	if err := strictJSON(config, m, vitIgnored); err != nil {
+	var err error
+	if m.unknown, m.extra, err = readConfig(config, m); err != nil {
 		return nil, err
 	}
 	var more struct {
@@ -100,6 +108,7 @@ func parseViT(config []byte) (Model, error) {
 	if err := json.Unmarshal(config, &more); err != nil {
 		return nil, fmt.Errorf("config.json: num_labels: %w", err)
 	}
+	delete(m.extra, "num_labels") // labels are written by name
 	// What transformers assumes without labels.
 	m.classes = 2
 	if more.Labels != 0 {
@@ -122,11 +131,6 @@ func parseViT(config []byte) (Model, error) {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
 	return m, nil
-}
-
-// vitIgnored are keys that do not change what the model computes here.
-var vitIgnored = []string{
-	"hidden_dropout_prob", "attention_probs_dropout_prob", "encoder_stride", "pooler_output_size", "pooler_act", "problem_type", "num_labels",
 }
 
 func (m *vit) validate() error {
@@ -159,7 +163,7 @@ func (m *vit) validate() error {
 		return err
 	}
 	if m.Ecospa != nil {
-		return m.Ecospa.check(m.Layers, m.dense())
+		return m.Ecospa.check(m.Arch())
 	}
 	return nil
 }
@@ -187,7 +191,7 @@ func (m *vit) normalisation() error {
 		}
 	}
 	i := &m.image
-	i.Channels, i.Side, i.Rescale, i.Mean, i.Std = m.Channels, m.ImageSize, m.Rescale, m.Mean, m.Std
+	i.Channels, i.Side, i.Patch, i.Rescale, i.Mean, i.Std = m.Channels, m.ImageSize, m.PatchSize, m.Rescale, m.Mean, m.Std
 	if i.Rescale == 0 {
 		i.Rescale = 1.0 / 255
 	}
@@ -257,16 +261,26 @@ func (m *vit) tokens() int {
 	return 1
 }
 
-func (m *vit) dense() Widths {
-	return Widths{KV: m.Heads, QK: m.headDim(), VO: m.headDim(), FFN: m.Intermediate}
+// Arch is made anew: the caller may have changed what is learned from data.
+func (m *vit) Arch() *Arch {
+	act := TanhGELU
+	if m.Activation == "gelu" {
+		act = GELU
+	}
+	return &Arch{
+		Layers: m.Layers, Hidden: m.Hidden, FFN: m.Intermediate, Vocab: m.classes, Positions: m.Context(),
+		Heads: m.Heads, KVHeads: m.Heads, HeadDim: m.headDim(), Image: &m.image, LayerNorm: true, Eps: m.Eps, PreNorm: true,
+		Learned: true, Scale: m.Scale(), Act: act, InitRange: m.InitRange,
+		Bias: map[param.Role]bool{param.Q: m.QKVBias, param.O: true, param.Up: true, param.Down: true},
+	}
 }
 
 func (m *vit) Family() string               { return m.ModelType }
 func (m *vit) Context() int                 { return m.patches() + m.tokens() }
 func (m *vit) Vocab() int                   { return m.classes }
 func (m *vit) Image() *Image                { return &m.image }
-func (m *vit) Specs() []param.Spec          { return m.specs(widths(m.Ecospa, m.Layers, m.dense())) }
-func (m *vit) DenseSpecs() []param.Spec     { return m.specs(widths(nil, m.Layers, m.dense())) }
+func (m *vit) Specs() []param.Spec          { return m.specs(m.Arch().widths(m.Ecospa)) }
+func (m *vit) DenseSpecs() []param.Spec     { return m.specs(m.Arch().widths(nil)) }
 func (m *vit) Restore(set *param.Set) error { return nil }
 func (m *vit) Head(set *param.Set) (w, bias *param.Param) {
 	return set.Param("head"), set.Param("head_bias")
@@ -274,67 +288,33 @@ func (m *vit) Head(set *param.Set) (w, bias *param.Param) {
 
 func (m *vit) Scale() float64                { return 1 / math.Sqrt(float64(m.headDim())) }
 func (m *vit) Cache(set *param.Set) [][2]int { return nil }
-func (m *vit) layerNorm() (eps float32)      { return float32(m.Eps) }
-func (m *vit) tanh() bool                    { return m.Activation != "gelu" }
+func (m *vit) UnknownKeys() []string         { return m.unknown }
 
 func (m *vit) specs(layers []Widths) []param.Spec {
-	weight := param.Init{Std: float32(m.InitRange)}
-	e := param.Dim{Name: "embed", Size: m.Hidden}
+	s := newSpecs(m.Arch())
+	row := []param.Dim{{Size: 1}, s.e}
 	classes := param.Dim{Name: ClassesDim, Size: m.classes}
-	one := param.Dim{Size: 1}
-	norm := func(name string) []param.Spec {
-		return []param.Spec{
-			{Name: name + "_gain", Dims: []param.Dim{e}, Block: name, Init: param.Init{Mean: 1}},
-			{Name: name + "_bias", Dims: []param.Dim{e}, Block: name},
-		}
-	}
-	specs := []param.Spec{
-		{Name: "patch", Dims: []param.Dim{e, {Size: m.Channels * m.PatchSize * m.PatchSize}}, Decay: true, Init: weight},
-		{Name: "patch_bias", Dims: []param.Dim{e}},
-		{Name: "class_token", Dims: []param.Dim{one, e}, Block: "tokens", Init: weight},
-	}
+	s.outside("patch", param.Patch, []param.Dim{s.e, {Size: m.Channels * m.PatchSize * m.PatchSize}}, true, s.weight)
+	s.outside("patch_bias", param.Patch.Bias(), []param.Dim{s.e}, false, param.Init{})
+	s.add("class_token", "tokens", param.ClassToken, row, false, s.weight)
 	if m.tokens() > 1 {
-		specs = append(specs, param.Spec{Name: "distill_token", Dims: []param.Dim{one, e}, Block: "tokens", Init: weight})
+		s.add("distill_token", "tokens", param.DistillToken, row, false, s.weight)
 	}
-	specs = append(specs, param.Spec{Name: "positions", Dims: []param.Dim{{Name: "positions", Size: m.Context()}, e}, Init: weight})
+	s.outside("positions", param.Positions, []param.Dim{{Name: "positions", Size: m.Context()}, s.e}, false, s.weight)
 	for i, w := range layers {
-		kv := param.Dim{Name: dim(i, "kv"), Size: w.KV}
-		qk := param.Dim{Name: dim(i, "qk"), Size: w.QK, Per: kv.Name}
-		vo := param.Dim{Name: dim(i, "vo"), Size: w.VO, Per: kv.Name}
-		ffn := param.Dim{Name: dim(i, "ffn"), Size: w.FFN}
-		at := func(s string) string { return dim(i, s) }
-		specs = append(specs, norm(at("norm1"))...)
-		specs = append(specs,
-			param.Spec{Name: at("q"), Dims: []param.Dim{kv, one, qk, e}, Block: at("qkv"), Decay: true, Init: weight},
-			param.Spec{Name: at("k"), Dims: []param.Dim{kv, qk, e}, Block: at("qkv"), Decay: true, Init: weight},
-			param.Spec{Name: at("v"), Dims: []param.Dim{kv, vo, e}, Block: at("qkv"), Decay: true, Init: weight})
-		if m.QKVBias {
-			specs = append(specs,
-				param.Spec{Name: at("q_bias"), Dims: []param.Dim{kv, one, qk}, Block: at("qkv_bias")},
-				param.Spec{Name: at("k_bias"), Dims: []param.Dim{kv, qk}, Block: at("qkv_bias")},
-				param.Spec{Name: at("v_bias"), Dims: []param.Dim{kv, vo}, Block: at("qkv_bias")})
-		}
-		specs = append(specs,
-			param.Spec{Name: at("o"), Dims: []param.Dim{kv, one, vo, e}, Decay: true, Init: weight},
-			param.Spec{Name: at("o_bias"), Dims: []param.Dim{e}})
-		specs = append(specs, norm(at("norm2"))...)
-		specs = append(specs,
-			param.Spec{Name: at("in"), Dims: []param.Dim{ffn, e}, Decay: true, Init: weight},
-			param.Spec{Name: at("in_bias"), Dims: []param.Dim{ffn}},
-			param.Spec{Name: at("out"), Dims: []param.Dim{ffn, e}, Decay: true, Init: weight},
-			param.Spec{Name: at("out_bias"), Dims: []param.Dim{e}})
+		s.layer(i, w)
 	}
-	specs = append(specs, norm("norm")...)
-	heads := []string{"head"}
+	s.at = param.Outside
+	s.norm("norm", param.FinalNorm)
+	heads := []param.Role{param.Head}
 	if m.teacher() {
-		heads = append(heads, "distill_head")
+		heads = append(heads, param.DistillHead)
 	}
 	for _, h := range heads {
-		specs = append(specs,
-			param.Spec{Name: h, Dims: []param.Dim{classes, e}, Decay: true, Init: weight},
-			param.Spec{Name: h + "_bias", Dims: []param.Dim{classes}})
+		s.outside(string(h), h, []param.Dim{classes, s.e}, true, s.weight)
+		s.outside(string(h.Bias()), h.Bias(), []param.Dim{classes}, false, param.Init{})
 	}
-	return specs
+	return s.list
 }
 
 // classToken is the class token's final hidden states (B, E), and those of the
@@ -352,34 +332,20 @@ func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, d
 		x = b.Prepend(x, b.Param("tokens"), m.patches())         // (B·T, E)
 		return b.AddRows(x, b.Param("positions"), T)
 	}) // (N, E)
+	l := &lowering{a: m.Arch(), b: b, B: B, T: T}
 	for i := from; i < m.Layers; i++ {
-		b.Site(dim(i, "input"), x)
-		at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
-		w := Layer(b.Set(), i)
-		s := graph.Shape{B: B, T: T, G: w.KV, R: 1, QK: w.QK, VO: w.VO, Scale: float32(m.Scale())}
-		endLayer, endAttention := checkpoints(b)
-		h := b.LayerNorm(x, at("norm1"), m.layerNorm())
-		qkv := b.Linear(h, at("qkv"), at("qkv_bias")) // (N, G·(2·QK + VO))
-		ctx := attend(b, qkv, s, i, nil, 1)           // (N, G·VO)
+		pick := all
 		if infer && i == m.Layers-1 {
-			ctx, x = b.Rows(ctx, T, 0), b.Rows(x, T, 0) // N = B from here on
+			pick = func(x *graph.Node) *graph.Node { return b.Rows(x, T, 0) } // N = B from here on
 		}
-		x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
-		endAttention()
-		h = b.LayerNorm(x, at("norm2"), m.layerNorm())
-		h = b.Linear(h, at("in"), at("in_bias")) // (N, F)
-		h = b.GELU(h, m.tanh())                  // (N, F)
-		b.Site(dim(i, "hidden"), h)
-		b.Tap(dim(i, "ffn"), h, B, 0, w.FFN, 1)
-		x = b.LinearIn(h, at("out"), at("out_bias"), x) // (N, E)
-		endLayer()
+		x = l.layer(x, i, pick)
 	}
 	row := func(i int) *graph.Node {
 		y := x
 		if !infer {
 			y = b.Rows(x, T, i) // (B, E)
 		}
-		return b.LayerNorm(y, b.Param("norm"), m.layerNorm())
+		return l.norm(y, b.Param("norm"))
 	}
 	class = row(0)
 	if m.teacher() {
@@ -412,10 +378,26 @@ func (m *vit) Decode(b *graph.Builder, cache *graph.Cache, B, T int, _ bool) {
 }
 
 func (m *vit) Config(set *param.Set) ([]byte, error) {
+	return m.config(keptOf(set, m.Arch(), count(m.DenseSpecs())))
+}
+
+// Shaped implements Model.
+func (m *vit) Shaped(s Shape) (map[string]any, error) {
 	c := *m
-	c.Ecospa = keptOf(set, m.Layers, m.headDim(), count(m.DenseSpecs()), false)
+	c.Intermediate = s.FFN
+	text, err := c.config(nil)
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]any
+	return out, json.Unmarshal(text, &out)
+}
+
+func (m *vit) config(own *Kept) ([]byte, error) {
+	c := *m
+	c.Ecospa = nil
 	c.Rescale, c.Mean, c.Std = m.image.Rescale, m.image.Mean, m.image.Std
-	c.ID2Label, c.Label2ID = map[string]string{}, map[string]int{}
+	c.ID2Label, c.Label2ID = map[string]string{}, labelIDs{}
 	for i := range m.classes {
 		name := fmt.Sprintf("LABEL_%d", i) // what transformers calls classes without names
 		if m.image.Classes != nil {
@@ -423,5 +405,5 @@ func (m *vit) Config(set *param.Set) ([]byte, error) {
 		}
 		c.ID2Label[fmt.Sprint(i)], c.Label2ID[name] = name, i
 	}
-	return json.MarshalIndent(&c, "", "  ")
+	return writeConfig(&c, m.extra, own)
 }

@@ -22,12 +22,14 @@ type Kept struct {
 	Pairs   [][][]int `json:"pairs,omitempty"` // under RoPE: [layer][K/V head] the dense model's rotation pairs that are left
 }
 
-// check reports what cannot be, given the dense widths.
-func (k *Kept) check(layers int, dense Widths) error {
+// check reports what cannot be, given the architecture.
+func (k *Kept) check(a *Arch) error {
+	layers := a.Layers
 	if len(k.Layers) != layers {
 		return fmt.Errorf("ecospa.layers has %d entries, expected %d", len(k.Layers), layers)
 	}
 	for i, w := range k.Layers {
+		dense := a.dense(i)
 		for _, v := range []struct {
 			key   string
 			x, hi int
@@ -43,34 +45,25 @@ func (k *Kept) check(layers int, dense Widths) error {
 	return nil
 }
 
-// widths is every layer's widths: what kept says, or the dense ones.
-func widths(kept *Kept, layers int, dense Widths) []Widths {
-	if kept != nil {
-		return kept.Layers
-	}
-	w := make([]Widths, layers)
-	for i := range w {
-		w[i] = dense
-	}
-	return w
-}
-
 // Layer is the present widths of layer i of a set.
 func Layer(set *param.Set, i int) Widths {
-	d := func(kind string) int { return set.Dim(dim(i, kind)).Size }
-	return Widths{KV: d("kv"), QK: d("qk"), VO: d("vo"), FFN: d("ffn")}
+	d := func(kind param.Kind) int { return set.LayerDim(i, kind).Size }
+	return Widths{KV: d(param.KV), QK: d(param.QK), VO: d(param.VO), FFN: d(param.FFN)}
 }
 
 // dim names a coupled dimension, "layer.3.qk", or a parameter of a layer.
-func dim(layer int, kind string) string { return fmt.Sprintf("layer.%d.%s", layer, kind) }
+func dim(layer int, kind string) string { return param.InLayer(layer, kind) }
+
+// KeptOf describes the present shapes of set, a model's parameters.
+func KeptOf(m Model, set *param.Set) *Kept { return keptOf(set, m.Arch(), count(m.DenseSpecs())) }
 
 // keptOf describes the present shapes of set.
-func keptOf(set *param.Set, layers, headDim, dense int, pairs bool) *Kept {
-	k := &Kept{HeadDim: headDim, Dense: dense}
-	for i := range layers {
+func keptOf(set *param.Set, a *Arch, dense int) *Kept {
+	k := &Kept{HeadDim: a.HeadDim, Dense: dense}
+	for i := range a.Layers {
 		k.Layers = append(k.Layers, Layer(set, i))
-		if pairs {
-			k.Pairs = append(k.Pairs, set.Origin(dim(i, "qk")))
+		if a.Rope != nil {
+			k.Pairs = append(k.Pairs, set.Origin(dim(i, "qk"))) // nil where the layer does not turn
 		}
 	}
 	return k
@@ -83,6 +76,9 @@ func restorePairs(set *param.Set, kept *Kept, limit int) error {
 		return nil
 	}
 	for i, of := range kept.Pairs {
+		if of == nil && !set.LayerDim(i, param.QK).Track {
+			continue
+		}
 		for _, l := range of {
 			if len(l) > 0 && l[len(l)-1] >= limit {
 				return fmt.Errorf("ecospa.pairs[%d] has pair %d, expected below %d", i, l[len(l)-1], limit)
@@ -108,8 +104,8 @@ func count(specs []param.Spec) int {
 func LayerParams(set *param.Set) []int {
 	var out []int
 	for _, p := range set.Params {
-		var layer int
-		if _, err := fmt.Sscanf(p.Name, "layer.%d.", &layer); err != nil {
+		layer := p.Layer
+		if layer == param.Outside {
 			continue
 		}
 		for len(out) <= layer {

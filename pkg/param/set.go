@@ -52,6 +52,9 @@ type Set struct {
 	params map[string]*Param
 	blocks map[string]*Block
 	dims   map[string]Dim
+	kinds  map[layerKind]string // dimension
+	layers map[string]int       // of a dimension with a kind
+	roles  map[layerRole]*Param
 	origin map[string][][]int // tracked dimensions: original unit of each kept unit, for each value of Per
 	length int                // elements of a slab, padding included
 }
@@ -75,12 +78,14 @@ func Layout(specs []Spec) (*Set, error) {
 	s := &Set{
 		params: map[string]*Param{}, blocks: map[string]*Block{},
 		dims: map[string]Dim{}, origin: map[string][][]int{},
+		kinds: map[layerKind]string{}, layers: map[string]int{}, roles: map[layerRole]*Param{},
 	}
 	for _, sp := range specs {
 		if sp.Block == "" {
 			sp.Block = sp.Name
 		}
 		sp.Dims = append([]Dim(nil), sp.Dims...)
+		sp.takeSides()
 		p := &Param{Spec: sp, set: s}
 		s.Params = append(s.Params, p)
 		s.params[p.Name] = p
@@ -93,6 +98,7 @@ func Layout(specs []Spec) (*Set, error) {
 			return nil, fmt.Errorf("param: block %q is interrupted before %s", sp.Block, sp.Name)
 		}
 		b.Params = append(b.Params, p)
+		s.index(p)
 		for _, d := range sp.Dims {
 			if d.Name != "" {
 				s.dims[d.Name] = d
@@ -138,7 +144,10 @@ func (s *Set) place() error {
 // dimension can itself be pruned (biases) or that are vectors.
 func rowWidth(dims []Dim) int {
 	last := dims[len(dims)-1]
-	if len(dims) == 1 || last.Per != "" || (last.Name == "" && dims[len(dims)-2].Per != "") {
+	if len(dims) == 1 || last.Kind != "" || last.Per != "" {
+		return 0
+	}
+	if before := dims[len(dims)-2]; last.Name == "" && (before.Per != "" || before.Kind != "") {
 		return 0
 	}
 	return last.Size

@@ -18,6 +18,8 @@ type Dim struct {
 	// Track asks the Set to remember which original units survive (RoPE
 	// pairs keep their own frequencies). See Set.Origin.
 	Track bool
+	Kind  Kind // what pruning can remove here; "" for nothing
+	Side  Side // of this parameter, with the units of Kind; Layout fills it in from the Role
 }
 
 // Init says how a parameter starts: normal with mean Mean and standard deviation Std.
@@ -27,6 +29,8 @@ type Init struct{ Mean, Std float32 }
 // Spec is a parameter without storage.
 type Spec struct {
 	Name  string // "layer.3.q"
+	Layer int    // from 0; Outside for what belongs to no layer
+	Role  Role   // what it is; "" where nobody asks
 	Dims  []Dim  // outermost first; row-major
 	Block string // parameters of one block are adjacent, in the order given; "" is a block of its own named Name
 	Decay bool   // weight decay applies
@@ -67,16 +71,24 @@ func checkSpecs(specs []Spec) error {
 		size  int
 		per   string
 		track bool
+		kind  Kind
 		by    string
 	}
 	dims := map[string]seen{}
 	names := map[string]bool{}
+	roles := map[layerRole]string{}
 	total := 0
 	for _, s := range specs {
 		if s.Name == "" || names[s.Name] {
 			return fmt.Errorf("param: name %q is empty or used twice", s.Name)
 		}
 		names[s.Name] = true
+		if s.Role != "" {
+			if other := roles[layerRole{s.Layer, s.Role}]; other != "" {
+				return fmt.Errorf("param: %s and %s are both %s of layer %d", other, s.Name, s.Role, s.Layer)
+			}
+			roles[layerRole{s.Layer, s.Role}] = s.Name
+		}
 		if len(s.Dims) == 0 {
 			return fmt.Errorf("param: %s has no dimensions", s.Name)
 		}
@@ -97,10 +109,10 @@ func checkSpecs(specs []Spec) error {
 			if d.Name == "" {
 				continue
 			}
-			if o, ok := dims[d.Name]; ok && (o.size != d.Size || o.per != d.Per || o.track != d.Track) {
-				return fmt.Errorf("param: dimension %q is %d in %s and %d in %s, or differs in per or track", d.Name, d.Size, s.Name, o.size, o.by)
+			if o, ok := dims[d.Name]; ok && (o.size != d.Size || o.per != d.Per || o.track != d.Track || o.kind != d.Kind) {
+				return fmt.Errorf("param: dimension %q is %d in %s and %d in %s, or differs in per, track or kind", d.Name, d.Size, s.Name, o.size, o.by)
 			}
-			dims[d.Name] = seen{d.Size, d.Per, d.Track, s.Name}
+			dims[d.Name] = seen{d.Size, d.Per, d.Track, d.Kind, s.Name}
 		}
 		if total += n; total > maxElements {
 			return fmt.Errorf("param: more than %d elements in all", maxElements)

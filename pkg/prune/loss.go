@@ -1,8 +1,6 @@
 package prune
 
 import (
-	"fmt"
-
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -29,9 +27,10 @@ type Losses struct {
 // NewLosses prepares trials of cuts improved as improve says, on the uncut model.
 func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences, improve coupled.Improve, e *coupled.Evidence) (*Losses, error) {
 	l := &Losses{model: m, set: set, pool: pool, data: data, improve: improve, evidence: e}
-	var layers int
-	for set.Dim(fmt.Sprintf("layer.%d.kv", layers)).Size > 0 {
-		layers++
+	layers := set.Layers()
+	entering := map[string]int{} // layer, by the name of its site
+	for i := 1; i < layers; i++ {
+		entering[param.InLayer(i, "input")] = i
 	}
 	l.inputs, l.tails = make([][]float32, layers), make([]*graph.Machine, layers)
 	b := graph.NewBuilder(set, graph.BuildOptions{})
@@ -41,9 +40,7 @@ func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences,
 		if seen {
 			return nil
 		}
-		var layer int
-		var what string
-		if n, _ := fmt.Sscanf(site, "layer.%d.%s", &layer, &what); n == 2 && what == "input" && layer > 0 {
+		if layer := entering[site]; layer > 0 {
 			l.inputs[layer] = append([]float32(nil), x...)
 		}
 		return nil
@@ -73,7 +70,7 @@ func (l *Losses) Close() {
 func (l *Losses) Of(cut param.Cut) (float64, error) {
 	from := 0
 	if len(cut) > 0 {
-		from = coupled.FirstLayer(cut)
+		from = coupled.FirstLayer(l.set, cut)
 	}
 	m, err := l.tail(from)
 	if err != nil {

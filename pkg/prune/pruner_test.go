@@ -53,7 +53,7 @@ func TestTrialsAreTheCutModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		plan := res.Plans[0]
-		if coupled.FirstLayer(plan.Cut()) == 0 {
+		if coupled.FirstLayer(c.Set, plan.Cut()) == 0 {
 			t.Fatal("layer 0 was to stay whole")
 		}
 		_, trial, _ := p.split()

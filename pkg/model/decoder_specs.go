@@ -1,0 +1,160 @@
+package model
+
+import (
+	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// specs are the parameters of a decoder at the given widths. Their names and their
+// order are those of saved runs, whose slabs follow them: they never change.
+func (a *Arch) specs(layers []Widths) []param.Spec {
+	s := newSpecs(a)
+	table := []param.Dim{{Name: "vocab", Size: a.Vocab}, s.e}
+	s.outside("embed", param.Embed, table, false, s.weight)
+	if a.Learned {
+		s.outside("positions", param.Positions, []param.Dim{{Name: "positions", Size: a.Positions}, s.e}, false, s.weight)
+	}
+	for i, w := range layers {
+		s.layer(i, w)
+	}
+	s.at = param.Outside
+	s.norm("norm", param.FinalNorm)
+	if !a.Tied {
+		s.outside("head", param.Head, table, false, s.weight)
+	}
+	return s.list
+}
+
+// specs collects parameters.
+type specs struct {
+	a            *Arch
+	at           int // layer, or param.Outside
+	e            param.Dim
+	weight, proj param.Init // of matrices, and of those that write to the residual stream
+	list         []param.Spec
+}
+
+func newSpecs(a *Arch) *specs {
+	std := float32(a.InitRange)
+	s := &specs{a: a, at: param.Outside, e: param.Dim{Name: "embed", Size: a.Hidden}}
+	s.weight = param.Init{Std: std}
+	s.proj = s.weight
+	if a.SmallInit {
+		s.proj.Std = std / float32(math.Sqrt(2*float64(a.Layers)))
+	}
+	return s
+}
+
+// add adds a parameter of the present layer.
+func (s *specs) add(name, block string, role param.Role, dims []param.Dim, decay bool, init param.Init) {
+	if s.at != param.Outside {
+		name, block = dim(s.at, name), dim(s.at, block)
+	}
+	s.list = append(s.list, param.Spec{Name: name, Layer: s.at, Role: role, Dims: dims, Block: block, Decay: decay, Init: init})
+}
+
+func (s *specs) outside(name string, role param.Role, dims []param.Dim, decay bool, init param.Init) {
+	s.add(name, name, role, dims, decay, init)
+}
+
+// norm adds a norm: one gain, or gain and bias in one block.
+func (s *specs) norm(name string, role param.Role) {
+	one := param.Init{Mean: 1}
+	if s.a.PlusOne {
+		one.Mean = 0
+	}
+	if !s.a.LayerNorm {
+		s.add(name, name, role, []param.Dim{s.e}, false, one)
+		return
+	}
+	s.add(name+"_gain", name, role, []param.Dim{s.e}, false, one)
+	s.add(name+"_bias", name, role.Bias(), []param.Dim{s.e}, false, param.Init{})
+}
+
+// bias adds a bias where the architecture has one.
+func (s *specs) bias(name, block string, role, of param.Role, dims ...param.Dim) {
+	if s.a.Bias[of] {
+		s.add(name+"_bias", block+"_bias", role.Bias(), dims, false, param.Init{})
+	}
+}
+
+func (s *specs) layer(i int, w Widths) {
+	s.at = i
+	if s.a.PreNorm {
+		s.norm("norm1", param.Norm1)
+	}
+	s.attention(w)
+	if s.a.PostNorm {
+		s.norm("post1", param.PostNorm1)
+	}
+	if s.a.PreNorm {
+		s.norm("norm2", param.Norm2)
+	}
+	ffn := param.Dim{Name: dim(i, "ffn"), Size: w.FFN, Kind: param.FFN}
+	matrix := []param.Dim{ffn, s.e}
+	if s.a.Gated {
+		s.add("gate", "gate_up", param.Gate, matrix, true, s.weight)
+		s.add("up", "gate_up", param.Up, matrix, true, s.weight)
+		s.add("down", "down", param.Down, matrix, true, s.proj)
+		s.bias("gate", "gate_up", param.Gate, param.Up, ffn)
+		s.bias("up", "gate_up", param.Up, param.Up, ffn)
+		s.bias("down", "down", param.Down, param.Down, s.e)
+	} else {
+		s.add("in", "in", param.Up, matrix, true, s.weight)
+		s.bias("in", "in", param.Up, param.Up, ffn)
+		s.add("out", "out", param.Down, matrix, true, s.proj)
+		s.bias("out", "out", param.Down, param.Down, s.e)
+	}
+	if s.a.PostNorm {
+		s.norm("post2", param.PostNorm2)
+	}
+}
+
+// attention adds q, k, v and o. Where one gain serves the queries of all heads, all
+// heads of a layer keep the same qk units.
+func (s *specs) attention(w Widths) {
+	a, i := s.a, s.at
+	kv, r := param.Dim{Name: dim(i, "kv"), Size: w.KV, Kind: param.KV}, param.Dim{Size: a.Repeat()}
+	unit := []param.Dim{{Name: dim(i, "qk"), Size: w.QK, Per: kv.Name, Kind: param.QK, Track: a.rope(i) != nil}}
+	if a.QKNorm == HeadQKNorm {
+		unit[0].Per = ""
+	}
+	if a.rope(i) != nil {
+		unit = append(unit, param.Dim{Size: 2})
+	}
+	vo := param.Dim{Name: dim(i, "vo"), Size: w.VO, Per: kv.Name, Kind: param.VO}
+	of := func(dims ...param.Dim) []param.Dim { return dims }
+	q, k := append(of(kv, r), unit...), append(of(kv), unit...)
+	s.add("q", "qkv", param.Q, append(q[:len(q):len(q)], s.e), true, s.weight)
+	s.add("k", "qkv", param.K, append(k[:len(k):len(k)], s.e), true, s.weight)
+	s.add("v", "qkv", param.V, of(kv, vo, s.e), true, s.weight)
+	s.bias("q", "qkv", param.Q, param.Q, q...)
+	s.bias("k", "qkv", param.K, param.Q, k...)
+	s.bias("v", "qkv", param.V, param.Q, kv, vo)
+	o := func() { s.add("o", "o", param.O, of(kv, r, vo, s.e), true, s.proj) }
+	if !a.Gated {
+		o()
+	}
+	s.bias("o", "o", param.O, param.O, s.e)
+	if a.Gated {
+		o()
+	}
+	s.qkNorm(q, k, unit)
+}
+
+// qkNorm adds the gains of the norms of queries and keys.
+func (s *specs) qkNorm(q, k, unit []param.Dim) {
+	one := param.Init{Mean: 1}
+	if s.a.PlusOne {
+		one.Mean = 0
+	}
+	switch s.a.QKNorm {
+	case HeadQKNorm:
+		q, k = unit, unit
+	case NoQKNorm:
+		return
+	}
+	s.add("q_norm", "q_norm", param.QNorm, q, false, one)
+	s.add("k_norm", "k_norm", param.KNorm, k, false, one)
+}

@@ -1,0 +1,59 @@
+package model
+
+import "github.com/ecospa/ecospa/pkg/param"
+
+// GGUF is what llama.cpp has for a family: the name of its architecture and what
+// that architecture can hold.
+type GGUF struct {
+	Arch      string     // general.architecture
+	PerLayer  string     // the architecture that sizes each layer by itself; "" for none
+	Halves    bool       // a head's rows: first rows of all pairs before the second ones
+	HeadDim   bool       // heads have a width of their own; else it is the residual width over the heads
+	RopeFreqs bool       // it divides frequencies by rope_freqs.weight
+	SquareQ   bool       // its biases of q need heads times head width to be the residual width
+	Act       Activation // the only one that it computes; "" for what the family has
+}
+
+// Header is the keys of a GGUF file as a family reads them, without the
+// architecture's name in front. A key that is missing or of another type fails the
+// reading, not the call.
+type Header interface {
+	Int(key string) int
+	Float(key string) float64
+	Each(key string, layers int) []int // one number for all layers, or one for each
+	Has(tensor string) bool
+	Factors(n int) []float64 // rope_freqs.weight; nil where there is none
+	Fail(key, expected string)
+	Failed() bool
+}
+
+// FromGGUF is the config.json that the keys of a GGUF file of an architecture amount
+// to; ok is false for an architecture that no family has.
+func FromGGUF(arch string, h Header) (config map[string]any, ok bool) {
+	f, ok := ggufs[arch]
+	if !ok {
+		return nil, false
+	}
+	return f(h), true
+}
+
+var ggufs = map[string]func(Header) map[string]any{}
+
+// Architectures lists the GGUF architectures that can be read.
+func Architectures() []string {
+	var out []string
+	for a := range ggufs {
+		out = append(out, a)
+	}
+	return sorted(out)
+}
+
+// ggufBias reports whether the first layer has the bias of a role.
+func ggufBias(h Header, n *Table, role param.Role) bool {
+	for _, t := range n.Tensors {
+		if len(t.Roles) == 1 && t.Roles[0] == role.Bias() && t.GGUF != "" {
+			return h.Has(inLayer(t.GGUF, 0))
+		}
+	}
+	return false
+}

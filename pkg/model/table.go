@@ -1,0 +1,170 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Table says what a family's parameters are called in files: one table for reading
+// and writing Hugging Face's safetensors and GGUF.
+type Table struct {
+	Tensors []Name
+	Prefix  string // "model.": files of the bare model lack it
+	GGUF    *GGUF  // nil where llama.cpp has no such model
+
+	Class      string // transformers' class
+	FixedHeads bool   // that class makes heads as wide as the residual stream over their number
+	Distilled  bool   // DeiT
+}
+
+// Name is one tensor. "%d" in a name is the layer; one without is outside of the layers.
+type Name struct {
+	Roles   []param.Role // the parameters, one below the other
+	HF      string
+	GGUF    string   // "" where the format has none
+	Conv    bool     // Hugging Face stores the matrix [in, out]
+	Aliases []string // other names in Hugging Face's files
+	Shape   []int    // in Hugging Face's files, where it is not [out, in] or [n]
+}
+
+// Layered reports whether every layer has the tensor.
+func (n Name) Layered() bool { return strings.Contains(n.HF, "%d") }
+
+// Matrix reports whether the tensor is a matrix whose rows are units or the residual stream.
+func (n Name) Matrix() bool {
+	r := string(n.Roles[0])
+	switch n.Roles[0] {
+	case param.Norm1, param.Norm2, param.PostNorm1, param.PostNorm2, param.FinalNorm, param.QNorm, param.KNorm:
+		return false
+	}
+	return !strings.HasSuffix(r, "_bias")
+}
+
+// readsUnits reports whether a matrix stands [units, E] for a product from the other side.
+func readsUnits(r param.Role) bool { return r == param.O || r == param.Down }
+
+// Transposed reports whether the file's matrix is the parameter's transposed; with
+// hf false, in GGUF, which stores [out, in] always.
+func (n Name) Transposed(hf bool) bool {
+	return n.Matrix() && readsUnits(n.Roles[0]) != (n.Conv && hf)
+}
+
+// Each calls f for every tensor that the set has, layer by layer, with its name in
+// the format; GGUF skips those without.
+func (t *Table) Each(set *param.Set, hf bool, f func(n Name, layer int, name string)) {
+	for i := 0; i < len(t.Tensors); {
+		if !t.Tensors[i].Layered() {
+			t.one(set, hf, t.Tensors[i], param.Outside, f)
+			i++
+			continue
+		}
+		end := i
+		for end < len(t.Tensors) && t.Tensors[end].Layered() {
+			end++
+		}
+		for layer := range set.Layers() {
+			for _, n := range t.Tensors[i:end] {
+				t.one(set, hf, n, layer, f)
+			}
+		}
+		i = end
+	}
+}
+
+func (t *Table) one(set *param.Set, hf bool, n Name, layer int, f func(Name, int, string)) {
+	name := n.HF
+	if !hf {
+		name = n.GGUF
+	}
+	if name == "" || set.LayerParam(layer, n.Roles[0]) == nil {
+		return
+	}
+	f(n, layer, inLayer(name, layer))
+}
+
+// inLayer puts the layer into a name.
+func inLayer(name string, layer int) string { return strings.ReplaceAll(name, "%d", fmt.Sprint(layer)) }
+
+// HF is where the parameters are in Hugging Face's files, which keep the first rows of
+// a head's rotation pairs before the second ones.
+func (t *Table) HF(set *param.Set) []checkpoint.Tensor {
+	var out []checkpoint.Tensor
+	t.Each(set, true, func(n Name, layer int, name string) {
+		ts := n.tensor(set, layer, name, true, true)
+		if rest, ok := strings.CutPrefix(name, t.Prefix); ok && t.Prefix != "" {
+			ts.Aliases = append(ts.Aliases, rest)
+		}
+		for _, a := range n.Aliases {
+			a = inLayer(a, layer)
+			ts.Aliases = append(ts.Aliases, a)
+			if rest, ok := strings.CutPrefix(a, t.Prefix); ok && t.Prefix != "" {
+				ts.Aliases = append(ts.Aliases, rest)
+			}
+		}
+		out = append(out, ts)
+	})
+	return out
+}
+
+// GGUFTensors is where they are in a GGUF file.
+func (t *Table) GGUFTensors(set *param.Set) []checkpoint.Tensor {
+	var out []checkpoint.Tensor
+	t.Each(set, false, func(n Name, layer int, name string) {
+		out = append(out, n.tensor(set, layer, name, false, t.GGUF.Halves))
+	})
+	return out
+}
+
+// tensor lays the parameters out in a file.
+func (n Name) tensor(set *param.Set, layer int, name string, hf, halves bool) checkpoint.Tensor {
+	t := checkpoint.Tensor{Name: name, Rank: 1}
+	if n.Matrix() {
+		t.Rank = 2
+	}
+	if n.Transposed(hf) {
+		t.Axis = 1
+	}
+	if hf {
+		t.Shape = n.Shape
+	}
+	for _, r := range n.Roles {
+		p := set.LayerParam(layer, r)
+		t.Parts = append(t.Parts, checkpoint.Part{Param: p.Name, Perm: permutation(p, halves, n.Transposed(hf))})
+	}
+	return t
+}
+
+// permutation is the order of a parameter's dimensions in a file: with halves the two
+// rows of a pair are the outer dimension, transposed the residual stream is.
+func permutation(p *param.Param, halves, transposed bool) []int {
+	var perm []int
+	for i := range p.Dims {
+		perm = append(perm, i)
+	}
+	for i, d := range p.Dims {
+		if halves && d.Kind == param.QK && d.Track {
+			perm[i], perm[i+1] = i+1, i
+		}
+	}
+	if transposed {
+		last := len(perm) - 1
+		perm = append([]int{perm[last]}, perm[:last]...)
+	}
+	return perm
+}
+
+// entry is a tensor of one parameter: the formats' suffix ".weight" or ".bias" is added.
+func entry(hf, gguf string, role param.Role) Name {
+	suffix := ".weight"
+	if strings.HasSuffix(string(role), "_bias") {
+		suffix = ".bias"
+	}
+	n := Name{Roles: []param.Role{role}, HF: hf + suffix}
+	if gguf != "" {
+		n.GGUF = gguf + suffix
+	}
+	return n
+}
