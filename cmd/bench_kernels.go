@@ -142,7 +142,7 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 	gain, mean, rstd := ramp(e), make([]float32, rows), make([]float32, rows)
 	s := kernel.AttnShape{B: 4, T: rows / 4, G: e / 64, R: 1, QK: 64, VO: 64, Scale: 0.125, Causal: true}
 	qkv, dqkv, lse := ramp(3*n), make([]float32, 3*n), make([]float32, rows*s.G)
-	cos, sin := ramp(s.T*32), ramp(s.T*32)
+	rot := kernel.Rotary{Cos: ramp(s.T * 32), Sin: ramp(s.T * 32), Pairs: 32}
 	adam := kernel.AdamWArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, GradScale: 1, Step: 10}
 	pairs := float64(4*s.G) * float64(s.T) * float64(s.T+1) / 2 * 64
 	weight, half := ramp(e*e), make([]uint16, n)
@@ -158,19 +158,19 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 		each("add", 3, 1, func() { kernel.Add(p, y, x, z) }),
 		each("layernorm", 2, 7, func() { kernel.LayerNormForward(p, y, mean, rstd, x, gain, gain, rows, e, 1e-5) }),
 		each("layernorm backward", 3, 13, func() { kernel.LayerNormBackward(p, y, z, x, gain, mean, rstd, rows, e) }),
-		each("rmsnorm", 2, 4, func() { kernel.RMSNormForward(p, y, rstd, x, gain, rows, e, 1e-5) }),
-		each("rmsnorm backward", 3, 10, func() { kernel.RMSNormBackward(p, y, z, x, gain, rstd, rows, e) }),
+		each("rmsnorm", 2, 4, func() { kernel.RMSNormForward(p, y, rstd, x, gain, rows, e, kernel.RMSNorm{}) }),
+		each("rmsnorm backward", 3, 10, func() { kernel.RMSNormBackward(p, y, z, x, gain, rstd, rows, e, kernel.RMSNorm{}) }),
 		each("gelu", 2, 9, func() { kernel.GELUForward(p, y, x, true) }),
 		each("gelu backward", 3, 16, func() { kernel.GELUBackward(p, y, z, x, true) }),
 		each("swiglu", 3, 5, func() { kernel.SwiGLUForward(p, y, w, rows, e) }),
 		each("swiglu backward", 5, 11, func() { kernel.SwiGLUBackward(p, dqkv[:2*n], z, w, rows, e) }),
-		each("rope", 6, 6, func() { kernel.RoPEForward(p, dqkv, qkv, cos, sin, s, false, 0) }),
+		each("rope", 6, 6, func() { kernel.RoPEForward(p, dqkv, qkv, rot, s, nil) }),
 		each("gatedot", 2, 2, func() { kernel.GateDot(p, dqkv[:4*e], x, z, 4, rows/4, e, 0, e, 1) }),
 		each("sumsquares", 1, 2, func() { kernel.SumSquares(p, x) }),
 		each("adamw", 7, 13, func() { kernel.AdamWStep(p, w[:n], x, z, w[n:], adam) }),
 		each("adamw, moments bf16", 5, 13, func() { kernel.AdamW16Step(p, w[:n], x, z, 0, adam) }),
-		{name: "attention", bytes: 16 * n, flops: 4 * pairs, run: func() { kernel.AttentionForward(p, y, lse, qkv, s) }},
-		{name: "attention backward", bytes: 32 * n, flops: 10 * pairs, run: func() { kernel.AttentionBackward(p, dqkv, z, y, lse, qkv, s) }},
+		{name: "attention", bytes: 16 * n, flops: 4 * pairs, run: func() { kernel.AttentionForward(p, y, lse, qkv, nil, s) }},
+		{name: "attention backward", bytes: 32 * n, flops: 10 * pairs, run: func() { kernel.AttentionBackward(p, dqkv, z, y, lse, qkv, nil, s) }},
 		{name: "product", bytes: 4 * (2*n + e*e), flops: square, run: func() {
 			kernel.MatMul(p, kernel.Mat(y, rows, e), kernel.Mat(x, rows, e), kernel.Mat(weight, e, e), kernel.Product{TransB: true})
 		}},

@@ -114,11 +114,11 @@ func staircases(p *kernel.Pool) []stairs {
 		}},
 		{"attention", 24, widest, 1, func(n int) float64 { return 4 * pairs(n) }, func(n int) {
 			s := shape(n)
-			kernel.AttentionForward(p, ctx[:rows*heads*n], lse, qkv[:rows*heads*3*n], s)
+			kernel.AttentionForward(p, ctx[:rows*heads*n], lse, qkv[:rows*heads*3*n], nil, s)
 		}},
 		{"attention backward", 24, widest, 1, func(n int) float64 { return 10 * pairs(n) }, func(n int) {
 			s := shape(n)
-			kernel.AttentionBackward(p, dqkv[:rows*heads*3*n], dctx[:rows*heads*n], ctx[:rows*heads*n], lse, qkv[:rows*heads*3*n], s)
+			kernel.AttentionBackward(p, dqkv[:rows*heads*3*n], dctx[:rows*heads*n], ctx[:rows*heads*n], lse, qkv[:rows*heads*3*n], nil, s)
 		}},
 	}
 }

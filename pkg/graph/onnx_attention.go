@@ -26,7 +26,7 @@ func (t *rotary) onnx(x *ONNX, s Shape) string {
 func (t *rotary) angles(x *ONNX, s Shape) (cos, sin string) {
 	pairs := s.QK / 2
 	freqs, heads := t.freqs, 1
-	if t.perHead { // those of the query heads, then those of the K/V heads
+	if t.PerHead { // those of the query heads, then those of the K/V heads
 		freqs, heads = nil, s.G*(s.R+1)
 		for g := range s.G {
 			for range s.R {

@@ -17,7 +17,14 @@ import (
 type Shape = kernel.AttnShape
 
 func attnName(s Shape) string {
-	return fmt.Sprintf("B %d T %d G %d R %d qk %d vo %d scale %g causal %t", s.B, s.T, s.G, s.R, s.QK, s.VO, s.Scale, s.Causal)
+	name := fmt.Sprintf("B %d T %d G %d R %d qk %d vo %d scale %g causal %t", s.B, s.T, s.G, s.R, s.QK, s.VO, s.Scale, s.Causal)
+	if s.Window > 0 {
+		name += fmt.Sprintf(" window %d", s.Window)
+	}
+	if s.SoftCap > 0 {
+		name += fmt.Sprintf(" cap %g", s.SoftCap)
+	}
+	return name
 }
 
 func checkQKV(in tensor.Shape, s Shape) error {
@@ -72,8 +79,10 @@ func (b *Builder) tables(freqs [][]float32, length int) *rotary {
 		return t
 	}
 	n := length * len(flat)
-	t := &rotary{key: key, freqs: flat, cos: make([]float32, n), sin: make([]float32, n), perHead: len(freqs) > 1}
-	kernel.RoPETable(t.cos, t.sin, flat, length)
+	t := &rotary{key: key, freqs: flat, Rotary: kernel.Rotary{
+		Cos: make([]float32, n), Sin: make([]float32, n), Pairs: len(freqs[0]), PerHead: len(freqs) > 1,
+	}}
+	kernel.RoPETable(t.Cos, t.Sin, flat, length, 1)
 	b.rotary[key] = t
 	return t
 }
@@ -83,10 +92,9 @@ func (b *Builder) Attention(qkv *Node, s Shape) *Node { return b.Apply(attention
 
 // rotary is the rotation tables of one layer, shared by all layers with the same frequencies.
 type rotary struct {
-	key      string // identifies the frequencies
-	freqs    []float32
-	cos, sin []float32
-	perHead  bool
+	kernel.Rotary
+	key   string    // identifies the frequencies
+	freqs []float32 // one list after the other
 }
 
 // rope rotates q and k of every row by its position in the sequence; inverse is its
@@ -99,7 +107,7 @@ func rope(s Shape, t *rotary, inverse bool) *Op {
 	op := &Op{
 		Name:       fmt.Sprintf("%s(%s freqs %s)", name, attnName(s), t.key),
 		Shape:      func(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), checkQKV(in[0], s) },
-		Run:        func(c *Call) { run(c.Pool, c.Out, c.In[0].F, t.cos, t.sin, s, t.perHead, 0) },
+		Run:        func(c *Call) { run(c.Pool, c.Out, c.In[0].F, t.Rotary, s, nil) },
 		Overwrites: []int{0},
 		Backward: func(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
 			d, err := Apply(rope(s, t, !inverse), dy)
@@ -114,16 +122,16 @@ func rope(s Shape, t *rotary, inverse bool) *Op {
 
 // ropeAt is rope for decoding: positions are those of the cache when it runs.
 func ropeAt(s Shape, t *rotary, cache *Cache, number int) *Op {
-	pairs := s.QK / 2
-	if t.perHead {
+	pairs := t.Pairs
+	if t.PerHead {
 		pairs *= s.G
 	}
 	return &Op{
 		Name:       fmt.Sprintf("RoPEAt(%s freqs %s cache %d)", attnName(s), t.key, number),
 		Shape:      func(in []tensor.Shape) (tensor.Shape, error) { return in[0].Clone(), checkQKV(in[0], s) },
-		Run:        func(c *Call) { kernel.RoPEAt(c.Pool, c.Out, c.In[0].F, t.cos, t.sin, s, t.perHead, cache.Pos) },
+		Run:        func(c *Call) { kernel.RoPEAt(c.Pool, c.Out, c.In[0].F, t.Rotary, s, cache.Pos) },
 		Overwrites: []int{0},
-		Check:      func(*Call) error { return cache.fits(s.B, s.T, len(t.cos)/pairs) }, // within the tables
+		Check:      func(*Call) error { return cache.fits(s.B, s.T, len(t.Cos)/pairs) }, // within the tables
 	}
 }
 
@@ -135,7 +143,7 @@ func attention(s Shape) *Op {
 		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
 			return tensor.Shape{s.B * s.T, s.G * s.R * s.VO}, checkQKV(in[0], s)
 		},
-		Run:   func(c *Call) { kernel.AttentionForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, s) },
+		Run:   func(c *Call) { kernel.AttentionForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, nil, s) },
 		Saves: func([]tensor.Shape) []int { return []int{s.B * s.G * s.R * s.T} },
 		FLOPs: func([]tensor.Shape, tensor.Shape) int64 { return attentionFLOPs(s) },
 		Backward: func(in gorgonia.Nodes, ctx, dctx *Node) (gorgonia.Nodes, error) {
@@ -163,7 +171,7 @@ func attentionBackward(s Shape) *Op {
 		Name:  "AttentionBackward(" + attnName(s) + ")",
 		Shape: sameShape(0),
 		Run: func(c *Call) {
-			kernel.AttentionBackward(c.Pool, c.Out, c.In[2].F, c.In[1].F, c.In[1].Saved[0], c.In[0].F, s)
+			kernel.AttentionBackward(c.Pool, c.Out, c.In[2].F, c.In[1].F, c.In[1].Saved[0], c.In[0].F, nil, s)
 		},
 		SavedOf: []int{1},
 		FLOPs:   func([]tensor.Shape, tensor.Shape) int64 { return 2 * attentionFLOPs(s) },

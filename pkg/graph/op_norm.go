@@ -96,7 +96,7 @@ func rmsNorm(eps float32) *Op {
 			return in[0].Clone(), nil
 		},
 		Run: func(c *Call) {
-			kernel.RMSNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.In[1].F, c.Rows, c.Cols, eps)
+			kernel.RMSNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.In[1].F, c.Rows, c.Cols, kernel.RMSNorm{Eps: eps})
 		},
 		Saves: func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n} },
 		Light: true,
@@ -116,7 +116,7 @@ func rmsNormBackward() *Op {
 		Name:  "RMSNormBackward",
 		Shape: sameShape(0),
 		Run: func(c *Call) {
-			kernel.RMSNormBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.In[3].F, c.In[2].Saved[0], c.Rows, c.Cols)
+			kernel.RMSNormBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.In[3].F, c.In[2].Saved[0], c.Rows, c.Cols, kernel.RMSNorm{})
 		},
 		SavedOf:    []int{2},
 		Unread:     []int{2},

@@ -6,6 +6,7 @@ const elementGrain = 8192
 
 type addArgs struct {
 	y, a, b []float32
+	m       float32
 	chunks  int
 }
 
@@ -19,5 +20,18 @@ var addLoop = newLoop(func(a *addArgs, worker, chunk int) {
 func Add(p *Pool, y, a, b []float32) {
 	needs(len(y), a, b)
 	n := p.pieces(len(y), elementGrain)
-	addLoop.run(p, n, addArgs{y, a, b, n})
+	addLoop.run(p, n, addArgs{y: y, a: a, b: b, chunks: n})
+}
+
+var addScaledLoop = newLoop(func(a *addArgs, worker, chunk int) {
+	lo, hi := span(len(a.y), a.chunks, chunk)
+	current.verbs.addScaled(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi], a.m)
+})
+
+// AddScaled computes y = a + m·b over len(y) elements; y may be a or b. The
+// gradient of a is dy, that of b is Scale by m.
+func AddScaled(p *Pool, y, a, b []float32, m float32) {
+	needs(len(y), a, b)
+	n := p.pieces(len(y), elementGrain)
+	addScaledLoop.run(p, n, addArgs{y, a, b, m, n})
 }

@@ -41,3 +41,27 @@ func AddRowsBackward(p *Pool, drows, dy []float32, N, T, E int) {
 	c := p.pieces(T, elementGrain/max(1, E))
 	addRowsBackLoop.run(p, c, addRowsArgs{y: drows, x: dy, n: N, t: T, e: E, chunks: c})
 }
+
+type addRowsAtArgs struct {
+	addRowsArgs
+	pos []int32
+}
+
+var addRowsAtLoop = newLoop(func(a *addRowsAtArgs, worker, chunk int) {
+	lo, hi := span(a.n, a.chunks, chunk)
+	for n := lo; n < hi; n++ {
+		current.verbs.add(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[int(a.pos[n])*a.e:][:a.e])
+	}
+})
+
+// AddRowsAt is AddRowsForward at given positions: y[n] = x[n] + rows[pos[n]]. y and
+// x are [len(pos), E], rows has any number of rows of E; y may be x. The gradient
+// of x is dy, that of rows EmbedBackward's with pos as ids. A position outside rows
+// panics.
+func AddRowsAt(p *Pool, y, x, rows []float32, pos []int32, E int) {
+	N := len(pos)
+	needs(N*E, y, x)
+	checkIDs(pos, len(rows)/max(1, E))
+	c := p.pieces(N, elementGrain/max(1, E))
+	addRowsAtLoop.run(p, c, addRowsAtArgs{addRowsArgs{y: y, x: x, rows: rows, n: N, e: E, chunks: c}, pos})
+}

@@ -14,6 +14,12 @@ type AttnShape struct {
 	QK, VO int     // head widths; QK counts both columns of a rotation pair
 	Scale  float32 // multiplies q·k: 1/sqrt of the width the model was trained with
 	Causal bool    // token t sees tokens 0..t, else all
+
+	// Window bounds how far a token sees, 0 is no bound: with Causal, of keys
+	// u <= t those with u > t-Window, else those with |u-t| <= Window/2.
+	Window int
+	// SoftCap c > 0 makes c·tanh(s/c) of the scores s = Scale·q·k; 0 is none.
+	SoftCap float32
 }
 
 // Width is the number of columns of a row of q, k and v.
@@ -24,7 +30,7 @@ func (s *AttnShape) kCol(g int) int    { return (s.G*s.R + g) * s.QK }
 func (s *AttnShape) vCol(g int) int    { return s.G*(s.R+1)*s.QK + g*s.VO }
 
 func (s *AttnShape) check() {
-	if s.B < 0 || s.T < 0 || s.G <= 0 || s.R <= 0 || s.QK <= 0 || s.VO <= 0 {
+	if s.B < 0 || s.T < 0 || s.G <= 0 || s.R <= 0 || s.QK <= 0 || s.VO <= 0 || s.Window < 0 || !(s.SoftCap >= 0) {
 		panic(badShape)
 	}
 }
@@ -52,11 +58,18 @@ func (s *AttnShape) tokens() int {
 // [B·T, G·R·VO] (head-major), lse is [B, G·R, T], or nil where no backward pass
 // follows.
 //
-// Scores exist a tile at a time, with the softmax taken online; tiles above the
-// diagonal are skipped; the R query heads of a K/V head go through together.
+// starts, nil or [B·T], packs documents and padding in sequences. starts[t] is the
+// first key that token t of its sequence sees, 0..T, and never falls within a
+// sequence: t sees u where starts[t] <= u and, causal, u <= t, or else
+// starts[u] <= t. For a document it is the index of its first token. A token with
+// starts[t] > t is padding: it sees nothing, is seen by none, and its ctx is 0.
+//
+// Scores exist a tile at a time, with the softmax taken online; tiles that no query
+// sees are skipped; the R query heads of a K/V head go through together.
 // Source: Dao et al., FlashAttention, https://arxiv.org/abs/2205.14135.
-func AttentionForward(p *Pool, ctx, lse, qkv []float32, s AttnShape) {
+func AttentionForward(p *Pool, ctx, lse, qkv []float32, starts []int32, s AttnShape) {
 	s.check()
+	s.checkStarts(starts)
 	need(ctx, s.B*s.T*s.G*s.R*s.VO)
 	if lse != nil {
 		need(lse, s.B*s.G*s.R*s.T)
@@ -64,7 +77,7 @@ func AttentionForward(p *Pool, ctx, lse, qkv []float32, s AttnShape) {
 	need(qkv, s.B*s.T*s.Width())
 	w := s.Width()
 	attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{
-		p: p, ctx: ctx, lse: lse, qkv: qkv, s: s,
+		p: p, ctx: ctx, lse: lse, qkv: qkv, starts: starts, s: s,
 		k: headRows{qkv, s.kCol(0), s.T * w, s.QK, w},
 		v: headRows{qkv, s.vCol(0), s.T * w, s.VO, w},
 	})
@@ -97,6 +110,7 @@ type attnArgs struct {
 	ctx, lse, qkv []float32
 	k, v          headRows
 	pos           []int32 // nil, or how many keys come before the first query of each sequence
+	starts        []int32 // nil, or the first key of each token
 	s             AttnShape
 }
 
@@ -116,24 +130,28 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	if a.pos != nil {
 		past = int(a.pos[b])
 	}
-	f := flashTile{s: s, t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
+	f := flashTile{bounds: s.bounds(a.starts, b, past), t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
 	current.verbs.gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
 	current.verbs.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
-	keys := past + s.T
-	if s.Causal {
-		keys = past + t0 + n
-	}
-	for k0 := 0; k0 < keys; k0 += attnKeys {
-		f.keys(&a.k, &a.v, b, g, k0, min(attnKeys, keys-k0), buf)
+	end := f.end(f.t0 + n - 1)
+	for k0 := f.first(f.t0); k0 < end; k0 += attnKeys {
+		f.keys(&a.k, &a.v, b, g, k0, min(attnKeys, end-k0), buf)
 	}
 	for i := range f.rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
 		peak, sum := f.state[2*i], f.state[2*i+1]
-		current.verbs.affine(a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO], f.o[i*s.VO:], 1/sum, 0)
+		ctx := a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO]
+		lse := float32(0)
+		if a.starts != nil && f.first(t) >= f.end(t) { // padding
+			clear(ctx)
+		} else {
+			current.verbs.affine(ctx, f.o[i*s.VO:], 1/sum, 0)
+			lse = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
+		}
 		if a.lse != nil {
-			a.lse[(b*s.G*s.R+h)*s.T+t] = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
+			a.lse[(b*s.G*s.R+h)*s.T+t] = lse
 		}
 	}
 })
@@ -141,7 +159,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 // flashTile is one tile of queries on its way through the keys. Its rows are
 // (token, head of the group), head fastest.
 type flashTile struct {
-	s           *AttnShape
+	bounds
 	t           *block
 	rows        int
 	t0          int // position of the first token
@@ -178,29 +196,36 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 	panels := (f.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
 	for p := range panels {
 		lo, hi := span(f.rows, panels, p)
-		most := s.seen(f.t0+(hi-1)/s.R, k0, n)
-		if most == 0 {
+		t, last := f.t0+lo/s.R, f.t0+(hi-1)/s.R
+		from, to := f.within(t, last, k0, n)
+		width := to - from
+		if width == 0 {
 			continue
 		}
 		sc := buf[:(hi-lo)*attnKeys]
-		mulBlock(f.t, sc, attnKeys, f.q[lo*s.QK:], s.QK, 1, kt, attnKeys, hi-lo, s.QK, most, false) // (hi-lo, most)
-		f.mask(sc, lo, hi, k0, most)
-		vo := s.VO
-		if k0 == 0 {
+		mulBlock(f.t, sc, attnKeys, f.q[lo*s.QK:], s.QK, 1, kt[from:], attnKeys, hi-lo, s.QK, width, false) // (hi-lo, width)
+		f.cap(sc, hi-lo, width)
+		f.hide(sc, f.t0, lo, hi-lo, k0+from, width)
+		vo, add := s.VO, f.first(t) < k0
+		if !add {
 			vo = 0 // no context yet
 		}
-		current.verbs.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], most, attnKeys, vo)
-		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc, s.VO, hi-lo, most, s.VO-tail, k0 > 0) // (hi-lo, VO)
-		mulTail(f.t, f.o[lo*s.VO:], sc, vt, hi-lo, most, s.VO, tail, k0 > 0)
+		current.verbs.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], width, attnKeys, vo)
+		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc[from*s.VO:], s.VO, hi-lo, width, s.VO-tail, add) // (hi-lo, VO)
+		mulTail(f.t, f.o[lo*s.VO:], sc, vt[min(from, len(vt)):], hi-lo, width, s.VO, tail, add)
 	}
 }
 
-// seen is how many of n keys from k0 the token at position t sees.
-func (s *AttnShape) seen(t, k0, n int) int {
-	if !s.Causal {
-		return n
+// cap takes n rows of scores through the soft cap.
+func (f *flashTile) cap(sc []float32, n, width int) {
+	if f.s.SoftCap == 0 {
+		return
 	}
-	return max(0, min(n, t+1-k0))
+	c := f.s.capped()
+	for i := range n {
+		row := sc[i*attnKeys:][:width]
+		current.verbs.softCap(row, row, 1/c, c)
+	}
 }
 
 // freshSoftmax sets the state of each row's online softmax: the peak so far and
@@ -213,16 +238,6 @@ func freshSoftmax(state []float32) {
 
 // masked is the score of a key that a token does not see.
 const masked = -1e30
-
-// mask hides the keys from seen on from each of a few rows of scores.
-func (f *flashTile) mask(sc []float32, lo, hi, k0, width int) {
-	for i := lo; i < hi; i++ {
-		row := sc[(i-lo)*attnKeys:][:width]
-		for j := f.s.seen(f.t0+i/f.s.R, k0, width); j < width; j++ {
-			row[j] = masked
-		}
-	}
-}
 
 // softmaxRows takes rows of scores into an online softmax, of base 2: the scores
 // become 2^(score - peak) under the new peak of their row, and what was summed

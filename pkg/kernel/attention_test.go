@@ -8,40 +8,129 @@ import (
 	"testing"
 )
 
+// sees is the rule of AttnShape and AttentionForward, word by word.
+func sees(s AttnShape, starts []int32, t, u int) bool {
+	if s.Causal && u > t || starts != nil && int(starts[t]) > u {
+		return false
+	}
+	if !s.Causal && starts != nil && int(starts[u]) > t {
+		return false
+	}
+	switch {
+	case s.Window == 0:
+		return true
+	case s.Causal:
+		return u > t-s.Window
+	}
+	return max(u-t, t-u) <= s.Window/2
+}
+
 // attentionSlow is attention by its definition, in float64: ctx and lse.
-func attentionSlow(qkv []float64, s AttnShape) (ctx, lse []float64) {
-	w, H := s.Width(), s.G*s.R
+func attentionSlow(qkv []float64, starts []int32, s AttnShape) (ctx, lse []float64) {
+	H := s.G * s.R
 	ctx, lse = make([]float64, s.B*s.T*H*s.VO), make([]float64, s.B*H*s.T)
-	prob := make([]float64, s.T)
-	for b := range s.B {
-		for h := range H {
-			kc, vc := H*s.QK+h/s.R*s.QK, (H+s.G)*s.QK+h/s.R*s.VO
-			for t := range s.T {
-				seen := s.T
-				if s.Causal {
-					seen = t + 1
-				}
-				q := qkv[(b*s.T+t)*w+h*s.QK:][:s.QK]
-				var sum float64
-				for u := range seen {
-					var dot float64
-					for j, v := range qkv[(b*s.T+u)*w+kc:][:s.QK] {
-						dot += q[j] * v
-					}
-					prob[u] = math.Exp(dot * float64(s.Scale))
-					sum += prob[u]
-				}
-				lse[(b*H+h)*s.T+t] = math.Log(sum)
-				c := ctx[((b*s.T+t)*H+h)*s.VO:][:s.VO]
-				for u := range seen {
-					for j, v := range qkv[(b*s.T+u)*w+vc:][:s.VO] {
-						c[j] += prob[u] / sum * v
-					}
+	eachQuery(qkv, starts, s, func(b, h, t int, prob, _ []float64, sum float64) {
+		lse[(b*H+h)*s.T+t] = math.Log(sum)
+		c := ctx[((b*s.T+t)*H+h)*s.VO:][:s.VO]
+		for u, p := range prob {
+			if p > 0 {
+				for j, v := range slowV(qkv, s, b, h, u) {
+					c[j] += p * v
 				}
 			}
 		}
-	}
+	})
 	return ctx, lse
+}
+
+// attentionSlowBack is its gradient, by the chain rule.
+func attentionSlowBack(qkv []float64, starts []int32, s AttnShape, dctx []float64) []float64 {
+	H, d := s.G*s.R, make([]float64, len(qkv))
+	ds := make([]float64, s.T)
+	eachQuery(qkv, starts, s, func(b, h, t int, prob, slope []float64, _ float64) {
+		dc := dctx[((b*s.T+t)*H+h)*s.VO:][:s.VO]
+		var mean float64
+		for u, p := range prob {
+			ds[u] = 0
+			if p > 0 {
+				v, dv := slowV(qkv, s, b, h, u), slowV(d, s, b, h, u)
+				for j, x := range dc {
+					ds[u] += x * v[j]
+					dv[j] += p * x
+				}
+				mean += p * ds[u]
+			}
+		}
+		q, dq := slowQ(qkv, s, b, h, t), slowQ(d, s, b, h, t)
+		for u, p := range prob {
+			if p > 0 {
+				g := p * (ds[u] - mean) * slope[u]
+				k, dk := slowK(qkv, s, b, h, u), slowK(d, s, b, h, u)
+				for j := range q {
+					dq[j] += g * k[j]
+					dk[j] += g * q[j]
+				}
+			}
+		}
+	})
+	return d
+}
+
+func slowRow(x []float64, s AttnShape, b, t int) []float64 { return x[(b*s.T+t)*s.Width():] }
+
+func slowQ(x []float64, s AttnShape, b, h, t int) []float64 {
+	return slowRow(x, s, b, t)[h*s.QK:][:s.QK]
+}
+
+func slowK(x []float64, s AttnShape, b, h, t int) []float64 {
+	return slowRow(x, s, b, t)[(s.G*s.R+h/s.R)*s.QK:][:s.QK]
+}
+
+func slowV(x []float64, s AttnShape, b, h, t int) []float64 {
+	return slowRow(x, s, b, t)[s.G*(s.R+1)*s.QK+h/s.R*s.VO:][:s.VO]
+}
+
+// eachQuery calls f with the probabilities that each query gives its keys, 0 for
+// those it does not see, the derivative of each score by q·k, and the softmax's
+// denominator; queries that see nothing are left out.
+func eachQuery(qkv []float64, starts []int32, s AttnShape, f func(b, h, t int, prob, slope []float64, sum float64)) {
+	prob, slope := make([]float64, s.T), make([]float64, s.T)
+	for b := range s.B {
+		var own []int32
+		if starts != nil {
+			own = starts[b*s.T:][:s.T]
+		}
+		for h := range s.G * s.R {
+			for t := range s.T {
+				q, sum := slowQ(qkv, s, b, h, t), 0.0
+				for u := range s.T {
+					prob[u] = 0
+					if !sees(s, own, t, u) {
+						continue
+					}
+					var dot float64
+					for j, v := range slowK(qkv, s, b, h, u) {
+						dot += q[j] * v
+					}
+					dot *= float64(s.Scale)
+					slope[u] = float64(s.Scale)
+					if c := float64(s.SoftCap); c > 0 {
+						th := math.Tanh(dot / c)
+						dot, slope[u] = c*th, slope[u]*(1-th*th)
+					}
+					prob[u] = math.Exp(dot)
+					sum += prob[u]
+				}
+				if sum == 0 {
+					continue // padding
+				}
+				for u := range prob {
+					prob[u] /= sum
+				}
+				f(b, h, t, prob, slope, sum)
+			}
+		}
+	}
 }
 
 var attnShapes = []AttnShape{
@@ -70,13 +159,16 @@ func TestAttention(t *testing.T) {
 			conform(t, op{
 				name: fmt.Sprintf("%+v", s), in: []int{s.B * s.T * s.Width()}, out: []int{s.B * s.T * H * s.VO, s.B * H * s.T},
 				tol: 5e-6, gradTol: 2e-5,
-				forward: func(p *Pool, out, in [][]float32) { AttentionForward(p, out[0], out[1], in[0], s) },
+				forward: func(p *Pool, out, in [][]float32) { AttentionForward(p, out[0], out[1], in[0], nil, s) },
 				reference: func(in [][]float64) [][]float64 {
-					ctx, lse := attentionSlow(in[0], s)
+					ctx, lse := attentionSlow(in[0], nil, s)
 					return [][]float64{ctx, lse}
 				},
 				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-					AttentionBackward(p, din[0], dout, out[0], out[1], in[0], s)
+					AttentionBackward(p, din[0], dout, out[0], out[1], in[0], nil, s)
+				},
+				gradient: func(in [][]float64, dout []float64) [][]float64 {
+					return [][]float64{attentionSlowBack(in[0], nil, s, dout)}
 				},
 				diff: []int{0},
 			})
@@ -115,14 +207,14 @@ func TestAttentionLargeScores(t *testing.T) {
 		p := NewPool(2)
 		defer p.Close()
 		ctx, lse, dqkv := make([]float32, len(want)), make([]float32, s.T), make([]float32, len(qkv))
-		AttentionForward(p, ctx, lse, qkv, s)
+		AttentionForward(p, ctx, lse, qkv, nil, s)
 		for i, w := range want {
 			// A score of 500 is off by 500·2⁻²⁴ or so, which is a relative error of exp.
 			if math.Abs(float64(ctx[i])-w) > 2e-4*max(1, math.Abs(w)) {
 				t.Fatalf("ctx[%d] = %g, want %g", i, ctx[i], w)
 			}
 		}
-		AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, s)
+		AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, nil, s)
 		if i := slices.IndexFunc(dqkv, func(v float32) bool { return v != v || math.IsInf(float64(v), 0) }); i >= 0 {
 			t.Fatalf("dqkv[%d] = %g", i, dqkv[i])
 		}
@@ -144,8 +236,8 @@ func TestAttentionBackwardSplit(t *testing.T) {
 		for _, threads := range []int{1, 2, 7, 64} {
 			p := NewPool(threads)
 			ctx, lse, dqkv := make([]float32, len(dctx)), make([]float32, s.G*s.R*s.T), make([]float32, len(qkv))
-			AttentionForward(p, ctx, lse, qkv, s)
-			AttentionBackward(p, dqkv, dctx, ctx, lse, qkv, s)
+			AttentionForward(p, ctx, lse, qkv, nil, s)
+			AttentionBackward(p, dqkv, dctx, ctx, lse, qkv, nil, s)
 			p.Close()
 			if want == nil {
 				want = dqkv
@@ -170,7 +262,7 @@ func TestAttentionDecode(t *testing.T) {
 		for i := range qkv {
 			qkv[i] = float32(r.NormFloat64())
 		}
-		want, _ := attentionSlow(doubles([][]float32{qkv})[0], s)
+		want, _ := attentionSlow(doubles([][]float32{qkv})[0], nil, s)
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			eachPath(t, func(t *testing.T) {
 				p := NewPool(2)
@@ -249,7 +341,7 @@ func TestAttentionDecodeLong(t *testing.T) {
 	for i := range qkv {
 		qkv[i] = float32(r.NormFloat64())
 	}
-	want, _ := attentionSlow(doubles([][]float32{qkv})[0], s)
+	want, _ := attentionSlow(doubles([][]float32{qkv})[0], nil, s)
 	w, cw := s.Width(), s.G*s.R*s.VO
 	eachPath(t, func(t *testing.T) {
 		p := NewPool(3)

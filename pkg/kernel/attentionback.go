@@ -11,17 +11,21 @@ import "math"
 //
 //	dv = Pᵀ·dctx,  dS = Scale·P·(dctx·vᵀ - D),  dq = dS·k,  dk = dSᵀ·q
 //
+// where a soft cap c multiplies dS by 1 - (s/c)², s the capped score. starts must be
+// the forward pass's.
+//
 // Where there are K/V heads enough for the threads, one chunk does all of one
 // head: five products a tile. Otherwise two rounds split by key tiles (dk, dv)
 // and by query tiles (dq), at seven products a tile. Both sum in the same order,
 // so the result is the same to the bit.
-func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, s AttnShape) {
+func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, starts []int32, s AttnShape) {
 	s.check()
+	s.checkStarts(starts)
 	needs(s.B*s.T*s.G*s.R*s.VO, dctx, ctx)
 	need(lse, s.B*s.G*s.R*s.T)
 	needs(s.B*s.T*s.Width(), dqkv, qkv)
 	heads := s.B * s.G
-	a := attnBackArgs{p, dqkv, dctx, ctx, lse, qkv, s, (s.T + attnKeys - 1) / attnKeys}
+	a := attnBackArgs{p, dqkv, dctx, ctx, lse, qkv, starts, s, (s.T + attnKeys - 1) / attnKeys}
 	whole := 5 * ((heads + p.threads - 1) / p.threads) * p.threads
 	if whole <= 7*heads {
 		attnBackHeads.run(p, heads, a)
@@ -34,12 +38,16 @@ func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, s AttnShape
 type attnBackArgs struct {
 	p                         *Pool
 	dqkv, dctx, ctx, lse, qkv []float32
+	starts                    []int32 // nil, or the first key of each token
 	s                         AttnShape
 	keyTiles                  int // of a sequence
 }
 
 var attnBackHeads = newLoop(func(a *attnBackArgs, worker, head int) {
 	h := a.head(worker, apart(head, a.s.B*a.s.G, a.p.threads))
+	for q := range a.s.tiles() {
+		h.unseeing(q)
+	}
 	for k := range a.keyTiles {
 		h.keyTile(k, true)
 	}
@@ -56,27 +64,52 @@ var attnBackQueries = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	heads := a.s.B * a.s.G
 	h := a.head(worker, apart(chunk%heads, heads, a.p.threads))
 	q := a.s.tiles() - 1 - chunk/heads
+	h.unseeing(q)
 	h.openRows(q)
-	for k := 0; k < a.keyTiles && a.s.firstTile(k) <= q; k++ {
+	first, end := h.tiles(q)
+	for k := first; k < end; k++ {
 		h.openKeys(k)
 		h.scores()
 		h.queries()
 	}
 })
 
-// firstTile is the first query tile that sees key tile k.
-func (s *AttnShape) firstTile(k int) int {
-	if !s.Causal {
-		return 0
+// tiles is the key tiles that query tile q sees, from first to before end.
+func (h *headBack) tiles(q int) (first, end int) {
+	t0, n := h.tokens(q)
+	if n == 0 {
+		return 0, 0
 	}
-	return k * attnKeys / s.tokens()
+	from, to := h.first(t0), h.end(t0+n-1)
+	if from >= to {
+		return 0, 0
+	}
+	return from / attnKeys, (to + attnKeys - 1) / attnKeys
+}
+
+// tokens is where query tile q begins and how many tokens it has.
+func (h *headBack) tokens(q int) (t0, n int) {
+	each := h.s.tokens()
+	return q * each, max(0, min(each, h.s.T-q*each))
+}
+
+// unseeing clears dq of a query tile that sees no key.
+func (h *headBack) unseeing(q int) {
+	t0, n := h.tokens(q)
+	if first, end := h.tiles(q); first < end {
+		return
+	}
+	s := h.s
+	for t := t0; t < t0+n; t++ {
+		clear(h.a.dqkv[(h.b*s.T+t)*s.Width()+s.qCol(h.g, 0):][:s.R*s.QK])
+	}
 }
 
 // headBack is the backward pass of one K/V head: the tile of queries and the tile
 // of keys at hand, side by side in scratch.
 type headBack struct {
+	bounds
 	a    *attnBackArgs
-	s    *AttnShape
 	t    *block
 	b, g int
 
@@ -93,7 +126,7 @@ type headBack struct {
 
 func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
-	h := headBack{a: a, s: s, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
+	h := headBack{bounds: s.bounds(a.starts, head/s.G, 0), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
 	rows := s.tokens() * s.R
 	qkTail, voTail := current.verbs.block.blockTail(s.QK), current.verbs.block.blockTail(s.VO)
 	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2))
@@ -121,7 +154,10 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 	clear(h.dv)
 	clear(h.dkt)
 	clear(h.dvt)
-	for q := h.s.firstTile(k); q < h.s.tiles(); q++ {
+	for q := range h.s.tiles() {
+		if first, end := h.tiles(q); k < first || k >= end {
+			continue
+		}
 		h.openRows(q)
 		h.scores()
 		h.keys()
@@ -149,8 +185,7 @@ func (h *headBack) openKeys(k int) {
 
 func (h *headBack) openRows(q int) {
 	s := h.s
-	h.t0 = q * s.tokens()
-	h.n = max(0, min(s.tokens(), s.T-h.t0))
+	h.t0, h.n = h.tokens(q)
 	h.rows = h.n * s.R
 	if h.n == 0 {
 		return
@@ -170,24 +205,45 @@ func (h *headBack) panels() int {
 	return (h.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
 }
 
-// scores makes P and dS of the tiles at hand, zero where a row sees no key.
+// scores makes P and dS of the tiles at hand, zero where a row does not see a key.
 func (h *headBack) scores() {
 	s, panels := h.s, h.panels()
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
 		prob, ds := h.prob[lo*attnKeys:hi*attnKeys], h.ds[lo*attnKeys:hi*attnKeys]
-		most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk)
-		if most > 0 {
-			mulBlock(h.t, prob, attnKeys, h.q[lo*s.QK:], s.QK, 1, h.kt, attnKeys, hi-lo, s.QK, most, false)  // (hi-lo, most)
-			mulBlock(h.t, ds, attnKeys, h.dctx[lo*s.VO:], s.VO, 1, h.vt, attnKeys, hi-lo, s.VO, most, false) // (hi-lo, most)
-			current.verbs.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], most, attnKeys, s.Scale*math.Log2E, s.Scale)
+		from, to := h.within(h.t0+lo/s.R, h.t0+(hi-1)/s.R, h.k0, h.nk)
+		if width := to - from; width > 0 {
+			mulBlock(h.t, prob[from:], attnKeys, h.q[lo*s.QK:], s.QK, 1, h.kt[from:], attnKeys, hi-lo, s.QK, width, false)  // (hi-lo, width)
+			mulBlock(h.t, ds[from:], attnKeys, h.dctx[lo*s.VO:], s.VO, 1, h.vt[from:], attnKeys, hi-lo, s.VO, width, false) // (hi-lo, width)
+			h.softmax(prob[from:], ds[from:], lo, hi, width)
 		}
 		for i := lo; i < hi; i++ {
-			if seen := s.seen(h.t0+i/s.R, h.k0, h.nk); seen < attnKeys {
-				clear(prob[(i-lo)*attnKeys+seen:][:attnKeys-seen])
-				clear(ds[(i-lo)*attnKeys+seen:][:attnKeys-seen])
-			}
+			t := h.t0 + i/s.R
+			from, to := h.within(t, t, h.k0, h.nk)
+			prob, ds := prob[(i-lo)*attnKeys:][:attnKeys], ds[(i-lo)*attnKeys:][:attnKeys]
+			clear(prob[:min(from, attnKeys)])
+			clear(ds[:min(from, attnKeys)])
+			clear(prob[min(to, attnKeys):])
+			clear(ds[min(to, attnKeys):])
 		}
+	}
+}
+
+var noDelta [1]float32
+
+// softmax is softmaxBackRows of rows lo to hi, through the soft cap if there is one.
+func (h *headBack) softmax(prob, ds []float32, lo, hi, width int) {
+	s, v := h.s, current.verbs
+	if s.SoftCap == 0 {
+		v.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], width, attnKeys, s.Scale*math.Log2E, s.Scale)
+		return
+	}
+	c := s.capped()
+	for i := lo; i < hi; i++ {
+		p, d := prob[(i-lo)*attnKeys:][:width], ds[(i-lo)*attnKeys:][:width]
+		v.softCap(p, p, s.Scale*math.Log2E/c, c)
+		v.softCapBack(d, d, p, h.delta[i], 1/c)
+		v.softmaxBack(p, d, h.lse[i:i+1], noDelta[:], width, attnKeys, 1, s.Scale)
 	}
 }
 
@@ -198,7 +254,7 @@ func (h *headBack) keys() {
 	panels := (h.nk + most - 1) / most
 	for p := range panels {
 		lo, hi := span(h.nk, panels, p)
-		if first, n := h.seeing(lo); n > 0 {
+		if first, n := h.seeing(lo, hi); n > 0 {
 			at := first*attnKeys + lo
 			mulBlock(h.t, h.dv[lo*s.VO:], s.VO, h.prob[at:], 1, attnKeys, h.dctx[first*s.VO:], s.VO, hi-lo, n, vo, true) // (hi-lo, VO)
 			mulBlock(h.t, h.dk[lo*s.QK:], s.QK, h.ds[at:], 1, attnKeys, h.q[first*s.QK:], s.QK, hi-lo, n, qk, true)      // (hi-lo, QK)
@@ -207,7 +263,7 @@ func (h *headBack) keys() {
 	wide := 2 * current.verbs.block.lanes
 	for lo := 0; lo < h.nk; lo += wide {
 		cols := min(wide, h.nk-lo)
-		if first, n := h.seeing(lo); n > 0 {
+		if first, n := h.seeing(lo, lo+cols); n > 0 {
 			at := first*attnKeys + lo
 			mulBlock(h.t, h.dvt[min(lo, len(h.dvt)):], attnKeys, h.dctx[first*s.VO+vo:], 1, s.VO, h.prob[at:], attnKeys, s.VO-vo, n, cols, true) // (tail, cols)
 			mulBlock(h.t, h.dkt[min(lo, len(h.dkt)):], attnKeys, h.q[first*s.QK+qk:], 1, s.QK, h.ds[at:], attnKeys, s.QK-qk, n, cols, true)      // (tail, cols)
@@ -215,23 +271,25 @@ func (h *headBack) keys() {
 	}
 }
 
-// seeing is the first row that sees key lo of the tile at hand, and how many do.
-func (h *headBack) seeing(lo int) (first, n int) {
-	if h.s.Causal {
-		first = min(h.rows, max(0, h.k0+lo-h.t0)*h.s.R)
-	}
-	return first, h.rows - first
+// seeing is the first row that sees one of keys lo to hi of the tile at hand, and
+// how many do.
+func (h *headBack) seeing(lo, hi int) (first, n int) {
+	from, to := h.readers(h.k0+lo, h.k0+hi-1)
+	first = min(h.rows, max(0, from-h.t0)*h.s.R)
+	return first, max(first, min(h.rows, max(0, to-h.t0)*h.s.R)) - first
 }
 
-// queries adds to dq, which the first key tile overwrites.
+// queries adds to dq, which the first key tile that the rows see overwrites.
 func (h *headBack) queries() {
 	s, panels := h.s, h.panels()
 	tail := current.verbs.block.dotsTail(s.QK)
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
-		if most := s.seen(h.t0+(hi-1)/s.R, h.k0, h.nk); most > 0 {
-			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[lo*attnKeys:], attnKeys, 1, h.k, s.QK, hi-lo, most, s.QK-tail, false) // (hi-lo, QK)
-			mulTail(h.t, h.dq[lo*s.QK:], h.ds[lo*attnKeys:], h.kt[(s.QK-tail)*attnKeys:], hi-lo, most, s.QK, tail, false)
+		from, to := h.within(h.t0+lo/s.R, h.t0+(hi-1)/s.R, h.k0, h.nk)
+		if width := to - from; width > 0 {
+			at := lo*attnKeys + from
+			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[at:], attnKeys, 1, h.k[from*s.QK:], s.QK, hi-lo, width, s.QK-tail, false) // (hi-lo, QK)
+			mulTail(h.t, h.dq[lo*s.QK:], h.ds[at:], h.kt[min((s.QK-tail)*attnKeys+from, len(h.kt)):], hi-lo, width, s.QK, tail, false)
 		} else {
 			clear(h.dq[lo*s.QK : hi*s.QK])
 		}
@@ -241,7 +299,7 @@ func (h *headBack) queries() {
 	}
 	w := s.R * s.QK
 	to := h.a.dqkv[(h.b*s.T+h.t0)*s.Width()+s.qCol(h.g, 0):]
-	if h.k0 == 0 {
+	if first := h.first(h.t0); h.k0 <= first {
 		current.verbs.gather(to, h.dq, h.n, w, s.Width(), w)
 		return
 	}

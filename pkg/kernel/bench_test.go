@@ -28,7 +28,7 @@ func BenchmarkRows(b *testing.B) {
 		ids[i] = int32(i * 7 % N)
 	}
 	rope := AttnShape{B: 8, T: N / 8, G: 4, R: 2, QK: 64, VO: 64} // width 1024
-	cos, sin := noise(N/8*32), noise(N/8*32)
+	rot := Rotary{noise(N / 8 * 32), noise(N / 8 * 32), 32, false}
 	adam := AdamWArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, GradScale: 1, Step: 10}
 	for _, c := range []struct {
 		name   string
@@ -42,8 +42,8 @@ func BenchmarkRows(b *testing.B) {
 		{"layernorm", 2 * n, func(p *Pool) { LayerNormForward(p, y, mean, rstd, x, gain, gain, N, E, 1e-5) }},
 		{"layernorm-back", 3 * n, func(p *Pool) { LayerNormBackward(p, y, z, x, gain, mean, rstd, N, E) }},
 		{"layernorm-grad", 2 * n, func(p *Pool) { LayerNormGrad(p, row, row, z, x, mean, rstd, N, E) }},
-		{"rmsnorm", 2 * n, func(p *Pool) { RMSNormForward(p, y, rstd, x, gain, N, E, 1e-5) }},
-		{"rmsnorm-back", 3 * n, func(p *Pool) { RMSNormBackward(p, y, z, x, gain, rstd, N, E) }},
+		{"rmsnorm", 2 * n, func(p *Pool) { RMSNormForward(p, y, rstd, x, gain, N, E, RMSNorm{}) }},
+		{"rmsnorm-back", 3 * n, func(p *Pool) { RMSNormBackward(p, y, z, x, gain, rstd, N, E, RMSNorm{}) }},
 		{"rmsnorm-grad", 2 * n, func(p *Pool) { RMSNormGrad(p, row, z, x, rstd, N, E) }},
 		{"gelu-tanh", 2 * n, func(p *Pool) { GELUForward(p, y, x, true) }},
 		{"gelu-tanh-back", 3 * n, func(p *Pool) { GELUBackward(p, y, z, x, true) }},
@@ -51,8 +51,8 @@ func BenchmarkRows(b *testing.B) {
 		{"gelu-erf-back", 3 * n, func(p *Pool) { GELUBackward(p, y, z, x, false) }},
 		{"swiglu", 3 * n, func(p *Pool) { SwiGLUForward(p, y, w, N, E) }},
 		{"swiglu-back", 5 * n, func(p *Pool) { SwiGLUBackward(p, w, z, w, N, E) }},
-		{"rope", 2 * n, func(p *Pool) { RoPEForward(p, y, x, cos, sin, rope, false, 0) }},
-		{"rope-in-place", 2 * n, func(p *Pool) { RoPEForward(p, y, y, cos, sin, rope, false, 0) }},
+		{"rope", 2 * n, func(p *Pool) { RoPEForward(p, y, x, rot, rope, nil) }},
+		{"rope-in-place", 2 * n, func(p *Pool) { RoPEForward(p, y, y, rot, rope, nil) }},
 		{"gatedot", 2 * n, func(p *Pool) { GateDot(p, mean, x, z, 4, N/4, E, 0, E, 1) }},
 		{"sumsquares", n, func(p *Pool) { SumSquares(p, x) }},
 		{"adamw16", 5 * n, func(p *Pool) { AdamW16Step(p, y, x, z, 0, adam) }},
@@ -99,12 +99,12 @@ func BenchmarkAttention(b *testing.B) {
 			b.Run(fmt.Sprintf("B=%d,T=%d,G=%d,R=%d,QK=%d,VO=%d/%s", s.B, s.T, s.G, s.R, s.QK, s.VO, name), func(b *testing.B) {
 				p := NewPool(0)
 				defer p.Close()
-				AttentionForward(p, ctx, lse, qkv, s)
+				AttentionForward(p, ctx, lse, qkv, nil, s)
 				for b.Loop() {
 					if back {
-						AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, s)
+						AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, nil, s)
 					} else {
-						AttentionForward(p, ctx, lse, qkv, s)
+						AttentionForward(p, ctx, lse, qkv, nil, s)
 					}
 				}
 				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

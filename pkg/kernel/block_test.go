@@ -166,6 +166,13 @@ func TestVerbs(t *testing.T) {
 	}
 	calls := []call{
 		{"add", 1, func(v *verbs, s [][]float32) float64 { v.add(s[0], s[1], s[2]); return 0 }},
+		{"addScaled", 1, func(v *verbs, s [][]float32) float64 { v.addScaled(s[0], s[1], s[2], -0.75); return 0 }},
+		{"softCap", 1, func(v *verbs, s [][]float32) float64 { v.softCap(s[0], s[1], 0.5, 2); return 0 }},
+		{"softCapBack", 1, func(v *verbs, s [][]float32) float64 { v.softCapBack(s[0], s[1], s[2], 0.3, 0.2); return 0 }},
+		{"gegluTanh", 1, func(v *verbs, s [][]float32) float64 { v.gegluTanh(s[0], s[1], s[2]); return 0 }},
+		{"gegluTanhBack", 2, func(v *verbs, s [][]float32) float64 { v.gegluTanhBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
+		{"gegluErf", 1, func(v *verbs, s [][]float32) float64 { v.gegluErf(s[0], s[1], s[2]); return 0 }},
+		{"gegluErfBack", 2, func(v *verbs, s [][]float32) float64 { v.gegluErfBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
 		{"mulAdd", 1, func(v *verbs, s [][]float32) float64 { v.mulAdd(s[0], s[1], s[2]); return 0 }},
 		{"affine", 1, func(v *verbs, s [][]float32) float64 { v.affine(s[0], s[1], 1.5, -0.25); return 0 }},
 		{"sum", 0, func(v *verbs, s [][]float32) float64 { return float64(v.sum(s[1])) }},

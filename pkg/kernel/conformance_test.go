@@ -32,6 +32,9 @@ type op struct {
 	backward func(p *Pool, din, in, out [][]float32, dout []float32)
 	diff     []int
 	adds     []int
+	// gradient, where there is one, is a slow reference for all of din: every element
+	// of the gradients is compared with it, and it with finite differences.
+	gradient func(in [][]float64, dout []float64) (din [][]float64)
 	dout     float32 // every element of dout; 0 means standard normal
 	gradTol  float64 // 0 means tol
 }
@@ -141,6 +144,9 @@ func conform(t *testing.T, o op) {
 		}
 		want := o.reference(doubles(in.s))
 		slopes := o.slopes(r, in.s, dout.s[0])
+		if o.gradient != nil {
+			slopes = o.everySlope(t, slopes, in.s, dout.s[0])
+		}
 		kept := clones(in.s)
 		eachPath(t, func(t *testing.T) {
 			var bits [][]float32
@@ -176,7 +182,7 @@ func (o *op) check(t *testing.T, p *Pool, in *buffers, dout []float32, want [][]
 	o.forward(p, out.s, in.s)
 	out.check(t, "output")
 	for i, w := range want {
-		floor := rms(w)
+		floor := max(rms(w), 1e-9)
 		for j, v := range w {
 			if got := float64(out.s[i][j]); !(math.Abs(got-v) <= o.tol*max(math.Abs(v), floor)) {
 				t.Fatalf("output %d[%d] = %g, want %g within %g", i, j, got, v, o.tol*max(math.Abs(v), floor))
@@ -230,7 +236,11 @@ type slope struct {
 
 // slopes differentiates the reference at some elements of each input.
 func (o *op) slopes(r *rand.Rand, in [][]float32, dout []float32) (all []slope) {
-	const probes, h = 30, 1e-5
+	const h = 1e-5
+	probes := 30
+	if o.gradient != nil {
+		probes = 4
+	}
 	x := doubles(in)
 	loss := func() (s float64) {
 		for i, v := range o.reference(x)[0] {
@@ -247,6 +257,24 @@ func (o *op) slopes(r *rand.Rand, in [][]float32, dout []float32) (all []slope) 
 			down := loss()
 			x[i][at] = v
 			all = append(all, slope{i, at, (up - down) / (2 * h)})
+		}
+	}
+	return all
+}
+
+// everySlope is the reference gradient, after some of it was compared with finite
+// differences.
+func (o *op) everySlope(t *testing.T, some []slope, in [][]float32, dout []float32) (all []slope) {
+	t.Helper()
+	din := o.gradient(doubles(in), doubles([][]float32{dout})[0])
+	for _, s := range some {
+		if got := din[s.input][s.at]; !(math.Abs(got-s.want) <= 1e-6*max(1, math.Abs(s.want))) {
+			t.Fatalf("reference gradient of input %d[%d] = %g, finite differences %g", s.input, s.at, got, s.want)
+		}
+	}
+	for _, i := range o.diff {
+		for at, v := range din[i] {
+			all = append(all, slope{i, at, v})
 		}
 	}
 	return all

@@ -52,7 +52,7 @@ const badCache = "kernel: position outside the key/value cache"
 
 // AttentionDecode is causal attention of T new tokens a sequence over the cache:
 // token t of sequence b, at position pos[b] + t, sees cache rows 0..pos[b]+t, its
-// own included, so CacheAppend comes first. ctx is [B·T, G·R·VO]; of qkv
+// own included, or the last Window of these; so CacheAppend comes first. ctx is [B·T, G·R·VO]; of qkv
 // [B·T, Width] only the q part is read; the cache is as in CacheAppend. s.Causal
 // must be set. No gradient.
 func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, capacity int, pos []int32) {
@@ -73,7 +73,7 @@ func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, c
 	}
 	longest := 0
 	for _, n := range pos[:s.B] {
-		longest = max(longest, int(n)+s.T)
+		longest = max(longest, int(n)+s.T-s.oldest(int(n)))
 	}
 	splits := (longest + splitKeys - 1) / splitKeys
 	parts := s.B * s.G * splits * s.T * s.R * (s.VO + 2)
@@ -86,6 +86,12 @@ func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, c
 // splitKeys is the number of keys of a chunk when there are few queries: reading
 // the cache is all the work then, and it is shared out by keys.
 const splitKeys = 512
+
+// oldest is the first key that the token at position t sees, without starts.
+func (s *AttnShape) oldest(t int) int {
+	b := bounds{s: s}
+	return b.first(t)
+}
 
 type fewArgs struct {
 	attnArgs
@@ -109,18 +115,20 @@ var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
 	freshSoftmax(state)
 	q, buf := cut(buf, rows*s.QK)
 	b, g := chunk/a.splits/s.G, chunk/a.splits%s.G
-	past, first := int(a.pos[b]), chunk%a.splits*splitKeys
+	past := int(a.pos[b])
+	first := s.oldest(past) + chunk%a.splits*splitKeys
 	last := min(first+splitKeys, past+s.T)
 	current.verbs.gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.R*s.QK, s.Width())
 	current.verbs.affine(q, q, s.Scale*math.Log2E, 0) // scores of base 2
-	f := flashTile{s: s, t0: past}
+	f := flashTile{bounds: s.bounds(nil, b, past)}
 	for k0 := first; k0 < last; k0 += attnKeys {
 		n := min(attnKeys, last-k0)
 		keys := a.k.from(b, g, k0)
 		for i := range rows {
 			current.verbs.dots(buf[i*attnKeys:][:n], q[i*s.QK:][:s.QK], keys, s.QK)
 		}
-		f.mask(buf, 0, rows, k0, n)
+		f.cap(buf, rows, n)
+		f.hide(buf, past, 0, rows, k0, n)
 		vo := s.VO
 		if k0 == first {
 			vo = 0 // no context yet

@@ -8,6 +8,7 @@ type Teacher struct {
 	E           int       // its width
 	Temperature float32   // softens both distributions; 1 leaves them
 	Weight      float32   // share of the teacher's term in the loss, 0 to 1
+	Logits      Logits    // what it makes of its logits
 }
 
 // DistillLoss is HeadLoss with a teacher over the same vocabulary. For each row it
@@ -27,6 +28,7 @@ func DistillLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o 
 	if t.E <= 0 || t.Temperature <= 0 {
 		panic(badShape)
 	}
+	t.Logits.check()
 	need(t.X, N*t.E)
 	need(t.W, V*t.E)
 	need(kl, N)
@@ -39,9 +41,8 @@ func DistillLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o 
 	h.run(p)
 }
 
-// distillRow returns a row's two losses. The student's logits z become the
-// gradient if grad, else they and the teacher's logits u are lost; s and q are
-// scratch.
+// distillRow returns a row's two losses. The student's products z become the
+// gradient if grad, else they and the teacher's, u, are lost; s and q are scratch.
 func distillRow(z, u, s, q []float32, target int, o *HeadOptions, t *Teacher, grad bool) (nll, kl float32) {
 	if target < 0 {
 		if grad {
@@ -50,6 +51,8 @@ func distillRow(z, u, s, q []float32, target int, o *HeadOptions, t *Teacher, gr
 		return 0, 0
 	}
 	v := current.verbs
+	o.Logits.apply(z)
+	t.Logits.apply(u)
 	soft := 1 / t.Temperature
 	v.affine(z, z, soft, 0)
 	v.affine(u, u, soft, 0)
@@ -60,15 +63,18 @@ func distillRow(z, u, s, q []float32, target int, o *HeadOptions, t *Teacher, gr
 	d += math.Log(float64(sumS)) + float64(topS) - math.Log(float64(sumQ)) - float64(topQ)
 	v.affine(z, z, t.Temperature, 0)
 
-	hard := *o
-	hard.Scale *= 1 - t.Weight
-	nll = crossEntropyRow(z, target, &hard, grad)
+	hard := HeadOptions{Scale: o.Scale * (1 - t.Weight), Smoothing: o.Smoothing}
+	if o.Logits.SoftCap > 0 {
+		copy(u, z) // the gradient needs them once more
+	}
+	nll = crossEntropyRow(z, target, &hard, grad, nil)
 	if grad { // Scale·Weight·Temperature·(s - q)
 		k := o.Scale * t.Weight * t.Temperature
 		v.affine(s, s, k/sumS, 0)
 		v.affine(q, q, -k/sumQ, 0)
 		v.add(z, z, s)
 		v.add(z, z, q)
+		o.Logits.back(z, u)
 	}
 	return nll, t.Temperature * t.Temperature * float32(d)
 }

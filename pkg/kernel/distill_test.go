@@ -17,7 +17,7 @@ func softmaxSlow(z []float64, temperature float64) []float64 {
 	return y
 }
 
-func logitsSlow(x, w, bias []float64, E int) []float64 {
+func logitsSlow(x, w, bias []float64, E int, l Logits) []float64 {
 	z := make([]float64, len(w)/E)
 	for v := range z {
 		if bias != nil {
@@ -26,6 +26,7 @@ func logitsSlow(x, w, bias []float64, E int) []float64 {
 		for e := range E {
 			z[v] += x[e] * w[v*E+e]
 		}
+		z[v] = logitSlow(z[v], l)
 	}
 	return z
 }
@@ -34,8 +35,11 @@ func TestDistillLoss(t *testing.T) {
 	for _, c := range []struct {
 		N, E, Et, V                 int
 		temperature, weight, smooth float32
+		logits, teacher             Logits
 	}{
-		{1, 1, 2, 2, 1, 1, 0}, {7, 5, 9, 31, 2, 0.5, 0}, {logitRows + 2, 3, 4, 17, 3, 0.7, 0.1}, {9, 8, 3, 40, 1, 0, 0},
+		{1, 1, 2, 2, 1, 1, 0, Logits{}, Logits{}}, {7, 5, 9, 31, 2, 0.5, 0, Logits{}, Logits{}},
+		{logitRows + 2, 3, 4, 17, 3, 0.7, 0.1, Logits{}, Logits{}}, {9, 8, 3, 40, 1, 0, 0, Logits{}, Logits{}},
+		{7, 5, 9, 31, 2, 0.5, 0.1, Logits{0.5, 2}, Logits{0.7, 4}}, {7, 5, 9, 31, 2, 0.5, 0, Logits{Scale: 2}, Logits{}},
 	} {
 		N, E, Et, V := c.N, c.E, c.Et, c.V
 		targets := make([]int32, N)
@@ -44,9 +48,9 @@ func TestDistillLoss(t *testing.T) {
 				targets[i] = -1
 			}
 		}
-		o := HeadOptions{Scale: 0.5, Smoothing: c.smooth}
+		o := HeadOptions{Scale: 0.5, Smoothing: c.smooth, Logits: c.logits}
 		teacher := func(in [][]float32) Teacher {
-			return Teacher{X: in[3], W: in[4], Bias: in[5], E: Et, Temperature: c.temperature, Weight: c.weight}
+			return Teacher{X: in[3], W: in[4], Bias: in[5], E: Et, Temperature: c.temperature, Weight: c.weight, Logits: c.teacher}
 		}
 		// The first output is the loss itself: only it is differentiated.
 		conform(t, op{
@@ -58,15 +62,15 @@ func TestDistillLoss(t *testing.T) {
 				}
 			},
 			reference: func(in [][]float64) [][]float64 {
-				nll := headSlow(in, targets, N, E, V, float64(c.smooth))
+				nll := headSlow(in, targets, N, E, V, float64(c.smooth), c.logits)
 				loss, kl := make([]float64, N), make([]float64, N)
 				for n, target := range targets {
 					if target < 0 {
 						continue
 					}
 					T := float64(c.temperature)
-					s := softmaxSlow(logitsSlow(in[0][n*E:], in[1], in[2], E), T)
-					q := softmaxSlow(logitsSlow(in[3][n*Et:], in[4], in[5], Et), T)
+					s := softmaxSlow(logitsSlow(in[0][n*E:], in[1], in[2], E, c.logits), T)
+					q := softmaxSlow(logitsSlow(in[3][n*Et:], in[4], in[5], Et, c.teacher), T)
 					for i := range q {
 						kl[n] += T * T * q[i] * math.Log(q[i]/s[i])
 					}

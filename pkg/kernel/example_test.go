@@ -17,7 +17,7 @@ func ExampleAttentionForward() {
 		2, float32(math.Log(3) / 2), 20, // of token 1: scores 0 and log 3
 	}
 	ctx, lse := make([]float32, 2), make([]float32, 2)
-	kernel.AttentionForward(p, ctx, lse, qkv, s)
+	kernel.AttentionForward(p, ctx, lse, qkv, nil, s)
 	fmt.Printf("%.2f\n", ctx) // token 1: 10·1/4 + 20·3/4
 	// Output: [10.00 17.50]
 }

@@ -65,17 +65,14 @@ func GELUBackward(p *Pool, dx, dy, x []float32, tanh bool) {
 
 func geluTanhBackRow(dx, dy, x []float32) {
 	for i, v := range x {
-		x := float64(v)
-		t := math.Tanh(geluA * x * (1 + geluB*x*x))
-		du := geluA * (1 + 3*geluB*x*x)
-		dx[i] = dy[i] * float32(0.5*(1+t)+0.5*x*(1-t*t)*du)
+		_, slope := geluTanhOf(float64(v))
+		dx[i] = dy[i] * float32(slope)
 	}
 }
 
 func geluErfBackRow(dx, dy, x []float32) {
 	for i, v := range x {
-		x := float64(v)
-		phi := math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
-		dx[i] = dy[i] * float32(0.5*math.Erfc(-x/math.Sqrt2)+x*phi)
+		_, slope := geluErfOf(float64(v))
+		dx[i] = dy[i] * float32(slope)
 	}
 }

@@ -9,9 +9,50 @@ type HeadOptions struct {
 	Smoothing float32 // share of the target spread evenly over the vocabulary; 0 is none
 	BF16      bool    // the products' inputs are rounded to bfloat16
 	Fresh     bool    // dw is overwritten instead of added to
+	Logits    Logits  // what becomes of the logits before the softmax
 	// Scratch is HeadScratch(N, V) values to work in, DistillScratch(N, V) with a
 	// teacher; nil takes the pool's, which keeps them.
 	Scratch []float32
+}
+
+// Logits says what a model makes of its head's products z: Scale·z, or with a soft
+// cap c > 0 c·tanh(Scale·z/c). The zero value leaves them as they are.
+type Logits struct {
+	Scale   float32 // 0 is 1
+	SoftCap float32 // 0 is none
+}
+
+func (l Logits) scale() float32 {
+	if l.Scale == 0 {
+		return 1
+	}
+	return l.Scale
+}
+
+func (l Logits) check() {
+	if !(l.SoftCap >= 0) {
+		panic(badShape)
+	}
+}
+
+// apply turns products into logits.
+func (l Logits) apply(z []float32) {
+	switch {
+	case l.SoftCap > 0:
+		current.verbs.softCap(z, z, l.scale()/l.SoftCap, l.SoftCap)
+	case l.scale() != 1:
+		current.verbs.affine(z, z, l.Scale, 0)
+	}
+}
+
+// back turns the gradient dz of logits z into that of the products.
+func (l Logits) back(dz, z []float32) {
+	if l.SoftCap > 0 {
+		current.verbs.softCapBack(dz, dz, z, 0, 1/l.SoftCap)
+	}
+	if l.scale() != 1 {
+		current.verbs.affine(dz, dz, l.Scale, 0)
+	}
 }
 
 // logitRows is the number of rows whose logits exist at one time.
@@ -44,7 +85,8 @@ type head struct {
 var headLoop = newLoop(func(h *head, worker, row int) {
 	z, target := h.z[row*h.v:][:h.v], int(h.targets[row])
 	if h.teacher.X == nil {
-		h.nll[row] = crossEntropyRow(z, target, &h.o, h.grad)
+		h.o.Logits.apply(z)
+		h.nll[row] = crossEntropyRow(z, target, &h.o, h.grad, &h.pool.lanes[worker].logits)
 		return
 	}
 	scrap := h.scrap
@@ -54,37 +96,58 @@ var headLoop = newLoop(func(h *head, worker, row int) {
 	h.nll[row], h.kl[row] = distillRow(z, h.u[row*h.v:][:h.v], scrap[:h.v], scrap[h.v:2*h.v], target, &h.o, &h.teacher, h.grad)
 })
 
-// crossEntropyRow returns a row's loss in nats. The logits z become Scale times
-// their gradient if grad, else they are lost.
-func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool) float32 {
+const logitBlock = 2048 // partial sums in float32, their sum in float64
+
+// crossEntropyRow returns a row's loss in nats. The logits z become Scale times the
+// gradient of the products that they were made of if grad, else they are lost.
+func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool, hold *[logitBlock]float32) float32 {
 	if target < 0 {
 		if grad {
 			clear(z)
 		}
 		return 0
 	}
-	const block = 2048 // partial sums in float32, their sum in float64
-	v := current.verbs
+	v, capped := current.verbs, grad && o.Logits.SoftCap > 0
 	top, zt, eps := v.maximum(z), float64(z[target]), float64(o.Smoothing)
 	var sum, total float64
-	for lo := 0; lo < len(z); lo += block {
-		part := z[lo:min(lo+block, len(z))]
+	for lo := 0; lo < len(z); lo += logitBlock {
+		part := z[lo:min(lo+logitBlock, len(z))]
 		if eps > 0 {
 			total += float64(v.sum(part))
 		}
-		sum += float64(v.expSum(part, part, top))
+		to := part
+		if capped { // the gradient needs the logits once more
+			to = hold[:len(part)]
+		}
+		sum += float64(v.expSum(to, part, top))
 	}
 	loss := float64(top) + math.Log(sum) - (1-eps)*zt - eps*total/float64(len(z))
-	if grad {
-		k := float32(float64(o.Scale) / sum)
-		even := o.Scale * o.Smoothing / float32(len(z))
-		v.affine(z, z, k, -even)
-		z[target] -= o.Scale * (1 - o.Smoothing)
+	if !grad {
+		return float32(loss)
+	}
+	k := float32(float64(o.Scale) / sum)
+	even, hit := o.Scale*o.Smoothing/float32(len(z)), o.Scale*(1-o.Smoothing)
+	if !capped {
+		m := o.Logits.scale()
+		v.affine(z, z, k*m, -even*m)
+		z[target] -= hit * m
+		return float32(loss)
+	}
+	for lo := 0; lo < len(z); lo += logitBlock {
+		part := z[lo:min(lo+logitBlock, len(z))]
+		d := hold[:len(part)]
+		v.expSum(d, part, top)
+		v.affine(d, d, k, -even)
+		if at := target - lo; at >= 0 && at < len(d) {
+			d[at] -= hit
+		}
+		o.Logits.back(d, part)
+		copy(part, d)
 	}
 	return float32(loss)
 }
 
-// HeadLoss is the language-model head, logits = x·wᵀ + bias, and its
+// HeadLoss is the language-model head, logits = x·wᵀ + bias (and see Logits), and its
 // cross-entropy, over chunks of rows: the [N, V] logits never exist whole, and
 // the gradients are made in the same pass, from the same logits.
 //
@@ -106,6 +169,7 @@ func (h *head) check() {
 	if h.e <= 0 || h.v <= 0 || h.n < 0 {
 		panic(badShape)
 	}
+	h.o.Logits.check()
 	need(h.x, h.n*h.e)
 	need(h.w, h.v*h.e)
 	need(h.targets, h.n)

@@ -7,7 +7,15 @@ import (
 	"testing"
 )
 
-func headSlow(in [][]float64, targets []int32, N, E, V int, smooth float64) []float64 {
+func logitSlow(z float64, l Logits) float64 {
+	z *= float64(l.scale())
+	if c := float64(l.SoftCap); c > 0 {
+		z = c * math.Tanh(z/c)
+	}
+	return z
+}
+
+func headSlow(in [][]float64, targets []int32, N, E, V int, smooth float64, l Logits) []float64 {
 	nll := make([]float64, N)
 	for n, target := range targets {
 		if target < 0 {
@@ -19,6 +27,7 @@ func headSlow(in [][]float64, targets []int32, N, E, V int, smooth float64) []fl
 			for e := range E {
 				z[v] += in[0][n*E+e] * in[1][v*E+e]
 			}
+			z[v] = logitSlow(z[v], l)
 			sum += math.Exp(z[v])
 			mean += z[v] / float64(V)
 		}
@@ -31,8 +40,10 @@ func TestHeadLoss(t *testing.T) {
 	for _, c := range []struct {
 		N, E, V int
 		smooth  float32
+		logits  Logits
 	}{
-		{1, 1, 1, 0}, {5, 7, 13, 0}, {9, 16, 50, 0.1}, {logitRows + 3, 5, 37, 0}, {2*logitRows + 1, 3, 10, 0.2}, {logitRows, 8, 17, 0},
+		{1, 1, 1, 0, Logits{}}, {5, 7, 13, 0, Logits{}}, {9, 16, 50, 0.1, Logits{}}, {logitRows + 3, 5, 37, 0, Logits{}}, {2*logitRows + 1, 3, 10, 0.2, Logits{}},
+		{logitRows, 8, 17, 0, Logits{}}, {5, 7, 13, 0.1, Logits{Scale: 0.25}}, {9, 16, 50, 0.1, Logits{SoftCap: 3}}, {3, 2, logitBlock + 30, 0, Logits{0.7, 2}},
 	} {
 		N, E, V := c.N, c.E, c.V
 		targets := make([]int32, N)
@@ -42,14 +53,14 @@ func TestHeadLoss(t *testing.T) {
 				targets[i] = -1
 			}
 		}
-		o := HeadOptions{Scale: 0.25, Smoothing: c.smooth}
+		o := HeadOptions{Scale: 0.25, Smoothing: c.smooth, Logits: c.logits}
 		conform(t, op{
 			name: fmt.Sprintf("%+v", c), in: []int{N * E, V * E, V}, out: []int{N}, tol: 5e-6, gradTol: 2e-5, dout: o.Scale,
 			forward: func(p *Pool, out, in [][]float32) {
 				HeadLoss(p, in[0], in[1], in[2], targets, N, E, V, o, out[0], nil, nil, nil)
 			},
 			reference: func(in [][]float64) [][]float64 {
-				return [][]float64{headSlow(in, targets, N, E, V, float64(o.Smoothing))}
+				return [][]float64{headSlow(in, targets, N, E, V, float64(o.Smoothing), o.Logits)}
 			},
 			backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
 				HeadLoss(p, in[0], in[1], in[2], targets, N, E, V, o, out[0], din[0], din[1], din[2])

@@ -1,5 +1,21 @@
 package kernel
 
+// RMSNorm is the settings of a norm by the root of the mean square.
+type RMSNorm struct {
+	Eps     float32
+	PlusOne bool // the gain is 1 + gain, as Gemma stores it
+}
+
+// gains is gain, or 1 + gain in worker 0's scratch.
+func (o RMSNorm) gains(p *Pool, gain []float32) []float32 {
+	if !o.PlusOne {
+		return gain
+	}
+	sum := p.Scratch(0, len(gain))
+	current.verbs.affine(sum, gain, 1, 1)
+	return sum
+}
+
 type rmsNormArgs struct {
 	y, rstd, x, gain, dy []float32
 	n, e                 int
@@ -15,14 +31,14 @@ var rmsNormLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 })
 
 // RMSNormForward computes y = x·rstd·gain over each row, rstd = 1/sqrt(sum(x²)/E
-// + eps), which it keeps for the backward pass. y and x are [N, E], rstd [N],
+// + Eps), which it keeps for the backward pass. y and x are [N, E], rstd [N],
 // gain [E]. Source: Zhang, Sennrich, https://arxiv.org/abs/1910.07467.
-func RMSNormForward(p *Pool, y, rstd, x, gain []float32, N, E int, eps float32) {
+func RMSNormForward(p *Pool, y, rstd, x, gain []float32, N, E int, o RMSNorm) {
 	needs(N*E, y, x)
 	need(rstd, N)
 	need(gain, E)
 	c := p.pieces(N, elementGrain/max(1, E))
-	rmsNormLoop.run(p, c, rmsNormArgs{y: y, rstd: rstd, x: x, gain: gain, n: N, e: E, eps: eps, chunks: c})
+	rmsNormLoop.run(p, c, rmsNormArgs{y: y, rstd: rstd, x: x, gain: o.gains(p, gain[:E]), n: N, e: E, eps: o.Eps, chunks: c})
 }
 
 func rmsNormRow(y, x, gain []float32, eps float32) (rstd float32) {
@@ -40,13 +56,13 @@ var rmsNormBackLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 
 // RMSNormBackward overwrites dx with the gradient of x: with h = x·rstd and
 // g = dy·gain, dx = rstd·(g - h·avg(g·h)). dx may be dy. dx, dy and x are [N, E],
-// gain is [E], rstd is the forward pass's.
-func RMSNormBackward(p *Pool, dx, dy, x, gain, rstd []float32, N, E int) {
+// gain is [E], rstd and o are the forward pass's.
+func RMSNormBackward(p *Pool, dx, dy, x, gain, rstd []float32, N, E int, o RMSNorm) {
 	needs(N*E, dx, dy, x)
 	need(rstd, N)
 	need(gain, E)
 	c := p.pieces(N, elementGrain/max(1, E))
-	rmsNormBackLoop.run(p, c, rmsNormArgs{y: dx, dy: dy, x: x, gain: gain, rstd: rstd, n: N, e: E, chunks: c})
+	rmsNormBackLoop.run(p, c, rmsNormArgs{y: dx, dy: dy, x: x, gain: o.gains(p, gain[:E]), rstd: rstd, n: N, e: E, chunks: c})
 }
 
 func rmsNormBackRow(dx, dy, x, gain []float32, rstd float32) {

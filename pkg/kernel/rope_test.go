@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// ropeSlow rotates q and k of every row in float64; angle gives the angle of pair
-// j of K/V head g at token n.
-func ropeSlow(x []float64, s AttnShape, angle func(n, g, j int) float64) []float64 {
+// ropeSlow rotates the first pairs of q and k of every row in float64; angle gives
+// that of pair j of K/V head g at row n.
+func ropeSlow(x []float64, s AttnShape, pairs int, gain float64, angle func(n, g, j int) float64) []float64 {
 	y := append([]float64(nil), x...)
 	w := s.Width()
 	for n := range s.B * s.T {
@@ -16,11 +16,11 @@ func ropeSlow(x []float64, s AttnShape, angle func(n, g, j int) float64) []float
 			if h >= s.G*s.R {
 				g = h - s.G*s.R
 			}
-			for j := range s.QK / 2 {
+			for j := range pairs {
 				c, at := angle(n, g, j), n*w+h*s.QK+2*j
 				sin, cos := math.Sincos(c)
-				y[at] = x[at]*cos - x[at+1]*sin
-				y[at+1] = x[at+1]*cos + x[at]*sin
+				y[at] = gain * (x[at]*cos - x[at+1]*sin)
+				y[at+1] = gain * (x[at+1]*cos + x[at]*sin)
 			}
 		}
 	}
@@ -28,15 +28,24 @@ func ropeSlow(x []float64, s AttnShape, angle func(n, g, j int) float64) []float
 }
 
 func TestRoPE(t *testing.T) {
-	for _, s := range []AttnShape{
-		{B: 1, T: 1, G: 1, R: 1, QK: 2, VO: 1},
-		{B: 2, T: 5, G: 2, R: 1, QK: 6, VO: 3},
-		{B: 2, T: 9, G: 2, R: 3, QK: 38, VO: 5},
-		{B: 1, T: 70, G: 3, R: 2, QK: 64, VO: 64},
+	for _, c := range []struct {
+		s     AttnShape
+		pairs int
+	}{
+		{AttnShape{B: 1, T: 1, G: 1, R: 1, QK: 2, VO: 1}, 1},
+		{AttnShape{B: 2, T: 5, G: 2, R: 1, QK: 6, VO: 3}, 3},
+		{AttnShape{B: 2, T: 9, G: 2, R: 3, QK: 38, VO: 5}, 19},
+		{AttnShape{B: 1, T: 70, G: 3, R: 2, QK: 64, VO: 64}, 32},
+		{AttnShape{B: 2, T: 6, G: 2, R: 2, QK: 37, VO: 5}, 9}, // a part of a head's columns, and an odd width
+		{AttnShape{B: 1, T: 3, G: 1, R: 1, QK: 5, VO: 2}, 0},
 	} {
 		for _, perHead := range []bool{false, true} {
-			const pos0, tokens = 4, 80
-			pairs := s.QK / 2
+			const tokens = 80
+			s, pairs := c.s, c.pairs
+			gain := float32(1)
+			if perHead {
+				gain = 1.2
+			}
 			freqs := make([]float32, pairs)
 			if perHead {
 				freqs = make([]float32, s.G*pairs)
@@ -44,42 +53,53 @@ func TestRoPE(t *testing.T) {
 			for i := range freqs {
 				freqs[i] = float32(math.Pow(10000, -float64(i)/float64(len(freqs))))
 			}
-			cos, sin := make([]float32, tokens*len(freqs)), make([]float32, tokens*len(freqs))
-			RoPETable(cos, sin, freqs, tokens)
+			rot := Rotary{make([]float32, tokens*len(freqs)), make([]float32, tokens*len(freqs)), pairs, perHead}
+			RoPETable(rot.Cos, rot.Sin, freqs, tokens, gain)
 			n := s.B * s.T * s.Width()
-			freq := func(g, j int) float64 {
-				if perHead {
-					j += g * pairs
+			reference := func(at func(n int) int) func(in [][]float64) [][]float64 {
+				return func(in [][]float64) [][]float64 {
+					return [][]float64{ropeSlow(in[0], s, pairs, float64(gain), func(n, g, j int) float64 {
+						if perHead {
+							j += g * pairs
+						}
+						return float64(at(n)) * float64(freqs[j])
+					})}
 				}
-				return float64(freqs[j])
 			}
-			o := op{
-				name: "rope", in: []int{n}, out: []int{n}, tol: 1e-6,
-				forward: func(p *Pool, out, in [][]float32) { RoPEForward(p, out[0], in[0], cos, sin, s, perHead, pos0) },
-				reference: func(in [][]float64) [][]float64 {
-					return [][]float64{ropeSlow(in[0], s, func(n, g, j int) float64 { return float64(pos0+n%s.T) * freq(g, j) })}
-				},
-				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-					RoPEBackward(p, din[0], dout, cos, sin, s, perHead, pos0)
-				},
-				diff: []int{0},
+			given := make([]int32, s.B*s.T)
+			for i := range given {
+				given[i] = int32(i*7%11 + i/4)
 			}
-			conform(t, o)
+			for name, pos := range map[string][]int32{"rope": nil, "rope at given positions": given} {
+				at := func(n int) int { return n % s.T }
+				if pos != nil {
+					at = func(n int) int { return int(pos[n]) }
+				}
+				o := op{
+					name: name, in: []int{n}, out: []int{n}, tol: 1e-6,
+					forward:   func(p *Pool, out, in [][]float32) { RoPEForward(p, out[0], in[0], rot, s, pos) },
+					reference: reference(at),
+					backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
+						RoPEBackward(p, din[0], dout, rot, s, pos)
+					},
+					diff: []int{0},
+				}
+				conform(t, o)
 
-			o.name = "in place"
-			o.forward = func(p *Pool, out, in [][]float32) {
-				copy(out[0], in[0])
-				RoPEForward(p, out[0], out[0], cos, sin, s, perHead, pos0)
+				o.name += " in place"
+				o.forward = func(p *Pool, out, in [][]float32) {
+					copy(out[0], in[0])
+					RoPEForward(p, out[0], out[0], rot, s, pos)
+				}
+				conform(t, o)
 			}
-			conform(t, o)
 
-			pos := []int32{7, 2}[:s.B]
-			o.name, o.backward, o.diff = "positions", nil, nil
-			o.forward = func(p *Pool, out, in [][]float32) { RoPEAt(p, out[0], in[0], cos, sin, s, perHead, pos) }
-			o.reference = func(in [][]float64) [][]float64 {
-				return [][]float64{ropeSlow(in[0], s, func(n, g, j int) float64 { return float64(int(pos[n/s.T])+n%s.T) * freq(g, j) })}
-			}
-			conform(t, o)
+			first := []int32{7, 2}[:s.B]
+			conform(t, op{
+				name: "rope from first positions", in: []int{n}, out: []int{n}, tol: 1e-6,
+				forward:   func(p *Pool, out, in [][]float32) { RoPEAt(p, out[0], in[0], rot, s, first) },
+				reference: reference(func(n int) int { return int(first[n/s.T]) + n%s.T }),
+			})
 		}
 	}
 }

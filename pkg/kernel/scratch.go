@@ -9,7 +9,10 @@ type lane struct {
 	wide  []float32 // a panel of bfloat16 that was widened
 	tile  tile
 	block block
-	_     [64]byte // keeps neighbours off one cache line
+
+	logits [logitBlock]float32 // some of a row of logits
+
+	_ [64]byte // keeps neighbours off one cache line
 }
 
 // Scratch returns n values that only this worker uses until its chunk ends; it

@@ -11,13 +11,14 @@ import "math"
 // Largest errors of the vector forms, tested: exp 1.5 units in the last place,
 // x·sigmoid(x) 4, x·Φ(x) 7.
 type verbs struct {
-	add    func(y, a, b []float32)              // y = a + b
-	mulAdd func(y, a, b []float32)              // y += a·b
-	affine func(y, x []float32, m, c float32)   // y = x·m + c
-	sum    func(x []float32) float32            // sum of x
-	dot    func(x, y []float32) float32         // sum of x·y
-	square func(x []float32) float64            // sum of x²
-	spread func(x []float32, m float32) float32 // sum of (x - m)²
+	add       func(y, a, b []float32)              // y = a + b
+	addScaled func(y, a, b []float32, m float32)   // y = a + m·b
+	mulAdd    func(y, a, b []float32)              // y += a·b
+	affine    func(y, x []float32, m, c float32)   // y = x·m + c
+	sum       func(x []float32) float32            // sum of x
+	dot       func(x, y []float32) float32         // sum of x·y
+	square    func(x []float32) float64            // sum of x²
+	spread    func(x []float32, m float32) float32 // sum of (x - m)²
 
 	// Norms: h = (x - mean)·rstd. RMSNorm has mean 0.
 	normalize func(y, x, gain []float32, mean, rstd float32)                    // y = h·gain
@@ -25,12 +26,16 @@ type verbs struct {
 	normBack  func(dx, dy, x, gain []float32, mean, rstd, ag, agh float32)      // dx = rstd·(dy·gain - ag - h·agh)
 	normGrad  func(dgain, dy, x []float32, mean, rstd float32)                  // dgain += dy·h
 
-	geluTanh     func(y, x []float32)
-	geluTanhBack func(dx, dy, x []float32)
-	geluErf      func(y, x []float32)
-	geluErfBack  func(dx, dy, x []float32)
-	swiglu       func(h, gate, up []float32)
-	swigluBack   func(dgate, dup, dh, gate, up []float32)
+	geluTanh      func(y, x []float32)
+	geluTanhBack  func(dx, dy, x []float32)
+	geluErf       func(y, x []float32)
+	geluErfBack   func(dx, dy, x []float32)
+	swiglu        func(h, gate, up []float32)
+	swigluBack    func(dgate, dup, dh, gate, up []float32)
+	gegluTanh     func(h, gate, up []float32)
+	gegluTanhBack func(dgate, dup, dh, gate, up []float32)
+	gegluErf      func(h, gate, up []float32)
+	gegluErfBack  func(dgate, dup, dh, gate, up []float32)
 
 	rotate     func(y, x, cos, sin []float32) // cos and sin are half as long
 	rotateBack func(y, x, cos, sin []float32)
@@ -39,6 +44,9 @@ type verbs struct {
 	expSum      func(y, x []float32, top float32) float32                                     // y = exp(x - top), and its sum
 	softmax     func(score, o, state []float32, width, stride, vo int)                        // see softmaxRows
 	softmaxBack func(prob, ds, lse, delta []float32, width, stride int, slope, scale float32) // see softmaxBackRows
+
+	softCap     func(y, x []float32, slope, c float32)        // y = c·tanh(slope·x)
+	softCapBack func(dx, dy, y []float32, delta, inv float32) // dx = (dy - delta)·(1 - (y·inv)²)
 
 	adamw   func(w, g, m, v []float32, c *[9]float32)            // see adamwRow
 	adamw16 func(w, g, mv []float32, c *[9]float32, seed uint32) // see adamw16Row
@@ -54,10 +62,12 @@ type verbs struct {
 }
 
 var portableVerbs = verbs{
-	add: addRow, mulAdd: mulAddRow, affine: affineRow, sum: sumRow, dot: dotRow, square: squareRow, spread: spreadRow,
+	add: addRow, addScaled: addScaledRow, mulAdd: mulAddRow, affine: affineRow, sum: sumRow, dot: dotRow, square: squareRow, spread: spreadRow,
 	normalize: normalizeRow, normSums: normSumsRow, normBack: normBackRow, normGrad: normGradRow,
 	geluTanh: geluTanhRow, geluTanhBack: geluTanhBackRow, geluErf: geluErfRow, geluErfBack: geluErfBackRow,
-	swiglu: swigluRow, swigluBack: swigluBackRow, rotate: rotateRow, rotateBack: rotateBackRow,
+	swiglu: swigluRow, swigluBack: swigluBackRow, gegluTanh: gegluTanhRow, gegluTanhBack: gegluTanhBackRow,
+	gegluErf: gegluErfRow, gegluErfBack: gegluErfBackRow, softCap: softCapRow, softCapBack: softCapBackRow,
+	rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
 	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
 	round: roundPortable, toHalf: toHalfPortable, fromHalf: fromHalfPortable,
@@ -67,6 +77,13 @@ func addRow(y, a, b []float32) {
 	a, b = a[:len(y)], b[:len(y)]
 	for i := range y {
 		y[i] = a[i] + b[i]
+	}
+}
+
+func addScaledRow(y, a, b []float32, m float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	for i := range y {
+		y[i] = a[i] + m*b[i]
 	}
 }
 

@@ -14,6 +14,11 @@ func add256(y []float32, a []float32, b []float32)
 //go:noescape
 func mulAdd256(y []float32, a []float32, b []float32)
 
+// addScaled256 is y = a + m·b.
+//
+//go:noescape
+func addScaled256(y []float32, a []float32, b []float32, m float32)
+
 // affine256 is y = x·m + c.
 //
 //go:noescape
@@ -89,6 +94,26 @@ func swiglu256(h []float32, gate []float32, up []float32)
 //go:noescape
 func swigluBack256(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
 
+// gegluTanh256 is h = gelu(gate)·up.
+//
+//go:noescape
+func gegluTanh256(h []float32, gate []float32, up []float32)
+
+// gegluTanhBack256 is the gradient of gegluTanh.
+//
+//go:noescape
+func gegluTanhBack256(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
+
+// gegluErf256 is h = gelu(gate)·up.
+//
+//go:noescape
+func gegluErf256(h []float32, gate []float32, up []float32)
+
+// gegluErfBack256 is the gradient of gegluErf.
+//
+//go:noescape
+func gegluErfBack256(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
+
 // maximum256 is the largest of x, or -Inf.
 //
 //go:noescape
@@ -108,6 +133,16 @@ func softmaxBack256(prob []float32, ds []float32, lse []float32, delta []float32
 //
 //go:noescape
 func softmaxRows256(score []float32, o []float32, state []float32, width int, stride int, vo int)
+
+// softCap256 is y = c·tanh(slope·x).
+//
+//go:noescape
+func softCap256(y []float32, x []float32, slope float32, c float32)
+
+// softCapBack256 is dx = (dy - delta)·(1 - (y·inv)²).
+//
+//go:noescape
+func softCapBack256(dx []float32, dy []float32, y []float32, delta float32, inv float32)
 
 // rotate256 is y = x rotated, pair (2j, 2j+1) by the angle of cos[j] and sin[j].
 //

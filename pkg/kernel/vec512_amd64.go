@@ -14,6 +14,11 @@ func add512(y []float32, a []float32, b []float32)
 //go:noescape
 func mulAdd512(y []float32, a []float32, b []float32)
 
+// addScaled512 is y = a + m·b.
+//
+//go:noescape
+func addScaled512(y []float32, a []float32, b []float32, m float32)
+
 // affine512 is y = x·m + c.
 //
 //go:noescape
@@ -89,6 +94,26 @@ func swiglu512(h []float32, gate []float32, up []float32)
 //go:noescape
 func swigluBack512(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
 
+// gegluTanh512 is h = gelu(gate)·up.
+//
+//go:noescape
+func gegluTanh512(h []float32, gate []float32, up []float32)
+
+// gegluTanhBack512 is the gradient of gegluTanh.
+//
+//go:noescape
+func gegluTanhBack512(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
+
+// gegluErf512 is h = gelu(gate)·up.
+//
+//go:noescape
+func gegluErf512(h []float32, gate []float32, up []float32)
+
+// gegluErfBack512 is the gradient of gegluErf.
+//
+//go:noescape
+func gegluErfBack512(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
+
 // maximum512 is the largest of x, or -Inf.
 //
 //go:noescape
@@ -108,6 +133,16 @@ func softmaxBack512(prob []float32, ds []float32, lse []float32, delta []float32
 //
 //go:noescape
 func softmaxRows512(score []float32, o []float32, state []float32, width int, stride int, vo int)
+
+// softCap512 is y = c·tanh(slope·x).
+//
+//go:noescape
+func softCap512(y []float32, x []float32, slope float32, c float32)
+
+// softCapBack512 is dx = (dy - delta)·(1 - (y·inv)²).
+//
+//go:noescape
+func softCapBack512(dx []float32, dy []float32, y []float32, delta float32, inv float32)
 
 // rotate512 is y = x rotated, pair (2j, 2j+1) by the angle of cos[j] and sin[j].
 //

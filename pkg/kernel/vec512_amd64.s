@@ -138,6 +138,71 @@ end:
 	VZEROUPPER
 	RET
 
+// func addScaled512(y []float32, a []float32, b []float32, m float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addScaled512(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         a_base+24(FP), CX
+	MOVQ         b_base+48(FP), DX
+	MOVQ         y_len+8(FP), BX
+	VBROADCASTSS m+72(FP), Z0
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x40, DI
+	JL           ones
+
+group:
+	VMOVUPS     (CX)(SI*4), Z1
+	VMOVUPS     (DX)(SI*4), Z2
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, (AX)(SI*4)
+	VMOVUPS     64(CX)(SI*4), Z1
+	VMOVUPS     64(DX)(SI*4), Z2
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, 64(AX)(SI*4)
+	VMOVUPS     128(CX)(SI*4), Z1
+	VMOVUPS     128(DX)(SI*4), Z2
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, 128(AX)(SI*4)
+	VMOVUPS     192(CX)(SI*4), Z1
+	VMOVUPS     192(DX)(SI*4), Z2
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, 192(AX)(SI*4)
+	ADDQ        $0x40, SI
+	CMPQ        SI, DI
+	JLE         group
+
+ones:
+	MOVQ BX, DI
+	SUBQ $0x10, DI
+	CMPQ SI, DI
+	JG   tail
+
+one:
+	VMOVUPS     (CX)(SI*4), Z1
+	VMOVUPS     (DX)(SI*4), Z2
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, (AX)(SI*4)
+	ADDQ        $0x10, SI
+	CMPQ        SI, DI
+	JLE         one
+
+tail:
+	MOVQ        BX, DI
+	SUBQ        SI, DI
+	JZ          end
+	MOVL        $0xffffffff, BX
+	BZHIL       DI, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (CX)(SI*4), K1, Z1
+	VMOVUPS.Z   (DX)(SI*4), K1, Z2
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (AX)(SI*4)
+
+end:
+	VZEROUPPER
+	RET
+
 // func affine512(y []float32, x []float32, m float32, c float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·affine512(SB), NOSPLIT, $0-56
@@ -2046,6 +2111,858 @@ end:
 	VZEROUPPER
 	RET
 
+// func gegluTanh512(h []float32, gate []float32, up []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gegluTanh512(SB), NOSPLIT, $0-72
+	MOVQ h_base+0(FP), AX
+	MOVQ gate_base+24(FP), CX
+	MOVQ up_base+48(FP), DX
+	MOVQ h_len+8(FP), BX
+	XORQ SI, SI
+	MOVQ BX, DI
+	SUBQ $0x20, DI
+	JL   ones
+
+group:
+	VMOVUPS           (CX)(SI*4), Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           (DX)(SI*4), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)(SI*4)
+	VMOVUPS           64(CX)(SI*4), Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           64(DX)(SI*4), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, 64(AX)(SI*4)
+	ADDQ              $0x20, SI
+	CMPQ              SI, DI
+	JLE               group
+
+ones:
+	MOVQ BX, DI
+	SUBQ $0x10, DI
+	CMPQ SI, DI
+	JG   tail
+
+one:
+	VMOVUPS           (CX)(SI*4), Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           (DX)(SI*4), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)(SI*4)
+	ADDQ              $0x10, SI
+	CMPQ              SI, DI
+	JLE               one
+
+tail:
+	MOVQ              BX, DI
+	SUBQ              SI, DI
+	JZ                end
+	MOVL              $0xffffffff, BX
+	BZHIL             DI, BX, BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (CX)(SI*4), K1, Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS.Z         (DX)(SI*4), K1, Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)(SI*4)
+
+end:
+	VZEROUPPER
+	RET
+
+// func gegluTanhBack512(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gegluTanhBack512(SB), NOSPLIT, $0-120
+	MOVQ dgate_base+0(FP), AX
+	MOVQ dup_base+24(FP), CX
+	MOVQ dh_base+48(FP), DX
+	MOVQ gate_base+72(FP), BX
+	MOVQ up_base+96(FP), SI
+	MOVQ dgate_len+8(FP), DI
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x20, R9
+	JL   ones
+
+group:
+	VMOVUPS           (BX)(R8*4), Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS           (DX)(R8*4), Z3
+	VMOVUPS           (SI)(R8*4), Z4
+	VMULPS            Z1, Z0, Z5
+	VMULPS            Z5, Z3, Z5
+	VMOVUPS           Z5, (CX)(R8*4)
+	VMULPS            Z0, Z0, Z5
+	VBROADCASTSS      c512_3e5b33b6<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z6, Z5
+	VMULPS            Z1, Z0, Z0
+	VMULPS            Z2, Z0, Z0
+	VFMADD231PS       Z5, Z0, Z1
+	VMULPS            Z4, Z3, Z0
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)(R8*4)
+	VMOVUPS           64(BX)(R8*4), Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS           64(DX)(R8*4), Z3
+	VMOVUPS           64(SI)(R8*4), Z4
+	VMULPS            Z1, Z0, Z5
+	VMULPS            Z5, Z3, Z5
+	VMOVUPS           Z5, 64(CX)(R8*4)
+	VMULPS            Z0, Z0, Z5
+	VBROADCASTSS      c512_3e5b33b6<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z6, Z5
+	VMULPS            Z1, Z0, Z0
+	VMULPS            Z2, Z0, Z0
+	VFMADD231PS       Z5, Z0, Z1
+	VMULPS            Z4, Z3, Z0
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, 64(AX)(R8*4)
+	ADDQ              $0x20, R8
+	CMPQ              R8, R9
+	JLE               group
+
+ones:
+	MOVQ DI, R9
+	SUBQ $0x10, R9
+	CMPQ R8, R9
+	JG   tail
+
+one:
+	VMOVUPS           (BX)(R8*4), Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS           (DX)(R8*4), Z3
+	VMOVUPS           (SI)(R8*4), Z4
+	VMULPS            Z1, Z0, Z5
+	VMULPS            Z5, Z3, Z5
+	VMOVUPS           Z5, (CX)(R8*4)
+	VMULPS            Z0, Z0, Z5
+	VBROADCASTSS      c512_3e5b33b6<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z6, Z5
+	VMULPS            Z1, Z0, Z0
+	VMULPS            Z2, Z0, Z0
+	VFMADD231PS       Z5, Z0, Z1
+	VMULPS            Z4, Z3, Z0
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)(R8*4)
+	ADDQ              $0x10, R8
+	CMPQ              R8, R9
+	JLE               one
+
+tail:
+	MOVQ              DI, R9
+	SUBQ              R8, R9
+	JZ                end
+	MOVL              $0xffffffff, DI
+	BZHIL             R9, DI, DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (BX)(R8*4), K1, Z0
+	VMULPS            Z0, Z0, Z1
+	VBROADCASTSS      c512_3d922279<>+0(SB), Z2
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VBROADCASTSS      c512_42ae0000<>+0(SB), Z2
+	VPXORD.BCST       c512_80000000<>+0(SB), Z1, Z1
+	VMINPS            Z1, Z2, Z1
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x08, Z2, Z2
+	VMOVAPS           Z1, Z1
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z2, Z1
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z1, Z3
+	VSCALEFPS         Z2, Z3, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z1
+	VADDPS.BCST       c512_3f800000<>+0(SB), Z3, Z2
+	VDIVPS            Z2, Z1, Z1
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS.Z         (DX)(R8*4), K1, Z3
+	VMOVUPS.Z         (SI)(R8*4), K1, Z4
+	VMULPS            Z1, Z0, Z5
+	VMULPS            Z5, Z3, Z5
+	VMOVUPS           Z5, K1, (CX)(R8*4)
+	VMULPS            Z0, Z0, Z5
+	VBROADCASTSS      c512_3e5b33b6<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3fcc422a<>+0(SB), Z6, Z5
+	VMULPS            Z1, Z0, Z0
+	VMULPS            Z2, Z0, Z0
+	VFMADD231PS       Z5, Z0, Z1
+	VMULPS            Z4, Z3, Z0
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)(R8*4)
+
+end:
+	VZEROUPPER
+	RET
+
+// func gegluErf512(h []float32, gate []float32, up []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·gegluErf512(SB), NOSPLIT, $0-72
+	MOVQ h_base+0(FP), AX
+	MOVQ gate_base+24(FP), CX
+	MOVQ up_base+48(FP), DX
+	MOVQ h_len+8(FP), BX
+	XORQ SI, SI
+	MOVQ BX, DI
+	SUBQ $0x20, DI
+	JL   ones
+
+group:
+	VMOVUPS           (CX)(SI*4), Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K1
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K1, Z2
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           (DX)(SI*4), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)(SI*4)
+	VMOVUPS           64(CX)(SI*4), Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K1
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K1, Z2
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           64(DX)(SI*4), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, 64(AX)(SI*4)
+	ADDQ              $0x20, SI
+	CMPQ              SI, DI
+	JLE               group
+
+ones:
+	MOVQ BX, DI
+	SUBQ $0x10, DI
+	CMPQ SI, DI
+	JG   tail
+
+one:
+	VMOVUPS           (CX)(SI*4), Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K1
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K1, Z2
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           (DX)(SI*4), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, (AX)(SI*4)
+	ADDQ              $0x10, SI
+	CMPQ              SI, DI
+	JLE               one
+
+tail:
+	MOVQ              BX, DI
+	SUBQ              SI, DI
+	JZ                end
+	MOVL              $0xffffffff, BX
+	BZHIL             DI, BX, BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (CX)(SI*4), K1, Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K2
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K2, Z2
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS.Z         (DX)(SI*4), K1, Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)(SI*4)
+
+end:
+	VZEROUPPER
+	RET
+
+// func gegluErfBack512(dgate []float32, dup []float32, dh []float32, gate []float32, up []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·gegluErfBack512(SB), NOSPLIT, $0-120
+	MOVQ dgate_base+0(FP), AX
+	MOVQ dup_base+24(FP), CX
+	MOVQ dh_base+48(FP), DX
+	MOVQ gate_base+72(FP), BX
+	MOVQ up_base+96(FP), SI
+	MOVQ dgate_len+8(FP), DI
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x20, R9
+	JL   ones
+
+group:
+	VMOVUPS           (BX)(R8*4), Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K1
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K1, Z2
+	VMOVUPS           (DX)(R8*4), Z1
+	VMOVUPS           (SI)(R8*4), Z3
+	VMULPS            Z2, Z0, Z4
+	VMULPS            Z4, Z1, Z4
+	VMOVUPS           Z4, (CX)(R8*4)
+	VMULPS.BCST       c512_3ecc422a<>+0(SB), Z0, Z0
+	VFMADD231PS       Z6, Z0, Z2
+	VMULPS            Z3, Z1, Z0
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           Z0, (AX)(R8*4)
+	VMOVUPS           64(BX)(R8*4), Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K1
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K1, Z2
+	VMOVUPS           64(DX)(R8*4), Z1
+	VMOVUPS           64(SI)(R8*4), Z3
+	VMULPS            Z2, Z0, Z4
+	VMULPS            Z4, Z1, Z4
+	VMOVUPS           Z4, 64(CX)(R8*4)
+	VMULPS.BCST       c512_3ecc422a<>+0(SB), Z0, Z0
+	VFMADD231PS       Z6, Z0, Z2
+	VMULPS            Z3, Z1, Z0
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           Z0, 64(AX)(R8*4)
+	ADDQ              $0x20, R8
+	CMPQ              R8, R9
+	JLE               group
+
+ones:
+	MOVQ DI, R9
+	SUBQ $0x10, R9
+	CMPQ R8, R9
+	JG   tail
+
+one:
+	VMOVUPS           (BX)(R8*4), Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K1
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K1, Z2
+	VMOVUPS           (DX)(R8*4), Z1
+	VMOVUPS           (SI)(R8*4), Z3
+	VMULPS            Z2, Z0, Z4
+	VMULPS            Z4, Z1, Z4
+	VMOVUPS           Z4, (CX)(R8*4)
+	VMULPS.BCST       c512_3ecc422a<>+0(SB), Z0, Z0
+	VFMADD231PS       Z6, Z0, Z2
+	VMULPS            Z3, Z1, Z0
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           Z0, (AX)(R8*4)
+	ADDQ              $0x10, R8
+	CMPQ              R8, R9
+	JLE               one
+
+tail:
+	MOVQ              DI, R9
+	SUBQ              R8, R9
+	JZ                end
+	MOVL              $0xffffffff, DI
+	BZHIL             R9, DI, DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (BX)(R8*4), K1, Z0
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VBROADCASTSS      c512_3ecccccd<>+0(SB), Z3
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z3
+	VDIVPS            Z2, Z3, Z2
+	VMULPS            Z1, Z1, Z3
+	VMULPS.BCST       c512_bf000000<>+0(SB), Z3, Z4
+	VBROADCASTSS      c512_c2d00000<>+0(SB), Z5
+	VMAXPS            Z4, Z5, Z4
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x08, Z5, Z5
+	VMOVAPS           Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z5, Z4
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z6
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z4, Z6
+	VSCALEFPS         Z5, Z6, Z6
+	VMOVAPS           Z1, Z4
+	VFMSUB213PS       Z3, Z1, Z4
+	VMULPS.BCST       c512_3f000000<>+0(SB), Z6, Z1
+	VFNMADD231PS      Z4, Z1, Z6
+	VBROADCASTSS      c512_bd2425c8<>+0(SB), Z1
+	VFMADD213PS.BCST  c512_3e4f82d0<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bec13a0d<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e8262a3<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_bc6ea850<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e2305b6<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e1f5aaa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_3e23c2fa<>+0(SB), Z2, Z1
+	VFMADD213PS.BCST  c512_b75883c4<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z6, Z1
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z2
+	VSUBPS            Z1, Z2, Z2
+	VPMOVD2M          Z0, K2
+	VMOVAPS           Z2, Z2
+	VMOVAPS           Z1, K2, Z2
+	VMOVUPS.Z         (DX)(R8*4), K1, Z1
+	VMOVUPS.Z         (SI)(R8*4), K1, Z3
+	VMULPS            Z2, Z0, Z4
+	VMULPS            Z4, Z1, Z4
+	VMOVUPS           Z4, K1, (CX)(R8*4)
+	VMULPS.BCST       c512_3ecc422a<>+0(SB), Z0, Z0
+	VFMADD231PS       Z6, Z0, Z2
+	VMULPS            Z3, Z1, Z0
+	VMULPS            Z2, Z0, Z0
+	VMOVUPS           Z0, K1, (AX)(R8*4)
+
+end:
+	VZEROUPPER
+	RET
+
 // func maximum512(x []float32) (top float32)
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·maximum512(SB), NOSPLIT, $0-28
@@ -2635,6 +3552,252 @@ none:
 
 DATA c512_f149f2ca<>+0(SB)/4, $0xf149f2ca
 GLOBL c512_f149f2ca<>(SB), RODATA|NOPTR, $4
+
+// func softCap512(y []float32, x []float32, slope float32, c float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·softCap512(SB), NOSPLIT, $0-56
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	VBROADCASTSS slope+48(FP), Z0
+	VBROADCASTSS c+52(FP), Z1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x20, SI
+	JL           ones
+
+group:
+	VMOVUPS           (CX)(BX*4), Z2
+	VMULPS            Z0, Z2, Z2
+	VBROADCASTSS      c512_c2200000<>+0(SB), Z3
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z2, Z4
+	VMULPS.BCST       c512_c0000000<>+0(SB), Z4, Z4
+	VMAXPS            Z4, Z3, Z3
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z5
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z5, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z5
+	VSCALEFPS         Z4, Z5, Z4
+	VSUBPS.BCST       c512_3f800000<>+0(SB), Z4, Z5
+	VFMADD231PS       Z3, Z4, Z5
+	VPXORD.BCST       c512_80000000<>+0(SB), Z5, Z3
+	VADDPS.BCST       c512_40000000<>+0(SB), Z5, Z4
+	VDIVPS            Z4, Z3, Z3
+	VPANDD.BCST       c512_80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z3, Z3
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS           Z2, (AX)(BX*4)
+	VMOVUPS           64(CX)(BX*4), Z2
+	VMULPS            Z0, Z2, Z2
+	VBROADCASTSS      c512_c2200000<>+0(SB), Z3
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z2, Z4
+	VMULPS.BCST       c512_c0000000<>+0(SB), Z4, Z4
+	VMAXPS            Z4, Z3, Z3
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z5
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z5, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z5
+	VSCALEFPS         Z4, Z5, Z4
+	VSUBPS.BCST       c512_3f800000<>+0(SB), Z4, Z5
+	VFMADD231PS       Z3, Z4, Z5
+	VPXORD.BCST       c512_80000000<>+0(SB), Z5, Z3
+	VADDPS.BCST       c512_40000000<>+0(SB), Z5, Z4
+	VDIVPS            Z4, Z3, Z3
+	VPANDD.BCST       c512_80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z3, Z3
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS           Z2, 64(AX)(BX*4)
+	ADDQ              $0x20, BX
+	CMPQ              BX, SI
+	JLE               group
+
+ones:
+	MOVQ DX, SI
+	SUBQ $0x10, SI
+	CMPQ BX, SI
+	JG   tail
+
+one:
+	VMOVUPS           (CX)(BX*4), Z2
+	VMULPS            Z0, Z2, Z2
+	VBROADCASTSS      c512_c2200000<>+0(SB), Z3
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z2, Z4
+	VMULPS.BCST       c512_c0000000<>+0(SB), Z4, Z4
+	VMAXPS            Z4, Z3, Z3
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x08, Z4, Z4
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z4, Z3
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z5
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z3, Z5
+	VMULPS            Z3, Z5, Z3
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z5
+	VSCALEFPS         Z4, Z5, Z4
+	VSUBPS.BCST       c512_3f800000<>+0(SB), Z4, Z5
+	VFMADD231PS       Z3, Z4, Z5
+	VPXORD.BCST       c512_80000000<>+0(SB), Z5, Z3
+	VADDPS.BCST       c512_40000000<>+0(SB), Z5, Z4
+	VDIVPS            Z4, Z3, Z3
+	VPANDD.BCST       c512_80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z3, Z3
+	VMULPS            Z1, Z3, Z2
+	VMOVUPS           Z2, (AX)(BX*4)
+	ADDQ              $0x10, BX
+	CMPQ              BX, SI
+	JLE               one
+
+tail:
+	MOVQ              DX, SI
+	SUBQ              BX, SI
+	JZ                end
+	MOVL              $0xffffffff, DX
+	BZHIL             SI, DX, DX
+	KMOVW             DX, K1
+	VMOVUPS.Z         (CX)(BX*4), K1, Z2
+	VMULPS            Z0, Z2, Z0
+	VBROADCASTSS      c512_c2200000<>+0(SB), Z2
+	VPANDD.BCST       c512_7fffffff<>+0(SB), Z0, Z3
+	VMULPS.BCST       c512_c0000000<>+0(SB), Z3, Z3
+	VMAXPS            Z3, Z2, Z2
+	VMULPS.BCST       c512_3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x08, Z3, Z3
+	VFNMADD231PS.BCST c512_3f317200<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST c512_35bfbe8e<>+0(SB), Z3, Z2
+	VBROADCASTSS      c512_3ab51226<>+0(SB), Z4
+	VFMADD213PS.BCST  c512_3c091cea<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  c512_3d2aac79<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  c512_3e2aaa49<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  c512_3efffffe<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  c512_3f800000<>+0(SB), Z2, Z4
+	VMULPS            Z2, Z4, Z2
+	VBROADCASTSS      c512_3f800000<>+0(SB), Z4
+	VSCALEFPS         Z3, Z4, Z3
+	VSUBPS.BCST       c512_3f800000<>+0(SB), Z3, Z4
+	VFMADD231PS       Z2, Z3, Z4
+	VPXORD.BCST       c512_80000000<>+0(SB), Z4, Z2
+	VADDPS.BCST       c512_40000000<>+0(SB), Z4, Z3
+	VDIVPS            Z3, Z2, Z2
+	VPANDD.BCST       c512_80000000<>+0(SB), Z0, Z0
+	VPORD             Z0, Z2, Z2
+	VMULPS            Z1, Z2, Z0
+	VMOVUPS           Z0, K1, (AX)(BX*4)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA c512_c2200000<>+0(SB)/4, $0xc2200000
+GLOBL c512_c2200000<>(SB), RODATA|NOPTR, $4
+
+DATA c512_c0000000<>+0(SB)/4, $0xc0000000
+GLOBL c512_c0000000<>(SB), RODATA|NOPTR, $4
+
+DATA c512_40000000<>+0(SB)/4, $0x40000000
+GLOBL c512_40000000<>(SB), RODATA|NOPTR, $4
+
+// func softCapBack512(dx []float32, dy []float32, y []float32, delta float32, inv float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·softCapBack512(SB), NOSPLIT, $0-80
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         y_base+48(FP), DX
+	MOVQ         dx_len+8(FP), BX
+	VBROADCASTSS delta+72(FP), Z0
+	VBROADCASTSS inv+76(FP), Z1
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x40, DI
+	JL           ones
+
+group:
+	VMOVUPS      (DX)(SI*4), Z2
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      (CX)(SI*4), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z2, Z3, Z4
+	VFNMADD231PS Z2, Z4, Z3
+	VMOVUPS      Z3, (AX)(SI*4)
+	VMOVUPS      64(DX)(SI*4), Z2
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      64(CX)(SI*4), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z2, Z3, Z4
+	VFNMADD231PS Z2, Z4, Z3
+	VMOVUPS      Z3, 64(AX)(SI*4)
+	VMOVUPS      128(DX)(SI*4), Z2
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      128(CX)(SI*4), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z2, Z3, Z4
+	VFNMADD231PS Z2, Z4, Z3
+	VMOVUPS      Z3, 128(AX)(SI*4)
+	VMOVUPS      192(DX)(SI*4), Z2
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      192(CX)(SI*4), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z2, Z3, Z4
+	VFNMADD231PS Z2, Z4, Z3
+	VMOVUPS      Z3, 192(AX)(SI*4)
+	ADDQ         $0x40, SI
+	CMPQ         SI, DI
+	JLE          group
+
+ones:
+	MOVQ BX, DI
+	SUBQ $0x10, DI
+	CMPQ SI, DI
+	JG   tail
+
+one:
+	VMOVUPS      (DX)(SI*4), Z2
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      (CX)(SI*4), Z3
+	VSUBPS       Z0, Z3, Z3
+	VMULPS       Z2, Z3, Z4
+	VFNMADD231PS Z2, Z4, Z3
+	VMOVUPS      Z3, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	CMPQ         SI, DI
+	JLE          one
+
+tail:
+	MOVQ         BX, DI
+	SUBQ         SI, DI
+	JZ           end
+	MOVL         $0xffffffff, BX
+	BZHIL        DI, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z2
+	VMULPS       Z1, Z2, Z1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z2
+	VSUBPS       Z0, Z2, Z0
+	VMULPS       Z1, Z0, Z2
+	VFNMADD231PS Z1, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+end:
+	VZEROUPPER
+	RET
 
 // func rotate512(y []float32, x []float32, cos []float32, sin []float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2

@@ -100,12 +100,12 @@ func TestNaNSurvives(t *testing.T) {
 			s := AttnShape{B: 1, T: 1, G: 1, R: 1, QK: n / 3, VO: n - 2*(n/3), Scale: 1, Causal: true}
 			for name, run := range map[string]func(){
 				"layernorm": func() { LayerNormForward(p, y, mean, rstd, x, one, nil, 1, n, 1e-5) },
-				"rmsnorm":   func() { RMSNormForward(p, y, rstd, x, one, 1, n, 1e-5) },
+				"rmsnorm":   func() { RMSNormForward(p, y, rstd, x, one, 1, n, RMSNorm{Eps: 1e-5}) },
 				"gelu tanh": func() { GELUForward(p, y, x, true) },
 				"gelu erf":  func() { GELUForward(p, y, x, false) },
 				"gelu back": func() { GELUBackward(p, y, x, one, true) },
 				"swiglu":    func() { SwiGLUForward(p, y[:n/2], x[:n-1], 1, n/2); y[n/2] = x[n-1] },
-				"attention": func() { AttentionForward(p, y[:s.VO], nil, x, s) },
+				"attention": func() { AttentionForward(p, y[:s.VO], nil, x, nil, s) },
 				"head":      func() { HeadLoss(p, one[:1], x, nil, []int32{3}, 1, 1, n, HeadOptions{Scale: 1}, y[:1], nil, nil, nil) },
 				"adamw": func() {
 					copy(y, one)

@@ -11,19 +11,33 @@ const (
 	geluB = 0.044715
 )
 
+// twoU is twice the u of (1 + tanh(u))/2 = sigmoid(2u), GELU's factor of x.
+func (k *kit) twoU(x VecVirtual) VecVirtual {
+	u := k.mul(x, x)
+	k.mulAddInto(u, k.constant(2*geluA*geluB), k.f(2*geluA))
+	return k.mul(u, x)
+}
+
+// tanhSlope turns s = sigmoid(2u), with c = 1 - s, into the derivative of x·s:
+// s + x·s·c·d(2u)/dx.
+func (k *kit) tanhSlope(x, s, c VecVirtual) {
+	d := k.mul(x, x)
+	k.mulAddInto(d, k.constant(6*geluA*geluB), k.f(2*geluA))
+	k.addMulInto(s, k.mul(k.mul(x, s), c), d)
+}
+
+// erfSlope turns Φ(x) into the derivative of x·Φ(x); bell is exp(-x²/2).
+func (k *kit) erfSlope(x, phi, bell VecVirtual) {
+	k.addMulInto(phi, k.mul(x, k.f(1/math.Sqrt(2*math.Pi))), bell)
+}
+
 // activations writes GELU and SwiGLU.
 func activations(k *kit) {
-	// (1 + tanh(u))/2 = sigmoid(2u)
-	twoU := func(x VecVirtual) VecVirtual {
-		u := k.mul(x, x)
-		k.mulAddInto(u, k.constant(2*geluA*geluB), k.f(2*geluA))
-		return k.mul(u, x)
-	}
 	k.function("geluTanh", "(y, x []float32)", "is y = x·(1 + tanh(u))/2, u = √(2/π)·(x + 0.044715·x³).")
 	y, x, n := pointer("y"), pointer("x"), length("y")
 	k.loop("", n, 2, func(p *at) {
 		v := p.load(x)
-		s, _ := k.sigmoid(twoU(v))
+		s, _ := k.sigmoid(k.twoU(v))
 		p.store(k.mul(s, v), y)
 	})
 	k.done()
@@ -32,12 +46,8 @@ func activations(k *kit) {
 	dx, dy, x, n := pointer("dx"), pointer("dy"), pointer("x"), length("dx")
 	k.loop("", n, 2, func(p *at) {
 		v := p.load(x)
-		s, c := k.sigmoid(twoU(v))
-		// s + x·s·(1-s)·d(2u)/dx
-		d := k.mul(v, v)
-		k.mulAddInto(d, k.constant(6*geluA*geluB), k.f(2*geluA))
-		t := k.mul(k.mul(v, s), c)
-		k.addMulInto(s, t, d)
+		s, c := k.sigmoid(k.twoU(v))
+		k.tanhSlope(v, s, c)
 		p.store(k.mul(s, p.load(dy)), dx)
 	})
 	k.done()
@@ -56,7 +66,7 @@ func activations(k *kit) {
 	k.loop("", n, 2, func(p *at) {
 		v := p.load(x)
 		phi, bell := k.normal(v)
-		k.addMulInto(phi, k.mul(v, k.f(1/math.Sqrt(2*math.Pi))), bell)
+		k.erfSlope(v, phi, bell)
 		p.store(k.mul(phi, p.load(dy)), dx)
 	})
 	k.done()
@@ -83,4 +93,47 @@ func activations(k *kit) {
 		p.store(k.mul(k.mul(d, u), s), dgate)
 	})
 	k.done()
+}
+
+// gated writes GELU's gated forms, h = gelu(gate)·up.
+func gated(k *kit) {
+	for _, tanh := range []bool{true, false} {
+		name := "gegluErf"
+		if tanh {
+			name = "gegluTanh"
+		}
+		k.function(name, "(h, gate, up []float32)", "is h = gelu(gate)·up.")
+		h, gate, up, n := pointer("h"), pointer("gate"), pointer("up"), length("h")
+		k.loop("", n, 2, func(p *at) {
+			g := p.load(gate)
+			s, _ := k.share(g, tanh)
+			p.store(k.mul(k.mul(g, s), p.load(up)), h)
+		})
+		k.done()
+
+		k.function(name+"Back", "(dgate, dup, dh, gate, up []float32)", "is the gradient of "+name+".")
+		dgate, dup, dh, gate, up, n := pointer("dgate"), pointer("dup"), pointer("dh"), pointer("gate"), pointer("up"), length("dgate")
+		k.loop("", n, 2, func(p *at) {
+			g := p.load(gate)
+			s, c := k.share(g, tanh)
+			d := p.load(dh)
+			u := p.load(up)
+			p.store(k.mul(d, k.mul(g, s)), dup)
+			if tanh {
+				k.tanhSlope(g, s, c)
+			} else {
+				k.erfSlope(g, s, c)
+			}
+			p.store(k.mul(k.mul(d, u), s), dgate)
+		})
+		k.done()
+	}
+}
+
+// share is GELU's factor of x, and what its slope needs besides.
+func (k *kit) share(x VecVirtual, tanh bool) (s, c VecVirtual) {
+	if tanh {
+		return k.sigmoid(k.twoU(x))
+	}
+	return k.normal(x)
 }

@@ -100,6 +100,35 @@ func (k *kit) sigmoid(x VecVirtual) (s, c VecVirtual) {
 	return s, k.mul(e, s)
 }
 
+// tanh is tanh(x), by m = exp(-2|x|) - 1, which keeps its relative precision where
+// x is small: tanh|x| = -m/(2 + m).
+func (k *kit) tanh(x VecVirtual) VecVirtual {
+	low := k.constant(-40) // beyond it the result is 1
+	y := k.max(low, k.mul(k.abs(x), k.f(-2)))
+	n := k.mul(y, k.f(math.Log2E))
+	if k.wide {
+		VRNDSCALEPS(Imm(8), n, n)
+	} else {
+		VROUNDPS(Imm(8), n, n)
+	}
+	k.subMulInto(y, n, k.f(ln2Hi))
+	k.subMulInto(y, n, k.f(ln2Lo))
+	r := k.mul(k.polynomial(append([]float64{1}, expTail...), y), y) // exp(y) - 1
+	scale := k.vec()                                                 // 2ⁿ
+	if k.wide {
+		VSCALEFPS(n, k.constant(1), scale)
+	} else {
+		VCVTPS2DQ(n, scale)
+		VPADDD(k.bits(127), scale, scale)
+		VPSLLD(Imm(23), scale, scale)
+	}
+	m := k.sub(scale, k.f(1))
+	k.addMulInto(m, scale, r)
+	t := k.div(k.neg(m), k.add(m, k.f(2)))
+	k.orInto(t, k.and(x, signBit))
+	return t
+}
+
 // tailScale is the p of t = 1/(1+p·a), which normalTail is a polynomial in.
 const tailScale = 0.4
 

@@ -22,9 +22,20 @@ func rows(k *kit) {
 	})
 	k.done()
 
+	k.function("addScaled", "(y, a, b []float32, m float32)", "is y = a + m·b.")
+	y, a, b, n = pointer("y"), pointer("a"), pointer("b"), length("y")
+	m := k.scalar("m")
+	k.loop("", n, 4, func(p *at) {
+		v := p.load(a)
+		k.addMulInto(v, p.load(b), m)
+		p.store(v, y)
+	})
+	k.done()
+
 	k.function("affine", "(y, x []float32, m, c float32)", "is y = x·m + c.")
 	y, x, n := pointer("y"), pointer("x"), length("y")
-	m, c := k.scalar("m"), k.scalar("c")
+	m = k.scalar("m")
+	c := k.scalar("c")
 	k.loop("", n, 4, func(p *at) {
 		v := p.load(x)
 		k.mulAddInto(v, m, c)

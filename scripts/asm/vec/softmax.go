@@ -98,6 +98,26 @@ func softmax(k *kit) {
 	k.done()
 }
 
+// softCap writes the soft cap of scores and logits and its gradient.
+func softCap(k *kit) {
+	k.function("softCap", "(y, x []float32, slope, c float32)", "is y = c·tanh(slope·x).")
+	y, x, n := pointer("y"), pointer("x"), length("y")
+	slope, c := k.scalar("slope"), k.scalar("c")
+	k.loop("", n, 2, func(p *at) { p.store(k.mul(k.tanh(k.mul(p.load(x), slope)), c), y) })
+	k.done()
+
+	k.function("softCapBack", "(dx, dy, y []float32, delta, inv float32)", "is dx = (dy - delta)·(1 - (y·inv)²).")
+	dx, dy, y, n := pointer("dx"), pointer("dy"), pointer("y"), length("dx")
+	delta, inv := k.scalar("delta"), k.scalar("inv")
+	k.loop("", n, 4, func(p *at) {
+		t := k.mul(p.load(y), inv)
+		d := k.sub(p.load(dy), delta)
+		k.subMulInto(d, k.mul(d, t), t)
+		p.store(d, dx)
+	})
+	k.done()
+}
+
 // each runs body n times.
 func (k *kit) each(n GPVirtual, body func()) {
 	TESTQ(n, n)
