@@ -26,7 +26,7 @@ var rooms = map[string]room{
 	"pkg/export": {0.9, "shapes of others"}, "pkg/infer": {2.2, "sessions, sampling"}, "pkg/prune": {3.5, "one shot, rounds"},
 	"pkg/model": {2.6, "gpt2, llama, vit"}, "internal/gguf": {0.4, "llama.cpp's files"}, "internal/onnx": {1.5, "ONNX files"}, "pkg/graph": {2.9, "Gorgonia, plans, steps"},
 	"pkg/checkpoint": {1, "models on disk"}, "pkg/kernel/blas": {2.1, "Gorgonia's products"}, "pkg/coupled": {3.2, "the estimator"}, "pkg/optim": {4.3, "AdamW"},
-	"pkg/bundle": {4.9, "a model as it lies on disk"}, "internal/folder": {6.2, "links stay inside"},
+	"pkg/workload": {5.4, "text and images alike"}, "pkg/bundle": {4.9, "a model as it lies on disk"}, "internal/folder": {6.2, "links stay inside"},
 	"pkg/data": {5.4, "corpora, batches"}, "internal/mpi": {6.5, "MPI at run time"},
 	"pkg/parquet": {4.35, "a column of text"}, "pkg/param": {1.9, "named dimensions"}, "pkg/kernel": {3.3, "operations, assembly"}, "pkg/tokenizer": {5.4, "BPE, bytes"}, "internal/dist": {6.5, "what ranks ask"},
 }

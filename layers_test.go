@@ -34,6 +34,7 @@ var layers = map[string]string{
 	"internal/dist":     "",
 	"internal/mpi":      "internal/dist",
 	"pkg/bundle":        "pkg/train internal/fault internal/folder", // adapters are train's
+	"pkg/workload":      "pkg/bundle internal/fault internal/dist",
 	"pkg/infer":         "pkg/model",
 	"internal/gguf":     "pkg/checkpoint",
 	"internal/onnx":     "pkg/checkpoint",
@@ -43,7 +44,7 @@ var layers = map[string]string{
 	"pkg/train":         "pkg/data pkg/model pkg/optim pkg/prune internal/dist internal/sysmem",
 	"internal/report":   "pkg/config",
 	"pkg/config":        "pkg/train",
-	"cmd":               "pkg/bundle pkg/config internal/fault internal/units pkg/infer pkg/prune pkg/export pkg/kernel/blas internal/report internal/mpi",
+	"cmd":               "pkg/bundle pkg/workload pkg/config internal/fault internal/units pkg/infer pkg/prune pkg/export pkg/kernel/blas internal/report internal/mpi",
 	".":                 "cmd",
 }
 

@@ -14,11 +14,10 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/internal/sysmem"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // EvalOptions is what the flags of eval say.
@@ -55,6 +54,18 @@ type EvalResult struct {
 	Seconds    float64 `json:"seconds"`
 	TokensPerS float64 `json:"tokens_per_s"`
 	PeakRSS    int64   `json:"peak_rss"` // bytes
+}
+
+// EvalImagesResult is what eval prints with --json for a model of images.
+type EvalImagesResult struct {
+	Loss       float64 `json:"loss"` // nats per image
+	Top1       float64 `json:"top1"` // share of images whose class is the likeliest
+	Top5       float64 `json:"top5"` // or among the five likeliest
+	Images     int     `json:"images"`
+	Params     int     `json:"params"`
+	Seconds    float64 `json:"seconds"`
+	ImagesPerS float64 `json:"images_per_s"` // decoding included
+	PeakRSS    int64   `json:"peak_rss"`     // bytes
 }
 
 func evalCommand() *cli.Command {
@@ -100,13 +111,13 @@ func evalCommand() *cli.Command {
 			return interruptible(c, func() error {
 				switch {
 				case o.Choices != "":
-					return RunEvalChoices(o, c.App.Writer)
+					return RunEvalChoices(o, c.App.Writer, c.App.ErrWriter)
 				case o.Importance:
 					return RunImportance(o, c.App.Writer, c.App.ErrWriter)
 				case o.Sensitivity:
 					return RunSensitivity(o, c.App.Writer, c.App.ErrWriter)
 				}
-				return RunEval(o, c.App.Writer)
+				return RunEval(o, c.App.Writer, c.App.ErrWriter)
 			})
 		},
 	}
@@ -164,73 +175,82 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
 }
 
-// RunEval evaluates and prints the result to out.
-func RunEval(o EvalOptions, out io.Writer) error {
-	o.ranks = o.ranks.orAlone()
-	if o.Threads == 0 {
-		o.Threads = o.ranks.threads()
-	}
-	l, err := openModel(o.Model)
+// RunEval evaluates and prints the result to out, notes about the model to log.
+func RunEval(o EvalOptions, out, log io.Writer) error {
+	b, w, err := o.open(log)
 	if err != nil {
 		return err
 	}
-	defer l.root.Close()
-	if c, ok := l.m.(model.Classifier); ok {
-		return o.evalImages(l, c, out)
-	}
-	if err := l.Text(); err != nil {
-		return err
-	}
-	part, err := data.Read(o.Data, o.Field, o.Prompt)
-	if err != nil {
-		return fault.BadInput(err)
-	}
-	if o.Context == 0 {
-		o.Context = min(l.m.Context(), 1024)
-	}
-	if o.Context > l.m.Context() {
-		return fault.Usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
-	}
-	tokens, err := data.Encode(l.tok, part)
-	if err != nil {
-		return fault.BadInput(err)
-	}
-	if len(tokens) < 2 {
-		return fault.BadInput(fmt.Errorf("%s has %d tokens, expected at least 2", o.Data, len(tokens)))
-	}
-	// A text shorter than a window does not need a whole one.
-	o.Context = min(o.Context, len(tokens)-1)
-	if o.Batch == 0 {
-		windows := (len(tokens) - 2 + o.Context) / o.Context
-		o.Batch = max(1, min(4096/o.Context, (windows+o.ranks.Size()-1)/o.ranks.Size()))
-	}
-	pool := kernel.NewPool(o.Threads)
-	defer pool.Close()
-	e, err := train.NewEvaluator(l.m, l.set, pool, o.Batch, o.Context, false)
+	defer b.Close()
+	context, err := w.Context(b.Model, o.Context, 1024)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
+	on := o.subject(b)
+	defer on.Close()
 	start := time.Now()
-	v, err := e.RunOn(o.ranks.Group, data.Windows(tokens, o.Batch, o.Context, o.Limit))
+	v, err := w.Evaluate(on, workload.EvalOptions{Batch: o.Batch, Context: context, Limit: o.Limit})
 	if err != nil {
 		return err
 	}
 	took := time.Since(start).Seconds()
+	_, peak := sysmem.Resident()
+	if w.Unit() == workload.Image {
+		return o.show(out, EvalImagesResult{
+			Loss: v.Loss, Top1: v.Top1, Top5: v.Top5, Images: v.Tokens, Params: b.Set.Count(), Seconds: took, ImagesPerS: float64(v.Tokens) / took, PeakRSS: peak,
+		})
+	}
+	_, tokens := w.Counts()
 	r := EvalResult{
-		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: l.set.Count(), Bytes: part.Bytes(),
-		Context: o.Context, Seconds: took, TokensPerS: float64(v.Tokens) / took,
+		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: b.Set.Count(), Bytes: w.Bytes(),
+		Context: min(context, tokens-1), Seconds: took, TokensPerS: float64(v.Tokens) / took, PeakRSS: peak,
 	}
 	if o.Limit == 0 && r.Bytes > 0 {
 		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
 	}
-	_, r.PeakRSS = sysmem.Resident()
+	return o.show(out, r)
+}
+
+// open opens the model and the data that it is measured on.
+func (o EvalOptions) open(log io.Writer) (*bundle.Bundle, workload.Workload, error) {
+	b, err := openBundle(o.Model, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := workload.Open(b, workload.Source{Path: o.Data, Field: o.Field, Prompt: o.Prompt})
+	if err != nil {
+		b.Close()
+		return nil, nil, err
+	}
+	return b, w, nil
+}
+
+// subject is the model with its worker threads and the ranks.
+func (o EvalOptions) subject(b *bundle.Bundle) prune.Subject {
+	r := o.ranks.orAlone()
+	if o.Threads == 0 {
+		o.Threads = r.threads()
+	}
+	return prune.NewSubject(b.Model, b.Set, o.Threads, r.Group)
+}
+
+// show prints a result, as text or as JSON.
+func (o EvalOptions) show(out io.Writer, r fmt.Stringer) error {
 	if o.JSON {
 		return printJSON(out, r)
 	}
-	fmt.Fprintf(out, "loss        %.4f nats a token\nperplexity  %.3f\ntokens      %d (windows of %d)\nparameters  %d\nspeed       %.0f tokens/s\n",
+	_, err := io.WriteString(out, r.String())
+	return err
+}
+
+func (r EvalResult) String() string {
+	return fmt.Sprintf("loss        %.4f nats a token\nperplexity  %.3f\ntokens      %d (windows of %d)\nparameters  %d\nspeed       %.0f tokens/s\n",
 		r.Loss, r.Perplexity, r.Tokens, r.Context, r.Params, r.TokensPerS)
-	return nil
+}
+
+func (r EvalImagesResult) String() string {
+	return fmt.Sprintf("top-1       %.2f %%\ntop-5       %.2f %%\nloss        %.4f nats an image\nimages      %d\nparameters  %d\nspeed       %.0f images/s\n",
+		100*r.Top1, 100*r.Top5, r.Loss, r.Images, r.Params, r.ImagesPerS)
 }
 
 // printJSON prints one object.

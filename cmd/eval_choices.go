@@ -9,7 +9,6 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -28,37 +27,45 @@ type ChoicesResult struct {
 }
 
 // RunEvalChoices answers the questions of a file.
-func RunEvalChoices(o EvalOptions, out io.Writer) error {
+func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 	questions, err := data.ReadQuestions(o.Choices)
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	l, err := openModel(o.Model)
+	b, err := openBundle(o.Model, log)
 	if err != nil {
 		return err
 	}
-	defer l.root.Close()
-	if l.tok == nil {
-		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", o.Model))
+	defer b.Close()
+	if err := b.Text(); err != nil {
+		return err
 	}
 	var all []train.Continuation
 	for _, q := range questions {
 		for i, choice := range q.Choices {
-			c := continuation(l.tok, q.Context, choice)
-			if n := len(c.IDs) - c.From; n > l.m.Context() {
-				return fault.BadInput(fmt.Errorf("%s line %d: choice %d has %d tokens, the model's context is %d", o.Choices, q.Line, i, n, l.m.Context()))
+			c := continuation(b.Tokenizer, q.Context, choice)
+			if n := len(c.IDs) - c.From; n > b.Model.Context() {
+				return fault.BadInput(fmt.Errorf("%s line %d: choice %d has %d tokens, the model's context is %d", o.Choices, q.Line, i, n, b.Model.Context()))
 			}
 			all = append(all, c)
 		}
 	}
-	pool := kernel.NewPool(o.Threads)
-	defer pool.Close()
+	on := o.subject(b)
+	defer on.Close()
 	start := time.Now()
-	scores, err := train.Likelihoods(l.m, l.set, pool, all)
+	scores, err := train.Likelihoods(b.Model, b.Set, on.Pool, all)
 	if err != nil {
 		return err
 	}
-	r := ChoicesResult{Questions: len(questions), Params: l.set.Count(), Seconds: time.Since(start).Seconds()}
+	r := ChoicesResult{Questions: len(questions), Params: b.Set.Count(), Seconds: time.Since(start).Seconds()}
+	r.count(questions, scores, all)
+	_, r.PeakRSS = sysmem.Resident()
+	return o.show(out, r)
+}
+
+// count adds up the right answers; scores and continuations are those of all choices of
+// all questions, one after the other.
+func (r *ChoicesResult) count(questions []data.Question, scores []float64, all []train.Continuation) {
 	at := 0
 	for _, q := range questions {
 		n := len(q.Choices)
@@ -81,13 +88,11 @@ func RunEvalChoices(o EvalOptions, out io.Writer) error {
 		r.PerToken += right(func(i int) int { return len(c[i].IDs) - c[i].From })
 		r.Chance += 1 / float64(n*len(questions))
 	}
-	_, r.PeakRSS = sysmem.Resident()
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	fmt.Fprintf(out, "questions      %d\naccuracy       %.4f (guessing %.4f)\nper character  %.4f\nper token      %.4f\nparameters     %d\n",
+}
+
+func (r ChoicesResult) String() string {
+	return fmt.Sprintf("questions      %d\naccuracy       %.4f (guessing %.4f)\nper character  %.4f\nper token      %.4f\nparameters     %d\n",
 		r.Questions, r.Accuracy, r.Chance, r.PerCharacter, r.PerToken, r.Params)
-	return nil
 }
 
 // continuation is a context with a choice behind it, encoded as one text behind the

@@ -12,9 +12,6 @@ import (
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -65,63 +62,31 @@ var keptShares = []float64{0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1}
 
 // units opens the model and the sequences that show what its units do.
 func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
-	l, err := openModel(o.Model)
-	if err != nil {
-		return nil, nil, err
-	}
-	fail := func(err error) (*prune.Pruner, func(), error) { l.root.Close(); return nil, nil, err }
 	k := coupled.DefaultConfig()
 	k.Criterion = o.Criterion
 	if err := k.Validate(); err != nil {
-		return fail(fault.Usage(err))
+		return nil, nil, fault.Usage(err)
 	}
-	s, err := l.sequences(o, k.Seed)
+	b, w, err := o.open(log)
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
-	pool := kernel.NewPool(o.Threads)
+	context, err := w.Context(b.Model, o.Context, 512)
+	var s prune.Sequences
+	if err == nil {
+		s, err = w.Calibration(o.Sequences, context, k.Seed)
+	}
+	if err != nil {
+		b.Close()
+		return nil, nil, err
+	}
+	on := o.subject(b)
 	p := &prune.Pruner{
-		Calibration: prune.Calibration{Model: l.m, Set: l.set, Pool: pool, Data: s},
+		Calibration: prune.Calibration{Model: on.Model, Set: on.Set, Pool: on.Pool, Data: s},
 		Config:      k, Improve: coupled.DefaultImprove(), Trial: 8,
 		Say: func(format string, args ...any) { fmt.Fprintf(log, format+"\n", args...) },
 	}
-	return p, func() { pool.Close(); l.root.Close() }, nil
-}
-
-// sequences are the sequences, or images, that show what units do.
-func (l *loaded) sequences(o EvalOptions, seed uint64) (s prune.Sequences, err error) {
-	if c, ok := l.m.(model.Classifier); ok {
-		if o.Context != 0 || o.Field != "text" {
-			return s, fault.Usage(errors.New("--context and --field apply to text, the model classifies images"))
-		}
-		m, n, err := classified(o.Data, c)
-		if err != nil {
-			return s, err
-		}
-		s, err = calibrationImages(m, n, c, o.Sequences, seed)
-		return s, fault.BadInput(err)
-	}
-	if err := l.Text(); err != nil {
-		return s, err
-	}
-	part, err := data.Read(o.Data, o.Field, "")
-	if err != nil {
-		return s, fault.BadInput(err)
-	}
-	if o.Context == 0 {
-		o.Context = min(l.m.Context(), 512)
-	}
-	if o.Context > l.m.Context() {
-		return s, fault.Usage(fmt.Errorf("--context is %d tokens, the model's context is %d", o.Context, l.m.Context()))
-	}
-	tokens, err := data.Encode(l.tok, part)
-	if err != nil {
-		return s, fault.BadInput(err)
-	}
-	if s, err = sequences(tokens, o.Context, o.Sequences, seed); err != nil {
-		return s, fault.BadInput(fmt.Errorf("%s: %w", o.Data, err))
-	}
-	return s, nil
+	return p, func() { on.Close(); b.Close() }, nil
 }
 
 // RunImportance prints and draws how scores are distributed.

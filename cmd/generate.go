@@ -15,9 +15,6 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/infer"
-	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
@@ -35,8 +32,9 @@ func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "generate",
 		Usage: "let a model continue a text",
-		Description: "The prompt is encoded as the tokenizer's post_processor says: behind the beginning of a text for a LLaMA\n" +
-			"tokenizer, as it is for GPT-2's. An empty prompt is that beginning alone, or else the end of a text.",
+		Description: "The prompt is encoded as the tokenizer's post_processor says: a LLaMA tokenizer prepends the beginning of a\n" +
+			"text, GPT-2's adds nothing. An empty prompt is only that beginning, or else the end of a text. The text stops\n" +
+			"at every end that the model's files name (eos_token_id).",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` to continue; default standard input"},
@@ -105,18 +103,17 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 		fmt.Fprintf(log, "the model's context of %d leaves room for %d new tokens\n", context, room)
 		o.Tokens = room
 	}
-	pool := kernel.NewPool(o.Threads)
-	defer pool.Close()
 	w := bufio.NewWriter(out)
 	fmt.Fprint(w, o.Prompt)
 	stream := tokenizer.NewStream(b.Tokenizer)
 	start := time.Now()
-	ids, err := complete(b.Model, b.Set, pool, prompt, o.Tokens, o.DType == "bf16", s, b.Tokenizer.EOS(), func(id int32) error {
+	how := infer.GenerateOptions{Tokens: o.Tokens, Ends: b.Ends, Never: b.Unused(), BF16: o.DType == "bf16", Threads: o.Threads}
+	ids, err := infer.Generate(ctx, b.Model, b.Set, prompt, s, how, func(id int32) error {
 		text, err := stream.Next(id)
 		if err == nil {
 			_, err = fmt.Fprint(w, text)
 		}
-		return errors.Join(err, w.Flush(), ctx.Err())
+		return errors.Join(err, w.Flush())
 	})
 	fmt.Fprintln(w, stream.Flush())
 	if ferr := w.Flush(); err == nil {
@@ -134,34 +131,4 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 func opening(t tokenizer.Tokenizer, text string) []int32 {
 	front, _ := t.Template()
 	return t.Encode(slices.Clone(front), []byte(text))
-}
-
-// complete draws up to n tokens behind the prompt, telling each of them; it stops
-// at eos. With bf16 matrix products read a bfloat16 copy of the weights.
-func complete(m model.Model, set *param.Set, pool *kernel.Pool, prompt []int32, n int, bf16 bool, s *infer.Sampler, eos int32, told func(int32) error) ([]int32, error) {
-	sess, err := infer.NewSession(m, set, pool, infer.SessionOptions{Batch: 1, Capacity: min(m.Context(), len(prompt)+n), BF16: bf16})
-	if err != nil {
-		return nil, err
-	}
-	defer sess.Close()
-	var ids []int32
-	feed := prompt
-	for len(ids) < n {
-		logits, err := sess.Feed(feed)
-		if err != nil {
-			return ids, err
-		}
-		id := s.Next(logits)
-		if id == eos {
-			break
-		}
-		ids = append(ids, id)
-		if told != nil {
-			if err := told(id); err != nil {
-				return ids, err
-			}
-		}
-		feed = []int32{id}
-	}
-	return ids, nil
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -113,7 +115,8 @@ func (j *job) sample() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ids, err := complete(j.m, j.set, j.pool, prompt, want, false, s, j.tok.EOS(), nil)
+	o := infer.GenerateOptions{Tokens: want, Ends: []int32{j.tok.EOS()}, Never: (&bundle.Bundle{Model: j.m, Tokenizer: j.tok}).Unused(), Threads: j.pool.Threads()}
+	ids, err := infer.Generate(context.Background(), j.m, j.set, prompt, s, o, nil)
 	if err != nil {
 		return "", err
 	}

@@ -1,15 +1,20 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // pictures is the images of a run, with what happens to their pixels.
@@ -192,4 +197,22 @@ func (j *job) validation(batch int) iter.Seq2[data.Batch, error] {
 		return data.Windows(j.held, batch, c.Context, c.EvalTokens)
 	}
 	return nil
+}
+
+// judgeImages evaluates a classifier on at most limit images (0: all), batch at a
+// time; 0 is about 4096 tokens. Batches are dealt out to the ranks.
+func judgeImages(g dist.Group, c model.Classifier, set *param.Set, pool *kernel.Pool, m *data.Images, n data.Normalise, batch, limit int) (train.Evaluation, error) {
+	if batch == 0 {
+		batch = max(1, min(4096/c.Context(), (m.Len()+g.Size()-1)/g.Size()))
+	}
+	e, err := train.NewEvaluator(c, set, pool, batch, c.Context(), false)
+	if err != nil {
+		return train.Evaluation{}, err
+	}
+	defer e.Close()
+	v, err := e.RunOn(g, m.Batches(n, batch, limit))
+	if errors.Is(err, data.ErrImages) {
+		err = fault.BadInput(err)
+	}
+	return v, err
 }

@@ -51,6 +51,16 @@ func plain(id int32) int32 {
 	return id
 }
 
+// Below names the first token that a vocabulary of so many ids does not have.
+func (t Tokens) Below(vocab int) error {
+	for i, id := range t {
+		if int(plain(id)) >= vocab {
+			return fmt.Errorf("%w: token %d of the text is %d, but the model has %d ids", ErrFormat, i, plain(id), vocab)
+		}
+	}
+	return nil
+}
+
 // Checksum is the CRC-32C of the tokens as little-endian uint32.
 func (t Tokens) Checksum() uint32 {
 	table, sum := crc32.MakeTable(crc32.Castagnoli), uint32(0)

@@ -1,0 +1,172 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+
+	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// Text is a corpus, encoded.
+type Text struct {
+	training, validation data.Tokens
+	sum                  uint32
+	bytes                int     // of the validation part
+	entropy              float64 // of the validation part in nats; NaN where it is not known
+	name                 string  // of the data, for messages
+}
+
+// Encode encodes a part of a corpus: data.Encode, or a cache of it.
+type Encode func(tokenizer.Tokenizer, data.Part) (data.Tokens, error)
+
+// ReadText reads the corpus that a run file names and encodes it with the tokenizer
+// that make gives for its training part.
+func ReadText(c data.Config, make func(training data.Part) (tokenizer.Tokenizer, error), encode Encode) (*Text, tokenizer.Tokenizer, error) {
+	if err := c.CheckImages(false); err != nil {
+		return nil, nil, fault.Usage(err)
+	}
+	corpus, err := data.Load(c)
+	if err != nil {
+		return nil, nil, fault.BadInput(err)
+	}
+	tok, err := make(corpus.Train)
+	if err != nil {
+		return nil, nil, fault.BadInput(err)
+	}
+	t, err := newText(c.Path, tok, corpus, encode)
+	return t, tok, err
+}
+
+func newText(name string, tok tokenizer.Tokenizer, corpus data.Corpus, encode Encode) (t *Text, err error) {
+	t = &Text{name: name, entropy: corpus.Validation.Entropy, bytes: corpus.Validation.Bytes()}
+	if t.training, err = encode(tok, corpus.Train); err == nil {
+		t.sum = t.training.Checksum()
+		t.validation, err = encode(tok, corpus.Validation)
+	}
+	if errors.Is(err, data.ErrFormat) {
+		err = fault.BadInput(err)
+	}
+	return t, err
+}
+
+// openText reads text for a model. Its last share is the validation part, cut between
+// tokens of the whole, as the text was encoded in one piece.
+func openText(b *bundle.Bundle, s Source) (*Text, error) {
+	part, err := data.Read(s.Path, s.Field, s.Prompt)
+	if err != nil {
+		return nil, fault.BadInput(err)
+	}
+	all, err := data.Encode(b.Tokenizer, part)
+	if err == nil {
+		err = all.Below(b.Model.Vocab())
+	}
+	if err != nil {
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", s.Path, err))
+	}
+	t := &Text{name: s.Path, training: all, validation: all, sum: all.Checksum(), entropy: math.NaN(), bytes: part.Bytes()}
+	if s.Held > 0 {
+		cut := len(all) - int(s.Held*float64(len(all)))
+		t.training, t.validation, t.bytes = all[:cut], all[cut:], 0
+	}
+	if len(t.validation) < 2 {
+		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", s.Path, len(t.validation)))
+	}
+	return t, nil
+}
+
+// Unit implements Workload.
+func (t *Text) Unit() Unit { return Token }
+
+// Counts implements Workload.
+func (t *Text) Counts() (training, validation int) { return len(t.training), len(t.validation) }
+
+// Bytes implements Workload.
+func (t *Text) Bytes() int { return t.bytes }
+
+// Floor implements Workload.
+func (t *Text) Floor() float64 {
+	if len(t.validation) == 0 {
+		return math.NaN()
+	}
+	return t.entropy / float64(len(t.validation))
+}
+
+// Checksum implements Workload.
+func (t *Text) Checksum() uint32 { return t.sum }
+
+// Opening is the first tokens of the validation part, n at most.
+func (t *Text) Opening(n int) []int32 { return t.validation.IDs(0, min(n, len(t.validation))) }
+
+// Context implements Workload.
+func (t *Text) Context(m model.Model, asked, limit int) (int, error) {
+	if asked == 0 {
+		if asked = m.Context(); limit > 0 {
+			asked = min(asked, limit)
+		}
+	}
+	return asked, check(m, asked)
+}
+
+// Sequences implements Workload.
+func (t *Text) Sequences(context int) int { return max(1, (len(t.training)-1)/context) }
+
+// Batches implements Workload.
+func (t *Text) Batches(batch, context int, at data.Cursor) (Batches, error) {
+	b, err := data.NewBatches(t.training, batch, context, at)
+	return b, fault.BadInput(err)
+}
+
+// Validation implements Workload.
+func (t *Text) Validation(batch, context, limit int) iter.Seq2[data.Batch, error] {
+	if len(t.validation) < 2 {
+		return nil
+	}
+	return data.Windows(t.validation, batch, context, limit)
+}
+
+// Calibration implements Workload: windows of the training text.
+func (t *Text) Calibration(n, context int, seed uint64) (prune.Sequences, error) {
+	all := (len(t.training) - 1) / context
+	if all < 1 {
+		return prune.Sequences{}, fault.BadInput(fmt.Errorf("%s: %d tokens do not fill one sequence of %d", t.name, len(t.training), context))
+	}
+	order := rand.New(rand.NewPCG(seed, 0x63616c)).Perm(all)
+	s := prune.Sequences{Context: context, Batch: data.Batch{N: min(n, all)}}
+	for _, w := range order[:min(n, all)] {
+		ids, targets := t.training.Window(w*context, context)
+		s.IDs, s.Targets = append(s.IDs, ids...), append(s.Targets, targets...)
+	}
+	return s, nil
+}
+
+// Evaluate implements Workload. A text shorter than a sequence does not need a whole one.
+func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, error) {
+	if len(t.validation) < 2 {
+		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", t.name, len(t.validation)))
+	}
+	g := on.Ranks
+	if g == nil {
+		g = dist.Alone{}
+	}
+	o.Context = min(o.Context, len(t.validation)-1)
+	if o.Batch == 0 {
+		windows := (len(t.validation) - 2 + o.Context) / o.Context
+		o.Batch = max(1, min(evalTokens/o.Context, (windows+g.Size()-1)/g.Size()))
+	}
+	e, err := train.NewEvaluator(on.Model, on.Set, on.Pool, o.Batch, o.Context, false)
+	if err != nil {
+		return train.Evaluation{}, err
+	}
+	defer e.Close()
+	return e.RunOn(g, t.Validation(o.Batch, o.Context, o.Limit))
+}
