@@ -231,10 +231,8 @@ func (l *lowering) leaf(s *step) {
 		if l.o.Half != nil && p.set == l.b.set {
 			s.mem.half = l.o.Half[p.block.Offset:][:p.block.Size()]
 		}
-	case l.b.inputs[name] != n:
+	case l.b.inputs[name] != n: // see foreign
 		s.mem.value = &stockValue{node: n}
-		s.mem.fixed = make([]float32, n.Shape().TotalSize())
-		l.m.foreign = append(l.m.foreign, foreignLeaf{s.mem.value, s.mem.fixed})
 	case n.Dtype() == tensor.Int32:
 		in := newIntInput(s.size())
 		s.mem.ids = in.v

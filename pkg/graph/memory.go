@@ -129,6 +129,14 @@ func (l *lowering) allocate() {
 		}
 	}
 	l.needFloats()
+	for _, s := range l.leaves {
+		if v := s.mem.value; v != nil {
+			if v.needed {
+				s.mem.fixed = make([]float32, s.size())
+			}
+			l.m.foreign = append(l.m.foreign, foreignLeaf{v, s.mem.fixed})
+		}
+	}
 	l.m.lent = l.m.plan.lent
 	need := int(l.m.plan.arena / 4)
 	if r := l.o.Reuse; r != nil && r.arena != nil {

@@ -103,7 +103,7 @@ func (l *lowering) collect(roots []*Node) {
 				s.op = sum
 			} else {
 				s.mem.value = &stockValue{node: n}
-				s.op = stockOp(n, s.mem.value)
+				s.op = stockOp(n, in, s.mem.value)
 			}
 		}
 		l.steps[n], children[n] = s, in
