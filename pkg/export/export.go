@@ -110,6 +110,8 @@ func (p *Plan) gguf(s *source, o Options) error {
 	switch {
 	case s.table.GGUF == nil:
 		return fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.m.Family())
+	case !s.table.GGUF.HeadDim && s.Heads*s.HeadDim != s.Hidden:
+		return fmt.Errorf("%w: llama.cpp's %s has heads of %d, the residual width over their number, this model's are %d wide; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.Hidden/s.Heads, s.HeadDim)
 	case s.table.GGUF.Act != "" && s.table.GGUF.Act != s.Act:
 		return fmt.Errorf("%w: the activation is %s, llama.cpp's %s computes %s only; --format onnx holds it", ErrShape, s.Act, s.table.GGUF.Arch, s.table.GGUF.Act)
 	case o.Tokenizer == nil:

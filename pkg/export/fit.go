@@ -22,6 +22,7 @@ type rules struct {
 	anyFFN    bool   // layers may differ in their feed-forward width
 	divisible bool   // heads divide the residual width
 	product   bool   // heads times head width is the residual width
+	whole     bool   // heads keep their width and all of their rotation pairs
 }
 
 // fit is the shape of the attention and feed-forward network in a file.
@@ -79,11 +80,16 @@ func (s *source) fitTo(r rules) *fit {
 // every rotation pair that some head keeps.
 func (s *source) fitHeadDim(f *fit, r rules, vo int, gap func(need, format string, a ...any)) {
 	layout := "prune with --for " + r.flag
-	if s.freqs == nil {
+	if s.freqs == nil || r.whole {
 		f.headDim = s.HeadDim
 		for i := range f.layers {
-			if w := s.widths(i); w.QK != f.headDim || w.VO != f.headDim {
-				gap("prune with --for "+r.flag+", which leaves query, key and value heads whole", "layer %d keeps %d qk and %d vo units a head, %s needs the residual width over the heads, %d", i, w.QK, w.VO, r.name, f.headDim)
+			if w := s.widths(i); w.QK*s.Pair(i) != f.headDim || w.VO != f.headDim {
+				gap("prune with --for "+r.flag+", which leaves query, key and value heads whole", "layer %d keeps %d columns of q and k and %d of v a head, %s needs whole heads of %d", i, w.QK*s.Pair(i), w.VO, r.name, f.headDim)
+			}
+		}
+		if s.freqs != nil {
+			for p := range s.HeadDim / 2 {
+				f.pairs = append(f.pairs, p)
 			}
 		}
 		return

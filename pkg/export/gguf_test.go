@@ -49,7 +49,7 @@ var ggufCases = []struct {
 	{"gpt2, dense", gpt2, "", nil, "gpt2", "", false},
 	{"gpt2, narrower everywhere", gpt2, "", sameFFN, "gpt2", "", false},
 	{"gpt2, layers differ", gpt2, "", merge(otherFFN, otherHeads), "gpt2", "layer 0 keeps 7 feed-forward channels", false},
-	{"gpt2, heads cut", gpt2, "", merge(everywhere("qk", every(3, 1, 5)), sixValues), "gpt2", "the residual width over the heads, 8", false},
+	{"gpt2, heads cut", gpt2, "", merge(everywhere("qk", every(3, 1, 5)), sixValues), "gpt2", "needs whole heads of 8", false},
 }
 
 func TestGGUFHoldsTheModel(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // the first, some read heads and feed-forward widths layer by layer.
 func ggufRules(g *model.GGUF, arch string) rules {
 	perLayer := arch == g.PerLayer
-	return rules{name: "llama.cpp's " + arch, flag: "gguf-" + arch, anyHeads: perLayer, anyFFN: perLayer, product: !g.HeadDim}
+	return rules{name: "llama.cpp's " + arch, flag: "gguf-" + arch, anyHeads: perLayer, anyFFN: perLayer, product: !g.HeadDim, whole: !g.HeadDim || !g.RopeFreqs}
 }
 
 // ggufFileType is general.file_type.
@@ -52,9 +52,6 @@ func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs
 
 // refuse notes what else an architecture cannot hold.
 func (f *fit) refuse(s *source, g *model.GGUF, arch string) {
-	if f.factors != nil && !g.RopeFreqs {
-		f.gaps = append(f.gaps, Gap{fmt.Sprintf("the rotation pairs that are left have their own frequencies, which llama.cpp's %s cannot be told", arch), "leave attention whole: prune with --kinds ffn"})
-	}
 	if !g.SquareQ || !s.Bias[param.Q] {
 		return
 	}

@@ -80,6 +80,14 @@ func integer(v any) (int, bool) {
 	return 0, false
 }
 
+// IntOr implements model.Header.
+func (h *ggufHeader) IntOr(key string, or int) int {
+	if _, ok := h.f.Keys[h.arch+"."+key]; !ok {
+		return or
+	}
+	return h.Int(key)
+}
+
 // Float implements model.Header.
 func (h *ggufHeader) Float(key string) float64 {
 	if x, ok := h.f.Keys[h.arch+"."+key].(float32); ok {

@@ -10,7 +10,7 @@ import (
 
 // hfRules are the constraints of a class of transformers: one number for all layers.
 func hfRules(t *model.Table) rules {
-	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, divisible: !t.FixedHeads}
+	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, whole: t.FixedHeads, divisible: !t.FixedHeads}
 }
 
 // hf plans a directory of transformers.

@@ -17,7 +17,7 @@ func TestImageClassifiers(t *testing.T) {
 	}{
 		"vit":                    {vit, nil, ""},
 		"vit, narrower":          {vit, sameFFN, ""},
-		"vit, any":               {vit, perHead, "3 qk and 2 vo units"},
+		"vit, any":               {vit, perHead, "3 columns of q and k and 2 of v"},
 		"deit with a teacher":    {deit, nil, ""},
 		"deit, heads and widths": {deit, merge(otherHeads, sameFFN), "2 K/V heads"},
 	} {

@@ -115,8 +115,8 @@ func everywhere(layers int, r *Rope) []*Rope {
 	return out
 }
 
-// pair is the columns of a qk unit of a layer: 2 where they turn.
-func (a *Arch) pair(layer int) int {
+// Pair is the columns of a qk unit of a layer: 2 where they turn.
+func (a *Arch) Pair(layer int) int {
 	if a.rope(layer) != nil {
 		return 2
 	}
@@ -128,7 +128,7 @@ func (a *Arch) Repeat() int { return a.Heads / a.KVHeads }
 
 // dense is the widths of a layer before any pruning.
 func (a *Arch) dense(layer int) Widths {
-	return Widths{KV: a.KVHeads, QK: a.HeadDim / a.pair(layer), VO: a.HeadDim, FFN: a.FFN}
+	return Widths{KV: a.KVHeads, QK: a.HeadDim / a.Pair(layer), VO: a.HeadDim, FFN: a.FFN}
 }
 
 // widths is every layer's widths: what kept says, or the dense ones.

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -16,8 +17,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// forms are the models that every law is held against; a new family joins with
-// a line for each form of attention it has.
+// forms are the models that every law is held against, beside those of
+// testdata/golden: a family joins with its golden numbers.
 var forms = map[string]model.Sizes{
 	"gpt2":               {Family: "gpt2", Layers: 2, Width: 15, Heads: 3, FFN: 11, Vocab: 13, Context: 8},
 	"llama multi-head":   {Family: "llama", Layers: 2, Width: 10, Heads: 3, HeadDim: 6, FFN: 11, Vocab: 13, Context: 8},
@@ -26,6 +27,28 @@ var forms = map[string]model.Sizes{
 	"vit":                {Family: "vit", Layers: 2, Width: 15, Heads: 3, FFN: 11, ImageSize: 6, PatchSize: 3, Channels: 1, Labels: 13},
 	"vit, distilled":     {Family: "vit", Layers: 2, Width: 15, Heads: 3, FFN: 11, ImageSize: 4, PatchSize: 2, Channels: 3, Labels: 13, Distilled: true},
 	"llama, tied weight": {Family: "llama", Layers: 1, Width: 10, Heads: 2, HeadDim: 6, FFN: 7, Vocab: 13, Context: 8, Tied: new(bool)},
+}
+
+// goldenForms are the models of testdata/golden.
+func goldenForms(t *testing.T) map[string]model.Model {
+	t.Helper()
+	paths, err := filepath.Glob("../../testdata/golden/*/config.json")
+	if err != nil || len(paths) < 7 {
+		t.Fatalf("found %v (%v)", paths, err)
+	}
+	out := map[string]model.Model{}
+	for _, p := range paths {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Parse(text)
+		if err != nil {
+			t.Fatalf("%s: %v", p, err)
+		}
+		out[filepath.Base(filepath.Dir(p))] = m
+	}
+	return out
 }
 
 const formB, formT = 2, 6
@@ -40,12 +63,8 @@ type bench struct {
 	batch data.Batch
 }
 
-func newBench(t *testing.T, s model.Sizes) *bench {
+func newBench(t *testing.T, m model.Model) *bench {
 	t.Helper()
-	m, err := model.New(s)
-	if err != nil {
-		t.Fatal(err)
-	}
 	set, err := param.New(m.Specs())
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +75,9 @@ func newBench(t *testing.T, s model.Sizes) *bench {
 		set.Weights.Data[i] = set.Weights.Data[i]*8 + 0.2*float32(rng.NormFloat64())
 	}
 	for _, p := range set.Params { // but norms near one
-		if strings.Contains(p.Name, "norm") && !strings.HasSuffix(p.Name, "_bias") {
+		if p.Init.Mean == 1 || m.Arch().PlusOne && p.Init.Std == 0 {
 			for i := range p.Data() {
-				p.Data()[i] = 1 + 0.1*float32(rng.NormFloat64())
+				p.Data()[i] = p.Init.Mean + 0.1*float32(rng.NormFloat64())
 			}
 		}
 	}
@@ -119,30 +138,37 @@ func randomBatch(m model.Model) data.Batch {
 			b.Pixels = append(b.Pixels, float32(rng.NormFloat64()))
 		}
 		for range formB {
-			b.Targets = append(b.Targets, rng.Int32N(13))
+			b.Targets = append(b.Targets, rng.Int32N(int32(m.Vocab())))
 		}
 		return b
 	}
 	for range formB * formT {
-		b.IDs, b.Targets = append(b.IDs, rng.Int32N(13)), append(b.Targets, rng.Int32N(13))
+		b.IDs, b.Targets = append(b.IDs, rng.Int32N(int32(m.Vocab()))), append(b.Targets, rng.Int32N(int32(m.Vocab())))
 	}
 	return b
 }
 
-func eachForm(t *testing.T, f func(t *testing.T, s model.Sizes)) {
+func eachForm(t *testing.T, f func(t *testing.T, m model.Model)) {
 	for name, s := range forms {
 		if s.Tied != nil {
 			*s.Tied = true
 		}
-		t.Run(name, func(t *testing.T) { f(t, s) })
+		m, err := model.New(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { f(t, m) })
+	}
+	for name, m := range goldenForms(t) {
+		t.Run("golden "+name, func(t *testing.T) { f(t, m) })
 	}
 }
 
 // TestGradientOfTheWholeModel compares every block's gradient with central
 // differences of the loss along a random direction.
 func TestGradientOfTheWholeModel(t *testing.T) {
-	eachForm(t, func(t *testing.T, s model.Sizes) {
-		b := newBench(t, s)
+	eachForm(t, func(t *testing.T, m model.Model) {
+		b := newBench(t, m)
 		b.run(t)
 		grads := append([]float32(nil), b.grads.Data...)
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -186,20 +212,25 @@ func TestGradientOfTheWholeModel(t *testing.T) {
 // different K/V heads.
 func cuts(set *param.Set) map[string]param.Cut {
 	heads := set.Dim("layer.0.kv").Size
-	lists := func(of ...[]int) param.Keep {
-		k := make(param.Keep, heads)
+	lists := func(dim string, of ...[]int) param.Keep {
+		k := make(param.Keep, max(1, set.Dim(set.Dim(dim).Per).Size)) // one where heads share their units
 		for g := range k {
 			k[g] = of[g%len(of)]
 		}
 		return k
 	}
+	qk, vo, ffn := "layer.0.qk", "layer.0.vo", "layer.0.ffn"
 	d := func(s string) string { return "layer.0." + s }
+	n := set.Dim(vo).Size
 	out := map[string]param.Cut{
-		"qk":  {d("qk"): lists([]int{0, 2}, []int{1, 2})},
-		"vo":  {d("vo"): lists([]int{0, 3, 4}, []int{1, 2, 4})},
-		"ffn": {d("ffn"): {{1, 2, 5, 6}}},
+		"vo":  {vo: lists(vo, []int{0, n - 2, n - 1}, []int{1, 2, n - 1})},
+		"ffn": {ffn: {{1, 2, 5, 6}}},
 	}
-	all := param.Cut{d("qk"): lists([]int{1}, []int{2}), d("vo"): lists([]int{4}, []int{0}), d("ffn"): {{3}}}
+	all := param.Cut{vo: lists(vo, []int{n - 1}, []int{0}), ffn: {{3}}}
+	if set.Dim(qk).Size > 0 { // some families cannot remove these
+		out["qk"] = param.Cut{qk: lists(qk, []int{0, 2}, []int{1, 2})}
+		all[qk] = lists(qk, []int{1}, []int{2})
+	}
 	if heads > 1 {
 		out["head"] = param.Cut{d("kv"): {{heads - 1}}}
 		all[d("kv")] = param.Keep{{0}}
@@ -231,9 +262,10 @@ func mask(t *testing.T, set *param.Set, cut param.Cut) map[string][]bool {
 			k[int(at)-p.Offset] = true
 		}
 		kept[p.Name] = k
-		kind := p.Name[strings.LastIndex(p.Name, ".")+1:]
-		switch kind {
-		case "q", "q_bias", "o", "down", "out":
+		normed := set.LayerParam(p.Layer, param.QNorm) != nil
+		switch {
+		case p.Role == param.Q || p.Role == param.Q.Bias() || p.Role == param.O || p.Role == param.Down,
+			normed && (p.Role == param.K || p.Role == param.K.Bias()): // gated before the norm
 			for i, keep := range k {
 				if !keep {
 					p.Data()[i] = 0
@@ -256,9 +288,9 @@ func specsOf(set *param.Set) []param.Spec {
 // model with the removed units' gates at zero and the rewritten model give the
 // same losses, row by row, and the same gradients for what is kept.
 func TestMaskingEqualsSlicing(t *testing.T) {
-	eachForm(t, func(t *testing.T, s model.Sizes) {
-		for kind, cut := range cuts(newBench(t, s).set) {
-			masked, sliced := newBench(t, s), newBench(t, s)
+	eachForm(t, func(t *testing.T, m model.Model) {
+		for kind, cut := range cuts(newBench(t, m).set) {
+			masked, sliced := newBench(t, m), newBench(t, m)
 			kept := mask(t, masked.set, cut)
 			if err := graph.Rewrite(sliced.set, cut, []*param.Slab{sliced.grads}); err != nil {
 				t.Fatal(err)
@@ -285,8 +317,8 @@ func TestMaskingEqualsSlicing(t *testing.T) {
 }
 
 func TestEmptyCutIsTheIdentity(t *testing.T) {
-	eachForm(t, func(t *testing.T, s model.Sizes) {
-		a, b := newBench(t, s), newBench(t, s)
+	eachForm(t, func(t *testing.T, m model.Model) {
+		a, b := newBench(t, m), newBench(t, m)
 		if err := graph.Rewrite(b.set, param.Cut{}, []*param.Slab{b.grads}); err != nil {
 			t.Fatal(err)
 		}
@@ -307,13 +339,13 @@ func TestEmptyCutIsTheIdentity(t *testing.T) {
 
 // TestCutsCompose: applying one cut and then another equals applying both at once.
 func TestCutsCompose(t *testing.T) {
-	eachForm(t, func(t *testing.T, s model.Sizes) {
-		first := cuts(newBench(t, s).set)["vo"]
+	eachForm(t, func(t *testing.T, m model.Model) {
+		first := cuts(newBench(t, m).set)["vo"]
 		second := param.Cut{"layer.0.ffn": {{0, 4}}, "layer.0.vo": make(param.Keep, len(first["layer.0.vo"]))}
 		for g := range second["layer.0.vo"] {
 			second["layer.0.vo"][g] = []int{0, 2}
 		}
-		a, b := newBench(t, s), newBench(t, s)
+		a, b := newBench(t, m), newBench(t, m)
 		both, err := coupled.Compose(b.set, first, second)
 		if err != nil {
 			t.Fatal(err)
@@ -339,13 +371,13 @@ func TestCutsCompose(t *testing.T) {
 func TestTrainingOnAfterACut(t *testing.T) {
 	for _, name := range optim.Names() {
 		t.Run(name, func(t *testing.T) {
-			eachForm(t, func(t *testing.T, s model.Sizes) { trainOn(t, s, name) })
+			eachForm(t, func(t *testing.T, m model.Model) { trainOn(t, m, name) })
 		})
 	}
 }
 
-func trainOn(t *testing.T, s model.Sizes, name string) {
-	a := newBench(t, s)
+func trainOn(t *testing.T, m model.Model, name string) {
+	a := newBench(t, m)
 	o := optim.Default()
 	o.Name, o.LR = name, 1e-3
 	opt := optim.New(a.set, o)

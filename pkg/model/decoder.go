@@ -51,7 +51,7 @@ func (m *decoder) Cache(set *param.Set) [][2]int {
 	out := make([][2]int, m.a.Layers)
 	for i := range out {
 		w := Layer(set, i)
-		out[i] = [2]int{w.KV * w.QK * m.a.pair(i), w.KV * w.VO}
+		out[i] = [2]int{w.KV * w.QK * m.a.Pair(i), w.KV * w.VO}
 	}
 	return out
 }

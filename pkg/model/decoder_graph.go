@@ -70,7 +70,7 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 // attention is the contexts of the heads of layer i for normed rows h.
 func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
 	b, w := l.b, Layer(l.b.Set(), i)
-	pair := l.a.pair(i)
+	pair := l.a.Pair(i)
 	s := graph.Shape{
 		B: l.B, T: l.T, G: w.KV, R: l.a.Repeat(), QK: pair * w.QK, VO: w.VO,
 		Scale: float32(l.a.Scale), Causal: l.a.Causal,

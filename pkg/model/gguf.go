@@ -19,6 +19,7 @@ type GGUF struct {
 // reading, not the call.
 type Header interface {
 	Int(key string) int
+	IntOr(key string, or int) int // or where there is no such key
 	Float(key string) float64
 	Each(key string, layers int) []int // one number for all layers, or one for each
 	Has(tensor string) bool

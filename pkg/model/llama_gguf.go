@@ -13,13 +13,17 @@ const maxGGUFLayers = 1 << 12
 // llamaConfig is the config.json of a family with LLaMA's keys. What there is of
 // heads and channels in each layer is written as for a pruned model.
 func llamaConfig(h Header, family string) map[string]any {
-	layers, width := h.Int("block_count"), h.Int("attention.key_length")
+	layers := h.Int("block_count")
 	if layers > maxGGUFLayers {
 		h.Fail("block_count", "at most 4096")
 		return nil
 	}
 	heads, kv, ffn := h.Each("attention.head_count", layers), h.Each("attention.head_count_kv", layers), h.Each("feed_forward_length", layers)
-	if v, n := h.Int("attention.value_length"), h.Int("rope.dimension_count"); v != width || n != width || width%2 != 0 {
+	if h.Failed() {
+		return nil
+	}
+	width := h.IntOr("attention.key_length", max(1, h.Int("embedding_length")/heads[0]))
+	if v, n := h.IntOr("attention.value_length", width), h.IntOr("rope.dimension_count", width); v != width || n != width || width%2 != 0 {
 		h.Fail("attention.key_length", fmt.Sprintf("an even number, that of attention.value_length, %d, and rope.dimension_count, %d", v, n))
 	}
 	if h.Failed() {
