@@ -1,0 +1,48 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// qwen2 is Qwen2 and 2.5 (https://arxiv.org/abs/2407.10671): LLaMA with biases on q, k
+// and v, and sliding windows in the upper layers where they are switched on.
+type qwen2 struct {
+	*llamaKeys
+	AttentionBias *bool    `json:"attention_bias,omitempty"` // q, k and v always have one, o never
+	MLPBias       *bool    `json:"mlp_bias,omitempty"`
+	UseWindow     bool     `json:"use_sliding_window"`
+	Window        *int     `json:"sliding_window"`
+	WindowFrom    *int     `json:"max_window_layers,omitempty"` // the first layer with a window
+	LayerTypes    []string `json:"layer_types,omitempty"`
+}
+
+func init() {
+	registerDecoder("qwen2", func() keys {
+		k := &qwen2{llamaKeys: newLlamaKeys("qwen2", "Qwen2ForCausalLM")}
+		k.MaxPositions = 32768
+		return k
+	})
+	ggufs["qwen2"] = func(h Header) map[string]any { return llamaConfig(h, "qwen2") }
+}
+
+func (k *qwen2) arch() (*Arch, error) {
+	a, err := k.llamaKeys.arch()
+	if err != nil {
+		return nil, err
+	}
+	a.Bias = map[param.Role]bool{param.Q: true}
+	if !k.UseWindow {
+		return a, nil
+	}
+	if k.Window == nil || *k.Window < 1 {
+		return nil, fmt.Errorf("use_sliding_window is true without a sliding_window")
+	}
+	a.Windows, err = windows(a.Layers, *k.Window, k.LayerTypes, func(i int) bool { return k.WindowFrom == nil || i >= *k.WindowFrom })
+	return a, err
+}
+
+func (k *qwen2) table() *Table {
+	return &Table{Tensors: llamaNames(), Prefix: "model.", Class: k.class, GGUF: &GGUF{Arch: "qwen2", Halves: true}}
+}
