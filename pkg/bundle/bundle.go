@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/folder"
@@ -23,6 +24,8 @@ type Options struct {
 	// KeepAdapters leaves adapters that stand beside a model apart from its weights, in
 	// Adapters.
 	KeepAdapters bool
+	// StrictConfig makes keys of config.json that nobody knows an error instead of a note.
+	StrictConfig bool
 }
 
 // Bundle is a model with what belongs to it. The caller may change Model and Set;
@@ -104,6 +107,13 @@ func openModel(dir *folder.Dir, o Options) (*Bundle, error) {
 func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 	if b.Model, b.Set, err = model.ReadShapes(dir); err != nil {
 		return err
+	}
+	if keys := b.Model.UnknownKeys(); len(keys) > 0 {
+		note := fmt.Sprintf("%s: config.json has keys that are not known and not used: %s", dir.Name(), strings.Join(keys, ", "))
+		if o.StrictConfig {
+			return errors.New(note)
+		}
+		b.Notes = append(b.Notes, note)
 	}
 	files, err := checkpoint.ReadModel(dir)
 	if err != nil {

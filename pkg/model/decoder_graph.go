@@ -26,6 +26,7 @@ func (m *decoder) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, l
 		}
 		x = l.layer(x, i, pick)
 	}
+	b.Site("output", x)
 	return l.norm(x, b.Param("norm"))
 }
 
@@ -62,6 +63,7 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 	ctx, x = pick(ctx), pick(x)
 	x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
 	endAttention()
+	b.Site(dim(i, "mid"), x)
 	x = l.ffn(l.norm(x, at("norm2")), x, i) // (N, E)
 	endLayer()
 	return x

@@ -28,8 +28,9 @@ type Model interface {
 	DenseSpecs() []param.Spec
 	// Loss describes the training and evaluation graph over B sequences of T
 	// tokens (a Classifier: images): inputs "ids", "targets" [B·T] and "scale", outputs "loss" and "nll"
-	// [B·T], a tap for every coupled dimension, sites "layer.N.input", ".qkv", ".ctx"
-	// and ".hidden". With from > 0 it begins at that layer, whose input is "hidden"
+	// [B·T], a tap for every coupled dimension, sites "layer.N.input", ".qkv", ".ctx",
+	// ".mid" (the residual stream after attention) and ".hidden", and "output" (the
+	// residual stream before the last norm). With from > 0 it begins at that layer, whose input is "hidden"
 	// [B·T, E] instead of "ids".
 	Loss(b *graph.Builder, B, T, from int)
 	// Decode describes inference: B sequences of T new tokens behind what the
