@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -12,32 +13,49 @@ import (
 	"testing"
 )
 
-// room is how docs/architecture.svg shows a package: where from left to right,
-// and in a few words what it is for.
-type room struct {
-	column float64
-	words  string
-}
-
-var rooms = map[string]room{
-	"internal/fault": {7.4, "whose error"}, "internal/units": {8.3, "numbers in words"}, "internal/sysmem": {7.4, "free memory"}, "internal/onnxtest": {0.4, "runs ONNX in tests"},
-	".": {3, "main"}, "cmd": {3, "flags, words, exit codes"},
-	"internal/report": {1.7, "runs on a page"}, "pkg/config": {3.6, "run files"}, "pkg/train": {4.4, "loop and hooks"},
-	"pkg/export": {0.9, "shapes of others"}, "pkg/infer": {2.2, "sessions, sampling"}, "pkg/prune": {3.5, "one shot, rounds"},
-	"pkg/model": {2.6, "gpt2, llama, vit"}, "internal/gguf": {0.4, "llama.cpp's files"}, "internal/onnx": {1.5, "ONNX files"}, "pkg/graph": {2.9, "Gorgonia, plans, steps"},
-	"pkg/checkpoint": {1, "models on disk"}, "pkg/kernel/blas": {2.1, "Gorgonia's products"}, "pkg/coupled": {3.2, "the estimator"}, "pkg/optim": {4.3, "AdamW"},
-	"pkg/workload": {5.4, "text and images alike"}, "pkg/bundle": {4.9, "a model as it lies on disk"}, "internal/folder": {6.2, "links stay inside"},
-	"pkg/data": {5.4, "corpora, batches"}, "internal/mpi": {6.5, "MPI at run time"},
-	"pkg/parquet": {4.35, "a column of text"}, "pkg/param": {1.9, "named dimensions"}, "pkg/kernel": {3.3, "operations, assembly"}, "pkg/tokenizer": {5.4, "BPE, bytes"}, "internal/dist": {6.5, "what ranks ask"},
+// rooms says in a few words what each package is for, as docs/architecture.svg shows it.
+var rooms = map[string]string{
+	".":                 "main",
+	"cmd":               "flags, words, exit codes",
+	"internal/bench":    "steps and tokens timed",
+	"internal/dist":     "what ranks ask",
+	"internal/fault":    "whose error",
+	"internal/folder":   "links stay inside",
+	"internal/gguf":     "llama.cpp's files",
+	"internal/mpi":      "MPI at run time",
+	"internal/onnx":     "ONNX files",
+	"internal/onnxtest": "runs ONNX in tests",
+	"internal/report":   "runs on a page",
+	"internal/sysmem":   "free memory",
+	"internal/units":    "numbers in words",
+	"pkg/bundle":        "a model as it lies on disk",
+	"pkg/checkpoint":    "models on disk",
+	"pkg/config":        "run files",
+	"pkg/coupled":       "the estimator",
+	"pkg/data":          "corpora, batches",
+	"pkg/export":        "shapes of others",
+	"pkg/graph":         "Gorgonia, plans, steps",
+	"pkg/infer":         "sessions, sampling",
+	"pkg/kernel":        "operations, assembly",
+	"pkg/kernel/blas":   "Gorgonia's products",
+	"pkg/model":         "gpt2, llama, vit",
+	"pkg/optim":         "AdamW",
+	"pkg/param":         "named dimensions",
+	"pkg/parquet":       "a column of text",
+	"pkg/prune":         "one shot, rounds",
+	"pkg/tokenizer":     "BPE, bytes",
+	"pkg/train":         "loop and hooks",
+	"pkg/workload":      "text and images alike",
 }
 
 // TestArchitecture holds docs/architecture.svg, which is drawn from the table in
-// layers_test.go: every package stands above those that it may import.
+// layers_test.go: every package stands above those that it imports. Of imports that
+// others imply (a imports b and c, b imports c) only the steps are drawn.
 // ECOSPA_UPDATE=1 go test . -run TestArchitecture draws it anew.
 func TestArchitecture(t *testing.T) {
 	for p := range layers {
-		if rooms[p].words == "" {
-			t.Errorf("say in rooms where %s stands and what it is for", p)
+		if rooms[p] == "" {
+			t.Errorf("say in rooms what %s is for", p)
 		}
 	}
 	want := drawLayers()
@@ -92,16 +110,91 @@ func floors() [][]string {
 	return out
 }
 
-// drawLayers draws the floors, the ground at the bottom, with a line for every
-// import that the table names.
+// steps are the imports of p that none of its other imports imply.
+func steps(p string) (out []string) {
+	below := map[string]bool{}
+	var walk func(string)
+	walk = func(p string) {
+		for _, d := range strings.Fields(layers[p]) {
+			if !below[d] {
+				below[d] = true
+				walk(d)
+			}
+		}
+	}
+	direct := strings.Fields(layers[p])
+	for _, d := range direct {
+		walk(d)
+	}
+	for _, d := range direct {
+		if !below[d] {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// arrange orders each floor by where the packages stand that it imports, and those
+// that import it, so that lines are short; it gives the middle of each, 0 to 1.
+func arrange(fl [][]string) map[string]float64 {
+	at := map[string]float64{}
+	place := func(f []string) {
+		for i, p := range f {
+			at[p] = (float64(i) + 0.5) / float64(len(f))
+		}
+	}
+	near, users := map[string][]string{}, map[string][]string{}
+	for p := range layers {
+		near[p] = steps(p)
+	}
+	for _, f := range fl {
+		place(f)
+		for _, p := range f {
+			for _, d := range near[p] {
+				users[d] = append(users[d], p)
+			}
+		}
+	}
+	sorted := func(f []string, by map[string][]string) {
+		mean := map[string]float64{}
+		for _, p := range f {
+			mean[p] = at[p]
+			for i, d := range by[p] {
+				if i == 0 {
+					mean[p] = 0
+				}
+				mean[p] += at[d] / float64(len(by[p]))
+			}
+		}
+		slices.SortStableFunc(f, func(a, b string) int { return cmp.Compare(mean[a], mean[b]) })
+		place(f)
+	}
+	for range 8 {
+		for _, f := range fl[1:] {
+			sorted(f, near)
+		}
+		for _, f := range slices.Backward(fl) {
+			sorted(f, users)
+		}
+	}
+	return at
+}
+
+// drawLayers draws the floors, the ground at the bottom, with a line for every step.
 func drawLayers() []byte {
-	const width, box, tall = 1540, 148, 46
+	const box, tall = 148, 46
 	fl := floors()
-	type place struct{ x, y int }
-	at := map[string]place{}
+	widest := 0
+	for _, f := range fl {
+		widest = max(widest, len(f))
+	}
+	width := widest*(box+14) + 48
+	middle := arrange(fl)
+	type spot struct{ x, y int }
+	at := map[string]spot{}
 	for h, names := range fl {
 		for _, p := range names {
-			at[p] = place{24 + int(rooms[p].column*162), 24 + (len(fl)-1-h)*(tall+44)}
+			at[p] = spot{24 + int(middle[p]*float64(width-48)) - box/2, 24 + (len(fl)-1-h)*(tall+44)}
 		}
 	}
 	high := 24 + len(fl)*(tall+44) - 20
@@ -110,7 +203,7 @@ func drawLayers() []byte {
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" rx="12" fill="#fffefb"/>`+"\n", width, high)
 	for _, names := range slices.Backward(fl) {
 		for _, p := range names {
-			for _, d := range strings.Fields(layers[p]) {
+			for _, d := range steps(p) {
 				from, to := at[p], at[d]
 				x0, y0, x1, y1 := from.x+box/2, from.y+tall, to.x+box/2, to.y
 				bend := (y1 - y0) / 2
@@ -130,7 +223,7 @@ func drawLayers() []byte {
 			c := at[p]
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" rx="7" fill="%s" stroke="#8c98a3"/>`, c.x, c.y, box, tall, fill)
 			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" font-size="14" font-weight="600" fill="#1d1c1a">%s</text>`, c.x+box/2, c.y+19, name)
-			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" font-size="11.5" fill="#6a6762">%s</text>`+"\n", c.x+box/2, c.y+36, rooms[p].words)
+			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" font-size="11.5" fill="#6a6762">%s</text>`+"\n", c.x+box/2, c.y+36, rooms[p])
 		}
 	}
 	b.WriteString("</svg>\n")

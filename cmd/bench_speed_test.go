@@ -2,13 +2,14 @@ package cmd
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
+
+	"github.com/ecospa/ecospa/internal/bench"
 )
 
 func TestBenchStepAgainstDense(t *testing.T) {
 	out, _ := mustRun(t, "ecospa", "bench", "step", "--model", "llama-mini", "--batch", "1", "--seq", "16", "--steps", "1", "--prune", "0.5", "--of", "prunable", "--moments", "bf16", "--versus-dense", "--json")
-	var r StepPair
+	var r bench.Pair
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -48,58 +49,5 @@ func TestBenchInferModes(t *testing.T) {
 				t.Errorf("row %d: %d MiB planned, %d for the weights, %d resident", i, row.Planned, least, row.PeakRSS)
 			}
 		}
-	}
-}
-
-func TestBenchStaircase(t *testing.T) {
-	out, _ := mustRun(t, "ecospa", "bench", "gemm", "--staircase", "--steps", "1", "--json")
-	var r StaircaseResult
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		t.Fatal(err)
-	}
-	if len(r.Worst) != 5 || len(r.Rows) < 200 {
-		t.Errorf("%d kernels at %d widths", len(r.Worst), len(r.Rows))
-	}
-	for _, row := range r.Rows {
-		if !(row.Ms > 0) {
-			t.Errorf("%s at %d was not measured", row.Kernel, row.Width)
-		}
-	}
-}
-
-func TestBenchStepProducts(t *testing.T) {
-	out, _ := mustRun(t, "ecospa", "bench", "gemm", "--step", "gpt2-mini", "--steps", "1", "--json")
-	var r StepProducts
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		t.Fatal(err)
-	}
-	// Four products a layer, thrice, and the head's three for each of four parts.
-	count, flops := 0, 0.0
-	for _, p := range r.Rows {
-		var m, n, k float64
-		if _, err := fmt.Sscanf(p.Shape, "%fx%fx%f", &m, &n, &k); err != nil {
-			t.Fatal(err)
-		}
-		count, flops = count+p.Count, flops+2*float64(p.Count)*m*n*k
-	}
-	if want := 6*4*3 + 3*4; count != want {
-		t.Errorf("%d products, expected %d", count, want)
-	}
-	if want := 6 * 1024 * (6*12*384*384 + 8192*384.0); flops != want {
-		t.Errorf("%g FLOPs, expected %g", flops, want)
-	}
-	if !(r.Share > 0 && r.Share < 1.5) {
-		t.Errorf("share of the peak is %g", r.Share)
-	}
-}
-
-func TestBenchEvidenceCost(t *testing.T) {
-	out, _ := mustRun(t, "ecospa", "bench", "step", "--model", "llama-mini", "--batch", "1", "--seq", "16", "--steps", "2", "--evidence-cost", "--json")
-	var r EvidenceCost
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		t.Fatal(err)
-	}
-	if r.Pairs != 2 || !(r.Plain > 0 && r.With > 0) {
-		t.Errorf("%+v", r)
 	}
 }

@@ -90,7 +90,7 @@ func paperLoads(path string) error {
 				}
 			}
 			if row.Bench.Mode != "" {
-				if _, err := benchOptions(p.timings(row), true).plan(); err != nil {
+				if _, err := benchOptions(p.timings(row), true).Memory(); err != nil {
 					return err
 				}
 			}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ecospa/ecospa/internal/bench"
+	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -42,10 +44,9 @@ var results = []struct {
 	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"eval, a model of images", EvalImagesResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"export", ExportResult{}},
-	{"bench step, bench infer", BenchResult{}}, {"bench gemm", GemmResult{}},
-	{"bench step --versus-dense", StepPair{}}, {"bench step --evidence-cost", EvidenceCost{}}, {"bench infer --all-modes", InferModes{}}, {"bench gemm --step", StepProducts{}}, {"bench gemm --step, each of rows", ProductRow{}}, {"bench gemm --staircase", StaircaseResult{}}, {"bench gemm --staircase, each of worst", Stair{}}, {"bench gemm --staircase, each of rows", StairRow{}},
-	{"bench gemm, each of rows", GemmRow{}},
-	{"bench kernels", KernelsResult{}}, {"bench kernels, each of rows", KernelRow{}}, {"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench calibrate", CalibrateResult{}}, {"bench calibrate, each of rows", CalibrateRow{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", WireRow{}}, {"bench memory", MemoryResult{}}, {"bench memory, each of rows", MemoryRow{}},
+	{"bench step, bench infer", bench.Result{}},
+	{"bench step --versus-dense", bench.Pair{}}, {"bench infer --all-modes", InferModes{}},
+	{"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", dist.Rate{}},
 	{"bench paper", PaperResult{}}, {"bench paper, each of rows", PaperRowResult{}}, {"bench paper, each of variants", PaperSummary{}}, {"bench paper, each of claims", PaperVerdict{}}, {"bench paper, each of cells", PaperCell{}},
 	{"doctor", DoctorResult{}}, {"doctor, each of manners", DoctorManner{}}, {"doctor, each of sizes", DoctorSize{}},
 	{"report", ReportResult{}}, {"report, each of runs", report.Facts{}},

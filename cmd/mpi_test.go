@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/pkg/coupled"
 )
 
@@ -227,7 +228,7 @@ func TestRanksPrune(t *testing.T) {
 	}
 
 	for _, more := range [][]string{{"--wire", "bf16"}, {"--shard-optimizer"}, nil} {
-		var r BenchResult
+		var r bench.Result
 		lastJSON(t, ranksRun(t, 2, nil, append([]string{"ecospa", "bench", "step", "--model", "llama-mini", "--batch", "2", "--seq", "16", "--steps", "2", "--threads", "1", "--json"}, more...)...), &r)
 		element := int64(4)
 		if more != nil && more[0] == "--wire" {

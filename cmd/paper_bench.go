@@ -1,16 +1,16 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/optim"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // bench times a row's model by name, whole and pruned in turn.
@@ -31,7 +31,7 @@ func (p *paper) bench(row *config.PaperRow, res *PaperRowResult) ([]PaperSummary
 			c := PaperCell{Seed: uint64(i + 1), Set: []string{fmt.Sprintf("%s %s %s batch=%d seq=%d steps=%d prune=%g of=%s", b.Mode, o.Model, b.DType, o.Batch, o.Seq, o.Steps, o.Prune, o.Of)}}
 			c, err := p.kept(fmt.Sprintf("%s-%s-%d", row.Name, variant, i+1), c, func(c *PaperCell) error {
 				fmt.Fprintf(p.log, "-- %s %s, time %d\n", b.Model, variant, i+1)
-				return c.clock(b.Mode, o)
+				return c.clock(p.ctx, b.Mode, o)
 			})
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", variant, err)
@@ -54,8 +54,8 @@ func (p *paper) timings(row *config.PaperRow) config.PaperBench {
 	return b
 }
 
-func benchOptions(b config.PaperBench, pruned bool) BenchOptions {
-	o := BenchOptions{Model: b.Model, Batch: b.Batch, Seq: b.Seq, Steps: b.Steps, BF16: b.DType == "bf16", Of: b.Of, Moments: "f32"}
+func benchOptions(b config.PaperBench, pruned bool) bench.Options {
+	o := bench.Options{Model: b.Model, Batch: b.Batch, Seq: b.Seq, Steps: b.Steps, BF16: b.DType == "bf16", Of: b.Of, Moments: "f32"}
 	if pruned {
 		o.Prune = b.Prune
 	}
@@ -63,17 +63,17 @@ func benchOptions(b config.PaperBench, pruned bool) BenchOptions {
 }
 
 // clock fills in the figures of one time.
-func (c *PaperCell) clock(mode string, o BenchOptions) error {
+func (c *PaperCell) clock(ctx context.Context, mode string, o bench.Options) error {
 	if (model.Sizes{Name: o.Model}).Images() {
 		return fault.Usage(fmt.Errorf("bench.model is %s, expected a model of text", o.Model))
 	}
 	fresh()
 	start := time.Now()
 	if mode == "step" {
-		if err := o.fits(); err != nil {
+		if err := fits(o); err != nil {
 			return err
 		}
-		r, err := o.step()
+		r, err := o.Step(ctx)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (c *PaperCell) clock(mode string, o BenchOptions) error {
 		c.Seconds = time.Since(start).Seconds()
 		return nil
 	}
-	rows, err := o.modes()
+	rows, err := o.Modes()
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ func (c *PaperCell) clock(mode string, o BenchOptions) error {
 }
 
 // fits compares what the steps plan to take with the memory that is left.
-func (o BenchOptions) fits() error {
-	plan, err := o.plan()
+func fits(o bench.Options) error {
+	plan, err := o.Memory()
 	if err != nil {
 		return err
 	}
@@ -101,30 +101,4 @@ func (o BenchOptions) fits() error {
 		return fmt.Errorf("a step of %s takes %s, but %s has %s left; end other work, or give bench.dtype bf16, or --quick", o.Model, units.Bytes(plan.Total()), by, units.Bytes(free))
 	}
 	return nil
-}
-
-// plan is the memory of a step.
-func (o BenchOptions) plan() (train.Memory, error) {
-	m, shapes, err := o.layout()
-	if err != nil {
-		return train.Memory{}, err
-	}
-	c, oc := o.training()
-	return train.Footprint(c, oc, train.LoRA{}, m, shapes, o.Evidence)
-}
-
-// training is the configuration of the steps that are timed.
-func (o BenchOptions) training() (train.Config, optim.Config) {
-	c := train.Default()
-	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
-	c.Recompute, c.ShardOptimizer = o.recomputeLevel.String(), o.Shard
-	if o.Wire != "" {
-		c.Wire = o.Wire
-	}
-	if o.BF16 {
-		c.Precision = "bf16"
-	}
-	oc := optim.Default()
-	oc.LR, oc.WarmUp, oc.Moments = 1e-4, 0, o.Moments
-	return c, oc.Resolve(c.Steps)
 }

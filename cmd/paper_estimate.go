@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
@@ -156,7 +157,7 @@ func (p *paper) rate(run config.Run, batch, context int) (rate float64, tokens i
 	set.Init(1)
 	pool := kernel.NewPool(run.Train.Threads)
 	defer pool.Close()
-	l, err := BenchOptions{Batch: batch, Seq: context, Steps: 2, Moments: "f32"}.loop(m, set, pool)
+	l, err := bench.Options{Batch: batch, Seq: context, Steps: 2, Moments: "f32"}.Loop(m, set, pool)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -181,7 +182,7 @@ func (p *paper) expectedBench(row *config.PaperRow, missing func(string) bool) (
 	defer pool.Close()
 	flops, bytes := kernel.PeakFLOPS(pool, 0.2), kernel.ReadBandwidth(pool)
 	for v, variant := range []string{"dense", "pruned"} {
-		_, set, err := benchOptions(b, v == 1).layout()
+		_, set, err := benchOptions(b, v == 1).Layout()
 		if err != nil {
 			return 0, err
 		}

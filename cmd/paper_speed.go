@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -44,12 +45,12 @@ func (c *PaperCell) classify(l *loaded, m model.Classifier, pool *kernel.Pool) e
 		return err
 	}
 	defer mc.Close()
-	if err := newNoise(m, n, m.Context()).next().FeedInputs(mc); err != nil {
+	if err := bench.NewNoise(m, n, m.Context()).Batch().FeedInputs(mc); err != nil {
 		return err
 	}
 	var best float64
 	for range rounds {
-		ms, err := timed(3, mc.RunAll)
+		ms, err := bench.Timed(3, mc.RunAll)
 		if err != nil {
 			return err
 		}

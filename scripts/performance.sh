@@ -31,8 +31,6 @@ bench() { "$work/ecospa" bench "$@"; }
 
 # key NAME: the numbers behind NAME in JSON, one a line.
 key() { tr -d ' \n' | sed 's/[,{]"/\n"/g' | sed -n 's/^"'"$1"'":\([0-9.eE+-]*\).*/\1/p'; }
-# rows NAME VALUE: the objects of a JSON list whose key NAME is VALUE, one a line.
-rows() { tr -d '\n' | sed 's/} *,\{0,1\} *{/}\n{/g; s/\[ *{/[\n{/g' | grep '"'"$1"'": *"'"$2"'"'; }
 # goal WHAT LEAST FOUND [most]: a row of the table of goals.
 goal() {
 	case ${3:-none} in
@@ -70,22 +68,30 @@ measure() {
 failed=0
 code() { echo '```'; cat; echo '```'; }
 
+# gobench PACKAGE PATTERN TIME: Go benchmarks, as go test prints them.
+gobench() { (cd "$root" && go test "$1" -run '^$' -bench "$2" -benchtime "$3" -timeout 60m | grep '^Benchmark'); }
+# metric NAME: the figures of a unit in the output of gobench, one a line.
+metric() { awk -v unit="$1" '{for (i = 2; i < NF; i++) if ($(i + 1) == unit) print $i}'; }
+
 gemm() {
 	echo "## Products 1024^3"; echo
-	bench gemm --steps 15 --json >"$work/json"
-	for form in NN NT TN; do
-		goal "sgemm 1024^3 $form, share of the FMA peak" 0.90 "$(rows form $form <"$work/json" | rows dtype f32 | key share | f3)"
+	gobench ./pkg/kernel 'MatMul/^n=1024$' 15x >"$work/go"
+	gobench ./pkg/kernel/blas 'Sgemm$' 15x >>"$work/go"
+	best=$(grep -v portable <"$work/go" | sed -n 's,.*/\(avx[0-9a-z]*\)/.*,\1,p' | tail -1)
+	for form in "NN false false" "NT false true" "TN true false"; do
+		set -- $form
+		goal "sgemm 1024^3 $1, share of the FMA peak" 0.90 "$(grep "ta=$2/tb=$3/${best:-portable}/bf16=false" <"$work/go" | metric of-peak | f3)"
 	done
-	goal "bf16 product 1024^3 NT, share of the bf16 peak" 0.75 "$(rows form NT <"$work/json" | rows dtype bf16 | key share | f3)"
-	bench gemm --steps 5 --all-paths | code
+	goal "bf16 product 1024^3 NT, share of the bf16 peak" 0.75 "$(grep "ta=false/tb=true/${best:-portable}/bf16=true" <"$work/go" | metric of-peak | f3)"
+	code <"$work/go"
 }
 products() {
 	echo "## Products of a training step, each timed by itself"
+	gobench ./internal/bench 'Products' 7x >"$work/go"
 	for m in llama-60m gpt2-small; do
-		bench gemm --step $m --steps 7 --json >"$work/json"
-		goal "products of a $m step, B=4 T=256, time-weighted share of peak" 0.85 "$(key share <"$work/json" | head -1 | f3)"
-		echo; bench gemm --step $m --steps 5 | code
+		goal "products of a $m step, B=4 T=256, time-weighted share of peak" 0.85 "$(grep "$m/all" <"$work/go" | metric of-peak | f3)"
 	done
+	echo; code <"$work/go"
 }
 steps() {
 	echo "## Training steps"; echo
@@ -153,24 +159,23 @@ large() {
 }
 memory() {
 	echo "## Memory by purpose, and what recomputing costs"; echo
-	bench memory --model llama-60m --batch 4 --seq 256 --steps 3 | code
+	gobench ./internal/bench 'Memory' 3x | code
 }
 evidence() {
 	echo "## Gathering evidence"; echo
-	bench step --model llama-60m --batch 4 --seq 256 --steps 12 --evidence-cost --json >"$work/json"
-	goal "cost of gathering evidence on a step" 0.02 "$(key cost <"$work/json" | f3)" most
-	code <"$work/json"
+	gobench ./internal/bench 'Evidence' 12x >"$work/go"
+	goal "cost of gathering evidence on a step" 0.02 "$(metric cost-% <"$work/go" | awk '{printf "%.3f", $1 / 100}')" most
+	code <"$work/go"
 }
 staircase() {
 	echo "## Time against width"; echo
-	bench gemm --staircase --steps 15 --json >"$work/json"
-	key step <"$work/json" | sort -g | tail -1 >"$work/worst"
-	goal "worst step of time a column against width" 0.10 "$(f3 <"$work/worst")" most
-	rows kernel '[^"]*' <"$work/json" | grep '"step"' | tr -d ' ' | sed 's/].*//' | code
+	gobench ./pkg/kernel 'Staircase' 15x >"$work/go"
+	goal "worst step of time a column against width" 0.10 "$(metric worst-step-% <"$work/go" | sort -g | tail -1 | awk '{printf "%.3f", $1 / 100}')" most
+	code <"$work/go"
 }
 kernels() {
 	echo "## Kernels"; echo
-	bench kernels --steps 9 --plot "$docs/performance/roofline.svg" | code
+	ECOSPA_ROOFLINE="$(cd "$docs/performance" && pwd)/roofline.svg" gobench ./pkg/kernel 'Kernels' 9x | code
 	echo; echo "![where each kernel stands](performance/roofline.svg)"
 }
 torch() {

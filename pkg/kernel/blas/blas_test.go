@@ -155,6 +155,22 @@ func TestStockGorgonia(t *testing.T) {
 }
 
 // BenchmarkStockGorgonia times a step of a graph of Gorgonia's own.
+// BenchmarkSgemm reports GFLOP/s of a square product through the interface that
+// Gorgonia's own operations call.
+func BenchmarkSgemm(b *testing.B) {
+	const n = 1024
+	x, y, z := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
+	for i := range x {
+		x[i], y[i] = float32(i%17)/17, float32(i%13)/13
+	}
+	ours := New(0)
+	defer ours.Close()
+	for b.Loop() {
+		ours.Sgemm('N', 'N', n, n, n, 1, x, n, y, n, 0, z, n)
+	}
+	b.ReportMetric(2*n*n*n*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
 func BenchmarkStockGorgonia(b *testing.B) {
 	defer gorgonia.Use(gonum.Implementation{})
 	ours := New(0)

@@ -1,114 +1,97 @@
-package cmd
+package kernel_test
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
+	"testing"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
-// KernelRow is one kernel on one path.
-type KernelRow struct {
-	Kernel string  `json:"kernel"`
-	Group  string  `json:"group"` // of the plot
-	Path   string  `json:"path"`
-	Ms     float64 `json:"ms"`
-	GBs    float64 `json:"gb_s"`   // each value read or written counts once
-	GFLOPS float64 `json:"gflops"` // of matrix products; 0 where there are none
-	Share  float64 `json:"share"`  // of the measured peak: of FLOP/s of its type where there are products, else of reads
-	// Intensity is arithmetic operations a byte.
-	Intensity float64 `json:"intensity"`
-}
-
-// KernelsResult is what bench kernels prints with --json.
-type KernelsResult struct {
-	Threads  int         `json:"threads"`
-	PeakF32  float64     `json:"peak_f32_gflops"`
-	PeakBF16 float64     `json:"peak_bf16_gflops"` // 0 where there are no such products
-	ReadGBs  float64     `json:"read_gb_s"`
-	Rows     []KernelRow `json:"rows"`
-}
-
-func benchKernelsCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "kernels",
-		Usage: "time single operations, the best path and the portable one, against the measured peaks",
-		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "rows", Value: 4096, Usage: "tokens, `N`, a multiple of 4"},
-			&cli.IntFlag{Name: "width", Value: 1024, Usage: "columns, `E`, a multiple of 64"},
-			&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed runs, `N`; the median counts"},
-			&cli.StringFlag{Name: "plot", Usage: "draw where each kernel stands below the machine's limits to `FILE`, .svg or .png"},
-			threadsFlag(), jsonFlag(),
-		},
-		Action: func(c *cli.Context) error {
-			n, e := c.Int("rows"), c.Int("width")
-			if n < 4 || n%4 != 0 || n > 1<<16 || e < 64 || e%64 != 0 || e > 1<<14 || c.Int("steps") < 1 || c.Int("threads") < 0 {
-				return fault.Usage(fmt.Errorf("--rows is expected to be a multiple of 4 up to %d, --width of 64 up to %d, --steps at least 1, --threads at least 0", 1<<16, 1<<14))
-			}
-			if name := c.String("plot"); name != "" {
-				if err := report.CheckName(name); err != nil {
-					return fault.Usage(err)
-				}
-			}
-			return RunBenchKernels(n, e, c.Int("steps"), c.Int("threads"), c.String("plot"), c.Bool("json"), c.App.Writer)
-		},
-	}
-}
-
-// RunBenchKernels times operations on n rows of e values.
-func RunBenchKernels(n, e, steps, threads int, plot string, asJSON bool, out io.Writer) error {
-	pool := kernel.NewPool(threads)
+// BenchmarkKernels reports of every operation, on the best path and the portable one,
+// what it moves and computes against the machine's measured limits. With
+// ECOSPA_ROOFLINE=FILE it draws where each stands below them.
+func BenchmarkKernels(b *testing.B) {
+	pool := kernel.NewPool(0)
 	defer pool.Close()
-	r := KernelsResult{Threads: pool.Threads(), PeakF32: kernel.PeakFLOPS(pool, 0.3) / 1e9, PeakBF16: kernel.PeakBF16(pool, 0.3) / 1e9, ReadGBs: kernel.ReadBandwidth(pool) / 1e9}
+	peak, bf16, reads := kernel.PeakFLOPS(pool, 0.3)/1e9, kernel.PeakBF16(pool, 0.3)/1e9, kernel.ReadBandwidth(pool)/1e9
 	best := kernel.CurrentPath()
 	paths := []string{best}
 	if best != "portable" {
 		paths = append(paths, "portable")
 	}
-	for _, k := range kernelsToTime(pool, n, e) {
+	picture := roofline(fmt.Sprintf("%s, %d threads", best, pool.Threads()), peak, bf16, reads)
+	for _, k := range kernelsToTime(pool, 4096, 1024) {
 		for _, path := range paths {
-			if err := kernel.UsePath(path); err != nil {
-				return err
-			}
-			ms, _ := timed(steps, func() error { k.run(); return nil })
-			row := KernelRow{Kernel: k.name, Group: k.group(), Path: path, Ms: ms, GBs: float64(k.bytes) / ms / 1e6, GFLOPS: k.flops / ms / 1e6, Intensity: (k.flops + k.ops) / float64(k.bytes)}
-			switch row.Share = row.GBs / r.ReadGBs; {
-			case k.flops > 0 && k.bf16 && r.PeakBF16 > 0:
-				row.Share = row.GFLOPS / r.PeakBF16
-			case k.flops > 0:
-				row.Share = row.GFLOPS / r.PeakF32
-			}
-			r.Rows = append(r.Rows, row)
+			b.Run(strings.ReplaceAll(k.name, " ", "-")+"/"+path, func(b *testing.B) {
+				if err := kernel.UsePath(path); err != nil {
+					b.Fatal(err)
+				}
+				defer kernel.UsePath(best)
+				for b.Loop() {
+					k.run()
+				}
+				s := b.Elapsed().Seconds() / float64(b.N)
+				gbs, gflops := float64(k.bytes)/s/1e9, k.flops/s/1e9
+				share := gbs / reads
+				switch {
+				case k.flops > 0 && k.bf16 && bf16 > 0:
+					share = gflops / bf16
+				case k.flops > 0:
+					share = gflops / peak
+				}
+				b.ReportMetric(gbs, "GB/s")
+				b.ReportMetric(gflops, "GFLOP/s")
+				b.ReportMetric(share, "of-peak")
+				if path == best {
+					work := (k.flops + k.ops)
+					point(&picture, k.group(), work/float64(k.bytes), work/s/1e9)
+				}
+			})
 		}
 	}
-	if err := kernel.UsePath(best); err != nil {
-		return err
-	}
-	if plot != "" {
-		picture, err := r.roofline().Encode(plot, 860, 520)
+	if name := os.Getenv("ECOSPA_ROOFLINE"); name != "" {
+		plot, err := picture.Encode(name, 860, 520)
 		if err != nil {
-			return err
+			b.Fatal(err)
 		}
-		if err := os.WriteFile(plot, picture, 0o644); err != nil {
-			return err
+		if err := os.WriteFile(name, plot, 0o644); err != nil {
+			b.Fatal(err)
 		}
 	}
-	if asJSON {
-		return printJSON(out, r)
+}
+
+// roofline is what the machine allows: reads times intensity, up to the peaks.
+func roofline(title string, peak, bf16, reads float64) report.Chart {
+	c := report.Chart{Title: title, X: "operations per byte", Unit: "operations per second, 10^9", LogX: true, LogY: true}
+	for _, roof := range []struct {
+		name string
+		peak float64
+	}{{"reads and the float32 peak", peak}, {"reads and the bfloat16 peak", bf16}} {
+		if roof.peak > 0 {
+			c.Curves = append(c.Curves, report.Curve{Name: roof.name, Style: len(c.Curves), X: []float64{1.0 / 16, roof.peak / reads, 1024}, Y: []float64{reads / 16, roof.peak, roof.peak}})
+		}
 	}
-	fmt.Fprintf(out, "%d threads; measured peaks: %.0f GFLOP/s float32, %.0f bfloat16, reads %.1f GB/s\n\n", r.Threads, r.PeakF32, r.PeakBF16, r.ReadGBs)
-	t := newTable("kernel", "path", "ms", "GB/s", "GFLOP/s", "of peak")
-	for _, k := range r.Rows {
-		t.add(k.Kernel, k.Path, fmt.Sprintf("%.2f", k.Ms), fmt.Sprintf("%.1f", k.GBs), fmt.Sprintf("%.1f", k.GFLOPS), fmt.Sprintf("%.2f", k.Share))
+	return c
+}
+
+// point adds a kernel to its group's dots; one that ran twice keeps its last place.
+func point(c *report.Chart, group string, x, y float64) {
+	for i := range c.Curves {
+		k := &c.Curves[i]
+		if k.Name != group {
+			continue
+		}
+		if n := len(k.X); n > 0 && k.X[n-1] == x {
+			k.Y[n-1] = y
+			return
+		}
+		k.X, k.Y = append(k.X, x), append(k.Y, y)
+		return
 	}
-	t.print(out)
-	return nil
+	c.Curves = append(c.Curves, report.Curve{Name: group, Style: len(c.Curves), Scatter: true, X: []float64{x}, Y: []float64{y}})
 }
 
 // timedKernel is an operation with what it moves and computes.
@@ -191,36 +174,6 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 		}},
 		{name: "rounding to bf16, one thread", bytes: 6 * n, ops: float64(n), run: func() { kernel.ToBF16(half, x) }},
 	}
-}
-
-// roofline is where the kernels of one path stand below what the machine allows:
-// bandwidth times intensity, and the peak.
-func (r *KernelsResult) roofline() report.Chart {
-	f := report.Chart{
-		Title: fmt.Sprintf("%s, %d threads", r.Rows[0].Path, r.Threads), X: "operations per byte", Unit: "operations per second, 10^9", LogX: true, LogY: true,
-	}
-	roof := func(name string, peak float64) {
-		if peak <= 0 {
-			return
-		}
-		ridge := peak / r.ReadGBs
-		f.Curves = append(f.Curves, report.Curve{Name: name, Style: len(f.Curves), X: []float64{1.0 / 16, ridge, 1024}, Y: []float64{r.ReadGBs / 16, peak, peak}})
-	}
-	roof("reads and the float32 peak", r.PeakF32)
-	roof("reads and the bfloat16 peak", r.PeakBF16)
-	at := map[string]int{}
-	for _, k := range r.Rows {
-		if k.Path != r.Rows[0].Path {
-			continue
-		}
-		if _, ok := at[k.Group]; !ok {
-			at[k.Group] = len(f.Curves)
-			f.Curves = append(f.Curves, report.Curve{Name: k.Group, Style: len(f.Curves), Scatter: true})
-		}
-		c := &f.Curves[at[k.Group]]
-		c.X, c.Y = append(c.X, k.Intensity), append(c.Y, k.Intensity*k.GBs)
-	}
-	return f
 }
 
 // ramp is n small positive values.

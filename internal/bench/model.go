@@ -1,18 +1,17 @@
-package cmd
+package bench
 
 import (
 	"fmt"
 
-	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// build makes a named model at the options' widths, with random weights. Of a
-// pruned one no more than what is left is ever in memory.
-func (o BenchOptions) build() (model.Model, *param.Set, error) {
-	m, set, err := o.layout()
+// Build makes a named model at the options' widths, with random weights. Of a
+// pruned one only the kept parameters are ever in memory.
+func (o Options) Build() (model.Model, *param.Set, error) {
+	m, set, err := o.Layout()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -21,15 +20,15 @@ func (o BenchOptions) build() (model.Model, *param.Set, error) {
 	return m, set, nil
 }
 
-// layout is build without weights.
-func (o BenchOptions) layout() (model.Model, *param.Set, error) {
+// Layout is Build without weights.
+func (o Options) Layout() (model.Model, *param.Set, error) {
 	s := model.Sizes{Name: o.Model}
 	if !s.Images() {
 		s.Context = o.Seq + 1
 	}
 	m, err := model.New(s)
 	if err != nil {
-		return nil, nil, fault.Usage(err)
+		return nil, nil, refused("%w", err)
 	}
 	set, err := param.Layout(m.Specs())
 	if err != nil {
@@ -37,18 +36,18 @@ func (o BenchOptions) layout() (model.Model, *param.Set, error) {
 	}
 	if o.Prune > 0 {
 		if err := o.uniform(set); err != nil {
-			return nil, nil, fault.Usage(err)
+			return nil, nil, refused("%w", err)
 		}
 	}
 	cut, err := o.cut(set)
 	if err != nil {
-		return nil, nil, fault.Usage(err)
+		return nil, nil, refused("%w", err)
 	}
 	return m, set, set.Shrink(cut)
 }
 
 // cut keeps the first units of every layer, to the options' widths.
-func (o BenchOptions) cut(set *param.Set) (param.Cut, error) {
+func (o Options) cut(set *param.Set) (param.Cut, error) {
 	cut := param.Cut{}
 	for i := 0; set.Dim(fmt.Sprintf("layer.%d.kv", i)).Size > 0; i++ {
 		for _, w := range []struct {
@@ -87,7 +86,7 @@ func firstN(n int) []int {
 // uniform sets the widths that keep o.Prune of what o.Of says: every kind has the
 // same share of its dense width, heads in whole pairs of columns, feed-forward in
 // multiples of 16. It finds the largest that are not above the budget.
-func (o *BenchOptions) uniform(set *param.Set) error {
+func (o *Options) uniform(set *param.Set) error {
 	width := func(kind string) int {
 		d := set.Dim("layer.0." + kind)
 		if d.Track {
@@ -97,7 +96,7 @@ func (o *BenchOptions) uniform(set *param.Set) error {
 	}
 	qk, vo, ffn := width("qk"), width("vo"), width("ffn")
 	if qk*vo*ffn == 0 {
-		return fmt.Errorf("--prune: %s has no widths to prune", o.Model)
+		return fmt.Errorf("%s has no widths to prune", o.Model)
 	}
 	of, fixed := set.Count(), 0
 	if o.Of == "prunable" {
@@ -113,11 +112,11 @@ func (o *BenchOptions) uniform(set *param.Set) error {
 			return err
 		}
 	}
-	return fmt.Errorf("--prune: %d parameters cannot be reached by pruning widths", budget)
+	return fmt.Errorf("%d parameters cannot be reached by pruning widths", budget)
 }
 
 // count is the parameters at the options' widths.
-func (o BenchOptions) count(set *param.Set) (int, error) {
+func (o Options) count(set *param.Set) (int, error) {
 	small := set.Like()
 	cut, err := o.cut(small)
 	if err != nil {
