@@ -30,10 +30,9 @@ type Shape struct {
 
 // endKeys are the keys that every decoder's config.json ends with.
 type endKeys struct {
-	BOS        *int    `json:"bos_token_id"`
-	EOS        *eosIDs `json:"eos_token_id"`
-	TorchDtype string  `json:"torch_dtype,omitempty"`
-	Ecospa     *Kept   `json:"ecospa,omitempty"`
+	BOS    *int    `json:"bos_token_id"`
+	EOS    *eosIDs `json:"eos_token_id"`
+	Ecospa *Kept   `json:"ecospa,omitempty"`
 }
 
 func (k *endKeys) own() **Kept { return &k.Ecospa }

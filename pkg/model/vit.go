@@ -2,9 +2,11 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -45,10 +47,11 @@ type vit struct {
 	Std           []float64         `json:"image_std"`
 	Ecospa        *Kept             `json:"ecospa,omitempty"`
 
-	classes int
-	image   Image
-	unknown []string
-	extra   rawObject
+	classes  int
+	image    Image
+	backbone bool // a bare model, whose classifier is yet to be made
+	unknown  []string
+	extra    rawObject
 }
 
 // labelIDs is label2id, which repeats id2label: what it says is not read, some write
@@ -141,9 +144,14 @@ func (m *vit) validate() error {
 		}
 	}
 	switch a := m.Architectures[0]; {
-	case m.ModelType == "vit" && a != "ViTForImageClassification",
-		m.ModelType == "deit" && a != "DeiTForImageClassification" && a != deitTeacher:
-		return fmt.Errorf("architectures has %s, expected an image classifier of the family %s", short(a), m.ModelType)
+	case a == "ViTModel" && m.ModelType == "vit", a == "DeiTModel" && m.ModelType == "deit":
+		m.backbone = true
+		fallthrough
+	case a == "ViTForImageClassification" && m.ModelType == "vit", (a == "DeiTForImageClassification" || a == deitTeacher) && m.ModelType == "deit":
+	default:
+		return fmt.Errorf("architectures has %s, expected an image classifier of the family %s, or its bare model", short(a), m.ModelType)
+	}
+	switch {
 	case m.Layers < 1 || m.Layers > maxLayers || m.Heads < 1 || m.Hidden < 1 || m.Hidden%m.Heads != 0:
 		return fmt.Errorf("num_hidden_layers %d, hidden_size %d, num_attention_heads %d: expected positive, hidden_size divisible by heads", m.Layers, m.Hidden, m.Heads)
 	case m.Intermediate < 1 || m.Hidden > 1<<20 || m.Intermediate > 1<<24:
@@ -245,6 +253,9 @@ func (m *vit) Reclassify(classes []string) (Classifier, error) {
 	}
 	n := *m
 	n.classes, n.ID2Label, n.image.Classes = len(classes), nil, slices.Clone(classes)
+	if m.backbone {
+		n.backbone, n.Architectures = false, []string{strings.TrimSuffix(m.Architectures[0], "Model") + "ForImageClassification"}
+	}
 	return &n, nil
 }
 
@@ -321,6 +332,10 @@ func (m *vit) specs(layers []Widths) []param.Spec {
 // distillation token where it has a classifier (else nil). Inference computes the
 // last feed-forward for what is read alone.
 func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, distilled *graph.Node) {
+	if m.backbone {
+		b.Fail(errors.New("model: it is a bare model without a classifier: fine-tune it with new classes first"))
+		return nil, nil
+	}
 	if T != m.Context() {
 		b.Fail(fmt.Errorf("model: an image of %d x %d is %d tokens, found %d", m.ImageSize, m.ImageSize, m.Context(), T))
 		return nil, nil
@@ -357,6 +372,9 @@ func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, d
 func (m *vit) Loss(b *graph.Builder, B, T, from int) {
 	class, distilled := m.classToken(b, B, T, from, false)
 	targets, scale := b.IDs("targets", B), b.Scalar("scale")
+	if b.Err() != nil {
+		return
+	}
 	if distilled != nil {
 		scale = b.Scale(scale, 0.5)
 		b.HeadLoss(distilled, b.Param("distill_head"), b.Param("distill_head_bias"), targets, scale, b.Smoothing())

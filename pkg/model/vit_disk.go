@@ -7,7 +7,16 @@ import (
 
 // Tensors: files of the bare model lack the prefix, those written by transformers 5
 // may have its shorter names; the old ones are written.
-func (m *vit) Tensors(set *param.Set) []checkpoint.Tensor { return m.Table().HF(set) }
+func (m *vit) Tensors(set *param.Set) []checkpoint.Tensor {
+	ts := m.Table().HF(set)
+	for i := range ts {
+		switch ts[i].Parts[0].Param {
+		case "head", "head_bias":
+			ts[i].Optional = m.backbone
+		}
+	}
+	return ts
+}
 
 // Table is the names of transformers 4, with those of 5 as aliases.
 func (m *vit) Table() *Table {
