@@ -39,6 +39,7 @@ var layers = map[string]string{
 	"pkg/model":         "pkg/checkpoint pkg/graph pkg/kernel pkg/param",
 	"pkg/export":        "internal/gguf internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param",
 	"pkg/infer":         "pkg/graph pkg/kernel pkg/model pkg/param",
+	"pkg/serve":         "pkg/infer pkg/tokenizer",
 	"pkg/prune":         "internal/dist pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/param",
 	"pkg/train":         "internal/dist internal/sysmem pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param pkg/prune",
 	"internal/bench":    "internal/dist internal/sysmem internal/units pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/train",
@@ -62,7 +63,7 @@ var only = map[string]string{
 	"gopkg.in/yaml.v3":                     "pkg/config",
 	"github.com/mmcloughlin/avo":           "",
 	"os/exec":                              "",
-	"net":                                  "", // and all below it: no network access anywhere
+	"net":                                  "pkg/serve", // and all below it: no network access anywhere else
 	"github.com/ecospa/ecospa/pkg/kernel/": "cmd",
 }
 

@@ -26,11 +26,19 @@ func (b *Builder) AddPositions(x, pos *Node, t int, cache *Cache) *Node {
 // Cache is the keys and values of earlier tokens of B sequences, one layer
 // after the other, and the positions at which the next tokens stand. It is the
 // state of decoding; the graph reads and writes it when it runs.
+//
+// With PageTokens the keys and values of any number of sequences lie in pages, by
+// layer [pages, G, PageTokens, width], and a graph of B sequences of one token each
+// takes any B rows of any of them: Spans says whose they are. Pos is then the
+// position of each row; what rows of no span give has no meaning.
 type Cache struct {
 	Capacity int         // tokens a sequence can reach
 	Pos      []int32     // [B], tokens that each sequence has so far
 	K        [][]float32 // by layer: [B, G, Capacity, QK], rotated
 	V        [][]float32 // by layer: [B, G, Capacity, VO]
+
+	PageTokens int // tokens of a page; 0 is no pages
+	Spans      []kernel.Span
 }
 
 // fits reports whether each of b sequences has room for t more tokens within limit.
@@ -59,10 +67,18 @@ func cachedAttention(s Shape, layer int, cache *Cache, number int) *Op {
 		},
 		Run: func(c *Call) {
 			k, v := cache.K[layer], cache.V[layer]
+			if cache.PageTokens > 0 {
+				kernel.PagedAppend(c.Pool, k, v, c.In[0].F, s, cache.PageTokens, cache.Spans)
+				kernel.PagedAttention(c.Pool, c.Out, c.In[0].F, k, v, s, cache.PageTokens, cache.Spans)
+				return
+			}
 			kernel.CacheAppend(c.Pool, k, v, c.In[0].F, s, cache.Capacity, cache.Pos)
 			kernel.AttentionDecode(c.Pool, c.Out, c.In[0].F, k, v, s, cache.Capacity, cache.Pos)
 		},
 		Check: func(*Call) error {
+			if cache.PageTokens > 0 {
+				return cache.spansFit(s, layer)
+			}
 			rows := s.B * s.G * cache.Capacity
 			if k, v := len(cache.K[layer]), len(cache.V[layer]); k < rows*s.QK || v < rows*s.VO {
 				return fmt.Errorf("the cache has %d and %d values, expected %d and %d", k, v, rows*s.QK, rows*s.VO)

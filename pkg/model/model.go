@@ -59,6 +59,16 @@ type Model interface {
 	Config(set *param.Set) ([]byte, error)
 }
 
+// Decoder is a Model of text that writes on, whose logits can be made for chosen rows.
+type Decoder interface {
+	Model
+	// Hidden is the residual stream after the last norm of B sequences of T new tokens
+	// behind what the cache holds: (B·T, E). Its input is "ids".
+	Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node
+	// Logits are those of rows of Hidden: (rows, V).
+	Logits(b *graph.Builder, h *graph.Node) *graph.Node
+}
+
 // Ignorable lists patterns (path.Match) of tensors that old files carry and
 // nobody needs: mask buffers, rotary frequencies, the pooler of vision models, the
 // head of a model that ties it to the embedding.

@@ -1,0 +1,158 @@
+package infer
+
+import (
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Source is a model that can run: its description, its parameters and the
+// workers of its products.
+type Source struct {
+	Model model.Decoder
+	Set   *param.Set
+	Pool  *kernel.Pool
+}
+
+// engine runs the steps of a scheduler: any rows of any sequences at once.
+type engine struct {
+	Source
+	vocab     int
+	pages     int
+	pageBytes int64
+	half      []uint16
+	slabs     []*param.Slab
+	cache     *graph.Cache
+	machines  map[size]*graph.Machine
+	ids, pick []int32
+}
+
+// size is a machine's number of rows and of rows whose logits are made.
+type size struct{ rows, logits int }
+
+func newEngine(src Source, o SchedulerOptions) (*engine, error) {
+	e := &engine{Source: src, vocab: src.Model.Vocab(), machines: map[size]*graph.Machine{}}
+	widths := src.Model.Cache(src.Set)
+	for _, w := range widths {
+		e.pageBytes += 4 * PageTokens * int64(w[0]+w[1])
+	}
+	bytes := o.KVBytes
+	if bytes == 0 {
+		whole := int64(src.Model.Context()+PageTokens-1) / PageTokens
+		bytes = e.pageBytes * max(whole, int64(o.MaxBatch)*512/PageTokens)
+	}
+	if e.pages = int(bytes / e.pageBytes); e.pages < 1 {
+		return nil, fmt.Errorf("infer: %d bytes for keys and values hold no page of %d tokens, which takes %d", bytes, PageTokens, e.pageBytes)
+	}
+	e.cache = &graph.Cache{Capacity: src.Model.Context(), Pos: make([]int32, 2*o.Chunk), PageTokens: PageTokens}
+	for _, w := range widths {
+		k, v := param.NewSlab(e.pages*PageTokens*w[0]), param.NewSlab(e.pages*PageTokens*w[1])
+		e.slabs = append(e.slabs, k, v)
+		e.cache.K, e.cache.V = append(e.cache.K, k.Data), append(e.cache.V, v.Data)
+	}
+	if o.BF16 {
+		copied := param.NewSlab((src.Set.Len() + 1) / 2)
+		e.slabs = append(e.slabs, copied)
+		e.half = copied.Halves()[:src.Set.Len()]
+		kernel.ToBF16(e.half, src.Set.Weights.Data)
+	}
+	return e, nil
+}
+
+func (e *engine) close() {
+	for _, s := range e.slabs {
+		s.Close()
+	}
+	for _, m := range e.machines {
+		m.Close()
+	}
+}
+
+// copyPage copies the keys and values of the first n tokens of a page.
+func (e *engine) copyPage(to, from int32, n int) {
+	for i, w := range e.Model.Cache(e.Set) {
+		g := model.Layer(e.Set, i).KV
+		e.cache.CopyPage(i, g, to, from, n, w[0]/g, w[1]/g)
+	}
+}
+
+// run reads the rows of all spans and returns the logits that they ask for, [count,
+// V], until the next run.
+func (e *engine) run(spans []span) ([]float32, error) {
+	rows, logits := 0, 0
+	for i := range spans {
+		spans[i].row = rows
+		rows += len(spans[i].ids)
+		logits += spans[i].count
+	}
+	sz := size{upTo(rows), upTo(max(1, logits))}
+	m, err := e.machine(sz)
+	if err != nil {
+		return nil, err
+	}
+	e.ids, e.pick = fill(e.ids, sz.rows), fill(e.pick, sz.logits)
+	e.cache.Spans = e.cache.Spans[:0]
+	clear(e.cache.Pos)
+	for _, sp := range spans {
+		n := len(sp.ids)
+		copy(e.ids[sp.row:], sp.ids)
+		for i := range sp.count {
+			e.pick[sp.first+i] = int32(sp.row + n - sp.count + i)
+		}
+		for i := range n {
+			e.cache.Pos[sp.row+i] = int32(sp.q.done + i)
+		}
+		e.cache.Spans = append(e.cache.Spans, kernel.Span{Row: sp.row, N: n, Pos: sp.q.done, Pages: sp.q.pageIDs()})
+	}
+	if err := m.SetInts("ids", e.ids); err != nil {
+		return nil, err
+	}
+	if err := m.SetInts("rows", e.pick); err != nil {
+		return nil, err
+	}
+	if err := m.RunAll(); err != nil {
+		return nil, err
+	}
+	return m.Output("logits"), nil
+}
+
+// machine makes the machine of a size, once.
+func (e *engine) machine(sz size) (*graph.Machine, error) {
+	if m, ok := e.machines[sz]; ok {
+		return m, nil
+	}
+	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.half != nil})
+	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
+	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
+	m, err := b.Lower(graph.LowerOptions{Pool: e.Pool, Half: e.half})
+	if err == nil {
+		e.machines[sz] = m
+	}
+	return m, err
+}
+
+// upTo is the next of the sizes that machines are made for: powers of two, and the
+// steps between from 64 on.
+func upTo(n int) int {
+	p := 1
+	for p < n {
+		if p >= 64 && p+p/2 >= n {
+			return p + p/2
+		}
+		p *= 2
+	}
+	return p
+}
+
+// fill is n zeros in x's memory.
+func fill(x []int32, n int) []int32 {
+	if cap(x) < n {
+		return make([]int32, n)
+	}
+	x = x[:n]
+	clear(x)
+	return x
+}

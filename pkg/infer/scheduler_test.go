@@ -1,0 +1,270 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// small is a pruned model of a family with weights large enough that its
+// predictions differ from each other.
+func small(t testing.TB, family string, context int) Source {
+	s := model.Sizes{Family: family, Layers: 2, Width: 24, Heads: 4, HeadDim: 6, FFN: 20, Vocab: 29, Context: context}
+	if family == "llama" {
+		s.KVHeads = 2
+	}
+	m, err := model.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Init(3)
+	for i := range set.Weights.Data {
+		set.Weights.Data[i] *= 8
+	}
+	keep := param.Keep{{0, 2}, {1, 2}, {0, 1}, {1, 2}}[:set.Dim("layer.0.kv").Size]
+	if err := set.Shrink(param.Cut{"layer.0.qk": keep, "layer.1.vo": keep}); err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(2)
+	t.Cleanup(func() { pool.Close(); set.Weights.Close() })
+	return Source{m.(model.Decoder), set, pool}
+}
+
+func schedule(t testing.TB, src Source, o SchedulerOptions) *Scheduler {
+	s, err := NewScheduler(src, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// reference is what a session that sees one text says: the greedy continuation and
+// the log-probability of every token of both.
+func reference(t testing.TB, src Source, prompt []int32, n int) (ids []int32, logprobs []float32) {
+	sess, err := NewSession(src.Model, src.Set, src.Pool, SessionOptions{Batch: 1, Capacity: src.Model.Context()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sess.Close()
+	ids = append(ids, prompt...)
+	logprobs = append(logprobs, float32(math.NaN()))
+	for i := 0; i < len(prompt)+n-1; i++ {
+		logits, err := sess.Feed(ids[i : i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i+1 == len(ids) {
+			ids = append(ids, argmax(logits))
+		}
+		logprobs = append(logprobs, scoreOf(logits, ids[i+1], 0).logprob)
+	}
+	return ids, logprobs
+}
+
+func collect(s *Stream) (ids []int32, tokens []Token, reason Reason, err error) {
+	for {
+		t, ok := s.Next()
+		if !ok {
+			reason, err = s.Result()
+			return ids, tokens, reason, err
+		}
+		ids, tokens = append(ids, t.ID), append(tokens, t)
+	}
+}
+
+func texts(n int, longest int, seed uint64) [][]int32 {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	out := make([][]int32, n)
+	for i := range out {
+		out[i] = make([]int32, 1+rng.IntN(longest))
+		for j := range out[i] {
+			out[i][j] = int32(rng.IntN(29))
+		}
+		if i%3 == 2 { // the beginning of another, and a different end
+			k := rng.IntN(len(out[i-1])) + 1
+			out[i] = append(append([]int32{}, out[i-1][:k]...), out[i][:min(len(out[i]), longest+1-k)]...)
+		}
+	}
+	return out
+}
+
+// TestSchedulerEqualsSession: many requests at once, with beginnings in common, in
+// an arena too small for all of them, get what each would get alone.
+func TestSchedulerEqualsSession(t *testing.T) {
+	for _, family := range []string{"gpt2", "llama"} {
+		src := small(t, family, 300)
+		prompts := texts(30, 200, 5)
+		s := schedule(t, src, SchedulerOptions{MaxBatch: 8, Chunk: 24, KVBytes: 14 * pageBytes(src)})
+		var wg sync.WaitGroup
+		for i, p := range prompts {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for _, echo := range []bool{i%2 == 0, i%2 == 1, true} {
+					n := 1 + i%20
+					st, err := s.Submit(context.Background(), Request{Prompt: p, MaxTokens: n, Sampler: SamplerConfig{TopP: 1}, Echo: echo, Logprobs: true, Top: i % 3})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_, tokens, reason, err := collect(st)
+					want := n
+					if echo {
+						want += len(p)
+					}
+					if err != nil || reason != Exhausted || len(tokens) != want {
+						t.Errorf("%s: request %d: %d tokens, %q, %v, expected %d", family, i, len(tokens), reason, err, want)
+						return
+					}
+					check(t, src, p, tokens, n)
+				}
+			}()
+		}
+		wg.Wait()
+		st := s.Stats()
+		if st.ReusedTokens == 0 || st.FreePages != st.Pages || st.Running != 0 {
+			t.Errorf("%s: %+v: expected reused tokens, and all pages free", family, st)
+		}
+	}
+}
+
+var refMu sync.Mutex // a session uses the pool alone
+
+// check compares tokens, the last of a text, with a session's.
+func check(t *testing.T, src Source, prompt []int32, tokens []Token, n int) {
+	refMu.Lock()
+	defer refMu.Unlock()
+	own := Source{src.Model, src.Set, kernel.NewPool(1)}
+	defer own.Pool.Close()
+	ids, lps := reference(t, own, prompt, n)
+	from := len(ids) - len(tokens)
+	for j, tok := range tokens {
+		if tok.ID != ids[from+j] {
+			t.Errorf("token %d is %d, expected %d", from+j, tok.ID, ids[from+j])
+			return
+		}
+		if d := math.Abs(float64(tok.Logprob - lps[from+j])); from+j > 0 && !(d < 2e-3) { // sums in another order, through weights that make much of it
+			t.Errorf("token %d: log-probability %g, expected %g", from+j, tok.Logprob, lps[from+j])
+			return
+		}
+	}
+}
+
+func pageBytes(src Source) (n int64) {
+	for _, w := range src.Model.Cache(src.Set) {
+		n += 4 * PageTokens * int64(w[0]+w[1])
+	}
+	return n
+}
+
+// TestSchedulerBeside: beside 15 others a request gets the tokens that it gets
+// alone. The bits of log-probabilities may differ: a product of few rows adds up in
+// another order than one of many (kernel.MatMul), which is worth up to about 1e-6 of a
+// logit's size; here, with weights made eight times as large, 1e-4 nats.
+func TestSchedulerBeside(t *testing.T) {
+	src := small(t, "llama", 200)
+	prompts := texts(16, 60, 9)
+	run := func(which []int) []Token {
+		s := schedule(t, src, SchedulerOptions{})
+		defer s.Close()
+		var first *Stream
+		for _, i := range which {
+			st, err := s.Submit(context.Background(), Request{Prompt: prompts[i], MaxTokens: 40, Sampler: SamplerConfig{TopP: 1}, Logprobs: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				first = st
+			}
+		}
+		_, tokens, _, err := collect(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tokens
+	}
+	alone := run([]int{0})
+	beside := run([]int{3, 1, 2, 0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+	for i := range alone {
+		if d := alone[i].Logprob - beside[i].Logprob; alone[i].ID != beside[i].ID || d > 1e-4 || d < -1e-4 {
+			t.Fatalf("token %d: %d (%v) alone, %d (%v) beside 15 others", i, alone[i].ID, alone[i].Logprob, beside[i].ID, beside[i].Logprob)
+		}
+	}
+}
+
+func TestSchedulerRefuses(t *testing.T) {
+	src := small(t, "gpt2", 100)
+	s := schedule(t, src, SchedulerOptions{Queue: 2, KVBytes: 2 * pageBytes(src), MaxBatch: 1})
+	ok := Request{Prompt: []int32{1}, MaxTokens: 90, Sampler: SamplerConfig{TopP: 1}}
+	for name, r := range map[string]Request{
+		"no prompt": {MaxTokens: 1}, "no tokens": {Prompt: ok.Prompt}, "id": {Prompt: []int32{29}, MaxTokens: 1},
+		"too long": {Prompt: ok.Prompt, MaxTokens: 100}, "top": {Prompt: ok.Prompt, MaxTokens: 1, Top: 21},
+	} {
+		r.Sampler = ok.Sampler
+		if _, err := s.Submit(context.Background(), r); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	var streams []*Stream
+	var err error
+	for range 64 { // one runs, two wait; how many have run by then is the machine's affair
+		var st *Stream
+		if st, err = s.Submit(context.Background(), ok); err != nil {
+			break
+		}
+		streams = append(streams, st)
+	}
+	if !errors.Is(err, ErrFull) {
+		t.Errorf("64 requests at once: %v, expected a full queue", err)
+	}
+	for _, st := range streams {
+		st.Cancel()
+		if _, _, _, err := collect(st); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	for range 100 {
+		if st := s.Stats(); st.Running == 0 && st.FreePages == st.Pages {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%+v: cancelled requests left something", s.Stats())
+}
+
+func TestSchedulerStops(t *testing.T) {
+	src := small(t, "gpt2", 100)
+	s := schedule(t, src, SchedulerOptions{})
+	prompt := []int32{3, 1, 4}
+	ids, _ := reference(t, Source{src.Model, src.Set, src.Pool}, prompt, 10)
+	end := ids[len(ids)-4]
+	st, err := s.Submit(context.Background(), Request{Prompt: prompt, MaxTokens: 50, Sampler: SamplerConfig{TopP: 1}, Stop: []int32{end}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, reason, err := collect(st)
+	if err != nil || reason != Stopped || got[len(got)-1] != end {
+		t.Errorf("%v, %q, %v: expected to stop at %d", got, reason, err, end)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if st, err = s.Submit(ctx, Request{Prompt: prompt, MaxTokens: 5, Sampler: SamplerConfig{TopP: 1}}); err == nil {
+		_, _, _, err = collect(st)
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("a request that was given up before it began: %v", err)
+	}
+}

@@ -1,0 +1,194 @@
+package serve
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+// Model is what a server answers with.
+type Model struct {
+	ID        string // name in answers
+	Created   time.Time
+	Scheduler *infer.Scheduler
+	Tokenizer tokenizer.Tokenizer
+	Ends      []int32  // ids that end a text
+	Chat      Template // nil when the model has none
+	// Names of special tokens, "" where there is none, for /tokenizer_info.
+	BOS, EOS, Pad string
+}
+
+// Template turns messages into the text that a model was trained on.
+type Template interface {
+	// Render is the text of messages; with reply it ends where the reply begins.
+	Render(messages []Message, reply bool) (string, error)
+	// Source is the template itself.
+	Source() string
+}
+
+// Message is one turn of a chat.
+type Message struct {
+	Role    string
+	Content string
+}
+
+// Options are a server's limits.
+type Options struct {
+	APIKey    string // asked for as "Authorization: Bearer KEY"; "" asks for none
+	MaxBody   int64  // bytes of a request; default 8 MiB
+	MaxTokens int    // new tokens of a request where it names none in a chat; default 1024
+	AccessLog func(Access)
+}
+
+// Access is a line of the access log: what was asked and how it went, nothing of
+// what was said.
+type Access struct {
+	Time     time.Time
+	Remote   string
+	Method   string
+	Path     string
+	Status   int
+	Bytes    int64 // of the answer's body
+	Duration time.Duration
+	Prompt   int // tokens
+	Tokens   int // generated
+}
+
+// Server is the HTTP side of a model. Its zero value is loading: it answers 503
+// until Ready is called.
+type Server struct {
+	o       Options
+	model   atomic.Pointer[Model]
+	metrics metrics
+	mux     *http.ServeMux
+}
+
+// New makes a server that is still loading.
+func New(o Options) *Server {
+	if o.MaxBody == 0 {
+		o.MaxBody = 8 << 20
+	}
+	if o.MaxTokens == 0 {
+		o.MaxTokens = 1024
+	}
+	s := &Server{o: o, mux: http.NewServeMux()}
+	s.mux.HandleFunc("GET /health", s.health)
+	s.mux.HandleFunc("GET /metrics", s.showMetrics)
+	s.mux.HandleFunc("GET /{$}", page)
+	s.serve("GET /v1/models", s.models)
+	s.serve("GET /v1/models/{id...}", s.oneModel)
+	s.serve("GET /tokenizer_info", s.tokenizerInfo)
+	s.serve("POST /tokenize", s.tokenize)
+	s.serve("POST /detokenize", s.detokenize)
+	s.serve("POST /v1/completions", s.completions)
+	s.serve("POST /v1/chat/completions", s.chat)
+	return s
+}
+
+// Ready gives the server its model.
+func (s *Server) Ready(m *Model) { s.model.Store(m) }
+
+// handler answers one call of the API; an error becomes its answer.
+type handler func(m *Model, w *response, r *http.Request) error
+
+// serve registers a call that needs the key and the model.
+func (s *Server) serve(pattern string, h handler) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		rw := w.(*response)
+		if !s.allowed(r) {
+			rw.Header().Set("WWW-Authenticate", "Bearer")
+			rw.fail(&apiError{status: 401, kind: "authentication_error", code: "invalid_api_key", message: "the API key is missing or wrong: send it as Authorization: Bearer KEY"})
+			return
+		}
+		m := s.model.Load()
+		if m == nil {
+			rw.fail(errLoading)
+			return
+		}
+		err := s.takeBody(rw, r)
+		if err == nil {
+			err = h(m, rw, r)
+		}
+		if err != nil {
+			rw.fail(err)
+		}
+	})
+}
+
+// takeBody reads the whole request, so that the time for reading it does not
+// end an answer that takes longer.
+func (s *Server) takeBody(w *response, r *http.Request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.o.MaxBody))
+	if err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // a test's recorder has none
+	return nil
+}
+
+var errLoading = &apiError{status: 503, kind: "server_error", code: "model_loading", message: "the model is still being loaded"}
+
+// allowed compares the key in constant time.
+func (s *Server) allowed(r *http.Request) bool {
+	if s.o.APIKey == "" {
+		return true
+	}
+	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return ok && subtle.ConstantTimeCompare([]byte(key), []byte(s.o.APIKey)) == 1
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rw := &response{ResponseWriter: w, start: time.Now()}
+	s.metrics.inFlight.Add(1)
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			rw.fail(fmt.Errorf("internal error: %v", v)) // a fault here is one client's answer, not the server's end
+		}
+		s.metrics.inFlight.Add(-1)
+		s.metrics.request(r.Pattern, rw.code(), time.Since(rw.start))
+		if s.o.AccessLog != nil {
+			s.o.AccessLog(Access{
+				Time: rw.start, Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.Path, Status: rw.code(), Bytes: rw.bytes,
+				Duration: time.Since(rw.start), Prompt: rw.prompt, Tokens: rw.tokens,
+			})
+		}
+	}()
+	if _, pattern := s.mux.Handler(r); pattern == "" {
+		s.unknown(rw, r)
+		return
+	}
+	s.mux.ServeHTTP(rw, r)
+}
+
+// unknown answers what no call matches, in the API's own form.
+func (s *Server) unknown(w *response, r *http.Request) {
+	for _, method := range []string{"GET", "POST"} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := s.mux.Handler(other); pattern != "" {
+			w.Header().Set("Allow", method)
+			w.fail(&apiError{status: 405, kind: "invalid_request_error", message: r.Method + " is not allowed here, expected " + method})
+			return
+		}
+	}
+	w.fail(&apiError{status: 404, kind: "invalid_request_error", code: "unknown_url", message: "there is no " + r.URL.Path + " here"})
+}
+
+// health is 200 when the model is ready, else 503.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	if s.model.Load() == nil {
+		w.(*response).fail(errLoading)
+		return
+	}
+	w.(*response).json(200, map[string]string{"status": "ok"})
+}
