@@ -11,8 +11,8 @@ type sequence struct {
 	done    int     // ids whose keys and values are in the arena
 	pages   []*page
 	places  []int32 // of the pages, in the step under way
-	need    int   // pages that it may take in all
-	next    score // of the first token that is not in the arena, where it is known (Echo)
+	need    int     // pages that it may take in all
+	next    score   // of the first token that is not in the arena, where it is known (Echo)
 }
 
 func newSequence(ctx context.Context, r Request, vocab int) (*sequence, error) {
