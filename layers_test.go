@@ -39,7 +39,7 @@ var layers = map[string]string{
 	"pkg/model":         "pkg/checkpoint pkg/graph pkg/kernel pkg/param",
 	"pkg/export":        "internal/gguf internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param",
 	"pkg/infer":         "pkg/graph pkg/kernel pkg/model pkg/param",
-	"pkg/serve":         "pkg/infer pkg/tokenizer",
+	"pkg/serve":         "internal/fault pkg/bundle pkg/infer pkg/kernel pkg/model pkg/tokenizer",
 	"pkg/prune":         "internal/dist pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/param",
 	"pkg/train":         "internal/dist internal/sysmem pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param pkg/prune",
 	"internal/bench":    "internal/dist internal/sysmem internal/units pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/train",
@@ -47,7 +47,7 @@ var layers = map[string]string{
 	"pkg/config":        "pkg/checkpoint pkg/coupled pkg/data pkg/model pkg/optim pkg/tokenizer pkg/train",
 	"internal/report":   "pkg/config pkg/coupled pkg/train",
 	"pkg/workload":      "internal/dist internal/fault pkg/bundle pkg/data pkg/model pkg/prune pkg/tokenizer pkg/train",
-	"cmd":               "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/prune pkg/tokenizer pkg/train pkg/workload",
+	"cmd":               "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/prune pkg/serve pkg/tokenizer pkg/train pkg/workload",
 	".":                 "cmd",
 }
 

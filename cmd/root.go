@@ -90,6 +90,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			evalCommand(),
 			exportCommand(),
 			generateCommand(),
+			serveCommand(),
 			inspectCommand(),
 			reportCommand(),
 			doctorCommand(),

@@ -15,6 +15,7 @@ type Source struct {
 	Model model.Decoder
 	Set   *param.Set
 	Pool  *kernel.Pool
+	Never []int32 // ids that are not drawn: rows of the vocabulary without a token
 }
 
 // engine runs the steps of a scheduler: any rows of any sequences at once.

@@ -39,7 +39,7 @@ func small(t testing.TB, family string, context int) Source {
 	}
 	pool := kernel.NewPool(2)
 	t.Cleanup(func() { pool.Close(); set.Weights.Close() })
-	return Source{m.(model.Decoder), set, pool}
+	return Source{Model: m.(model.Decoder), Set: set, Pool: pool}
 }
 
 func schedule(t testing.TB, src Source, o SchedulerOptions) *Scheduler {
@@ -147,7 +147,7 @@ var refMu sync.Mutex // a session uses the pool alone
 func check(t *testing.T, src Source, prompt []int32, tokens []Token, n int) {
 	refMu.Lock()
 	defer refMu.Unlock()
-	own := Source{src.Model, src.Set, kernel.NewPool(1)}
+	own := Source{Model: src.Model, Set: src.Set, Pool: kernel.NewPool(1)}
 	defer own.Pool.Close()
 	ids, lps := reference(t, own, prompt, n)
 	from := len(ids) - len(tokens)
@@ -249,7 +249,7 @@ func TestSchedulerStops(t *testing.T) {
 	src := small(t, "gpt2", 100)
 	s := schedule(t, src, SchedulerOptions{})
 	prompt := []int32{3, 1, 4}
-	ids, _ := reference(t, Source{src.Model, src.Set, src.Pool}, prompt, 10)
+	ids, _ := reference(t, src, prompt, 10)
 	end := ids[len(ids)-4]
 	st, err := s.Submit(context.Background(), Request{Prompt: prompt, MaxTokens: 50, Sampler: SamplerConfig{TopP: 1}, Stop: []int32{end}})
 	if err != nil {

@@ -1,5 +1,7 @@
 package infer
 
+import "math"
+
 // span is a stretch of a step's rows: tokens of one sequence that follow each other.
 type span struct {
 	q     *sequence
@@ -186,6 +188,9 @@ func (s *Scheduler) advance(sp span, logits []float32) int {
 		if q.MaxTokens == 0 {
 			s.leave(q, Exhausted, nil)
 			return 0
+		}
+		for _, id := range s.engine.Never {
+			row[id] = float32(math.Inf(-1))
 		}
 		if end := q.add(row); end != "" {
 			s.leave(q, end, nil)

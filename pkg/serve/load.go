@@ -1,0 +1,61 @@
+package serve
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+)
+
+// LoadOptions say how a model is opened for serving.
+type LoadOptions struct {
+	ID      string // name in answers; default the path's last element
+	Threads int    // worker threads; 0 is one a core
+	infer.SchedulerOptions
+}
+
+// Load opens the model at path and starts its scheduler. close ends both.
+func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
+	b, err := bundle.Open(path, bundle.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	if err := b.Text(); err != nil {
+		return nil, nil, err
+	}
+	d, ok := b.Model.(model.Decoder)
+	if !ok {
+		return nil, nil, fault.Usage(fmt.Errorf("%s: a model of the family %s does not write text", path, b.Model.Family()))
+	}
+	pool := kernel.NewPool(o.Threads)
+	s, err := infer.NewScheduler(infer.Source{Model: d, Set: b.Set, Pool: pool, Never: b.Unused()}, o.SchedulerOptions)
+	if err != nil {
+		pool.Close()
+		return nil, nil, fault.Usage(err)
+	}
+	m = &Model{ID: o.ID, Created: time.Now(), Scheduler: s, Tokenizer: b.Tokenizer, Ends: b.Ends}
+	if m.ID == "" {
+		whole, err := filepath.Abs(path)
+		if err != nil {
+			whole = path
+		}
+		m.ID = filepath.Base(whole)
+	}
+	if front, _ := b.Tokenizer.Template(); len(front) > 0 {
+		m.BOS = m.name(front[0])
+	}
+	if len(b.Ends) > 0 {
+		m.EOS = m.name(b.Ends[0])
+	}
+	return m, func() { s.Close(); pool.Close(); b.Close() }, nil
+}
