@@ -7,7 +7,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-func init() { registerCriterion(activation{}) }
+func init() { RegisterCriterion(activation{}) }
 
 // activation is rms(h_i) ||b_i||: how large the activation on which the unit's gate
 // sits is over all tokens, times the norm of the rows that consume it. Forward only.
@@ -41,7 +41,7 @@ func (activation) Score(c *Context, g Group) ([][]float64, error) {
 	if n := g.Lists * g.Units; len(m.square)%n != 0 {
 		return nil, fmt.Errorf("%w: it is of another model: %d columns for %d units", ErrEvidence, len(m.square), n)
 	}
-	t := g.table()
+	t := g.Table()
 	for l := range t {
 		for u := range t[l] {
 			t[l][u] = math.Sqrt(c.consumed(g, s, m, l, u))
@@ -65,8 +65,8 @@ func (c *Context) consumed(g Group, s *site, m *moment, list, unit int) float64 
 	case QK: // rotation mixes the two columns of a pair: they count together on both sides
 		b, h := 0.0, 0.0
 		for _, p := range g.params {
-			if g.side(p) == param.SideB {
-				g.rowsOf(p, list, unit, func(at, n int) { b += norm(p.Offset+at, n) })
+			if g.Side(p) == param.SideB {
+				g.Rows(p, list, unit, func(at, n int) { b += norm(p.Offset+at, n) })
 			}
 		}
 		for r := range s.group {
@@ -77,11 +77,11 @@ func (c *Context) consumed(g Group, s *site, m *moment, list, unit int) float64 
 		return h * b
 	default: // rows of o, out or down, in the order of the columns
 		for _, p := range g.params {
-			if g.side(p) != param.SideB {
+			if g.Side(p) != param.SideB {
 				continue
 			}
 			width := p.Dims[len(p.Dims)-1].Size
-			g.rowsOf(p, list, unit, func(at, n int) {
+			g.Rows(p, list, unit, func(at, n int) {
 				for i := at; i < at+n; i += width {
 					sum += m.square[i/width] / m.weight * norm(p.Offset+i, width)
 				}

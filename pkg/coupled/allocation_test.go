@@ -15,7 +15,7 @@ import (
 func flatScores(set *param.Set, value func(g Group, list, unit int) float64) Scores {
 	s := Scores{}
 	for _, g := range Groups(set) {
-		t := g.table()
+		t := g.Table()
 		for l := range t {
 			for u := range t[l] {
 				t[l][u] = value(g, l, u)

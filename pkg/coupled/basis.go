@@ -91,7 +91,7 @@ func ChangeBasis(set *param.Set, e *Evidence, method string) (Spectrum, error) {
 	for _, c := range changes {
 		for _, p := range c.g.params {
 			by := c.a
-			if c.g.side(p) == param.SideB {
+			if c.g.Side(p) == param.SideB {
 				by = c.b
 			}
 			for l, m := range by {
@@ -191,7 +191,7 @@ func factor(g *mat.SymDense) (*mat.TriDense, error) {
 func moments(set *param.Set, e *Evidence, g *Group, list int, method string) (ga, gb *mat.SymDense, err error) {
 	ga, gb = mat.NewSymDense(g.Units, nil), mat.NewSymDense(g.Units, nil)
 	for _, p := range g.params {
-		if g.side(p) == param.SideA {
+		if g.Side(p) == param.SideA {
 			g.addGram(ga, p, list)
 		} else {
 			g.addGram(gb, p, list)
@@ -256,7 +256,7 @@ func (g *Group) unitRows(p *param.Param, list int) [][][]float32 {
 	data := p.Data()
 	rows := make([][][]float32, g.Units)
 	for u := range rows {
-		g.rowsOf(p, list, u, func(at, n int) { rows[u] = append(rows[u], data[at:at+n]) })
+		g.Rows(p, list, u, func(at, n int) { rows[u] = append(rows[u], data[at:at+n]) })
 	}
 	return rows
 }

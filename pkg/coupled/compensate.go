@@ -94,7 +94,7 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	f := &fit{group: *g}
 	var consumer *param.Param
 	for _, p := range g.params {
-		if g.side(p) == param.SideB {
+		if g.Side(p) == param.SideB {
 			consumer = p
 		}
 	}
@@ -131,7 +131,7 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 			kept = cut[g.Dim][l]
 		}
 		for _, u := range kept {
-			g.rowsOf(consumer, l, u, func(at, n int) { stays[at/f.width] = true })
+			g.Rows(consumer, l, u, func(at, n int) { stays[at/f.width] = true })
 		}
 	}
 	for i, s := range stays {

@@ -57,7 +57,8 @@ func (c Config) Schedule() Schedule {
 func (c Config) Options(scale float64) Options {
 	o := Options{Scale: scale}
 	if crit := criteria[c.Criterion]; crit != nil {
-		o.Squares, o.Activations = crit.Needs().Squares, crit.Needs().Activations
+		needs := crit.Needs()
+		o.Squares, o.Activations, o.Kinds = needs.Squares, needs.Activations, needs.Kinds
 	}
 	if c.QKOrder == OrderInteractions {
 		o.Interactions = []Kind{QK}

@@ -9,8 +9,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Criterion turns evidence and weights into scores. One file each, registered
-// from init.
+// Criterion turns evidence and weights into scores. One file each, registered from init
+// (RegisterCriterion), here or in another module.
 type Criterion interface {
 	// Name is what users type.
 	Name() string
@@ -22,9 +22,10 @@ type Criterion interface {
 
 // Needs says what a criterion reads, so that nothing else is gathered.
 type Needs struct {
-	Gates       bool // gate gradients, from backward passes
-	Squares     bool // squared weight gradients of single sequences
-	Activations bool // second moments of activations
+	Gates       bool     // gate gradients, from backward passes
+	Squares     bool     // squared weight gradients of single sequences
+	Activations bool     // second moments of activations
+	Kinds       []string // registered kinds of evidence
 }
 
 // Context is what a criterion may look at.
@@ -36,7 +37,9 @@ type Context struct {
 
 var criteria = map[string]Criterion{}
 
-func registerCriterion(c Criterion) {
+// RegisterCriterion adds a criterion; a name that is taken is a mistake of the program,
+// and panics.
+func RegisterCriterion(c Criterion) {
 	if criteria[c.Name()] != nil {
 		panic("coupled: criterion registered twice: " + c.Name())
 	}

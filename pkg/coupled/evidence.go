@@ -34,6 +34,8 @@ type Options struct {
 	// Gains gathers, under RoPE, the features of attention scores of every query
 	// head: (2*pairs)^2 float32 a head.
 	Gains bool
+	// Kinds names kinds of evidence that were registered (RegisterEvidence).
+	Kinds []string
 	// Scale multiplies q.k before the softmax: 1/sqrt of the original head width.
 	// Needed for Gains.
 	Scale float64
@@ -58,7 +60,9 @@ type Evidence struct {
 	gates     map[string]*gateStat // by dimension
 	heads     map[string]string    // "layer.N.vo" -> "layer.N.kv"
 	sites     map[int]*site        // by layer
+	more      []*Statistic         // of Options.Kinds
 	gradients float64              // weight of the sequences in Squares
+	err       error                // of a kind that is not registered
 }
 
 // NewEvidence makes empty evidence for the set's present shapes.
@@ -74,6 +78,7 @@ func NewEvidence(set *param.Set, o Options) *Evidence {
 		e.Squares = set.NewSlab()
 	}
 	e.addSites(set)
+	e.more, e.err = o.statistics(set)
 	return e
 }
 
@@ -111,6 +116,9 @@ func (e *Evidence) Gates() []string {
 // loss (for a loss that is the mean over B equally long sequences, scale is B).
 // Nothing is added when it returns an error; a value that is not finite is one.
 func (e *Evidence) Add(dim string, r []float32, scale float32) error {
+	if e.err != nil {
+		return e.err
+	}
 	s := e.gates[dim]
 	if s == nil || s.kind == Head {
 		return fmt.Errorf("%w: no gate at dimension %q", ErrEvidence, dim)
@@ -127,11 +135,30 @@ func (e *Evidence) Add(dim string, r []float32, scale float32) error {
 	head := e.gates[e.heads[dim]]
 	for at := 0; at < len(r); at += n {
 		s.add(r[at:at+n], float64(scale))
+		var sums []float32
 		if head != nil {
-			head.addSums(r[at:at+n], float64(scale))
+			sums = head.sums(r[at : at+n])
+			head.add(sums, float64(scale))
+		}
+		for _, m := range e.more {
+			if m.Gates == nil {
+				continue
+			}
+			m.Gates(dim, scaled(r[at:at+n], float64(scale)))
+			if head != nil {
+				m.Gates(e.heads[dim], scaled(sums, float64(scale)))
+			}
 		}
 	}
 	return nil
+}
+
+func scaled(r []float32, scale float64) []float64 {
+	out := make([]float64, len(r))
+	for i, x := range r {
+		out[i] = float64(x) * scale
+	}
+	return out
 }
 
 // AddGradients takes the weight gradients of one sequence, parallel to the
@@ -139,8 +166,16 @@ func (e *Evidence) Add(dim string, r []float32, scale float32) error {
 // gradient of several sequences instead, the squares are those of such means:
 // cheaper, and smaller by cancellation.
 func (e *Evidence) AddGradients(grads *param.Slab, scale float32) error {
+	if !e.options.PerSequence() {
+		return fmt.Errorf("%w: gradients were given, but no option asks for them", ErrEvidence)
+	}
+	for _, m := range e.more {
+		if m.Gradients != nil {
+			m.Gradients(grads.Data, scale)
+		}
+	}
 	if e.Squares == nil {
-		return fmt.Errorf("%w: gradients were given, but Options.Squares was not set", ErrEvidence)
+		return nil
 	}
 	if len(grads.Data) != len(e.Squares.Data) {
 		return fmt.Errorf("%w: %d gradients, expected %d", ErrEvidence, len(grads.Data), len(e.Squares.Data))
@@ -165,6 +200,17 @@ func (e *Evidence) Decay(factor float64) {
 	}
 	for _, s := range e.sites {
 		s.decay(factor)
+	}
+	for _, m := range e.more {
+		_ = m.Visit(func(f64 []float64, f32 []float32) error { // scaling cannot fail
+			for i := range f64 {
+				f64[i] *= factor
+			}
+			for i := range f32 {
+				f32[i] *= float32(factor)
+			}
+			return nil
+		})
 	}
 	e.gradients *= factor
 	if e.Squares != nil {
@@ -204,6 +250,9 @@ func (e *Evidence) Shrink(cut param.Cut) error {
 		if err := s.check(dim, keep, cut); err != nil {
 			return err
 		}
+	}
+	for _, m := range e.more {
+		m.Shrink(cut)
 	}
 	for _, s := range e.sites {
 		s.shrink(cut)

@@ -42,14 +42,15 @@ type evidenceHeader struct {
 
 // storedOptions is what of Options belongs to the statistics.
 type storedOptions struct {
-	Interactions []Kind  `json:"interactions,omitempty"`
-	Squares      bool    `json:"squares,omitempty"`
-	Activations  bool    `json:"activations,omitempty"`
-	Basis        bool    `json:"basis,omitempty"`
-	Compensation bool    `json:"compensation,omitempty"`
-	Gains        bool    `json:"gains,omitempty"`
-	Scale        float64 `json:"scale,omitempty"`
-	Queries      int     `json:"queries,omitempty"`
+	Interactions []Kind   `json:"interactions,omitempty"`
+	Squares      bool     `json:"squares,omitempty"`
+	Activations  bool     `json:"activations,omitempty"`
+	Basis        bool     `json:"basis,omitempty"`
+	Compensation bool     `json:"compensation,omitempty"`
+	Gains        bool     `json:"gains,omitempty"`
+	Scale        float64  `json:"scale,omitempty"`
+	Queries      int      `json:"queries,omitempty"`
+	Kinds        []string `json:"kinds,omitempty"`
 }
 
 // Save writes the evidence, to be read by LoadEvidence for the same model. What
@@ -57,7 +58,7 @@ type storedOptions struct {
 func (e *Evidence) Save(w io.Writer, family string, set *param.Set) error {
 	o := e.options
 	header, err := json.Marshal(evidenceHeader{PrintOf(family, set), storedOptions{
-		o.Interactions, o.Squares, o.Activations, o.Basis, o.Compensation, o.Gains, o.Scale, o.Queries,
+		o.Interactions, o.Squares, o.Activations, o.Basis, o.Compensation, o.Gains, o.Scale, o.Queries, o.Kinds,
 	}})
 	if err != nil {
 		return fmt.Errorf("save evidence: %w", err)
@@ -103,7 +104,10 @@ func LoadEvidence(r io.Reader, size int64, family string, set *param.Set, produc
 		return nil, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
 	s := h.Options
-	o := Options{s.Interactions, s.Squares, s.Activations, s.Basis, s.Compensation, s.Gains, s.Scale, s.Queries, product}
+	o := Options{
+		Interactions: s.Interactions, Squares: s.Squares, Activations: s.Activations, Basis: s.Basis, Compensation: s.Compensation,
+		Gains: s.Gains, Kinds: s.Kinds, Scale: s.Scale, Queries: s.Queries, Product: product,
+	}
 	if o.Queries < 0 || o.Queries > 1<<20 || math.IsNaN(o.Scale) {
 		return nil, fmt.Errorf("%w: its options make no sense: %+v", ErrEvidence, s)
 	}
@@ -112,7 +116,11 @@ func LoadEvidence(r io.Reader, size int64, family string, set *param.Set, produc
 			return nil, fmt.Errorf("%w: its options name an unknown kind %q", ErrEvidence, k)
 		}
 	}
-	if want := int64(read) + payload(set, o) + sha256.Size; size != want {
+	more, err := o.statistics(set)
+	if err != nil {
+		return nil, err
+	}
+	if want := int64(read) + payload(set, o) + bytesOf(more) + sha256.Size; size != want {
 		return nil, fmt.Errorf("%w: the file has %d bytes, expected %d", ErrEvidence, size, want)
 	}
 	e := NewEvidence(set, o)
@@ -217,7 +225,23 @@ func (e *Evidence) visit(each func(f64 []float64, f32 []float32) error) error {
 	if e.Squares != nil {
 		f32(e.Squares.Data)
 	}
+	for _, m := range e.more {
+		if err == nil {
+			err = m.Visit(each)
+		}
+	}
 	return err
+}
+
+// bytesOf is the bytes of registered kinds in the file.
+func bytesOf(more []*Statistic) (n int64) {
+	for _, m := range more {
+		_ = m.Visit(func(f64 []float64, f32 []float32) error { // counting cannot fail
+			n += 8*int64(len(f64)) + 4*int64(len(f32))
+			return nil
+		})
+	}
+	return n
 }
 
 func writeFloats(w io.Writer, buf []byte, f64 []float64, f32 []float32) error {

@@ -13,6 +13,7 @@ import (
 
 var everything = Options{
 	Interactions: Kinds(), Squares: true, Activations: true, Basis: true, Compensation: true, Gains: true, Scale: 0.3, Queries: 3,
+	Kinds: []string{"test-sizes"},
 }
 
 // watch gives every site of the evidence one batch of random activations, and

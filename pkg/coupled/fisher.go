@@ -1,6 +1,6 @@
 package coupled
 
-func init() { registerCriterion(fisher{}) }
+func init() { RegisterCriterion(fisher{}) }
 
 // fisher is mean_n r_n^2 with r_n = dL_n/dz, the empirical Fisher information of
 // the gate on the unit: the pair judged jointly, cross terms included. It is twice
@@ -16,7 +16,7 @@ func (fisher) Score(c *Context, g Group) ([][]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := g.table()
+	t := g.Table()
 	for l := range t {
 		for u := range t[l] {
 			t[l][u] = s.square[l*g.Units+u] / s.weight

@@ -2,7 +2,7 @@ package coupled
 
 import "fmt"
 
-func init() { registerCriterion(fisherDiag{}) }
+func init() { RegisterCriterion(fisherDiag{}) }
 
 // fisherDiag is the sum over the weights w of both partners (biases included) of
 // mean_n(g_w^2) w^2: the diagonal of the empirical Fisher matrix of the weights,
@@ -17,9 +17,9 @@ func (fisherDiag) Score(c *Context, g Group) ([][]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := g.table()
+	t := g.Table()
 	for _, p := range g.params {
-		g.sumRows(t, p, value)
+		g.SumRows(t, p, value)
 	}
 	return t, nil
 }

@@ -104,7 +104,7 @@ func gains(gram []float32, pairs int, kept []int, ridge float64) (a, b []float64
 // turn folds the gains of the kept pairs into query head r of list l.
 func (g *Group) turn(list, r int, kept []int, a, b []float64) {
 	for _, p := range g.params {
-		if g.side(p) != param.SideA {
+		if g.Side(p) != param.SideA {
 			continue
 		}
 		rows := g.unitRows(p, list)

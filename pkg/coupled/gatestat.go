@@ -51,10 +51,10 @@ func (s *gateStat) add(r []float32, scale float64) {
 	}
 }
 
-// addSums takes one sequence of the finer gates of the same things: unit i is
-// the sum of its share of r. A gate on a whole head's context has the gradient
-// sum over its units of theirs.
-func (s *gateStat) addSums(r []float32, scale float64) {
+// sums is one sequence from the finer gates of the same things: unit i is the sum of its
+// share of r. A gate on a whole head's context has the gradient sum over its units of
+// theirs.
+func (s *gateStat) sums(r []float32) []float32 {
 	n := len(r) / s.units
 	sums := make([]float32, s.units)
 	for u := range sums {
@@ -64,7 +64,7 @@ func (s *gateStat) addSums(r []float32, scale float64) {
 		}
 		sums[u] = float32(total)
 	}
-	s.add(sums, scale)
+	return sums
 }
 
 func (s *gateStat) decay(f float64) {

@@ -62,6 +62,10 @@ func Groups(set *param.Set) []Group {
 	return out
 }
 
+// Params are the parameters that carry the group's units: both partners of each pair,
+// with their biases (Side, Rows).
+func (g Group) Params() []*param.Param { return g.params }
+
 // Step is the parameters that one unit less in every list frees.
 func (g Group) Step() int { return g.Cost * g.Lists }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-func init() { registerCriterion(magnitude{}) }
+func init() { RegisterCriterion(magnitude{}) }
 
 // magnitude is ||a_i|| ||b_i||, the Frobenius norm of the unit's rank-one term.
 // Rows of R query heads, of a rotation pair, or of gate and up count together on
@@ -21,18 +21,18 @@ func (magnitude) Score(c *Context, g Group) ([][]float64, error) {
 	if c.Set.Weights == nil {
 		return nil, fmt.Errorf("%w: the set has no weights", ErrEvidence)
 	}
-	a, b := g.table(), g.table()
+	a, b := g.Table(), g.Table()
 	squares := map[param.Side][][]float64{param.SideA: a, param.SideB: b}
 	for _, p := range g.params {
-		if g.side(p) == param.NoSide {
+		if g.Side(p) == param.NoSide {
 			continue
 		}
-		g.sumRows(squares[g.side(p)], p, func(i int) float64 {
+		g.SumRows(squares[g.Side(p)], p, func(i int) float64 {
 			w := float64(c.Set.Weights.Data[i])
 			return w * w
 		})
 	}
-	t := g.table()
+	t := g.Table()
 	for l := range t {
 		for u := range t[l] {
 			t[l][u] = math.Sqrt(a[l][u] * b[l][u])
@@ -41,12 +41,12 @@ func (magnitude) Score(c *Context, g Group) ([][]float64, error) {
 	return t, nil
 }
 
-// sumRows adds to t the sum of value over all elements of p that belong to each
+// SumRows adds to t the sum of value over all elements of p that belong to each
 // unit; value is given the element's index in the slab.
-func (g *Group) sumRows(t [][]float64, p *param.Param, value func(i int) float64) {
+func (g *Group) SumRows(t [][]float64, p *param.Param, value func(i int) float64) {
 	for l := range t {
 		for u := range t[l] {
-			g.rowsOf(p, l, u, func(at, n int) {
+			g.Rows(p, l, u, func(at, n int) {
 				sum := 0.0
 				for i := p.Offset + at; i < p.Offset+at+n; i++ {
 					sum += value(i)

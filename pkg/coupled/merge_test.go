@@ -10,7 +10,7 @@ import (
 // one has that saw them all, decay included.
 func TestMergeIsOneRank(t *testing.T) {
 	set := small.set(t)
-	o := Options{Interactions: []Kind{QK}, Squares: true}
+	o := Options{Interactions: []Kind{QK}, Squares: true, Kinds: []string{"test-sizes"}}
 	one, a, b := NewEvidence(set, o), NewEvidence(set, o), NewEvidence(set, o)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for step := range 3 {

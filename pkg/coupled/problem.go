@@ -68,7 +68,7 @@ func (c Config) CheckTraining() error {
 	}
 	const need = "needs a calibration pass at each event: give prune.calibration, a number of sequences"
 	switch o := c.Options(0); {
-	case o.Squares || o.Activations:
+	case o.beyondGates():
 		return fmt.Errorf("prune.criterion %s %s, or take fisher, taylor, magnitude or random", c.Criterion, need)
 	case o.Gains:
 		return fmt.Errorf("prune.qk_order %s %s, or take %s or %s", c.QKOrder, need, OrderScore, OrderInteractions)

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-func init() { registerCriterion(random{}) }
+func init() { RegisterCriterion(random{}) }
 
 // random is uniform noise in [0, 1), the floor every criterion must beat. Each
 // group draws from a stream of its own, seeded by Context.Seed and its dimension's name.
@@ -18,7 +18,7 @@ func (random) Score(c *Context, g Group) ([][]float64, error) {
 	h := fnv.New64a()
 	h.Write([]byte(g.Dim))
 	rng := rand.New(rand.NewPCG(c.Seed, h.Sum64()))
-	t := g.table()
+	t := g.Table()
 	for l := range t {
 		for u := range t[l] {
 			t[l][u] = rng.Float64()

@@ -5,8 +5,8 @@ package coupled
 // well, across groups badly (see Sensitivity).
 type Scores map[string][][]float64
 
-// table makes zeroed scores of a group.
-func (g Group) table() [][]float64 {
+// Table makes zeroed scores of a group.
+func (g Group) Table() [][]float64 {
 	t := make([][]float64, g.Lists)
 	for l := range t {
 		t[l] = make([]float64, g.Units)

@@ -2,8 +2,8 @@ package coupled
 
 import "github.com/ecospa/ecospa/pkg/param"
 
-// side is on which side of the group's pairs a parameter stands (param.Side).
-func (g *Group) side(p *param.Param) param.Side { return p.Dims[dimAt(p, g.Dim)].Side }
+// Side is on which side of the group's pairs a parameter stands (param.Side).
+func (g *Group) Side(p *param.Param) param.Side { return p.Dims[dimAt(p, g.Dim)].Side }
 
 // dimAt is the index of the named dimension of p, -1 if it has none.
 func dimAt(p *param.Param, name string) int {
@@ -15,10 +15,10 @@ func dimAt(p *param.Param, name string) int {
 	return -1
 }
 
-// rowsOf calls each for every row of p that belongs to unit u of list l: its
+// Rows calls each for every row of p that belongs to unit u of list l: its
 // first element and its length. Rows are what lies behind the unit's dimension
 // (both rows of a rotation pair together); a group of query heads gives R rows a unit.
-func (g *Group) rowsOf(p *param.Param, list, unit int, each func(at, n int)) {
+func (g *Group) Rows(p *param.Param, list, unit int, each func(at, n int)) {
 	at := dimAt(p, g.Dim)
 	per := -1
 	if g.Per != "" {

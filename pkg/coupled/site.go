@@ -3,6 +3,7 @@ package coupled
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -48,7 +49,7 @@ func newSite(set *param.Set, layer int, o Options) *site {
 			if at := dimAt(p, g.Dim); g.Kind == QK && p.Role == param.K && len(p.Dims) == at+3 {
 				s.pair = p.Dims[at+1].Size
 			}
-			if g.Kind == VO && g.side(p) == param.SideB {
+			if g.Kind == VO && g.Side(p) == param.SideB {
 				s.group = p.Dims[dimAt(p, g.Dim)-1].Size
 			}
 		}
@@ -110,6 +111,13 @@ func (e *Evidence) Sites() []Site {
 			add(n, "hidden", len(s.ffn.sum))
 		}
 	}
+	for _, m := range e.more {
+		for _, s := range m.Sites {
+			if !slices.ContainsFunc(out, func(o Site) bool { return o.Name == s.Name }) {
+				out = append(out, s)
+			}
+		}
+	}
 	return out
 }
 
@@ -146,8 +154,14 @@ func (e *Evidence) Observe(name string, x []float32, b, t int) error {
 	if product == nil {
 		product = addProduct
 	}
-	s, rows := e.sites[at.layer], b*t
-	switch at.what {
+	rows := b * t
+	for _, m := range e.more {
+		if slices.ContainsFunc(m.Sites, func(o Site) bool { return o.Name == name }) {
+			m.Activations(name, x, rows, at.Cols)
+		}
+	}
+	s := e.sites[at.layer]
+	switch at.what { // "" where only a registered kind asked
 	case "qkv":
 		queries := s.heads * s.group * s.qk * s.pair
 		if s.q != nil {

@@ -2,7 +2,7 @@ package coupled
 
 import "math"
 
-func init() { registerCriterion(taylor{}) }
+func init() { RegisterCriterion(taylor{}) }
 
 // taylor is |mean_n r_n| with r_n = dL_n/dz: the first-order change of the mean
 // loss when the unit goes.
@@ -16,7 +16,7 @@ func (taylor) Score(c *Context, g Group) ([][]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := g.table()
+	t := g.Table()
 	for l := range t {
 		for u := range t[l] {
 			t[l][u] = math.Abs(s.sum[l*g.Units+u] / s.weight)

@@ -62,12 +62,12 @@ func mask(set *param.Set, cut param.Cut) {
 				delete(gone, u)
 			}
 			for _, p := range g.params {
-				if side := g.side(p); side == param.NoSide || side == param.SideA && !g.normed {
+				if side := g.Side(p); side == param.NoSide || side == param.SideA && !g.normed {
 					continue
 				}
 				data := p.Data()
 				for u := range gone {
-					g.rowsOf(p, l, u, func(at, n int) { clear(data[at : at+n]) })
+					g.Rows(p, l, u, func(at, n int) { clear(data[at : at+n]) })
 				}
 			}
 		}

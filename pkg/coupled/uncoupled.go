@@ -67,7 +67,7 @@ func (g *Group) uncouple(value func(i int) float64, n int, rows map[*param.Param
 			for _, p := range m {
 				for u := range units {
 					r := 0
-					g.rowsOf(p, l, u, func(at, n int) {
+					g.Rows(p, l, u, func(at, n int) {
 						if r == len(units[u]) {
 							units[u] = append(units[u], nil)
 						}

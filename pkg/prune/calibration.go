@@ -50,12 +50,12 @@ func (c *Calibration) batch() int {
 
 // Gather runs all sequences forward and backward and returns what the options
 // ask for beside the gates. Its memory does not depend on how many there are.
-// Options.Squares needs the gradient of every sequence by itself, so that
+// Options.PerSequence needs the gradient of every sequence by itself, so that
 // sequences then run one at a time. Gates are seen in every sequence, activations
 // in as many batches, evenly spread, as determine their second moments (enough).
 func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	batch := c.batch()
-	if o.Squares {
+	if o.PerSequence() {
 		batch = 1
 	}
 	o.Product = c.product()
@@ -65,10 +65,10 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	// What does not fill a batch runs one sequence at a time.
 	n := c.Data.Len()
 	full := n / batch * batch
-	if err := c.pass(e, grads, 0, full, batch, o.Squares); err != nil {
+	if err := c.pass(e, grads, 0, full, batch, o.PerSequence()); err != nil {
 		return nil, err
 	}
-	if err := c.pass(e, grads, full, n, 1, o.Squares); err != nil {
+	if err := c.pass(e, grads, full, n, 1, o.PerSequence()); err != nil {
 		return nil, err
 	}
 	return e, c.merge(e)

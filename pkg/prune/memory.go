@@ -18,7 +18,7 @@ func (p *Pruner) Memory() (Memory, error) {
 	o := p.options()
 	m := Memory{Gradients: 4 * int64(p.Set.Len())}
 	batch := c.batch()
-	if o.Squares {
+	if o.PerSequence() {
 		batch = 1
 	}
 	b := graph.NewBuilder(p.Set, graph.BuildOptions{Train: true})
