@@ -25,9 +25,9 @@ func learn(pool *kernel.Pool, steps int) ([]float32, *graph.Machine, error) {
 
 	// A builder over the user's graph: its operations are nodes among the others.
 	b := graph.Wrap(g)
-	h := b.RMSNorm(x, weights[0], 1e-6)
+	h := b.RMSNorm(x, weights[0], graph.RMSNorm{Eps: 1e-6})
 	qkv := gorgonia.Must(gorgonia.Mul(h, weights[1]))
-	context := b.Attention(qkv, heads)
+	context := b.Attention(qkv, nil, heads)
 	if b.Err() != nil {
 		return nil, nil, b.Err()
 	}

@@ -11,7 +11,7 @@ import (
 
 func init() {
 	for name, f := range map[string]func(x float64) float64{
-		"Sqrt": math.Sqrt, "Tanh": math.Tanh, "Erf": math.Erf, "Cos": math.Cos, "Sin": math.Sin,
+		"Abs": math.Abs, "Sqrt": math.Sqrt, "Tanh": math.Tanh, "Erf": math.Erf, "Cos": math.Cos, "Sin": math.Sin,
 		"Sigmoid": func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
 	} {
 		register(name, func(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
@@ -116,8 +116,9 @@ func greaterOrEqual(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	if err := want(in, 2); err != nil {
 		return nil, err
 	}
-	if in[0].F != nil || in[1].F != nil {
-		return nil, errors.New("floats, expected integers")
+	ints := in[0].F == nil
+	if ints != (in[1].F == nil) {
+		return nil, errors.New("integers and floats, expected one of them")
 	}
 	shape, err := broadcast(in[0].Shape, in[1].Shape)
 	if err != nil {
@@ -129,7 +130,7 @@ func greaterOrEqual(_ *runner, _ *onnx.Node, in []*Array) ([]*Array, error) {
 	}
 	out := &Array{Shape: shape, I: make([]int64, n)}
 	over(shape, func(i int, at []int) {
-		if in[0].I[at[0]] >= in[1].I[at[1]] {
+		if ints && in[0].I[at[0]] >= in[1].I[at[1]] || !ints && in[0].F[at[0]] >= in[1].F[at[1]] {
 			out.I[i] = 1
 		}
 	}, in[0].Shape, in[1].Shape)

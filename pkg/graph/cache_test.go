@@ -18,10 +18,10 @@ func (m *toy) decoder(t int, cache *Cache) *Builder {
 		x = b.AddPositions(x, b.Param("pos"), t, cache)
 	}
 	length := 9
-	qkv := b.RoPE(b.Linear(x, b.Param("0.qkv"), nil), m.freqs("0"), s, length, cache)
+	qkv := b.RoPE(b.Linear(x, b.Param("0.qkv"), nil), nil, Rotary{Freqs: m.freqs("0"), Length: length}, s, cache)
 	ctx := qkv
 	if cache == nil {
-		ctx = b.Attention(qkv, s)
+		ctx = b.Attention(qkv, nil, s)
 	} else {
 		ctx = b.CachedAttention(qkv, s, 0, cache)
 	}

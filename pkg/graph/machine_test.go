@@ -83,18 +83,18 @@ func TestBuildErrors(t *testing.T) {
 		"bias has 8 values, expected 11":                                func(b *Builder) { b.Linear(x(b), tok(b), b.Param("norm")) },
 		"residual is (11, 8), expected (10, 8)":                         func(b *Builder) { b.LinearIn(b.Floats("h", 10, 11), tok(b), nil, tok(b)) },
 		"Add of [(10, 8) (11, 8)]: operands differ":                     func(b *Builder) { b.Add(x(b), tok(b)) },
-		"gain has 88 values, expected 8":                                func(b *Builder) { b.RMSNorm(x(b), tok(b), 1e-6) },
+		"gain has 88 values, expected 8":                                func(b *Builder) { b.RMSNorm(x(b), tok(b), RMSNorm{Eps: 1e-6}) },
 		"gain and bias have 8 values, expected 16":                      func(b *Builder) { b.LayerNorm(x(b), b.Param("norm"), 1e-6) },
 		"expected an even number":                                       func(b *Builder) { b.SwiGLU(b.Floats("gu", 2, 3)) },
 		"Embed: operand 0 is float32, expected integers":                func(b *Builder) { b.Embed(b.Floats("f", 1, 3), tok(b)) },
-		"q, k, v are 10 x 8, expected 10 x":                             func(b *Builder) { b.Attention(x(b), s) },
-		"sizes are not all positive":                                    func(b *Builder) { b.Attention(x(b), Shape{}) },
-		"frequencies for 2 K/V heads":                                   func(b *Builder) { b.RoPE(x(b), [][]float32{{1}, {1}, {1}}, s, 5, nil) },
-		"0 lists of frequencies":                                        func(b *Builder) { b.RoPE(x(b), nil, s, 5, nil) },
+		"q, k, v are 10 x 8, expected 10 x":                             func(b *Builder) { b.Attention(x(b), nil, s) },
+		"sizes are not all positive":                                    func(b *Builder) { b.Attention(x(b), nil, Shape{}) },
+		"frequencies for 2 K/V heads":                                   func(b *Builder) { b.RoPE(x(b), nil, Rotary{Freqs: [][]float32{{1}, {1}, {1}}, Length: 5}, s, nil) },
+		"0 lists of frequencies":                                        func(b *Builder) { b.RoPE(x(b), nil, Rotary{Length: 5}, s, nil) },
 		"9 positions of 8 for 10 rows of 8 in sequences of 3":           func(b *Builder) { b.AddRows(x(b), b.Param("pos"), 3) },
 		"10 rows have no row 5 of sequences of 5":                       func(b *Builder) { b.Rows(x(b), 5, 5) },
 		"expected sequences of 3 rows":                                  func(b *Builder) { b.Prepend(x(b), b.Param("norm"), 3) },
-		"4 targets for 10 rows":                                         func(b *Builder) { b.HeadLoss(x(b), tok(b), nil, b.IDs("t", 4), b.Scalar("s"), 0) },
+		"4 targets for 10 rows":                                         func(b *Builder) { b.HeadLoss(x(b), tok(b), nil, b.IDs("t", 4), b.Scalar("s"), Head{}) },
 		`tap ffn: 9 units of 1 columns from column 0 do not fit`:        func(b *Builder) { b.Tap("ffn", x(b), 2, 0, 9, 1) },
 		`output "y" is missing`:                                         func(b *Builder) { b.Output("y", nil) },
 		`two outputs are named "y"`:                                     func(b *Builder) { b.Output("y", x(b)); b.Output("y", x(b)) },
@@ -133,7 +133,7 @@ func TestLowerErrors(t *testing.T) {
 	}
 	b := NewBuilder(m.set, BuildOptions{Train: true})
 	w := b.Add(b.Param("tok"), b.Param("tok"))
-	b.HeadLoss(b.Embed(b.IDs("ids", 3), b.Param("tok")), w, nil, b.IDs("targets", 3), b.Scalar("scale"), 0)
+	b.HeadLoss(b.Embed(b.IDs("ids", 3), b.Param("tok")), w, nil, b.IDs("targets", 3), b.Scalar("scale"), Head{})
 	if _, err := b.Lower(LowerOptions{Pool: newPool(t), Grads: m.set.NewSlab()}); err == nil || !strings.Contains(err.Error(), "must be parameters of their own") {
 		t.Errorf("a computed head weight: %v", err)
 	}

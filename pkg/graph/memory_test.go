@@ -56,7 +56,7 @@ func TestDeadValuesAreNotRead(t *testing.T) {
 func TestPoisonShows(t *testing.T) {
 	m := newToy(t, "l")
 	b := m.build(true)
-	b.Output("early", b.RMSNorm(b.Param("tok"), b.Param("norm"), 1e-6))
+	b.Output("early", b.RMSNorm(b.Param("tok"), b.Param("norm"), RMSNorm{Eps: 1e-6}))
 	mc := lowered(t, b, LowerOptions{poison: true})
 	m.feed(t, mc)
 	ok(t, mc.RunAll())

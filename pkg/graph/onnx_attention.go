@@ -10,21 +10,29 @@ import (
 // onnx is the ONNX form of a rotation by the position in the sequence: rows of q, k, v
 // are cut, the pairs (2j, 2j+1) of every head of q and k turned, and joined again.
 func (t *rotary) onnx(x *ONNX, s Shape) string {
-	heads, pairs := s.G*(s.R+1), s.QK/2
+	heads, pairs := s.G*(s.R+1), t.Pairs
 	cut := x.Sizes(x.In(0), int64(heads*s.QK), int64(s.G*s.VO))
-	rows := x.Split3(cut[0], s.T, heads, pairs, 2) // (B, T, heads, pairs, 2)
+	rows, rest := cut[0], ""
+	if n := s.QK - 2*pairs; n > 0 {
+		part := x.Sizes(x.Reshape(rows, -1, int64(heads), int64(s.QK)), int64(2*pairs), int64(n))
+		rows, rest = part[0], part[1]
+	}
+	rows = x.Split3(rows, s.T, heads, pairs, 2) // (B, T, heads, pairs, 2)
 	v := x.Nodes("Split", 2, []string{rows}, Attr("axis", -1))
 	cos, sin := t.angles(x, s)
 	one := x.Sub(x.Mul(v[0], cos), x.Mul(v[1], sin))
 	other := x.Add(x.Mul(v[1], cos), x.Mul(v[0], sin))
-	turned := x.Reshape(x.Node("Concat", []string{one, other}, Attr("axis", -1)), -1, int64(heads*s.QK))
-	return x.Node("Concat", []string{turned, cut[1]}, Attr("axis", 1))
+	turned := x.Node("Concat", []string{one, other}, Attr("axis", -1))
+	if rest != "" {
+		turned = x.Node("Concat", []string{x.Reshape(turned, -1, int64(heads), int64(2*pairs)), rest}, Attr("axis", -1))
+	}
+	return x.Node("Concat", []string{x.Reshape(turned, -1, int64(heads*s.QK)), cut[1]}, Attr("axis", 1))
 }
 
 // angles are the cosines and sines at every position, [T, heads or 1, pairs, 1].
 // Layers with the same frequencies share them.
 func (t *rotary) angles(x *ONNX, s Shape) (cos, sin string) {
-	pairs := s.QK / 2
+	pairs := t.Pairs
 	freqs, heads := t.freqs, 1
 	if t.PerHead { // those of the query heads, then those of the K/V heads
 		freqs, heads = nil, s.G*(s.R+1)
@@ -40,9 +48,16 @@ func (t *rotary) angles(x *ONNX, s Shape) (cos, sin string) {
 		at := x.Node("Cast", []string{x.Positions(s.T)}, Attr("to", onnx.Float))
 		return x.Mul(x.Reshape(at, -1, 1, 1, 1), x.Constant([]int{heads, pairs, 1}, freqs))
 	})
-	cos = x.w.once("cos "+key, func() string { return x.Node("Cos", []string{angles}) })
-	sin = x.w.once("sin "+key, func() string { return x.Node("Sin", []string{angles}) })
-	return cos, sin
+	function := func(op string) string {
+		return x.w.once(op+" "+key, func() string {
+			v := x.Node(op, []string{angles})
+			if t.gain != 1 {
+				v = x.Mul(v, x.Number(float64(t.gain)))
+			}
+			return v
+		})
+	}
+	return function("Cos"), function("Sin")
 }
 
 // attentionONNX is softmax(scale·q·kᵀ + mask)·v: heads are [B, G, R, T, d], those of k
@@ -57,19 +72,36 @@ func attentionONNX(x *ONNX, s Shape) string {
 		x.Mul(heads(cut[0], s.R, s.QK), x.Number(float64(s.Scale))),
 		x.Transpose(heads(cut[1], 1, s.QK), 0, 1, 2, 4, 3),
 	}) // (B, G, R, T, T)
-	if s.Causal {
-		scores = x.Add(scores, x.causal(s.T))
+	if c := float64(s.SoftCap); c > 0 {
+		scores = x.Mul(x.Node("Tanh", []string{x.Mul(scores, x.Number(1/c))}), x.Number(c))
+	}
+	if s.Causal || s.Window > 0 {
+		scores = x.Add(scores, x.mask(s))
 	}
 	ctx := x.Node("MatMul", []string{x.Node("Softmax", []string{scores}, Attr("axis", -1)), heads(cut[2], 1, s.VO)})
 	return x.Reshape(x.Transpose(ctx, 0, 3, 1, 2, 4), -1, int64(s.G*s.R*s.VO)) // (N, G·R·VO)
 }
 
-// causal is the mask [T, T] that is added to scores: 0 where a token may look.
-func (x *ONNX) causal(t int) string {
-	return x.w.once(fmt.Sprint("causal ", t), func() string {
-		at := x.Positions(t)
+// mask is the mask [T, T] that is added to scores: 0 where a token may look.
+func (x *ONNX) mask(s Shape) string {
+	return x.w.once(fmt.Sprint("mask ", s.T, s.Causal, s.Window), func() string {
+		at := x.Positions(s.T)
 		row := x.Node("Unsqueeze", []string{at, x.Ints(1)})
 		column := x.Node("Unsqueeze", []string{at, x.Ints(0)})
-		return x.Node("Where", []string{x.Node("GreaterOrEqual", []string{row, column}), x.Number(0), x.Number(-3e38)})
+		hide := func(seen string) string { return x.Node("Where", []string{seen, x.Number(0), x.Number(-1e38)}) }
+		// back is how far a key lies before the token.
+		back := func() string {
+			float := func(v string) string { return x.Node("Cast", []string{v}, Attr("to", onnx.Float)) }
+			return x.Sub(float(row), float(column))
+		}
+		if !s.Causal {
+			reach := x.Number(float64(s.Window / 2))
+			return hide(x.Node("GreaterOrEqual", []string{reach, x.Node("Abs", []string{back()})}))
+		}
+		mask := hide(x.Node("GreaterOrEqual", []string{row, column}))
+		if s.Window > 0 {
+			mask = x.Add(mask, hide(x.Node("GreaterOrEqual", []string{x.Number(float64(s.Window - 1)), back()})))
+		}
+		return mask
 	})
 }

@@ -17,6 +17,16 @@ func (b *Builder) GELU(x *Node, tanh bool) *Node { return b.Apply(gelu(tanh), x)
 // SwiGLU is silu(gate)·up of rows [gate F | up F]: (N, F).
 func (b *Builder) SwiGLU(gateUp *Node) *Node { return b.Apply(swiGLU(), gateUp) }
 
+// GeGLU is gelu(gate)·up of rows [gate F | up F]: (N, F), with tanh by GPT-2's
+// approximation of GELU.
+func (b *Builder) GeGLU(gateUp *Node, tanh bool) *Node { return b.Apply(geGLU(tanh), gateUp) }
+
+// SoftCap is c·tanh(x/c) of every value, c > 0.
+func (b *Builder) SoftCap(x *Node, c float32) *Node { return b.Apply(softCap(c), x) }
+
+// AddScaled is x + m·y, of one shape.
+func (b *Builder) AddScaled(x, y *Node, m float32) *Node { return b.Apply(addScaled(m), x, y) }
+
 // Add is x + y, of one shape.
 func (b *Builder) Add(x, y *Node) *Node { return b.Apply(add(), x, y) }
 
@@ -35,18 +45,19 @@ func gelu(tanh bool) *Op {
 			dx, err := Apply(geluBackward(tanh), dy, in[0])
 			return gorgonia.Nodes{dx}, err
 		},
-		ONNX: func(x *ONNX) string {
-			v := x.In(0)
-			var inner string
-			if tanh {
-				cube := x.Mul(x.Mul(v, v), v)
-				inner = x.Node("Tanh", []string{x.Mul(x.Add(v, x.Mul(cube, x.Number(0.044715))), x.Number(math.Sqrt(2/math.Pi)))})
-			} else {
-				inner = x.Node("Erf", []string{x.Mul(v, x.Number(math.Sqrt(0.5)))})
-			}
-			return x.Mul(x.Mul(v, x.Number(0.5)), x.Add(inner, x.Number(1)))
-		},
+		ONNX: func(x *ONNX) string { return geluONNX(x, x.In(0), tanh) },
 	}
+}
+
+func geluONNX(x *ONNX, v string, tanh bool) string {
+	var inner string
+	if tanh {
+		cube := x.Mul(x.Mul(v, v), v)
+		inner = x.Node("Tanh", []string{x.Mul(x.Add(v, x.Mul(cube, x.Number(0.044715))), x.Number(math.Sqrt(2/math.Pi)))})
+	} else {
+		inner = x.Node("Erf", []string{x.Mul(v, x.Number(math.Sqrt(0.5)))})
+	}
+	return x.Mul(x.Mul(v, x.Number(0.5)), x.Add(inner, x.Number(1)))
 }
 
 // geluBackward is dx; operands dy, x.
@@ -63,14 +74,8 @@ func geluBackward(tanh bool) *Op {
 // (https://arxiv.org/abs/2002.05202).
 func swiGLU() *Op {
 	return &Op{
-		Name: "SwiGLU",
-		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
-			n, w := MatrixShape(in[0])
-			if w%2 != 0 {
-				return nil, fmt.Errorf("gate and up are %d wide together, expected an even number", w)
-			}
-			return tensor.Shape{n, w / 2}, nil
-		},
+		Name:  "SwiGLU",
+		Shape: gatedShape,
 		Run:   func(c *Call) { kernel.SwiGLUForward(c.Pool, c.Out, c.In[0].F, c.Rows, c.Cols) },
 		Light: true,
 		Backward: func(in gorgonia.Nodes, _, dh *Node) (gorgonia.Nodes, error) {
@@ -84,6 +89,15 @@ func swiGLU() *Op {
 	}
 }
 
+// gatedShape is that of what rows [gate F | up F] become.
+func gatedShape(in []tensor.Shape) (tensor.Shape, error) {
+	n, w := MatrixShape(in[0])
+	if w%2 != 0 {
+		return nil, fmt.Errorf("gate and up are %d wide together, expected an even number", w)
+	}
+	return tensor.Shape{n, w / 2}, nil
+}
+
 // swiGLUBackward is the gradient of rows [gate F | up F]; operands dh and the rows.
 func swiGLUBackward() *Op {
 	return &Op{
@@ -91,6 +105,88 @@ func swiGLUBackward() *Op {
 		Shape:      sameShape(1),
 		Run:        func(c *Call) { kernel.SwiGLUBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.Rows, c.Cols/2) },
 		Overwrites: []int{1},
+	}
+}
+
+// geGLU is h = gelu(gate)·up over rows [gate F | up F]
+// (https://arxiv.org/abs/2002.05202).
+func geGLU(tanh bool) *Op {
+	return &Op{
+		Name:  fmt.Sprintf("GeGLU(tanh %t)", tanh),
+		Shape: gatedShape,
+		Run:   func(c *Call) { kernel.GeGLUForward(c.Pool, c.Out, c.In[0].F, c.Rows, c.Cols, tanh) },
+		Light: true,
+		Backward: func(in gorgonia.Nodes, _, dh *Node) (gorgonia.Nodes, error) {
+			d, err := Apply(geGLUBackward(tanh), dh, in[0])
+			return gorgonia.Nodes{d}, err
+		},
+		ONNX: func(x *ONNX) string {
+			v := x.Parts(0, 2)
+			return x.Mul(geluONNX(x, v[0], tanh), v[1])
+		},
+	}
+}
+
+// geGLUBackward is the gradient of rows [gate F | up F]; operands dh and the rows.
+func geGLUBackward(tanh bool) *Op {
+	return &Op{
+		Name:       fmt.Sprintf("GeGLUBackward(tanh %t)", tanh),
+		Shape:      sameShape(1),
+		Run:        func(c *Call) { kernel.GeGLUBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.Rows, c.Cols/2, tanh) },
+		Overwrites: []int{1},
+	}
+}
+
+// softCap is y = c·tanh(x/c).
+func softCap(limit float32) *Op {
+	return &Op{
+		Name: fmt.Sprintf("SoftCap(%g)", limit),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			if !(limit > 0) {
+				return nil, fmt.Errorf("the cap is %g, expected more than 0", limit)
+			}
+			return in[0].Clone(), nil
+		},
+		Run:        func(c *Call) { kernel.SoftCapForward(c.Pool, c.Out, c.In[0].F, limit) },
+		Overwrites: []int{0},
+		Light:      true,
+		Backward: func(_ gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
+			dx, err := Apply(softCapBackward(limit), dy, y)
+			return gorgonia.Nodes{dx}, err
+		},
+		ONNX: func(x *ONNX) string {
+			return x.Mul(x.Node("Tanh", []string{x.Div(x.In(0), x.Number(float64(limit)))}), x.Number(float64(limit)))
+		},
+	}
+}
+
+// softCapBackward is dx; operands dy, y.
+func softCapBackward(limit float32) *Op {
+	return &Op{
+		Name:       fmt.Sprintf("SoftCapBackward(%g)", limit),
+		Shape:      sameShape(0),
+		Run:        func(c *Call) { kernel.SoftCapBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, limit) },
+		Overwrites: []int{0},
+	}
+}
+
+// addScaled is y = a + m·b.
+func addScaled(m float32) *Op {
+	return &Op{
+		Name: fmt.Sprintf("AddScaled(%g)", m),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			if !in[0].Eq(in[1]) {
+				return nil, fmt.Errorf("operands differ")
+			}
+			return in[0].Clone(), nil
+		},
+		Run:        func(c *Call) { kernel.AddScaled(c.Pool, c.Out, c.In[0].F, c.In[1].F, m) },
+		Overwrites: []int{0, 1},
+		Backward: func(_ gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
+			db, err := Apply(scale(m), dy)
+			return gorgonia.Nodes{dy, db}, err
+		},
+		ONNX: func(x *ONNX) string { return x.Add(x.In(0), x.Mul(x.In(1), x.Number(float64(m)))) },
 	}
 }
 

@@ -15,6 +15,10 @@ func (b *Builder) Embed(ids, table *Node) *Node { return b.Apply(embed(), ids, t
 // AddRows adds learned positions pos [P, E], P >= T, to x [B·T, E]: (B·T, E).
 func (b *Builder) AddRows(x, pos *Node, t int) *Node { return b.Apply(addRows(t), x, pos) }
 
+// AddRowsAt adds learned positions rows [P, E] to x [N, E] at given positions, integers
+// [N] below P: (N, E).
+func (b *Builder) AddRowsAt(x, rows, pos *Node) *Node { return b.Apply(addRowsAt(), x, rows, pos) }
+
 // embed is y[n] = table[ids[n]]; operands ids [N] and table [V, E].
 func embed() *Op {
 	return &Op{
@@ -86,5 +90,27 @@ func addRowsGrad(t int) *Op {
 			kernel.AddRowsBackward(c.Pool, c.Out[:t*c.Cols], dy.F, dy.Rows, t, c.Cols)
 		},
 		Adds: AlwaysAdds,
+	}
+}
+
+// addRowsAt is y[n] = x[n] + rows[pos[n]]; operands x [N, E], rows [P, E] and pos [N].
+func addRowsAt() *Op {
+	return &Op{
+		Name: "AddRowsAt",
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			n, e := MatrixShape(in[0])
+			if _, w := MatrixShape(in[1]); w != e || in[2].TotalSize() != n {
+				return nil, fmt.Errorf("%d positions of rows of %d for %d rows of %d", in[2].TotalSize(), w, n, e)
+			}
+			return in[0].Clone(), nil
+		},
+		Run:        func(c *Call) { kernel.AddRowsAt(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.In[2].IDs, c.Cols) },
+		IDs:        func(in []tensor.Shape) IDs { p, _ := MatrixShape(in[1]); return IDs{2, 0, int32(p)} },
+		NoGradient: []int{2},
+		Overwrites: []int{0},
+		Backward: func(in gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
+			d, err := Apply(embedGrad(), dy, in[2], in[1])
+			return gorgonia.Nodes{dy, d, nil}, err
+		},
 	}
 }

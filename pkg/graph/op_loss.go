@@ -11,12 +11,32 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
+// Head is the settings of a head.
+type Head struct {
+	Smoothing float32 // share of each target that is spread over the vocabulary
+	Logits    Logits  // what becomes of the logits before the softmax
+}
+
+// Logits is what a model makes of its head's products: see kernel.Logits.
+type Logits = kernel.Logits
+
+// Logits is what o makes of x, for a graph that gives logits: x itself if nothing.
+func (b *Builder) Logits(x *Node, o Logits) *Node {
+	if o.Scale != 0 && o.Scale != 1 {
+		x = b.Scale(x, o.Scale)
+	}
+	if o.SoftCap > 0 {
+		x = b.SoftCap(x, o.SoftCap)
+	}
+	return x
+}
+
 // HeadLoss is scale times the summed cross-entropy of logits x·wᵀ + bias against
 // targets: a scalar. x is [N, E], w [V, E], bias [V] or nil, targets [N] (negative:
-// ignored), smoothing the share of each target spread over the vocabulary.
+// ignored).
 // It adds the outputs "loss" and "nll" (each row's loss in nats, [N]). A second
 // one in the same graph adds to "loss"; its rows are "nll.2", and so on.
-func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, smoothing float32) *Node {
+func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, o Head) *Node {
 	if b.err != nil {
 		return nil
 	}
@@ -30,9 +50,9 @@ func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, smoothing float32) 
 		return x
 	case t != nil:
 		n, _ := MatrixShape(x.Shape())
-		return b.DistillLoss(x, w, bias, targets, scale, smoothing, b.Floats(TeacherInput, n, t.Width), t)
+		return b.DistillLoss(x, w, bias, targets, scale, o, b.Floats(TeacherInput, n, t.Width), t)
 	}
-	return b.headLoss(head{smoothing: smoothing}, x, w, bias, targets, scale, nil)
+	return b.headLoss(head{Head: o}, x, w, bias, targets, scale, nil)
 }
 
 // LossOutput is the output that is differentiated.
@@ -53,16 +73,17 @@ type Teacher struct {
 	Bias        []float32 // [V], or nil
 	Temperature float32   // softens both distributions; 1 leaves them
 	Weight      float32   // share of the teacher's term in the loss, 0 to 1
+	Logits      Logits    // what it makes of its logits
 }
 
 // DistillLoss is HeadLoss with a teacher, whose hidden states are the input
 // hidden [N, E']: scale times the sum of (1-Weight)·nll + Weight·kl, see
 // kernel.DistillLoss. It adds the output "kl" ([N], nats) to those of HeadLoss.
-func (b *Builder) DistillLoss(x, w, bias, targets, scale *Node, smoothing float32, hidden *Node, t *Teacher) *Node {
+func (b *Builder) DistillLoss(x, w, bias, targets, scale *Node, o Head, hidden *Node, t *Teacher) *Node {
 	if b.err == nil && (t == nil || hidden == nil || !(t.Temperature > 0) || !(t.Weight >= 0 && t.Weight <= 1)) {
 		b.Fail(errors.New("graph: DistillLoss: expected a teacher with hidden states, a temperature above 0 and a weight of 0 to 1"))
 	}
-	return b.headLoss(head{smoothing: smoothing, teacher: t}, x, w, bias, targets, scale, hidden)
+	return b.headLoss(head{Head: o, teacher: t}, x, w, bias, targets, scale, hidden)
 }
 
 // addLoss adds a term to the output "loss".
@@ -116,7 +137,7 @@ func (b *Builder) headLoss(o head, x, w, bias, targets, scale, hidden *Node) *No
 // from the same logits, which never exist whole. dw (and dbias) go straight to
 // where the machine wants them.
 type head struct {
-	smoothing         float32
+	Head
 	train, bias, bf16 bool
 	teacher           *Teacher
 	number            int // of the teacher, in the name
@@ -147,7 +168,10 @@ func (o head) op(operands int) *Op {
 }
 
 func (o head) name() string {
-	s := fmt.Sprintf("HeadLoss(smoothing %g train %t bf16 %t", o.smoothing, o.train, o.bf16)
+	s := fmt.Sprintf("HeadLoss(smoothing %g train %t bf16 %t", o.Smoothing, o.train, o.bf16)
+	if o.Logits != (Logits{}) {
+		s += fmt.Sprintf(" logits x %g cap %g", o.Logits.Scale, o.Logits.SoftCap)
+	}
 	if o.teacher != nil {
 		s += fmt.Sprintf(" teacher %d", o.number)
 	}
@@ -165,6 +189,9 @@ func (o head) shape(in []tensor.Shape) (tensor.Shape, error) {
 	}
 	if in[3].TotalSize() != 1 {
 		return nil, fmt.Errorf("scale has %d values, expected 1", in[3].TotalSize())
+	}
+	if !(o.Logits.SoftCap >= 0) {
+		return nil, fmt.Errorf("the soft cap is %g, expected 0 (none) or more", o.Logits.SoftCap)
 	}
 	if o.bias && in[4].TotalSize() != v {
 		return nil, fmt.Errorf("bias has %d values, expected %d", in[4].TotalSize(), v)
@@ -209,12 +236,12 @@ func (o head) run(c *Call) {
 	if o.bias {
 		bias, dbias = c.In[4].F, c.Deposits[4]
 	}
-	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.smoothing, BF16: o.bf16, Fresh: c.Fresh, Scratch: c.Scratch}
+	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.Smoothing, BF16: o.bf16, Logits: o.Logits, Fresh: c.Fresh, Scratch: c.Scratch}
 	hard, soft := 0.0, 0.0
 	if t := o.teacher; t != nil {
 		h := c.In[len(c.In)-1]
 		kernel.DistillLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, x.Rows, x.Cols, w.Rows, ho,
-			kernel.Teacher{X: h.F, W: t.W, Bias: t.Bias, E: h.Cols, Temperature: t.Temperature, Weight: t.Weight}, nll, kl, dx, c.Deposits[1], dbias)
+			kernel.Teacher{X: h.F, W: t.W, Bias: t.Bias, E: h.Cols, Temperature: t.Temperature, Weight: t.Weight, Logits: t.Logits}, nll, kl, dx, c.Deposits[1], dbias)
 		hard, soft = 1-float64(t.Weight), float64(t.Weight)
 	} else {
 		kernel.HeadLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, x.Rows, x.Cols, w.Rows, ho, nll, dx, c.Deposits[1], dbias)

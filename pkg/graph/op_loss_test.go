@@ -39,7 +39,7 @@ func normals(n int) []float32 {
 func TestDistillLoss(t *testing.T) {
 	const n, e, v, wide = 4, 5, 7, 3
 	set := small(t, map[string][]int{"x": {n, e}, "w": {v, e}, "bias": {v}})
-	teacher := &Teacher{W: normals(v * wide), Bias: normals(v), Temperature: 2, Weight: 0.3}
+	teacher := &Teacher{W: normals(v * wide), Bias: normals(v), Temperature: 2, Weight: 0.3, Logits: Logits{SoftCap: 3}}
 	feed := func(m *Machine) {
 		ok(t, m.SetInts("targets", []int32{1, 6, -1, 0}), m.SetFloats("scale", 0.5))
 		if m.size("hidden") > 0 {
@@ -51,9 +51,9 @@ func TestDistillLoss(t *testing.T) {
 			b := NewBuilder(set, BuildOptions{Train: train})
 			x, w, bias, targets, scale := b.Param("x"), b.Param("w"), b.Param("bias"), b.IDs("targets", n), b.Scalar("scale")
 			if teacher == nil {
-				b.HeadLoss(x, w, bias, targets, scale, 0.1)
+				b.HeadLoss(x, w, bias, targets, scale, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}})
 			} else {
-				b.DistillLoss(x, w, bias, targets, scale, 0.1, b.Floats("hidden", n, wide), teacher)
+				b.DistillLoss(x, w, bias, targets, scale, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}}, b.Floats("hidden", n, wide), teacher)
 			}
 			return b
 		}
@@ -96,8 +96,8 @@ func TestImageModel(t *testing.T) {
 		x = b.Prepend(x, b.Param("class"), tokens-1)
 		x = b.AddRows(x, b.Param("pos"), tokens)
 		qkv := b.Linear(b.LayerNorm(x, b.Param("norm"), 1e-6), b.Param("qkv"), nil)
-		x = b.LinearIn(b.Attention(qkv, s), b.Param("o"), nil, x)
-		b.HeadLoss(b.Rows(x, tokens, 0), b.Param("head"), b.Param("bias"), b.IDs("labels", images), b.Scalar("scale"), 0)
+		x = b.LinearIn(b.Attention(qkv, nil, s), b.Param("o"), nil, x)
+		b.HeadLoss(b.Rows(x, tokens, 0), b.Param("head"), b.Param("bias"), b.IDs("labels", images), b.Scalar("scale"), Head{})
 		return b
 	}
 	checkGradients(t, set, map[string]float64{"nll": 1}, build, func(m *Machine) {
@@ -111,8 +111,8 @@ func TestTwoHeads(t *testing.T) {
 	build := func(train bool) *Builder {
 		b := NewBuilder(set, BuildOptions{Train: train})
 		x, scale := b.Param("x"), b.Scalar("scale")
-		b.HeadLoss(x, b.Param("w"), nil, b.IDs("targets", 4), scale, 0)
-		b.HeadLoss(x, b.Param("head"), b.Param("bias"), b.IDs("labels", 4), scale, 0.1)
+		b.HeadLoss(x, b.Param("w"), nil, b.IDs("targets", 4), scale, Head{})
+		b.HeadLoss(x, b.Param("head"), b.Param("bias"), b.IDs("labels", 4), scale, Head{Smoothing: 0.1})
 		return b
 	}
 	checkGradients(t, set, map[string]float64{"nll": 0.5, "nll.2": 0.5}, build, func(m *Machine) {

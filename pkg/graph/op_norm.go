@@ -14,8 +14,11 @@ func (b *Builder) LayerNorm(x, gainBias *Node, eps float32) *Node {
 	return b.Apply(layerNorm(eps), x, gainBias)
 }
 
+// RMSNorm is the settings of a norm: see kernel.RMSNorm.
+type RMSNorm = kernel.RMSNorm
+
 // RMSNorm normalises rows of x [N, E] with gain [E]: (N, E).
-func (b *Builder) RMSNorm(x, gain *Node, eps float32) *Node { return b.Apply(rmsNorm(eps), x, gain) }
+func (b *Builder) RMSNorm(x, gain *Node, o RMSNorm) *Node { return b.Apply(rmsNorm(o), x, gain) }
 
 // layerNorm is y = (x - mean)·rstd·gain + bias over each row; operands x [N, E]
 // and the block [gain E | bias E]. It saves mean [N] and rstd [N].
@@ -86,9 +89,9 @@ func layerNormGrad() *Op {
 
 // rmsNorm is y = x·rstd·gain over each row (https://arxiv.org/abs/1910.07467);
 // operands x [N, E] and gain [E]. It saves rstd [N].
-func rmsNorm(eps float32) *Op {
+func rmsNorm(o RMSNorm) *Op {
 	return &Op{
-		Name: fmt.Sprintf("RMSNorm(%g)", eps),
+		Name: "RMSNorm(" + rmsName(o) + ")",
 		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
 			if _, e := MatrixShape(in[0]); in[1].TotalSize() != e {
 				return nil, fmt.Errorf("gain has %d values, expected %d", in[1].TotalSize(), e)
@@ -96,27 +99,38 @@ func rmsNorm(eps float32) *Op {
 			return in[0].Clone(), nil
 		},
 		Run: func(c *Call) {
-			kernel.RMSNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.In[1].F, c.Rows, c.Cols, kernel.RMSNorm{Eps: eps})
+			kernel.RMSNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.In[1].F, c.Rows, c.Cols, o)
 		},
 		Saves: func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n} },
 		Light: true,
 		Backward: func(in gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
-			return normBackward(rmsNormBackward(), rmsNormGrad(), in, y, dy)
+			return normBackward(rmsNormBackward(o), rmsNormGrad(), in, y, dy)
 		},
 		ONNX: func(x *ONNX) string {
-			v := x.In(0)
+			v, gain := x.In(0), x.In(1)
 			mean := x.Node("ReduceMean", []string{x.Mul(v, v)}, Attr("axes", []int64{-1}), Attr("keepdims", 1))
-			return x.Mul(x.Div(v, x.Node("Sqrt", []string{x.Add(mean, x.Number(float64(eps)))})), x.In(1))
+			if o.PlusOne {
+				gain = x.Add(gain, x.Number(1))
+			}
+			return x.Mul(x.Div(v, x.Node("Sqrt", []string{x.Add(mean, x.Number(float64(o.Eps)))})), gain)
 		},
 	}
 }
 
-func rmsNormBackward() *Op {
+func rmsName(o RMSNorm) string {
+	name := fmt.Sprintf("%g", o.Eps)
+	if o.PlusOne {
+		name += " gain plus one"
+	}
+	return name
+}
+
+func rmsNormBackward(o RMSNorm) *Op {
 	return &Op{
-		Name:  "RMSNormBackward",
+		Name:  "RMSNormBackward(" + rmsName(o) + ")",
 		Shape: sameShape(0),
 		Run: func(c *Call) {
-			kernel.RMSNormBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.In[3].F, c.In[2].Saved[0], c.Rows, c.Cols, kernel.RMSNorm{})
+			kernel.RMSNormBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.In[3].F, c.In[2].Saved[0], c.Rows, c.Cols, o)
 		},
 		SavedOf:    []int{2},
 		Unread:     []int{2},

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"sort"
 )
@@ -79,19 +80,26 @@ func (b *bounds) readers(k, last int) (from, to int) {
 
 const badStarts = "kernel: starts must not decrease within a sequence, nor lie outside it"
 
-func (s *AttnShape) checkStarts(starts []int32) {
-	if starts == nil {
-		return
+// CheckStarts fails unless starts are as AttentionForward takes them.
+func (s *AttnShape) CheckStarts(starts []int32) error {
+	if len(starts) < s.B*s.T {
+		return fmt.Errorf("%d starts, expected %d", len(starts), s.B*s.T)
 	}
-	need(starts, s.B*s.T)
 	for b := range s.B {
 		last := int32(0)
-		for _, v := range starts[b*s.T:][:s.T] {
+		for t, v := range starts[b*s.T:][:s.T] {
 			if v < last || int(v) > s.T {
-				panic(badStarts)
+				return fmt.Errorf("token %d of sequence %d starts at %d, expected %d to %d", t, b, v, last, s.T)
 			}
 			last = v
 		}
+	}
+	return nil
+}
+
+func (s *AttnShape) checkStarts(starts []int32) {
+	if starts != nil && s.CheckStarts(starts) != nil {
+		panic(badStarts)
 	}
 }
 

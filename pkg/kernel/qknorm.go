@@ -25,6 +25,7 @@ type qkNormArgs struct {
 	y, rstd, x, dy, gain []float32 // gain [G·(R+1)·QK], one for each column
 	s                    AttnShape
 	o                    QKNorm
+	want                 [2]bool // gradients of the queries' gains, of the keys'
 	chunks               int
 }
 
@@ -109,17 +110,21 @@ var qkNormBackLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 })
 
 // QKNormGrad adds the gradients of the gains to dqgain and dkgain, which are as long
-// as qgain and kgain. rstd, s and o are the forward pass's.
+// as qgain and kgain, or nil where not wanted. rstd, s and o are the forward pass's.
 func QKNormGrad(p *Pool, dqgain, dkgain, dy, x, rstd []float32, s AttnShape, o QKNorm) {
 	a := qkNormArgs{y: dy, dy: dy, rstd: rstd, x: x, s: s, o: o}
 	a.check()
 	cols := s.G * (s.R + 1) * s.QK
 	a.chunks = rowBlocks(s.B * s.T)
 	a.gain = p.Scratch(0, a.chunks*cols)
+	a.want = [2]bool{dqgain != nil, dkgain != nil}
 	qkNormGradLoop.run(p, a.chunks, a)
 	for i := range a.chunks {
 		sum := a.gain[i*cols:][:cols]
 		for h := range s.G * (s.R + 1) {
+			if !a.wants(h * s.QK) {
+				continue
+			}
 			to := headGain(dqgain, dkgain, &s, h)
 			current.verbs.add(to, to, sum[h*s.QK:][:s.QK])
 		}
@@ -136,10 +141,21 @@ var qkNormGradLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 	for n := lo; n < hi; n++ {
 		for i := range stats {
 			col, width, _ := a.part(i)
+			if !a.wants(col) {
+				continue
+			}
 			current.verbs.normGrad(sum[col:][:width], a.dy[n*w+col:][:width], a.x[n*w+col:][:width], 0, a.rstd[n*stats+i])
 		}
 	}
 })
+
+// wants reports whether the gradient of a column's gain is wanted.
+func (a *qkNormArgs) wants(col int) bool {
+	if col < a.s.kCol(0) {
+		return a.want[0]
+	}
+	return a.want[1]
+}
 
 func (a *qkNormArgs) check() {
 	s := &a.s

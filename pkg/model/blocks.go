@@ -15,7 +15,7 @@ func attend(b *graph.Builder, qkv *graph.Node, s graph.Shape, layer int, cache *
 	// The gates are taken at k and v, which a K/V head's query heads share.
 	b.Tap(dim(layer, "qk"), qkv, s.B, s.G*s.R*s.QK, s.G*s.QK/pair, pair)
 	b.Tap(dim(layer, "vo"), qkv, s.B, s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
-	ctx := b.Attention(qkv, s)
+	ctx := b.Attention(qkv, nil, s)
 	b.Site(dim(layer, "ctx"), ctx)
 	return ctx
 }

@@ -63,7 +63,7 @@ func (m *decoder) Frequencies(set *param.Set, layer int) [][]float64 {
 
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
 	x := m.hidden(b, nil, B, T, from, false)
-	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), b.Smoothing())
+	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing()})
 }
 
 func (m *decoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {

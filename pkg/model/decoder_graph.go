@@ -47,7 +47,7 @@ func (l *lowering) norm(x, gain *graph.Node) *graph.Node {
 	if l.a.LayerNorm {
 		return l.b.LayerNorm(x, gain, eps)
 	}
-	return l.b.RMSNorm(x, gain, eps)
+	return l.b.RMSNorm(x, gain, graph.RMSNorm{Eps: eps})
 }
 
 // all picks all rows.
@@ -83,7 +83,7 @@ func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
 		if l.cache != nil {
 			positions = l.cache.Capacity
 		}
-		qkv = b.RoPE(qkv, floats(l.a.frequencies(b.Set(), i)), s, positions, l.cache)
+		qkv = b.RoPE(qkv, nil, graph.Rotary{Freqs: floats(l.a.frequencies(b.Set(), i)), Length: positions}, s, l.cache)
 	}
 	return attend(b, qkv, s, i, l.cache, pair)
 }

@@ -377,9 +377,9 @@ func (m *vit) Loss(b *graph.Builder, B, T, from int) {
 	}
 	if distilled != nil {
 		scale = b.Scale(scale, 0.5)
-		b.HeadLoss(distilled, b.Param("distill_head"), b.Param("distill_head_bias"), targets, scale, b.Smoothing())
+		b.HeadLoss(distilled, b.Param("distill_head"), b.Param("distill_head_bias"), targets, scale, graph.Head{Smoothing: b.Smoothing()})
 	}
-	b.HeadLoss(class, b.Param("head"), b.Param("head_bias"), targets, scale, b.Smoothing())
+	b.HeadLoss(class, b.Param("head"), b.Param("head_bias"), targets, scale, graph.Head{Smoothing: b.Smoothing()})
 }
 
 func (m *vit) Decode(b *graph.Builder, cache *graph.Cache, B, T int, _ bool) {
