@@ -15,8 +15,9 @@
 //
 //   - Evidence is what backward passes showed: streaming statistics of the gates
 //     in bounded memory, optionally second moments of activations and squares of
-//     weight gradients.
-//   - A Criterion turns evidence and weights into Scores, a number a unit.
+//     weight gradients. Further kinds register themselves (RegisterEvidence), a file each.
+//   - A Criterion turns evidence and weights into Scores, a number a unit. Criteria
+//     register themselves as well (RegisterCriterion); see examples/criterion.
 //   - A Goal (made from a target) gives a Budget; an Allocation divides it among the groups.
 //   - A Plan is the decision, as plain data: which units stay. Plan.Cut is what
 //     param.Set.Shrink carries out.
