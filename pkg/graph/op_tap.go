@@ -57,6 +57,15 @@ func (b *Builder) Site(name string, n *Node) {
 	b.sites = append(b.sites, site{name, n})
 }
 
+// Sites are the names of the sites, in the order in which they were marked.
+func (b *Builder) Sites() []string {
+	names := make([]string, len(b.sites))
+	for i, s := range b.sites {
+		names[i] = s.name
+	}
+	return names
+}
+
 // AtSite is the value of a site, nil when there is none of this name.
 func (b *Builder) AtSite(name string) *Node {
 	for _, s := range b.sites {

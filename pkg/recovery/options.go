@@ -1,0 +1,106 @@
+package recovery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/optim"
+)
+
+// Options say how a child is trained. The zero value of a field is its default.
+type Options struct {
+	// Tokens is the budget in tokens; Time, where Tokens is 0, in wall time, as many
+	// steps as the first ones say will fit.
+	Tokens int64
+	Time   time.Duration
+	// Context is the length of a sequence in tokens, Batch the sequences of a step. The
+	// context should be that of use: what is recovered at short windows stays broken
+	// behind them.
+	Context, Batch int
+	// Rate is the learning rate as a share of each tensor's root mean square; default
+	// DefaultRate. Gain is what it is multiplied by for norm gains; default DefaultGain.
+	Rate, Gain float64
+	// LM is the share of the language model's own loss beside the parent's, 0 to 1.
+	LM float64
+	// Hidden is the weight of the residual stream's error; default DefaultHidden,
+	// negative is none. It falls to 0 over the first Fade tokens; default DefaultFade.
+	Hidden float64
+	Fade   int64
+	// Evaluations is how often the held-out loss is measured; default 10.
+	Evaluations int
+	// Patience is how many evaluations in a row may be worse than the best before the
+	// training stops; default 4.
+	Patience int
+	BF16     bool // products read bfloat16
+}
+
+// Defaults, measured in docs/results/quality.md.
+const (
+	DefaultRate   = 0.024
+	DefaultGain   = 0.05
+	DefaultHidden = 10
+	DefaultFade   = 400_000
+)
+
+// batchTokens is what a step should have about: with few tokens to learn from, many
+// small steps do more than few large ones.
+const batchTokens = 512
+
+// Resolve fills the defaults in for a context.
+func (o Options) Resolve() Options {
+	def := func(x *float64, v float64) {
+		if *x == 0 {
+			*x = v
+		}
+	}
+	def(&o.Rate, DefaultRate)
+	def(&o.Gain, DefaultGain)
+	def(&o.Hidden, DefaultHidden)
+	if o.Fade == 0 {
+		o.Fade = DefaultFade
+	}
+	if o.Evaluations == 0 {
+		o.Evaluations = 10
+	}
+	if o.Patience == 0 {
+		o.Patience = 4
+	}
+	if o.Batch == 0 {
+		o.Batch = max(1, batchTokens/max(1, o.Context))
+	}
+	return o
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Tokens <= 0 && o.Time <= 0:
+		return fmt.Errorf("recovery: a budget of %d tokens and %s, expected one of them above 0", o.Tokens, o.Time)
+	case o.Context < 2 || o.Batch < 1:
+		return fmt.Errorf("recovery: %d sequences of %d tokens, expected at least 1 of 2", o.Batch, o.Context)
+	case !(o.Rate > 0 && o.Rate <= 1) || !(o.Gain >= 0 && o.Gain <= 1):
+		return fmt.Errorf("recovery: rate %g and gain %g, expected above 0 to 1", o.Rate, o.Gain)
+	case !(o.LM >= 0 && o.LM < 1):
+		return fmt.Errorf("recovery: lm is %g, expected 0 to below 1", o.LM)
+	}
+	return nil
+}
+
+// steps is the number of steps of a budget in tokens.
+func (o Options) steps() int { return int(max(1, o.Tokens/int64(o.Batch*o.Context))) }
+
+// pull is the weight of the residual stream's error at a step, divided by sites.
+func (o Options) pull(step, sites int) float32 {
+	if o.Hidden <= 0 || sites == 0 {
+		return 0
+	}
+	seen := float64(step) * float64(o.Batch*o.Context)
+	return float32(o.Hidden * max(0, 1-seen/float64(o.Fade)) / float64(sites))
+}
+
+// optimizer is Adam without decay; the rate rises over a tenth of the steps, at most
+// 50, and falls to 0 along a cosine.
+func (o Options) optimizer(steps int) optim.Config {
+	c := optim.Default()
+	c.LR, c.MinLR, c.WarmUp, c.WeightDecay, c.Beta1, c.Beta2 = o.Rate, 0, min(50, steps/10), 0, 0.9, 0.99
+	return c
+}
