@@ -35,6 +35,7 @@ var rooms = map[string]string{
 	"pkg/data":          "corpora, batches",
 	"pkg/export":        "shapes of others",
 	"pkg/graph":         "Gorgonia, plans, steps",
+	"pkg/recovery":      "from parent to child",
 	"pkg/infer":         "sessions, a scheduler",
 	"pkg/serve":         "OpenAI's protocol",
 	"pkg/kernel":        "operations, assembly",

@@ -38,6 +38,7 @@ var layers = map[string]string{
 	"pkg/graph":         "internal/onnx pkg/checkpoint pkg/kernel pkg/param",
 	"pkg/model":         "pkg/checkpoint pkg/graph pkg/kernel pkg/param",
 	"pkg/export":        "internal/gguf internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param",
+	"pkg/recovery":      "pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param",
 	"pkg/infer":         "pkg/graph pkg/kernel pkg/model pkg/param",
 	"pkg/serve":         "internal/fault pkg/bundle pkg/infer pkg/kernel pkg/model pkg/tokenizer",
 	"pkg/prune":         "internal/dist pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/param",

@@ -80,7 +80,7 @@ func input(site string) string { return "parent." + site }
 
 // stream reports whether a site is the residual stream behind a sub-layer.
 func stream(site string) bool {
-	return strings.HasSuffix(site, ".mid") || strings.HasSuffix(site, ".input") && site != "layer.0.input"
+	return strings.HasSuffix(site, ".mid") || strings.HasSuffix(site, ".input") && site != "layer.0.input" || site == "output"
 }
 
 func (r *runner) buildChild(t *graph.Teacher) (err error) {

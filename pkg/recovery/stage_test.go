@@ -1,0 +1,181 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// net is a small model whose predictions differ from each other.
+func net(t *testing.T, family string) Net {
+	s := model.Sizes{Family: family, Layers: 2, Width: 24, Heads: 4, HeadDim: 6, FFN: 32, Vocab: 29, Context: 32}
+	m, err := model.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Init(5)
+	for i := range set.Weights.Data {
+		set.Weights.Data[i] *= 6
+	}
+	t.Cleanup(func() { set.Weights.Close() })
+	return Net{m, set}
+}
+
+// stage is a recovery of a model that lost half of its channels, on random tokens.
+func stage(t *testing.T, family string, cut bool) *Stage {
+	parent, child := net(t, family), net(t, family)
+	if cut {
+		half := make([]int, 16)
+		for i := range half {
+			half[i] = i
+		}
+		if err := child.Set.Shrink(param.Cut{"layer.0.ffn": {half}, "layer.1.ffn": {half}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := kernel.NewPool(2)
+	t.Cleanup(pool.Close)
+	rng := rand.New(rand.NewPCG(1, 2))
+	draw := func() data.Batch {
+		b := data.Batch{N: 2, IDs: make([]int32, 32), Targets: make([]int32, 32)}
+		for i := range b.IDs {
+			b.IDs[i], b.Targets[i] = int32(rng.IntN(29)), int32(rng.IntN(29))
+		}
+		b.Targets[3] = -1
+		return b
+	}
+	held := []data.Batch{draw(), draw()}
+	return &Stage{
+		Options: Options{Tokens: 32 * 60, Context: 16, Batch: 2}, Parent: parent, Child: child, Pool: pool,
+		Next: func() (data.Batch, error) { return draw(), nil },
+		Held: func() iter.Seq2[data.Batch, error] {
+			return func(yield func(data.Batch, error) bool) {
+				for _, b := range held {
+					if !yield(b, nil) {
+						return
+					}
+				}
+			}
+		},
+	}
+}
+
+// TestRecovers: the divergence from the parent falls, whichever the family.
+func TestRecovers(t *testing.T) {
+	for _, family := range []string{"gpt2", "llama"} {
+		s := stage(t, family, true)
+		s.Rate = 0.1 // few steps
+		s.Held = nil // random targets say nothing of a child; the parent's predictions do
+		var kl []float64
+		s.Progress = func(p Progress) { kl = append(kl, p.KL) }
+		r, err := s.Run(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, last := kl[0], kl[len(kl)-1]
+		if len(kl) != 60 || r.Steps != 60 || r.Tokens != 32*60 || !(last < 0.8*first) {
+			t.Errorf("%s: %d steps from a divergence of %g to %g, expected 60 and much less", family, len(kl), first, last)
+		}
+	}
+}
+
+// TestNothingToRecover: a child that is its parent has no divergence and no gradient.
+func TestNothingToRecover(t *testing.T) {
+	s := stage(t, "llama", false)
+	s.Options = s.Resolve()
+	r, err := newRunner(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	b, _ := s.Next()
+	kl, err := r.gradients(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.sites) != 4 {
+		t.Errorf("the residual stream is compared at %v, expected after each of 4 sub-layers", r.sites)
+	}
+	norm := math.Sqrt(kernel.SumSquares(s.Pool, r.grads.Data))
+	if math.Abs(kl) > 1e-6 || norm > 1e-4 { // float32 sums over the vocabulary
+		t.Errorf("divergence %g, gradient %g, expected 0", kl, norm)
+	}
+}
+
+// TestKeepsTheBest: where training only makes it worse, it stops early, and the
+// child has the weights that it began with.
+func TestKeepsTheBest(t *testing.T) {
+	s := stage(t, "gpt2", true)
+	s.Rate, s.Tokens, s.Patience = 1, 32*400, 2
+	before := slices.Clone(s.Child.Set.Weights.Data)
+	r, err := s.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Best.Step == 0 && !slices.Equal(before, s.Child.Set.Weights.Data) {
+		t.Error("the first weights were the best, but the child has others")
+	}
+	if !r.Stopped || r.Steps >= 400 || r.Best.Loss > r.Points[0].Loss {
+		t.Errorf("%+v: expected to stop early with the best of its points", r)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	s := stage(t, "gpt2", true)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.Progress = func(p Progress) {
+		if p.Step == 7 {
+			cancel()
+		}
+	}
+	r, err := s.Run(ctx)
+	if !errors.Is(err, ErrInterrupted) || r == nil || r.Steps != 7 {
+		t.Errorf("%+v, %v: expected an interruption after step 7", r, err)
+	}
+}
+
+// TestBudgetOfTime: as many steps as fit, by the first of them.
+func TestBudgetOfTime(t *testing.T) {
+	s := stage(t, "gpt2", true)
+	s.Tokens, s.Time = 0, 300*time.Millisecond
+	start := time.Now()
+	r, err := s.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Steps <= trialSteps || time.Since(start) > 30*time.Second { // a bound that a busy machine keeps
+		t.Errorf("%d steps in %s of a budget of 300 ms", r.Steps, time.Since(start))
+	}
+}
+
+func TestOptions(t *testing.T) {
+	o := Options{Tokens: 10_000, Context: 512}.Resolve()
+	if o.Batch != 1 || o.steps() != 19 || (Options{Context: 100}).Resolve().Batch != 5 {
+		t.Errorf("%+v: batches should have about 512 tokens", o)
+	}
+	if p := o.pull(0, 10); p != 1 {
+		t.Errorf("the first pull is %g, expected 10 over 10 sites", p)
+	}
+	if p := o.pull(int(DefaultFade/512)+1, 10); p != 0 {
+		t.Errorf("the pull has not faded: %g", p)
+	}
+	for _, bad := range []Options{{Context: 5}, {Tokens: 5}, {Tokens: 5, Context: 9, Rate: 2}, {Tokens: 5, Context: 9, LM: 1}} {
+		if bad.Resolve().check() == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
