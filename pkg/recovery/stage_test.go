@@ -78,7 +78,6 @@ func stage(t *testing.T, family string, cut bool) *Stage {
 func TestRecovers(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama"} {
 		s := stage(t, family, true)
-		s.Rate = 0.1 // few steps
 		s.Held = nil // random targets say nothing of a child; the parent's predictions do
 		var kl []float64
 		s.Progress = func(p Progress) { kl = append(kl, p.KL) }
