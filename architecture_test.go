@@ -43,7 +43,6 @@ var rooms = map[string]string{
 	"pkg/model":         "gpt2, llama, vit",
 	"pkg/optim":         "AdamW",
 	"pkg/param":         "named dimensions",
-	"pkg/parquet":       "a column of text",
 	"pkg/prune":         "one shot, rounds",
 	"pkg/tokenizer":     "BPE, bytes",
 	"pkg/train":         "loop and hooks",

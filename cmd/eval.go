@@ -16,6 +16,7 @@ import (
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
@@ -217,7 +218,7 @@ func (o EvalOptions) open(log io.Writer) (*bundle.Bundle, workload.Workload, err
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := workload.Open(b, workload.Source{Path: o.Data, Field: o.Field, Prompt: o.Prompt})
+	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: data.Options{Field: o.Field, Prompt: o.Prompt}})
 	if err != nil {
 		b.Close()
 		return nil, nil, err

@@ -89,7 +89,7 @@ func (p *pruning) readText() error {
 	if err := src.Text(); err != nil {
 		return err
 	}
-	part, err := data.Read(p.Data, p.Field, "")
+	part, err := data.Read(p.Data, data.Options{Field: p.Field})
 	if err != nil {
 		return fault.BadInput(err)
 	}

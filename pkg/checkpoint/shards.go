@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strings"
 	"syscall"
+
+	"github.com/ecospa/ecospa/internal/folder"
 )
 
 const (
@@ -171,6 +173,9 @@ func openRegular(root Root, name string) (*os.File, int64, error) {
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
 		err = fmt.Errorf("%w: %s is not a regular file", ErrFormat, f.Name())
+	}
+	if err == nil && folder.LFS(f) != nil {
+		err = fmt.Errorf("%w: %s: %w", ErrFormat, f.Name(), folder.ErrLFS)
 	}
 	if err != nil {
 		f.Close()

@@ -268,7 +268,7 @@ func TestReadWeights(t *testing.T) {
 		{"all at once", files{weightsFile: rawFile(t, f32("m.y", count(3), 3), f32("z", count(1), 1))}, `"m.y" has shape [3], expected [4]; missing m.x; unexpected "z"`},
 		{"nothing", files{}, "neither model.safetensors nor model.safetensors.index.json"},
 		{"pickle", files{"pytorch_model.bin": nil}, "pytorch_model.bin runs code"},
-		{"not safetensors", files{weightsFile: []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")}, "a header of"},
+		{"not safetensors", files{weightsFile: []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")}, "git-lfs"},
 		{"index is no JSON", files{indexFile: []byte("[")}, "found a list, expected an object"},
 		{"index without map", files{indexFile: []byte(`{"metadata":{}}`)}, "no weight_map"},
 		{"index map is a list", files{indexFile: []byte(`{"weight_map":[]}`)}, "weight_map: found a list"},

@@ -14,6 +14,8 @@ type Config struct {
 	Validation     float64   `yaml:"validation"`      // share that is held out, of a corpus at its end, of images at random by seed, 0 to 0.9; default 0.1
 	Field          string    `yaml:"field"`           // of a .jsonl line or column of a .parquet file, that holds the text; default text
 	Prompt         string    `yaml:"prompt"`          // of a .jsonl line or column of a .parquet file, that holds what stands before field and is not learned; default none
+	Separator      string    `yaml:"separator"`       // of a .txt file: the line between its documents, such as <|endoftext|>; default none
+	Pack           string    `yaml:"pack"`            // how documents become sequences: documents (no document is cut that fits into one, attention does not leave it, positions begin at 0 in each) or stream (one after the other, cut where a sequence is full); default documents for files of records and with separator, stream for .txt and .bin
 	Synthetic      string    `yaml:"synthetic"`       // stories: a generated corpus instead of path
 	Bytes          string    `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
 	Seed           uint64    `yaml:"seed"`            // of a synthetic corpus, and of the choice of held-out images; default 1
@@ -41,6 +43,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("data.synthetic is %q, expected stories", c.Synthetic)
 	case !(c.Validation >= 0 && c.Validation <= 0.9):
 		return fmt.Errorf("data.validation is %g, expected a share, 0 to 0.9", c.Validation)
+	case c.Pack != "" && c.Pack != PackDocuments && c.Pack != PackStream:
+		return fmt.Errorf("data.pack is %q, expected documents or stream", c.Pack)
+	case strings.ContainsAny(c.Separator, "\r\n"):
+		return fmt.Errorf("data.separator is %q, expected a line without its end", c.Separator)
 	case c.Field == "":
 		return fmt.Errorf("data.field is empty, expected the name of the text in a .jsonl line or of a .parquet column")
 	}
@@ -53,14 +59,14 @@ func (c Config) Validate() error {
 func (c Config) CheckImages(images bool) error {
 	if !images {
 		if c.Mean != nil || c.Std != nil || c.Shift != 0 || c.Flip {
-			return fmt.Errorf("data.mean, std, shift and flip apply to images alone, to a model of the family vit")
+			return fmt.Errorf("data.mean, std, shift and flip apply only to images, to a model of the family vit")
 		}
 		return nil
 	}
 	d := DefaultConfig()
 	switch {
-	case c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Bytes != d.Bytes || c.Cache != "":
-		return fmt.Errorf("data.synthetic, field, prompt, bytes and cache apply to text alone, the model reads images")
+	case c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.Bytes != d.Bytes || c.Cache != "":
+		return fmt.Errorf("data.synthetic, field, prompt, separator, pack, bytes and cache apply only to text, the model reads images")
 	case len(c.Mean) != len(c.Std):
 		return fmt.Errorf("data.mean has %d values and data.std %d, expected one each for a channel", len(c.Mean), len(c.Std))
 	case c.Shift < 0 || c.Shift > 64:
@@ -73,6 +79,9 @@ func (c Config) CheckImages(images bool) error {
 	}
 	return nil
 }
+
+// options says how the configuration's files become documents.
+func (c Config) options() Options { return Options{c.Field, c.Prompt, c.Separator, c.Pack} }
 
 // bytes is the size of a synthetic corpus.
 func (c Config) bytes() (int, error) {

@@ -1,19 +1,14 @@
 package data
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/ecospa/ecospa/internal/folder"
 )
 
 // ErrFormat is returned when a data file is not what it should be; the message
@@ -24,12 +19,15 @@ var ErrFormat = errors.New("data: bad file")
 type Part struct {
 	Documents [][]byte
 	Prompts   [][]byte // before each document, not predicted; nil for none
-	IDs       []int32  // instead of documents: token ids from a .bin file
-	File      string   // that file
-	First     int      // index in it of the first id
+	IDs       []int32  // instead of documents: token ids from .bin files
+	Pack      string   // how documents become sequences: PackDocuments or PackStream
+	Skipped   int      // records without a text (empty or null), which are not in Documents
 	// Entropy is the information of the part in nats, where the generator
 	// knows it; NaN for files.
 	Entropy float64
+
+	shards []shard // files of IDs
+	first  int     // index of the first id in all of them
 }
 
 // Bytes is the length of the documents together.
@@ -52,12 +50,13 @@ func Load(c Config) (Corpus, error) {
 	if c.Synthetic != "" {
 		return loadStories(c)
 	}
-	all, err := Read(c.Path, c.Field, c.Prompt)
+	o := c.options()
+	all, err := Read(c.Path, o)
 	if err != nil {
 		return Corpus{}, err
 	}
 	if c.ValidationPath != "" {
-		held, err := Read(c.ValidationPath, c.Field, c.Prompt)
+		held, err := Read(c.ValidationPath, o)
 		return Corpus{all, held}, err
 	}
 	train, held := all.split(c.Validation)
@@ -74,7 +73,7 @@ func loadStories(c Config) (Corpus, error) {
 	stories, nats := Stories(size, c.Seed)
 	k := len(stories) - int(math.Round(c.Validation*float64(len(stories))))
 	part := func(lo, hi int) Part {
-		p := Part{Documents: [][]byte{[]byte(strings.Join(stories[lo:hi], ""))}}
+		p := Part{Documents: [][]byte{[]byte(strings.Join(stories[lo:hi], ""))}, Pack: PackStream}
 		for _, n := range nats[lo:hi] {
 			p.Entropy += n
 		}
@@ -89,7 +88,7 @@ func (p Part) split(share float64) (train, held Part) {
 	if p.IDs != nil {
 		n := len(p.IDs) - int(share*float64(len(p.IDs)))
 		train, held = p, p
-		train.IDs, held.IDs, held.First = p.IDs[:n:n], p.IDs[n:], n
+		train.IDs, held.IDs, held.first = p.IDs[:n:n], p.IDs[n:], n
 		return train, held
 	}
 	left := p.Bytes() - int(share*float64(p.Bytes()))
@@ -121,202 +120,112 @@ func (p *Part) add(from Part, i int, text []byte) {
 	}
 }
 
-// Read reads the documents at path as ReadText does, or the ids of a .bin file of
-// tokens (nanoGPT's, or llm.c's with its header). With the name of a prompt's
-// field every file must be .jsonl or .parquet: what stands there comes before the
-// document and is not predicted.
-func Read(path, field, prompt string) (Part, error) {
-	p := Part{Entropy: math.NaN()}
-	if strings.HasSuffix(path, ".bin") {
-		if prompt != "" {
-			return p, fmt.Errorf("%w: %s holds tokens and no prompts", ErrFormat, path)
-		}
-		p.File = path
-		var err error
-		if p.IDs, err = readTokenFile(source{path: path}); err == nil && len(p.IDs) == 0 {
-			err = fmt.Errorf("%w: %s is empty", ErrFormat, path)
-		}
-		return p, err
-	}
-	if prompt == "" {
-		docs, err := ReadText(path, field)
-		p.Documents = docs
-		return p, err
-	}
+// Options says how files become documents.
+type Options struct {
+	Field     string // that holds the text, of records that have fields; "" is text
+	Prompt    string // that holds what stands before the text and is not predicted; "" for none
+	Separator string // line between the documents of a plain text; "" for none
+	Pack      string // documents or stream; "" is as the files' reader has it
+}
+
+// Read reads the documents at path: a file, a folder or a glob, whose files are sorted
+// by name. Each is read by what its extension says (Extensions); in a folder they must be
+// regular files, or links to such in it. Token ids (.bin) and texts do not mix.
+func Read(path string, o Options) (Part, error) {
+	p := Part{Pack: o.Pack, Entropy: math.NaN()}
 	files, err := expand(path)
 	if err != nil {
 		return p, err
 	}
 	for _, f := range files {
-		prompts, docs, err := readPairs(f, prompt, field)
-		if err != nil {
+		if err := p.read(f, o); err != nil {
 			return p, err
 		}
-		p.Prompts, p.Documents = append(p.Prompts, prompts...), append(p.Documents, docs...)
 	}
-	if p.Bytes() == 0 {
+	if p.Bytes() == 0 && len(p.IDs) == 0 {
 		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
 	}
 	return p, nil
 }
 
-// ReadText reads the documents at path: a .txt file is one document, each line of a
-// .jsonl file and each row of a .parquet file is one (its field); a folder or a glob
-// stands for its files, sorted by name. In a folder they must be regular files, or links to such in it.
-func ReadText(path, field string) ([][]byte, error) {
-	files, err := expand(path)
+// read appends a file.
+func (p *Part) read(s source, o Options) error {
+	r, err := s.reader()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var docs [][]byte
-	for _, f := range files {
-		got, err := readFile(f, field)
-		if err != nil {
-			return nil, err
-		}
-		docs = append(docs, got...)
-	}
-	if (Part{Documents: docs}).Bytes() == 0 {
-		return nil, fmt.Errorf("%w: %s is empty", ErrFormat, path)
-	}
-	return docs, nil
-}
-
-// source is a file of a corpus.
-type source struct {
-	path   string
-	folder string // out of which no link may lead; "" when the file itself was asked for
-}
-
-// open opens the file for reading.
-func (s source) open() (*os.File, error) {
-	if s.folder == "" {
-		return os.Open(s.path)
-	}
-	root, err := folder.Open(s.folder)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	name := filepath.Base(s.path)
-	st, err := root.Stat(name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, s.path, err)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is not a regular file", ErrFormat, s.path)
-	}
-	return root.Open(name)
-}
-
-// expand lists the files that a path stands for.
-func expand(path string) ([]source, error) {
-	st, err := os.Stat(path)
-	switch {
-	case err == nil && st.IsDir():
-		var files []source
-		entries, err := os.ReadDir(path) // sorted
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); ext == ".txt" || ext == ".jsonl" || ext == ".parquet" {
-				files = append(files, source{filepath.Join(path, e.Name()), path})
-			}
-		}
-		if len(files) == 0 {
-			return nil, fmt.Errorf("%w: folder %s holds no .txt, .jsonl or .parquet file", ErrFormat, path)
-		}
-		return files, nil
-	case err == nil:
-		return []source{{path, ""}}, nil
-	case !strings.ContainsAny(path, "*?["):
-		return nil, err
-	}
-	names, gerr := filepath.Glob(path)
-	if gerr != nil {
-		return nil, fmt.Errorf("%w: glob %s: %w", ErrFormat, path, gerr)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("glob %s: %w", path, os.ErrNotExist)
-	}
-	var files []source
-	for _, n := range names {
-		files = append(files, source{n, filepath.Dir(n)})
-	}
-	return files, nil
-}
-
-// readFile reads the documents of one file.
-func readFile(s source, field string) ([][]byte, error) {
 	f, err := s.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
-	switch filepath.Ext(s.path) {
-	case ".jsonl":
-		return readLines(s.path, f, field)
-	case ".parquet":
-		return readParquet(s.path, f, field)
+	if r.Tokens != nil {
+		err = p.readTokens(f, s.path, r, o)
+	} else {
+		err = p.readRecords(f, r, o)
 	}
-	var text bytes.Buffer
-	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
-		text.Grow(int(st.Size()) + bytes.MinRead)
+	var system *fs.PathError
+	if err != nil && !errors.As(err, &system) {
+		err = fmt.Errorf("%w: %s: %s", ErrFormat, s.path, strings.ReplaceAll(err.Error(), "\n", " "))
 	}
-	if _, err := text.ReadFrom(f); err != nil {
-		return nil, err
+	if o.Pack == "" && (p.Pack == "" || r.Pack == PackDocuments) {
+		p.Pack = r.Pack
 	}
-	if err := checkUTF8(s.path, text.Bytes()); err != nil {
-		return nil, err
+	if o.Pack == "" && r.Plain && o.Separator != "" {
+		p.Pack = PackDocuments
 	}
-	return [][]byte{text.Bytes()}, nil
+	return err
 }
 
-// checkUTF8 names the first byte that is not text.
-func checkUTF8(path string, text []byte) error {
-	for i := 0; i < len(text); {
-		r, n := utf8.DecodeRune(text[i:])
-		if r == utf8.RuneError && n == 1 {
-			line := 1 + bytes.Count(text[:i], []byte{'\n'})
-			return fmt.Errorf("%w: %s is not UTF-8 text: byte 0x%02x at offset %d, line %d", ErrFormat, path, text[i], i, line)
-		}
-		i += n
+func (p *Part) readTokens(f *os.File, path string, r Reader, o Options) error {
+	if o.Prompt != "" {
+		return errors.New("it holds tokens and no prompts")
 	}
+	if p.Documents != nil {
+		return errors.New("it holds tokens, and files before it hold text")
+	}
+	ids, err := r.Tokens(f)
+	if err != nil {
+		return err
+	}
+	if p.IDs == nil {
+		p.IDs = ids
+	} else {
+		p.IDs = append(p.IDs, ids...)
+	}
+	p.shards = append(p.shards, shard{path, len(ids)})
 	return nil
 }
 
-// maxLine bounds a line of a .jsonl file in bytes.
-const maxLine = 64 << 20
-
-func readLines(path string, f io.Reader, field string) ([][]byte, error) {
-	var docs [][]byte
-	r := bufio.NewScanner(f)
-	r.Buffer(nil, maxLine)
-	for line := 1; r.Scan(); line++ {
-		text := bytes.TrimSpace(r.Bytes())
-		if len(text) == 0 {
-			continue
-		}
-		if err := checkUTF8(path, text); err != nil {
-			return nil, err
-		}
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(text, &fields); err != nil {
-			return nil, fmt.Errorf("%w: %s line %d: %w", ErrFormat, path, line, err)
-		}
-		var doc string
-		raw, ok := fields[field]
-		if !ok {
-			return nil, fmt.Errorf("%w: %s line %d has no field %q", ErrFormat, path, line, field)
-		}
-		if err := json.Unmarshal(raw, &doc); err != nil {
-			return nil, fmt.Errorf("%w: %s line %d: field %q is not a string", ErrFormat, path, line, field)
-		}
-		docs = append(docs, []byte(doc))
+func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
+	fields := []string{o.Field}
+	if o.Field == "" {
+		fields[0] = "text"
 	}
-	if err := r.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, path, err)
+	if o.Prompt != "" {
+		fields = append(fields, o.Prompt)
 	}
-	return docs, nil
+	switch {
+	case p.IDs != nil:
+		return errors.New("it holds text, and files before it hold tokens")
+	case r.Plain && o.Prompt != "":
+		return fmt.Errorf("it has no prompts, expected records with the fields %q and %q", fields[1], fields[0])
+	}
+	return r.Read(f, fields, func(rec Record) error {
+		docs := [][]byte{bytes.TrimPrefix(rec.Values[0], bom)}
+		if r.Plain && o.Separator != "" {
+			docs = separated(docs[0], o.Separator)
+		}
+		for _, d := range docs {
+			if len(d) == 0 {
+				p.Skipped++
+				continue
+			}
+			p.Documents = append(p.Documents, d)
+			if o.Prompt != "" {
+				p.Prompts = append(p.Prompts, rec.Values[1])
+			}
+		}
+		return nil
+	})
 }

@@ -61,7 +61,7 @@ func TestSplitHoldsOutTheEnd(t *testing.T) {
 // survive the cache, and stay with their documents when some are held out.
 func TestPromptsAreNotPredicted(t *testing.T) {
 	path := write(t, "q.jsonl", "{\"ask\":\"ab\",\"say\":\"cd\"}\n{\"ask\":\"e\",\"say\":\"fgh\"}\n{\"ask\":\"ij\",\"say\":\"k\"}\n")
-	p, err := Read(path, "say", "ask")
+	p, err := Read(path, Options{Field: "say", Prompt: "ask"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +103,10 @@ func TestPromptsAreNotPredicted(t *testing.T) {
 	if len(train.Documents) != 2 || len(held.Documents) != 1 || string(held.Prompts[0]) != "ij" || len(train.Prompts) != 2 {
 		t.Errorf("split into %v and %v", train, held)
 	}
-	if _, err := Read(path, "say", "question"); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "question") {
+	if _, err := Read(path, Options{Field: "say", Prompt: "question"}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "question") {
 		t.Errorf("a field that is not there: %v", err)
 	}
-	if _, err := Read(write(t, "a.txt", "x"), "say", "ask"); !errors.Is(err, ErrFormat) {
+	if _, err := Read(write(t, "a.txt", "x"), Options{Field: "say", Prompt: "ask"}); !errors.Is(err, ErrFormat) {
 		t.Errorf("prompts of plain text: %v", err)
 	}
 }
@@ -144,11 +144,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-func TestReadText(t *testing.T) {
-	docs, err := ReadText(write(t, "a.jsonl", "{\"text\":\"one\"}\n\n{\"text\":\"two\",\"n\":1}\n"), "text")
-	if err != nil || len(docs) != 2 || string(docs[1]) != "two" {
-		t.Errorf("read %q (%v)", docs, err)
-	}
+func TestReadRefuses(t *testing.T) {
 	for name, path := range map[string]string{
 		"utf8":  write(t, "b.txt", "ab\n\xff"),
 		"empty": write(t, "c.txt", ""),
@@ -157,11 +153,11 @@ func TestReadText(t *testing.T) {
 		"type":  write(t, "f.jsonl", "{\"text\":5}"),
 		"none":  t.TempDir(),
 	} {
-		if _, err := ReadText(path, "text"); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), path) {
+		if _, err := Read(path, Options{}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error is %v, expected one that names the file", name, err)
 		}
 	}
-	if _, err := ReadText("/nowhere/x.txt", "text"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Read("/nowhere/x.txt", Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 }
@@ -271,8 +267,8 @@ func TestLinksOutOfAFolderAreRefused(t *testing.T) {
 	if err := os.Symlink("a.txt", filepath.Join(dir, "b.txt")); err != nil {
 		t.Skip("SKIPPED: the system makes no links: ", err)
 	}
-	if docs, err := ReadText(dir, "text"); err != nil || len(docs) != 2 {
-		t.Errorf("a link within the folder: %q, %v", docs, err)
+	if docs, err := Read(dir, Options{}); err != nil || len(docs.Documents) != 2 {
+		t.Errorf("a link within the folder: %v, %v", docs, err)
 	}
 	for name, make := range map[string]func(path string) error{
 		"a link out":      func(p string) error { return os.Symlink(secret, p) },
@@ -286,8 +282,8 @@ func TestLinksOutOfAFolderAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ask := range []string{dir, filepath.Join(dir, "*.jsonl")} {
-			if docs, err := ReadText(ask, "text"); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "c.jsonl") {
-				t.Errorf("%s in %s: %q, %v", name, ask, docs, err)
+			if docs, err := Read(ask, Options{}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "c.jsonl") {
+				t.Errorf("%s in %s: %v, %v", name, ask, docs, err)
 			}
 		}
 		if err := os.Remove(path); err != nil {

@@ -13,21 +13,21 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// FuzzReadText reads any bytes as text and as .jsonl: documents of UTF-8 no
-// longer than the file, or an ErrFormat on one line.
-func FuzzReadText(f *testing.F) {
+// FuzzRead reads any bytes as every format of text: documents of UTF-8 no longer than the
+// file, or an ErrFormat on one line.
+func FuzzRead(f *testing.F) {
 	for _, s := range []string{"", "a\n", "{\"text\": \"a\"}\n", "{\"text\":\"a\"}\n\n{\"text\":\"\\u00e9\\ud83d\\ude00\"}", "{\"text\": 3}", "{\"other\": \"a\"}",
-		"{\"text\": \"\xff\"}", "[1]", "{\"text\":\"a\",\"text\":\"b\"}", "{\"text\":\"\\ud800\"}", "null", "{", strings.Repeat("[", 500), "\x00"} {
+		"{\"text\": \"\xff\"}", "[1]", "{\"text\":\"a\",\"text\":\"b\"}", "{\"text\":\"\\ud800\"}", "null", "{", strings.Repeat("[", 500), "\x00", "[{\"text\":\"a\"}]", "text,n\na,1\n\"b\"\"\",2", "n\ttext\n1\ta\n", "\ufeff{\"text\":\"a\"}\r\n", "b\na\nc"} {
 		f.Add([]byte(s))
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, name := range []string{"x.txt", "x.jsonl"} {
+		for _, name := range []string{"x.txt", "x.jsonl", "x.json", "x.csv", "x.tsv"} {
 			path := filepath.Join(dir, name)
 			if err := os.WriteFile(path, b, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			docs, err := ReadText(path, "text")
+			p, err := Read(path, Options{Separator: "a"})
 			if err != nil {
 				if !errors.Is(err, ErrFormat) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), name) {
 					t.Errorf("%s: error %q", name, err)
@@ -35,7 +35,7 @@ func FuzzReadText(f *testing.F) {
 				continue
 			}
 			total := 0
-			for _, d := range docs {
+			for _, d := range p.Documents {
 				if !utf8.Valid(d) {
 					t.Errorf("%s: document %q is no UTF-8", name, d)
 				}

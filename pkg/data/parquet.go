@@ -2,76 +2,184 @@ package data
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 
-	"github.com/ecospa/ecospa/pkg/parquet"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
-// readParquet reads the documents of a Parquet file: the rows of a column that have
-// a text.
-func readParquet(path string, f *os.File, column string) ([][]byte, error) {
-	rows, err := parquetRows(path, f, column)
-	if err != nil {
-		return nil, err
-	}
-	docs := rows[:0]
-	for _, text := range rows {
-		if text != nil {
-			docs = append(docs, text)
-		}
-	}
-	return docs, nil
+// What a Parquet file may become. Text compresses three to tenfold, and a dictionary
+// names what repeats once; a file that goes far beyond that is meant to fill the memory.
+const (
+	parquetExpansion = 64       // bytes of text and of bookkeeping for a byte of the file
+	parquetSpare     = 16 << 20 // and for a small file
+	sliceBytes       = 24       // of bookkeeping for a row
+)
+
+var errExpands = fmt.Errorf("it is far smaller than what it unfolds to (more than %d times its size and %d MiB): not read", parquetExpansion, parquetSpare>>20)
+
+// parquetFile reads columns of text. The library decodes footers, pages and encodings;
+// what each of them may take is compared with the file first, since all of them trust
+// the sizes that they find.
+type parquetFile struct {
+	parquetFooter
+	r    io.ReaderAt
+	left int64 // bytes that may still be taken
 }
 
-// parquetRows reads a column of UTF-8, a row without a text as nil.
-func parquetRows(path string, f *os.File, column string) ([][]byte, error) {
-	st, err := f.Stat()
-	if err != nil {
+func (f *parquetFile) take(n int64) error {
+	if f.left -= n; f.left < 0 {
+		return errExpands
+	}
+	return nil
+}
+
+// parquetTexts returns the texts of columns, one a row; nil stands for a row without one.
+func parquetTexts(r io.ReaderAt, size int64, columns []string) (texts [][][]byte, err error) {
+	defer func() {
+		// The library panics on some damaged pages.
+		if p := recover(); p != nil {
+			texts, err = nil, fmt.Errorf("damaged: %v", p)
+		}
+	}()
+	f := &parquetFile{r: r, left: parquetExpansion*size + parquetSpare}
+	if err := f.readFooter(size); err != nil {
 		return nil, err
 	}
-	rows, err := parquet.Texts(f, st.Size(), column)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, path, err)
-	}
-	for i, text := range rows {
-		if err := checkUTF8(fmt.Sprintf("row %d of %s", i+1, path), text); err != nil {
+	for _, name := range columns {
+		c, err := f.column(name)
+		if err != nil {
 			return nil, err
+		}
+		rows, err := f.texts(c)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", name, err)
+		}
+		texts = append(texts, rows)
+	}
+	return texts, nil
+}
+
+// texts reads one column of all row groups.
+func (f *parquetFile) texts(c parquetColumn) (rows [][]byte, err error) {
+	end := int64(0)
+	for i := range f.meta.RowGroups {
+		k, err := f.chunk(c, i)
+		if err == nil && k.values > 0 && k.from < end {
+			err = fmt.Errorf("its data begins at byte %d, in that of the row group before it, which ends at %d", k.from, end)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("row group %d: %w", i+1, err)
+		}
+		if k.values == 0 {
+			continue
+		}
+		end = k.end
+		data := make([]byte, k.end-k.from) // chunks do not overlap: together no more than the file
+		if _, err := f.r.ReadAt(data, k.from); err != nil {
+			return nil, err
+		}
+		if rows, err = f.pages(rows, k, data); err != nil {
+			return nil, fmt.Errorf("row group %d: %w", i+1, err)
 		}
 	}
 	return rows, nil
 }
 
-// readPairs reads prompts and what follows them, line by line or row by row.
-func readPairs(s source, prompt, field string) (prompts, docs [][]byte, err error) {
-	switch filepath.Ext(s.path) {
-	case ".jsonl":
-		if prompts, err = readFile(s, prompt); err == nil {
-			docs, err = readFile(s, field)
+// pages appends the texts of a chunk's pages.
+func (f *parquetFile) pages(rows [][]byte, k parquetChunk, data []byte) ([][]byte, error) {
+	var dictionary [][]byte
+	known := false
+	for k.values > 0 {
+		p, n, err := parquetHeader(data)
+		if err != nil {
+			return nil, err
 		}
-		return prompts, docs, err
-	case ".parquet":
-	default:
-		return nil, nil, fmt.Errorf("%w: %s has no prompts, expected a .jsonl or .parquet file with the fields %q and %q", ErrFormat, s.path, prompt, field)
-	}
-	f, err := s.open()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if prompts, err = parquetRows(s.path, f, prompt); err == nil {
-		docs, err = parquetRows(s.path, f, field)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(prompts) != len(docs) {
-		return nil, nil, fmt.Errorf("%w: %s has %d prompts and %d texts", ErrFormat, s.path, len(prompts), len(docs))
-	}
-	for i := range docs {
-		if prompts[i] == nil || docs[i] == nil {
-			return nil, nil, fmt.Errorf("%w: %s: row %d lacks %q or %q", ErrFormat, s.path, i+1, prompt, field)
+		if int64(p.CompressedPageSize) > int64(len(data)-n) {
+			return nil, fmt.Errorf("a page of %d bytes in the %d that are left", p.CompressedPageSize, len(data)-n)
+		}
+		body := data[n : n+int(p.CompressedPageSize)]
+		data = data[n+int(p.CompressedPageSize):]
+		if err := f.take(int64(p.UncompressedPageSize)); err != nil {
+			return nil, err
+		}
+		switch p.Type {
+		case format.IndexPage:
+		case format.DictionaryPage:
+			if known || !p.DictionaryPageHeader.Valid {
+				return nil, fmt.Errorf("a dictionary that is the second, or not described")
+			}
+			plain, err := f.decompress(k.codec, body, int(p.UncompressedPageSize))
+			if err == nil {
+				dictionary, err = f.plain(plain, int(p.DictionaryPageHeader.V.NumValues))
+			}
+			if err != nil {
+				return nil, err
+			}
+			known = true
+		case format.DataPage, format.DataPageV2:
+			page := parquetPage{parquetChunk: k, dictionary: dictionary}
+			if rows, err = f.page(rows, page, p, body); err != nil {
+				return nil, err
+			}
+			k.values -= parquetValues(p)
+		default:
+			return nil, fmt.Errorf("a page of kind %d", p.Type)
 		}
 	}
-	return prompts, docs, nil
+	return rows, nil
+}
+
+// decompress returns the body of a page, of which size bytes are expected.
+func (f *parquetFile) decompress(codec format.CompressionCodec, body []byte, size int) ([]byte, error) {
+	if codec == format.Uncompressed {
+		if len(body) != size {
+			return nil, fmt.Errorf("a page of %d bytes that says %d", len(body), size)
+		}
+		return body, nil
+	}
+	if err := parquetExpands(codec, body, size); err != nil {
+		return nil, err
+	}
+	plain, err := parquet.LookupCompressionCodec(codec).Decode(make([]byte, 0, size), body)
+	if err == nil && len(plain) != size {
+		err = fmt.Errorf("%d bytes, expected %d", len(plain), size)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("a page that is compressed with %s: %w", codec, err)
+	}
+	return plain, nil
+}
+
+func init() {
+	Register(Reader{Extensions: []string{".parquet"}, Pack: PackDocuments, Read: readParquet})
+}
+
+// readParquet reads the rows of a Parquet file.
+func readParquet(f *os.File, fields []string, add func(Record) error) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	columns, err := parquetTexts(f, st.Size(), fields)
+	if err != nil {
+		return fmt.Errorf("bad Parquet file: %w", err)
+	}
+	for i := range columns[0] {
+		r := Record{Place: fmt.Sprintf("row %d", i+1)}
+		for _, c := range columns {
+			if len(c) != len(columns[0]) {
+				return fmt.Errorf("bad Parquet file: columns of %d and %d rows", len(columns[0]), len(c))
+			}
+			if err := checkUTF8(c[i], 0, 1); err != nil {
+				return fmt.Errorf("%s: %w", r.Place, err)
+			}
+			r.Values = append(r.Values, c[i])
+		}
+		if err := add(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }

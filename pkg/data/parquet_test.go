@@ -12,7 +12,7 @@ import (
 // TestParquetIsJSONL: a Parquet file of another writer and JSON lines of the same
 // rows are the same corpus, alone, in a folder and as prompts with their answers.
 func TestParquetIsJSONL(t *testing.T) {
-	const fixtures = "../parquet/testdata"
+	const fixtures = "testdata/parquet"
 	raw, err := os.ReadFile(filepath.Join(fixtures, "rows.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestParquetIsJSONL(t *testing.T) {
 	if err := lines.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want, err := Read(lines.Name(), "text", "")
+	want, err := Read(lines.Name(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestParquetIsJSONL(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"duckdb-zstd.parquet", "arrow-v2-delta.parquet"} {
-		got, err := Read(filepath.Join(fixtures, name), "text", "")
+		got, err := Read(filepath.Join(fixtures, name), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,22 +66,21 @@ func TestParquetIsJSONL(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "b.parquet"), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	both, err := Read(dir, "text", "")
+	both, err := Read(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	same("folder", both.Documents, append(append([][]byte{}, want.Documents...), want.Documents...))
 
 	full := filepath.Join(fixtures, "arrow-required.parquet")
-	pairs, err := Read(full, "text", "text")
+	pairs, err := Read(full, Options{Prompt: "text"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	same("prompts", pairs.Prompts, pairs.Documents)
 	for path, wants := range map[string]string{
 		full:                                  `no column "answer"`,
-		filepath.Join(fixtures, "rows.json"):  "no prompts",
-		filepath.Join(dir, "b.parquet"):       "row 6 lacks",
+		filepath.Join(fixtures, "rows.json"):  "object 1 is no JSON object",
 		filepath.Join(fixtures, "no.parquet"): "no such file",
 		filepath.Join(dir, "damaged.parquet"): "damaged.parquet: bad Parquet file",
 	} {
@@ -94,7 +93,7 @@ func TestParquetIsJSONL(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := Read(path, field, "text"); err == nil || !strings.Contains(err.Error(), wants) {
+		if _, err := Read(path, Options{Field: field, Prompt: "text"}); err == nil || !strings.Contains(err.Error(), wants) {
 			t.Errorf("%s: %v, expected %q", path, err, wants)
 		}
 	}

@@ -4,37 +4,34 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 )
 
 // Numbers that begin llm.c's token files: magic, version, count, in a header of
 // 256 little-endian int32 (llm.c's dataloader.h).
 const (
-	magicUint16  = 20240520 // tokens of two bytes
-	magicUint32  = 20240801 // tokens of four
-	headerBytes  = 256 * 4
-	maxTokenFile = 16 << 30 // bytes
+	magicUint16   = 20240520 // tokens of two bytes
+	magicUint32   = 20240801 // tokens of four
+	versionLlama3 = 7        // with magicUint32: dev/data/data_common.py
+	headerBytes   = 256 * 4
+	maxTokenFile  = 16 << 30 // bytes
 )
+
+func init() {
+	Register(Reader{Extensions: []string{".bin"}, Pack: PackStream, Tokens: readTokenFile})
+}
 
 // readTokenFile reads the ids of a .bin file: with llm.c's header, or raw
 // little-endian uint16 as nanoGPT writes them.
-func readTokenFile(s source) ([]int32, error) {
-	f, err := s.open()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func readTokenFile(f *os.File) ([]int32, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() || st.Size() > maxTokenFile {
-		return nil, fmt.Errorf("%w: %s is not a regular file of at most %d bytes", ErrFormat, s.path, int64(maxTokenFile))
+		return nil, fmt.Errorf("not a regular file of at most %d bytes", int64(maxTokenFile))
 	}
-	ids, err := parseTokenFile(f, st.Size())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, s.path, err)
-	}
-	return ids, nil
+	return parseTokenFile(f, st.Size())
 }
 
 func parseTokenFile(f io.ReaderAt, size int64) ([]int32, error) {
@@ -45,11 +42,12 @@ func parseTokenFile(f io.ReaderAt, size int64) ([]int32, error) {
 			return nil, err
 		}
 		if magic := binary.LittleEndian.Uint32(head[:]); magic == magicUint16 || magic == magicUint32 {
+			v := binary.LittleEndian.Uint32(head[4:])
 			if magic == magicUint32 {
 				width = 4
 			}
-			if v := binary.LittleEndian.Uint32(head[4:]); v != 1 {
-				return nil, fmt.Errorf("version %d of a file of tokens, expected 1", v)
+			if v != 1 && (v != versionLlama3 || magic != magicUint32) {
+				return nil, fmt.Errorf("version %d of a file of tokens, expected 1, or %d with tokens of four bytes", v, versionLlama3)
 			}
 			at = headerBytes
 			if n := int64(binary.LittleEndian.Uint32(head[8:])); n*width != size-at {
@@ -82,13 +80,26 @@ func parseTokenFile(f io.ReaderAt, size int64) ([]int32, error) {
 	return ids, nil
 }
 
+// shard is a file of ids of a part, with the number of them.
+type shard struct {
+	path  string
+	count int
+}
+
 // checked is the ids of a part that was read from token files, if a vocabulary
 // holds them all.
-func (p Part) checked(vocab int) (Tokens, error) {
+func (p Part) checked(vocab int) error {
 	for i, id := range p.IDs {
-		if int(id) >= vocab {
-			return nil, fmt.Errorf("%w: %s: token %d is %d, which is outside the vocabulary of %d", ErrFormat, p.File, i+p.First, id, vocab)
+		if int(id) < vocab {
+			continue
+		}
+		at := i + p.first
+		for _, s := range p.shards {
+			if at < s.count {
+				return fmt.Errorf("%w: %s: token %d is %d, which is outside the vocabulary of %d", ErrFormat, s.path, at, id, vocab)
+			}
+			at -= s.count
 		}
 	}
-	return p.IDs, nil
+	return nil
 }

@@ -82,7 +82,7 @@ func (t Tokens) Checksum() uint32 {
 // vocabulary is an ErrFormat.
 func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	if p.IDs != nil {
-		return p.checked(t.Vocab())
+		return p.IDs, p.checked(t.Vocab())
 	}
 	var ids []int32
 	front, back := t.Template()

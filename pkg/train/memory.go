@@ -34,7 +34,10 @@ func (l *Loop) Memory() Memory {
 		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, optim.StateBytes(l.adapters.Set, l.Optim)
 	}
 	if l.sharded() {
-		m.Moments /= int64(l.Group().Size())
+		m.Moments = 0
+		for _, s := range l.Opt.Slabs() {
+			m.Moments += 4 * int64(len(s.Slab.Data))
+		}
 	}
 	if l.teacher != nil {
 		m.Teacher = l.teacher.bytes()

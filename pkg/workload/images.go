@@ -114,7 +114,7 @@ func (p *Images) Classifier(s model.Sizes) (model.Model, error) {
 
 // openImages opens images for a model that knows its classes and what happens to pixels.
 func openImages(c model.Classifier, s Source) (*Images, error) {
-	if s.Field != "text" || s.Prompt != "" {
+	if o := s.Options; o != (data.Options{}) && o != (data.Options{Field: "text"}) {
 		return nil, fault.Usage(errors.New("fields apply to text, the model classifies images"))
 	}
 	img := c.Image()

@@ -62,7 +62,7 @@ func newText(name string, tok tokenizer.Tokenizer, corpus data.Corpus, encode En
 // openText reads text for a model. Its last share is the validation part, cut between
 // tokens of the whole, as the text was encoded in one piece.
 func openText(b *bundle.Bundle, s Source) (*Text, error) {
-	part, err := data.Read(s.Path, s.Field, s.Prompt)
+	part, err := data.Read(s.Path, s.Options)
 	if err != nil {
 		return nil, fault.BadInput(err)
 	}

@@ -72,18 +72,14 @@ const evalTokens = 4096
 
 // Source names data for a model that is there already.
 type Source struct {
-	Path   string  // a file, a folder or a glob of text; a folder of class folders, a CSV or an IDX file of images
-	Field  string  // of a record, where the text is; default "text"
-	Prompt string  // field of a record that stands in front and is not predicted; "" for none
-	Held   float64 // share for the validation part, of text the last, of images drawn by Seed; 0: both parts are all of it
-	Seed   uint64
+	Path string // a file, a folder or a glob of text; a folder of class folders, a CSV or an IDX file of images
+	data.Options
+	Held float64 // share for the validation part, of text the last, of images drawn by Seed; 0: both parts are all of it
+	Seed uint64
 }
 
 // Open reads data for the model of a bundle.
 func Open(b *bundle.Bundle, s Source) (Workload, error) {
-	if s.Field == "" {
-		s.Field = "text"
-	}
 	if c, ok := b.Model.(model.Classifier); ok {
 		return openImages(c, s)
 	}

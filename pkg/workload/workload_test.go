@@ -206,7 +206,7 @@ func TestClassesGoByName(t *testing.T) {
 	if _, err := Open(b, Source{Path: pictures(t, 1, "a", "b", "c", "d")}); err == nil {
 		t.Error("four classes for a model of three")
 	}
-	if _, err := Open(b, Source{Path: dir, Field: "body"}); fault.Of(err) != fault.Config {
+	if _, err := Open(b, Source{Path: dir, Options: data.Options{Field: "body"}}); fault.Of(err) != fault.Config {
 		t.Errorf("a field of images: %v", err)
 	}
 }

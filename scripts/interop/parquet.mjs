@@ -1,4 +1,4 @@
-// Writes the Parquet files of pkg/parquet/testdata with three writers that have
+// Writes the Parquet files of pkg/data/testdata/parquet with three writers that have
 // nothing to do with ecospa: DuckDB (C++), arrow-rs (as parquet-wasm) and hyparquet-writer.
 // rows.json is what each of them holds: a text a row, null where there is none.
 //

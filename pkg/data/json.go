@@ -1,0 +1,74 @@
+package data
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+func init() { Register(Reader{Extensions: []string{".json"}, Pack: PackDocuments, Read: readJSON}) }
+
+// readJSON reads an array of objects, or objects one after the other: JSON lines that
+// are called .json.
+func readJSON(f *os.File, fields []string, add func(Record) error) error {
+	r := bufio.NewReader(f)
+	if mark, err := r.Peek(len(bom)); err == nil && string(mark) == string(bom) {
+		if _, err := r.Discard(len(bom)); err != nil {
+			return err
+		}
+	}
+	d := json.NewDecoder(r)
+	first, err := firstByte(r)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if first == '[' {
+		if _, err := d.Token(); err != nil {
+			return err
+		}
+	}
+	for n := 1; first != '[' || d.More(); n++ {
+		var object json.RawMessage
+		if err := d.Decode(&object); err == io.EOF && first != '[' {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("object %d: %w", n, err)
+		}
+		if err := checkUTF8(object, d.InputOffset()-int64(len(object)), 1); err != nil {
+			return fmt.Errorf("object %d: %w", n, err)
+		}
+		rec, err := jsonRecord(object, fields)
+		rec.Place = fmt.Sprintf("object %d", n)
+		if err != nil {
+			return fmt.Errorf("%s %w", rec.Place, err)
+		}
+		if err := add(rec); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return fmt.Errorf("after the last object: %w", err)
+	}
+	return nil
+}
+
+// firstByte is the first byte that is no white space, which stays to be read.
+func firstByte(r *bufio.Reader) (byte, error) {
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		switch b {
+		case ' ', '\t', '\r', '\n':
+			continue
+		}
+		return b, r.UnreadByte()
+	}
+}

@@ -1,0 +1,118 @@
+package data
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"github.com/ecospa/ecospa/internal/folder"
+)
+
+// bom is the mark that Windows programs put in front of UTF-8. It is no text.
+var bom = []byte("\ufeff")
+
+// open opens the file for reading. What Git LFS left in place of a file is named.
+func (s source) open() (*os.File, error) {
+	f, err := s.openAny()
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+		if err := folder.LFS(f); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, s.path, err)
+		}
+	}
+	return f, nil
+}
+
+func (s source) openAny() (*os.File, error) {
+	if s.folder == "" {
+		return os.Open(s.path)
+	}
+	root, err := folder.Open(s.folder)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	name := filepath.Base(s.path)
+	st, err := root.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, s.path, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrFormat, s.path)
+	}
+	return root.Open(name)
+}
+
+// checkUTF8 names the first byte that is not text; base and line are where text begins
+// in its file.
+func checkUTF8(text []byte, base int64, line int) error {
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && n == 1 {
+			return fmt.Errorf("not UTF-8 text: byte 0x%02x at offset %d, line %d", text[i], base+int64(i), line+bytes.Count(text[:i], []byte{'\n'}))
+		}
+		i += n
+	}
+	return nil
+}
+
+// binaryAt says where the beginning of a file is not text; "" where it is.
+func binaryAt(head []byte) string {
+	for i := 0; i < len(head); {
+		r, n := utf8.DecodeRune(head[i:])
+		if r == utf8.RuneError && n == 1 && len(head)-i > utf8.UTFMax {
+			return fmt.Sprintf("; it is no text either: byte 0x%02x at offset %d", head[i], i)
+		}
+		i += n
+	}
+	return ""
+}
+
+// maxLine bounds a line of a .jsonl file in bytes.
+const maxLine = 64 << 20
+
+// lines gives each line of r without its end, with its number from 1 and its offset. The
+// text is overwritten by the next line.
+func lines(r io.Reader, line func(text []byte, number int, offset int64) error) error {
+	b := bufio.NewReaderSize(r, 64<<10)
+	var long []byte
+	offset := int64(0)
+	for number := 1; ; number++ {
+		text, err := b.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			long = append(long[:0], text...)
+			for err == bufio.ErrBufferFull {
+				text, err = b.ReadSlice('\n')
+				if len(long)+len(text) > maxLine {
+					return fmt.Errorf("line %d is longer than %d MiB", number, maxLine>>20)
+				}
+				long = append(long, text...)
+			}
+			text = long
+		}
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if len(text) == 0 {
+			return nil
+		}
+		start := offset
+		offset += int64(len(text))
+		if number == 1 {
+			text = bytes.TrimPrefix(text, bom)
+		}
+		if lerr := line(bytes.TrimRight(text, "\r\n"), number, start); lerr != nil {
+			return lerr
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
