@@ -123,6 +123,14 @@ func (a *Arch) Pair(layer int) int {
 	return 1
 }
 
+// down is the name of the last matrix of the feed-forward network.
+func (a *Arch) down() string {
+	if a.Gated {
+		return "down"
+	}
+	return "out"
+}
+
 // Repeat is R, the query heads of a K/V head.
 func (a *Arch) Repeat() int { return a.Heads / a.KVHeads }
 

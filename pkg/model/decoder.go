@@ -63,7 +63,7 @@ func (m *decoder) Frequencies(set *param.Set, layer int) [][]float64 {
 
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
 	x := m.hidden(b, nil, B, T, from, false)
-	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing()})
+	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
 }
 
 func (m *decoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
@@ -77,7 +77,12 @@ func (m *decoder) Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.
 
 // Logits are those of rows of Hidden: (rows, V).
 func (m *decoder) Logits(b *graph.Builder, h *graph.Node) *graph.Node {
-	return b.Linear(h, m.head(b), nil)
+	return b.Logits(b.Linear(h, m.head(b), nil), m.logits())
+}
+
+// logits is what becomes of the head's products.
+func (m *decoder) logits() graph.Logits {
+	return graph.Logits{Scale: float32(m.a.LogitScale), SoftCap: float32(m.a.FinalCap)}
 }
 
 func (m *decoder) head(b *graph.Builder) *graph.Node {

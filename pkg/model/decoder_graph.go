@@ -31,7 +31,7 @@ func (m *decoder) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, l
 }
 
 func (l *lowering) embed() *graph.Node {
-	x := l.b.Embed(l.b.IDs("ids", l.B*l.T), l.b.Param("embed"))
+	x := l.scaled(l.b.Embed(l.b.IDs("ids", l.B*l.T), l.b.Param("embed")), l.a.EmbedScale)
 	if !l.a.Learned {
 		return x
 	}
@@ -39,6 +39,14 @@ func (l *lowering) embed() *graph.Node {
 		return l.b.AddPositions(x, l.b.Param("positions"), l.T, l.cache)
 	}
 	return l.b.AddRows(x, l.b.Param("positions"), l.T)
+}
+
+// scaled is f·x; a factor of 0 stands for 1.
+func (l *lowering) scaled(x *graph.Node, f float64) *graph.Node {
+	if f == 0 || f == 1 {
+		return x
+	}
+	return l.b.Scale(x, float32(f))
 }
 
 // norm normalises rows of x.
@@ -59,14 +67,44 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 	b.Site(dim(i, "input"), x)
 	at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 	endLayer, endAttention := checkpoints(b)
-	ctx := l.attention(l.norm(x, at("norm1")), i) // (N, G·R·VO)
+	h := x
+	if l.a.PreNorm {
+		h = l.norm(x, at("norm1"))
+	}
+	ctx := l.attention(h, i) // (N, G·R·VO)
 	ctx, x = pick(ctx), pick(x)
-	x = b.LinearIn(ctx, at("o"), at("o_bias"), x) // (N, E)
+	before := x
+	x = l.join(x, at("post1"), func(residual *graph.Node) *graph.Node {
+		return b.LinearIn(ctx, at("o"), at("o_bias"), residual)
+	}) // (N, E)
 	endAttention()
 	b.Site(dim(i, "mid"), x)
-	x = l.ffn(l.norm(x, at("norm2")), x, i) // (N, E)
+	if h = x; l.a.Parallel {
+		h = before
+	}
+	if l.a.PreNorm {
+		h = l.norm(h, at("norm2"))
+	}
+	h = l.ffn(h, i) // (N, F)
+	x = l.join(x, at("post2"), func(residual *graph.Node) *graph.Node {
+		return b.LinearIn(h, at(l.a.down()), at(l.a.down()+"_bias"), residual)
+	}) // (N, E)
 	endLayer()
 	return x
+}
+
+// join adds what a sub-layer puts out to the residual stream x, normed and multiplied
+// where the family does that.
+func (l *lowering) join(x, post *graph.Node, out func(residual *graph.Node) *graph.Node) *graph.Node {
+	m := l.a.ResidualScale
+	if !l.a.PostNorm && (m == 0 || m == 1) {
+		return out(x)
+	}
+	y := out(nil)
+	if l.a.PostNorm {
+		y = l.norm(y, post)
+	}
+	return l.b.Add(x, l.scaled(y, m))
 }
 
 // attention is the contexts of the heads of layer i for normed rows h.
@@ -88,18 +126,16 @@ func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
 	return attend(b, qkv, s, i, l.cache, pair)
 }
 
-// ffn is the feed-forward network of layer i on normed rows h, added to x.
-func (l *lowering) ffn(h, x *graph.Node, i int) *graph.Node {
+// ffn is the hidden channels of layer i on normed rows h: (N, F).
+func (l *lowering) ffn(h *graph.Node, i int) *graph.Node {
 	b, a := l.b, l.a
 	at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
-	out := "out"
 	if a.Gated {
-		out = "down"
 		h = b.SwiGLU(b.Linear(h, at("gate_up"), at("gate_up_bias"))) // (N, 2F), then (N, F)
 	} else {
 		h = b.GELU(b.Linear(h, at("in"), at("in_bias")), a.Act == TanhGELU) // (N, F)
 	}
 	b.Site(dim(i, "hidden"), h)
 	b.Tap(dim(i, "ffn"), h, l.B, 0, b.Set().LayerDim(i, param.FFN).Size, 1)
-	return b.LinearIn(h, at(out), at(out+"_bias"), x) // (N, E)
+	return h
 }
