@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Gap is a constraint of a format that the model does not meet by itself.
@@ -22,6 +25,7 @@ type rules struct {
 	anyFFN    bool   // layers may differ in their feed-forward width
 	divisible bool   // heads divide the residual width
 	product   bool   // heads times head width is the residual width
+	scaled    bool   // a key says the scale of scores
 	whole     bool   // heads keep their width and all of their rotation pairs
 }
 
@@ -30,7 +34,8 @@ type fit struct {
 	headDim int
 	pairs   []int // dense rotation pairs of a head, in order; nil without RoPE
 	layers  []layerFit
-	scale   float64   // of W_Q and its bias
+	scale   float64   // of queries
+	norm    float64   // columns that a norm of queries is over, to those of the dense model
 	factors []float64 // by which frequencies are divided; nil when all are 1
 	gaps    []Gap
 }
@@ -72,7 +77,17 @@ func (s *source) fitTo(r rules) *fit {
 			f.layers[i].ffn = ffn
 		}
 	}
-	f.scale = math.Sqrt(float64(f.headDim) / float64(s.HeadDim))
+	switch width := float64(f.headDim); {
+	case r.scaled:
+	case s.Scale == 1/math.Sqrt(float64(s.HeadDim)):
+		f.scale = math.Sqrt(width / float64(s.HeadDim))
+	default:
+		f.scale = s.Scale * math.Sqrt(width)
+	}
+	f.norm = float64(f.headDim) / float64(s.HeadDim)
+	if s.QKNorm == model.AllQKNorm {
+		f.norm *= float64(f.layers[0].kv) / float64(s.KVHeads)
+	}
 	return f
 }
 
@@ -177,29 +192,49 @@ func (f *fit) queryRows(s *source, layer, repeat int, halves bool) []int {
 				continue
 			}
 			head := (g*repeat + r) * w.QK
-			if f.pairs == nil {
+			if f.pairs == nil || origin == nil {
 				out = append(out, upTo(head, w.QK, f.headDim)...)
 				continue
 			}
-			unit := map[int]int{}
-			for u, p := range origin[g] {
-				unit[p] = u
-			}
-			at := len(out)
-			out = append(out, none(f.headDim)...)
-			for j, p := range f.pairs {
-				u, ok := unit[p]
-				for t := 0; ok && t < 2; t++ {
-					if halves {
-						out[at+t*len(f.pairs)+j] = (head+u)*2 + t
-					} else {
-						out[at+2*j+t] = (head+u)*2 + t
-					}
-				}
+			out = append(out, f.pairRows(origin[g], head, halves)...)
+		}
+	}
+	return out
+}
+
+// pairRows are the rows of one head of which origin is the pairs, the first of them
+// unit `head`.
+func (f *fit) pairRows(origin []int, head int, halves bool) []int {
+	unit := map[int]int{}
+	for u, p := range origin {
+		unit[p] = u
+	}
+	out := none(f.headDim)
+	for j, p := range f.pairs {
+		u, ok := unit[p]
+		for t := 0; ok && t < 2; t++ {
+			if halves {
+				out[t*len(f.pairs)+j] = (head+u)*2 + t
+			} else {
+				out[2*j+t] = (head+u)*2 + t
 			}
 		}
 	}
 	return out
+}
+
+// gainRows are the elements of the gain of queries or keys: of one head that stands
+// for all, or of all.
+func (f *fit) gainRows(s *source, layer int, role param.Role, halves bool) []int {
+	switch {
+	case s.QKNorm == model.AllQKNorm && role == param.QNorm:
+		return f.queryRows(s, layer, s.Repeat(), halves)
+	case s.QKNorm == model.AllQKNorm:
+		return f.queryRows(s, layer, 1, halves)
+	case f.pairs == nil || s.origin(layer) == nil:
+		return upTo(0, s.widths(layer).QK, f.headDim)
+	}
+	return f.pairRows(s.origin(layer)[0], 0, halves)
 }
 
 // valueRows are the rows of v (repeat 1), or of o.

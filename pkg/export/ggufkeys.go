@@ -13,7 +13,7 @@ import (
 // the first, some read heads and feed-forward widths layer by layer.
 func ggufRules(g *model.GGUF, arch string) rules {
 	perLayer := arch == g.PerLayer
-	return rules{name: "llama.cpp's " + arch, flag: "gguf-" + arch, anyHeads: perLayer, anyFFN: perLayer, product: !g.HeadDim, whole: !g.HeadDim || !g.RopeFreqs}
+	return rules{name: "llama.cpp's " + arch, flag: "gguf-" + arch, anyHeads: perLayer, anyFFN: perLayer, product: !g.HeadDim, scaled: g.Scale, whole: !g.HeadDim || !g.RopeFreqs}
 }
 
 // ggufFileType is general.file_type.
@@ -41,7 +41,7 @@ func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs
 	if f.factors != nil {
 		streams = append(streams, ropeFreqs(f.factors))
 	}
-	f.refuse(s, g, arch)
+	f.biases(s, g, arch)
 	kvs = s.ggufKeys(arch, dtype, f)
 	kvs = append(kvs, t.keys(s.Vocab)...)
 	for _, st := range streams {
@@ -50,8 +50,8 @@ func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs
 	return arch, f, kvs, tensors
 }
 
-// refuse notes what else an architecture cannot hold.
-func (f *fit) refuse(s *source, g *model.GGUF, arch string) {
+// biases notes the biases of q that an architecture cannot hold.
+func (f *fit) biases(s *source, g *model.GGUF, arch string) {
 	if !g.SquareQ || !s.Bias[param.Q] {
 		return
 	}
@@ -116,6 +116,20 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	if s.table.GGUF.HeadDim {
 		of("attention.key_length", uint32(f.headDim))
 		of("attention.value_length", uint32(f.headDim))
+	}
+	if s.table.GGUF.Scale {
+		of("attention.scale", float32(s.Scale))
+	}
+	if s.table.GGUF.Factors {
+		or1 := func(x float64) float64 {
+			if x == 0 {
+				return 1
+			}
+			return x
+		}
+		of("embedding_scale", float32(or1(s.EmbedScale)))
+		of("residual_scale", float32(or1(s.ResidualScale)))
+		of("logit_scale", float32(1/or1(s.LogitScale)))
 	}
 	if s.Rope != nil {
 		of("rope.dimension_count", uint32(f.headDim))

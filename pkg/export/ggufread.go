@@ -97,6 +97,14 @@ func (h *ggufHeader) Float(key string) float64 {
 	return 1
 }
 
+// FloatOr implements model.Header.
+func (h *ggufHeader) FloatOr(key string, or float64) float64 {
+	if _, ok := h.f.Keys[h.arch+"."+key]; !ok {
+		return or
+	}
+	return h.Float(key)
+}
+
 // Each is a key with one number for all layers, or one for each.
 func (h *ggufHeader) Each(key string, layers int) []int {
 	out := make([]int, layers)
@@ -189,6 +197,15 @@ func (h *ggufHeader) weights(m model.Model) (model.Model, *param.Set, error) {
 	})
 	if err == nil {
 		err = m.Restore(set)
+	}
+	if m.Arch().PlusOne { // GGUF has whole gains
+		for _, p := range set.Params {
+			if model.IsNorm(p.Role) {
+				for i := range p.Data() {
+					p.Data()[i]--
+				}
+			}
+		}
 	}
 	if err != nil {
 		set.Weights.Close()

@@ -10,7 +10,7 @@ import (
 
 // hfRules are the constraints of a class of transformers: one number for all layers.
 func hfRules(t *model.Table) rules {
-	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, whole: t.FixedHeads, divisible: !t.FixedHeads}
+	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, scaled: t.FixedHeads || t.FixedScale, whole: t.FixedHeads || t.WholeHeads, divisible: !t.FixedHeads}
 }
 
 // hf plans a directory of transformers.
@@ -24,12 +24,8 @@ func (p *Plan) hf(s *source, o Options) error {
 	// The file is whole in its own terms; what the model was says "from".
 	from := model.KeptOf(s.m, s.set)
 	own := model.Kept{HeadDim: f.headDim, Dense: from.Dense}
-	for _, l := range f.layers {
-		w := model.Widths{KV: l.kv, QK: f.headDim, VO: f.headDim, FFN: l.ffn}
-		if f.pairs != nil {
-			w.QK /= 2
-		}
-		own.Layers = append(own.Layers, w)
+	for i, l := range f.layers {
+		own.Layers = append(own.Layers, model.Widths{KV: l.kv, QK: f.headDim / s.Pair(i), VO: f.headDim, FFN: l.ffn})
 	}
 	config["ecospa"] = struct {
 		model.Kept

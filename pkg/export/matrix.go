@@ -12,6 +12,7 @@ type rows struct {
 	width int // 1 for a bias, whose elements are picked
 	pick  []int
 	scale float32
+	shift float32 // added to the scaled rows; rows of zeros stay zero
 }
 
 // take picks rows of a parameter whose last dimension is the residual width, or
@@ -67,11 +68,11 @@ func stacked(name string, parts ...rows) checkpoint.Stream {
 				switch {
 				case from == nil:
 					clear(out)
-				case p.scale == 1:
+				case p.scale == 1 && p.shift == 0:
 					copy(out, from)
 				default:
 					for k, v := range from {
-						out[k] = v * p.scale
+						out[k] = v*p.scale + p.shift
 					}
 				}
 			}
@@ -92,7 +93,7 @@ func transposed(name string, parts ...rows) checkpoint.Stream {
 			for i := range p.count() {
 				if from := p.row(i); from != nil {
 					for k, v := range from[lo:hi] {
-						dst[k*n+column] = v * p.scale
+						dst[k*n+column] = v*p.scale + p.shift
 					}
 				} else {
 					for k := range hi - lo {

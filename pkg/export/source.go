@@ -1,6 +1,8 @@
 package export
 
 import (
+	"math"
+
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -58,9 +60,7 @@ func (s *source) streams(f *fit, hf, halves bool) []checkpoint.Stream {
 				width = p.Dims[len(p.Dims)-1].Size
 			}
 			r := take(p, width, f.pick(s, role, layer, halves))
-			if role == param.Q || role == param.Q.Bias() {
-				r = r.times(f.scale)
-			}
+			r.scale, r.shift = f.factor(s, role, hf)
 			parts = append(parts, r)
 		}
 		var t checkpoint.Stream
@@ -91,6 +91,40 @@ func shaped(t checkpoint.Stream, shape []int) checkpoint.Stream {
 	return t
 }
 
+// factor is what the rows of a parameter are multiplied by, and what is added then.
+//
+// The file's scale of scores is 1/sqrt of its own head width, or a key: scale is what
+// is left to W_Q. A norm of queries and keys stands between: with d' of d columns the
+// rows of W_Q and W_K times c = sqrt(d'/d) have the mean square that the whole heads
+// have, and the gains take c back and what the scale asks for. Gains are 1 + w in
+// Hugging Face's files where the family has them so, never in GGUF.
+func (f *fit) factor(s *source, role param.Role, hf bool) (scale, shift float32) {
+	c := 1.0
+	if s.QKNorm != model.NoQKNorm {
+		c = math.Sqrt(f.norm)
+	}
+	x := 1.0
+	switch role {
+	case param.Q, param.Q.Bias():
+		if x = c; s.QKNorm == model.NoQKNorm {
+			x = f.scale
+		}
+	case param.K, param.K.Bias():
+		x = c
+	case param.QNorm:
+		x = f.scale / c
+	case param.KNorm:
+		x = 1 / c
+	}
+	if s.PlusOne && model.IsNorm(role) {
+		shift = float32(x)
+		if hf {
+			shift--
+		}
+	}
+	return float32(x), shift
+}
+
 // pick is the rows of a parameter that the file has, nil for all as they are.
 func (f *fit) pick(s *source, role param.Role, layer int, halves bool) []int {
 	switch role {
@@ -102,6 +136,8 @@ func (f *fit) pick(s *source, role param.Role, layer int, halves bool) []int {
 		return f.valueRows(s, layer, 1)
 	case param.O:
 		return f.valueRows(s, layer, s.Repeat())
+	case param.QNorm, param.KNorm:
+		return f.gainRows(s, layer, role, halves)
 	case param.Gate, param.Up, param.Down, param.Gate.Bias(), param.Up.Bias():
 		return f.ffnRows(s, layer)
 	}

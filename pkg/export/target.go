@@ -27,7 +27,7 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 		return fmt.Errorf("--for is %q, expected one of %s", target, strings.Join(Targets(), ", "))
 	}
 	t := m.Table()
-	fixed, perLayer := t.FixedHeads, false
+	fixed, perLayer := t.FixedHeads || t.WholeHeads, false
 	if arch, ok := strings.CutPrefix(target, "gguf-"); ok {
 		if t.GGUF == nil || arch != t.GGUF.Arch && arch != t.GGUF.PerLayer {
 			return fmt.Errorf("--for %s is for another family than %s", target, m.Family())

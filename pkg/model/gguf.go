@@ -10,6 +10,10 @@ type GGUF struct {
 	Halves    bool       // a head's rows: first rows of all pairs before the second ones
 	HeadDim   bool       // heads have a width of their own; else it is the residual width over the heads
 	RopeFreqs bool       // it divides frequencies by rope_freqs.weight
+	Windows   bool       // it has sliding windows as the family has them
+	Scale     bool       // the key attention.scale says the scale of scores
+	Factors   bool       // keys say the multipliers
+	Refuse    string     // what of this model it cannot hold at all; "" for nothing
 	SquareQ   bool       // its biases of q need heads times head width to be the residual width
 	Act       Activation // the only one that it computes; "" for what the family has
 }
@@ -24,6 +28,7 @@ type Header interface {
 	Each(key string, layers int) []int // one number for all layers, or one for each
 	Has(tensor string) bool
 	Factors(n int) []float64 // rope_freqs.weight; nil where there is none
+	FloatOr(key string, or float64) float64
 	Fail(key, expected string)
 	Failed() bool
 }

@@ -10,8 +10,8 @@ import (
 // maxGGUFLayers bounds hostile files.
 const maxGGUFLayers = 1 << 12
 
-// llamaConfig is the config.json of a family with LLaMA's keys. What there is of
-// heads and channels in each layer is written as for a pruned model.
+// llamaConfig is the config.json of a family with LLaMA's keys. Where layers differ in
+// heads or channels, they are written as for a pruned model.
 func llamaConfig(h Header, family string) map[string]any {
 	layers := h.Int("block_count")
 	if layers > maxGGUFLayers {
@@ -44,8 +44,13 @@ func llamaConfig(h Header, family string) map[string]any {
 		"intermediate_size": slices.Max(ffn), "num_hidden_layers": layers, "num_key_value_heads": slices.Max(kv),
 		"num_attention_heads": repeat * slices.Max(kv), "max_position_embeddings": h.Int("context_length"), "hidden_act": "silu",
 		"rms_norm_eps": h.Float("attention.layer_norm_rms_epsilon"), "rope_theta": h.Float("rope.freq_base"),
-		"tie_word_embeddings": !h.Has("output.weight"), "ecospa": kept,
+		"tie_word_embeddings": !h.Has("output.weight"),
 		"attention_bias": ggufBias(h, n, param.Q), "mlp_bias": ggufBias(h, n, param.Gate),
+	}
+	for _, w := range kept.Layers {
+		if w != kept.Layers[0] {
+			c["ecospa"] = kept
+		}
 	}
 	if factors := h.Factors(width / 2); factors != nil {
 		c["rope_scaling"] = longrope(factors)

@@ -39,7 +39,7 @@ func (k *qwen2) arch() (*Arch, error) {
 	if k.Window == nil || *k.Window < 1 {
 		return nil, fmt.Errorf("use_sliding_window is true without a sliding_window")
 	}
-	a.Windows, err = windows(a.Layers, *k.Window, k.LayerTypes, func(i int) bool { return k.WindowFrom == nil || i >= *k.WindowFrom })
+	a.Windows, err = windows(a, *k.Window, k.LayerTypes, func(i int) bool { return k.WindowFrom == nil || i >= *k.WindowFrom })
 	return a, err
 }
 

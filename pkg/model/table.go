@@ -16,6 +16,8 @@ type Table struct {
 	GGUF    *GGUF  // nil where llama.cpp has no such model
 
 	Class      string // transformers' class
+	FixedScale bool   // a key of its config says the scale of scores
+	WholeHeads bool   // heads cannot be narrower in files than the family has them
 	FixedHeads bool   // that class makes heads as wide as the residual stream over their number
 	Distilled  bool   // DeiT
 }
@@ -35,12 +37,16 @@ func (n Name) Layered() bool { return strings.Contains(n.HF, "%d") }
 
 // Matrix reports whether the tensor is a matrix whose rows are units or the residual stream.
 func (n Name) Matrix() bool {
-	r := string(n.Roles[0])
-	switch n.Roles[0] {
+	return !IsNorm(n.Roles[0]) && !strings.HasSuffix(string(n.Roles[0]), "_bias")
+}
+
+// IsNorm reports whether a role is a norm's gain.
+func IsNorm(r param.Role) bool {
+	switch r {
 	case param.Norm1, param.Norm2, param.PostNorm1, param.PostNorm2, param.FinalNorm, param.QNorm, param.KNorm:
-		return false
+		return true
 	}
-	return !strings.HasSuffix(r, "_bias")
+	return false
 }
 
 // readsUnits reports whether a matrix stands [units, E] for a product from the other side.

@@ -3,8 +3,12 @@ package model
 import "fmt"
 
 // windows is the window of each layer, 0 for none: what layer_types says, or else by
-// the layer's number.
-func windows(layers, window int, types []string, has func(layer int) bool) ([]int, error) {
+// the layer's number. nil when no layer has one that is shorter than the longest text.
+func windows(a *Arch, window int, types []string, has func(layer int) bool) ([]int, error) {
+	layers, any := a.Layers, false
+	if window < 1 {
+		return nil, fmt.Errorf("sliding_window is %d, expected at least 1", window)
+	}
 	if types != nil && len(types) != layers {
 		return nil, fmt.Errorf("layer_types has %d entries, expected %d", len(types), layers)
 	}
@@ -21,9 +25,12 @@ func windows(layers, window int, types []string, has func(layer int) bool) ([]in
 				return nil, fmt.Errorf("layer_types[%d] is %q, expected full_attention or sliding_attention", i, short(types[i]))
 			}
 		}
-		if here {
-			out[i] = window
+		if here && window < a.Positions {
+			out[i], any = window, true
 		}
+	}
+	if !any {
+		return nil, nil
 	}
 	return out, nil
 }
