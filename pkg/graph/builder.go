@@ -63,6 +63,9 @@ type BuildOptions struct {
 	// Smoothing is the share of each target that training spreads over all of them,
 	// 0 to 1. It is for models to read.
 	Smoothing float32
+	// Documents makes models take the inputs "starts" and "pos", integers [B·T]: where
+	// each token's document begins in its sequence, and its position in the document.
+	Documents bool
 	// Teacher makes HeadLoss a DistillLoss: the teacher's hidden states [N, Width] are
 	// the input TeacherInput.
 	Teacher *Teacher
@@ -104,6 +107,9 @@ func (b *Builder) Fail(err error) {
 
 // Smoothing is BuildOptions.Smoothing.
 func (b *Builder) Smoothing() float32 { return b.o.Smoothing }
+
+// Documents is BuildOptions.Documents.
+func (b *Builder) Documents() bool { return b.o.Documents }
 
 // Set is the parameters that the graph is over.
 func (b *Builder) Set() *param.Set { return b.set }

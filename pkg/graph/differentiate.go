@@ -101,7 +101,7 @@ func (b *Builder) gates() ([]output, error) {
 		if d == nil {
 			return nil, fmt.Errorf("graph: tap %s: the loss does not depend on it", t.dim)
 		}
-		r, err := Apply(gateDot(t.b, t.col0, t.units, t.width), t.node, d)
+		r, err := Apply(t.op, t.node, d)
 		if err != nil {
 			return nil, fmt.Errorf("tap %s: %w", t.dim, err)
 		}

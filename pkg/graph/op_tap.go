@@ -10,10 +10,9 @@ import (
 
 // tap marks a value whose columns are the units of a coupled dimension.
 type tap struct {
-	dim                string
-	node               *Node
-	b                  int
-	col0, units, width int
+	dim  string
+	node *Node
+	op   *Op // of the value and its gradient
 }
 
 // site marks a value that LowerOptions.Observe is shown.
@@ -30,16 +29,29 @@ type site struct {
 //
 // become the output "gate:"+dim, [B, units]. Without, a tap costs nothing.
 func (b *Builder) Tap(dim string, n *Node, sequences, col0, units, width int) {
+	b.tap(dim, n, gateDot(sequences, col0, units, width))
+}
+
+// TapHeads is Tap for units of queries and keys that one gate scales together, in rows
+// of q, k, v before a norm of them, where the two sides' gradients differ:
+//
+//	r[b, l, u] = sum over the tokens, the heads of list l and the columns of unit u of n · dloss/dn
+//
+// A list is a K/V head with its query heads or, with shared, all heads: [B, lists, QK/width].
+func (b *Builder) TapHeads(dim string, qkv *Node, s Shape, width int, shared bool) {
+	b.tap(dim, qkv, gateDotHeads(s, width, shared))
+}
+
+func (b *Builder) tap(dim string, n *Node, op *Op) {
 	if b.err != nil {
 		return
 	}
-	op := gateDot(sequences, col0, units, width)
 	if n == nil {
 		b.Fail(fmt.Errorf("graph: tap %s: the value is missing", dim))
 	} else if _, err := op.Shape([]tensor.Shape{n.Shape(), n.Shape()}); err != nil {
 		b.Fail(fmt.Errorf("graph: tap %s: %w", dim, err))
 	} else {
-		b.taps = append(b.taps, tap{dim, n, sequences, col0, units, width})
+		b.taps = append(b.taps, tap{dim, n, op})
 	}
 }
 
@@ -91,6 +103,27 @@ func gateDot(b, col0, units, width int) *Op {
 		Run: func(c *Call) {
 			x := c.In[0]
 			kernel.GateDot(c.Pool, c.Out, x.F, c.In[1].F, b, x.Rows/b, x.Cols, col0, units, width)
+		},
+		Purpose: Evidence,
+	}
+}
+
+// gateDotHeads is the gate gradient of units of queries and keys: see kernel.GateDotHeads.
+func gateDotHeads(s Shape, width int, shared bool) *Op {
+	lists := s.G
+	if shared {
+		lists = 1
+	}
+	return &Op{
+		Name: fmt.Sprintf("GateDotHeads(%s width %d shared %t)", attnName(s), width, shared),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			if !in[0].Eq(in[1]) || width < 1 || s.QK%width != 0 {
+				return nil, fmt.Errorf("units of %d columns in heads of %d", width, s.QK)
+			}
+			return tensor.Shape{s.B, lists * s.QK / width}, checkQKV(in[0], s)
+		},
+		Run: func(c *Call) {
+			kernel.GateDotHeads(c.Pool, c.Out, c.In[0].F, c.In[1].F, s, width, shared)
 		},
 		Purpose: Evidence,
 	}

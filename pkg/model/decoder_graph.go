@@ -32,13 +32,27 @@ func (m *decoder) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, l
 
 func (l *lowering) embed() *graph.Node {
 	x := l.scaled(l.b.Embed(l.b.IDs("ids", l.B*l.T), l.b.Param("embed")), l.a.EmbedScale)
-	if !l.a.Learned {
+	table := l.b.Param("positions")
+	switch {
+	case !l.a.Learned:
 		return x
+	case l.cache != nil:
+		return l.b.AddPositions(x, table, l.T, l.cache)
+	case l.pos() != nil:
+		return l.b.AddRowsAt(x, table, l.pos())
 	}
-	if l.cache != nil {
-		return l.b.AddPositions(x, l.b.Param("positions"), l.T, l.cache)
+	return l.b.AddRows(x, table, l.T)
+}
+
+// starts and pos are the documents of the sequences; nil for one each.
+func (l *lowering) starts() *graph.Node { return l.documents("starts") }
+func (l *lowering) pos() *graph.Node    { return l.documents("pos") }
+
+func (l *lowering) documents(input string) *graph.Node {
+	if !l.b.Documents() || l.cache != nil {
+		return nil
 	}
-	return l.b.AddRows(x, l.b.Param("positions"), l.T)
+	return l.b.IDs(input, l.B*l.T)
 }
 
 // scaled is f·x; a factor of 0 stands for 1.
@@ -51,11 +65,10 @@ func (l *lowering) scaled(x *graph.Node, f float64) *graph.Node {
 
 // norm normalises rows of x.
 func (l *lowering) norm(x, gain *graph.Node) *graph.Node {
-	eps := float32(l.a.Eps)
 	if l.a.LayerNorm {
-		return l.b.LayerNorm(x, gain, eps)
+		return l.b.LayerNorm(x, gain, float32(l.a.Eps))
 	}
-	return l.b.RMSNorm(x, gain, graph.RMSNorm{Eps: eps})
+	return l.b.RMSNorm(x, gain, graph.RMSNorm{Eps: float32(l.a.Eps), PlusOne: l.a.PlusOne})
 }
 
 // all picks all rows.
@@ -104,36 +117,78 @@ func (l *lowering) join(x, post *graph.Node, out func(residual *graph.Node) *gra
 	if l.a.PostNorm {
 		y = l.norm(y, post)
 	}
-	return l.b.Add(x, l.scaled(y, m))
+	if m == 0 {
+		m = 1
+	}
+	return l.b.AddScaled(x, y, float32(m))
 }
 
 // attention is the contexts of the heads of layer i for normed rows h.
 func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
-	b, w := l.b, Layer(l.b.Set(), i)
-	pair := l.a.Pair(i)
+	a, b, w := l.a, l.b, Layer(l.b.Set(), i)
+	pair := a.Pair(i)
 	s := graph.Shape{
-		B: l.B, T: l.T, G: w.KV, R: l.a.Repeat(), QK: pair * w.QK, VO: w.VO,
-		Scale: float32(l.a.Scale), Causal: l.a.Causal,
+		B: l.B, T: l.T, G: w.KV, R: a.Repeat(), QK: pair * w.QK, VO: w.VO,
+		Scale: float32(a.Scale), Causal: a.Causal, SoftCap: float32(a.SoftCap),
+	}
+	if a.Windows != nil {
+		s.Window = a.Windows[i]
 	}
 	qkv := b.Linear(h, b.Param(dim(i, "qkv")), b.Param(dim(i, "qkv_bias"))) // (N, G·R·QK + G·QK + G·VO)
-	if pair == 2 {
-		positions := l.T
-		if l.cache != nil {
-			positions = l.cache.Capacity
-		}
-		qkv = b.RoPE(qkv, nil, graph.Rotary{Freqs: floats(l.a.frequencies(b.Set(), i)), Length: positions}, s, l.cache)
+	raw := qkv
+	if a.QKNorm != NoQKNorm {
+		qkv = b.QKNorm(qkv, b.Param(dim(i, "q_norm")), b.Param(dim(i, "k_norm")), s, a.qkNorm())
 	}
-	return attend(b, qkv, s, i, l.cache, pair)
+	if pair == 2 {
+		r := graph.Rotary{Freqs: floats(a.frequencies(b.Set(), i)), Length: l.T}
+		if l.cache != nil {
+			r.Length = l.cache.Capacity
+		}
+		qkv = b.RoPE(qkv, l.pos(), r, s, l.cache)
+	}
+	if l.cache != nil {
+		return b.CachedAttention(qkv, s, i, l.cache)
+	}
+	b.Site(dim(i, "qkv"), qkv)
+	l.taps(raw, qkv, s, i)
+	ctx := b.Attention(qkv, l.starts(), s)
+	b.Site(dim(i, "ctx"), ctx)
+	return ctx
+}
+
+// qkNorm is the norm of queries and keys: over the columns that the dense model has,
+// so that what pruning removed counts as zeros.
+func (a *Arch) qkNorm() graph.QKNorm {
+	n := graph.QKNorm{Eps: float32(a.Eps), PlusOne: a.PlusOne, AllHeads: a.QKNorm == AllQKNorm, Over: a.HeadDim}
+	if n.AllHeads {
+		n.Over *= a.Heads
+	}
+	return n
+}
+
+// taps are the gates of the coupled dimensions: taken at k and v, which a K/V head's
+// query heads share. Before a norm of queries and keys the gate is on both sides.
+func (l *lowering) taps(raw, qkv *graph.Node, s graph.Shape, i int) {
+	set, pair := l.b.Set(), l.a.Pair(i)
+	if d := set.LayerDim(i, param.QK); l.a.QKNorm != NoQKNorm {
+		l.b.TapHeads(d.Name, raw, s, pair, d.Per == "")
+	} else {
+		l.b.Tap(dim(i, "qk"), qkv, s.B, s.G*s.R*s.QK, s.G*s.QK/pair, pair)
+	}
+	l.b.Tap(dim(i, "vo"), qkv, s.B, s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
 }
 
 // ffn is the hidden channels of layer i on normed rows h: (N, F).
 func (l *lowering) ffn(h *graph.Node, i int) *graph.Node {
 	b, a := l.b, l.a
 	at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
-	if a.Gated {
-		h = b.SwiGLU(b.Linear(h, at("gate_up"), at("gate_up_bias"))) // (N, 2F), then (N, F)
-	} else {
+	switch {
+	case !a.Gated:
 		h = b.GELU(b.Linear(h, at("in"), at("in_bias")), a.Act == TanhGELU) // (N, F)
+	case a.Act == SiLU:
+		h = b.SwiGLU(b.Linear(h, at("gate_up"), at("gate_up_bias"))) // (N, 2F), then (N, F)
+	default:
+		h = b.GeGLU(b.Linear(h, at("gate_up"), at("gate_up_bias")), a.Act == TanhGELU)
 	}
 	b.Site(dim(i, "hidden"), h)
 	b.Tap(dim(i, "ffn"), h, l.B, 0, b.Set().LayerDim(i, param.FFN).Size, 1)

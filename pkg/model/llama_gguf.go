@@ -45,7 +45,7 @@ func llamaConfig(h Header, family string) map[string]any {
 		"num_attention_heads": repeat * slices.Max(kv), "max_position_embeddings": h.Int("context_length"), "hidden_act": "silu",
 		"rms_norm_eps": h.Float("attention.layer_norm_rms_epsilon"), "rope_theta": h.Float("rope.freq_base"),
 		"tie_word_embeddings": !h.Has("output.weight"),
-		"attention_bias": ggufBias(h, n, param.Q), "mlp_bias": ggufBias(h, n, param.Gate),
+		"attention_bias":      ggufBias(h, n, param.Q), "mlp_bias": ggufBias(h, n, param.Gate),
 	}
 	for _, w := range kept.Layers {
 		if w != kept.Layers[0] {
