@@ -59,6 +59,10 @@ type output struct {
 // BuildOptions say what a graph is for.
 type BuildOptions struct {
 	Train bool // the loss makes its gradients on the way
+	// Gates, instead of Train, makes the gradients of values only, which gate gradients
+	// need (LowerOptions.Taps): products for gradients of parameters, a third of a step's
+	// work, and the slab for them are left out.
+	Gates bool
 	BF16  bool // matrix products read bfloat16
 	// Smoothing is the share of each target that training spreads over all of them,
 	// 0 to 1. It is for models to read.

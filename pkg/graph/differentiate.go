@@ -34,7 +34,7 @@ func (b *Builder) differentiate(of [2]bool) (*backward, error) {
 		return d, nil
 	}
 	loss := b.loss
-	if loss == nil || !b.o.Train {
+	if loss == nil || !b.o.Train && !b.o.Gates {
 		return nil, errNoLoss
 	}
 	d := &backward{first: nextID(b.g), of: of}
@@ -58,6 +58,10 @@ func (b *Builder) differentiate(of [2]bool) (*backward, error) {
 	grads, err := gorgonia.Grad(loss, wrt...)
 	if err != nil {
 		return nil, fmt.Errorf("graph: differentiate: %w", err)
+	}
+	if b.o.Gates {
+		b.diff = d // the gradients of parameters are in the graph, but nothing needs them
+		return d, nil
 	}
 	for i, g := range grads {
 		if bl := leaves[i].block; g.Shape().TotalSize() != bl.Size() {

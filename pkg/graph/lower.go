@@ -18,7 +18,8 @@ type LowerOptions struct {
 	Grads *param.Slab
 	// AdapterGrads is the same for the adapters (Builder.Adapt).
 	AdapterGrads *param.Slab
-	// Taps asks for the gate gradients of every tap as outputs. It needs gradients.
+	// Taps asks for the gate gradients of every tap as outputs. It needs Grads, or a graph
+	// built with BuildOptions.Gates.
 	Taps bool
 	// Observe, where it is not nil, is shown the value of every site [rows, cols]
 	// during a run; x is valid until Observe returns. Its error ends the run.
@@ -176,11 +177,17 @@ func (l *lowering) gather() error {
 	if l.o.SitesOnly && (l.o.Observe == nil || l.grads != [2]bool{}) {
 		return errors.New("graph: SitesOnly needs Observe, and no gradients")
 	}
-	if l.o.Taps && l.grads == [2]bool{} {
+	of := l.grads
+	switch gates := l.b.o.Gates; {
+	case gates && of != [2]bool{}:
+		return errors.New("graph: a graph built for gates only has no gradients of parameters")
+	case gates && l.o.Taps:
+		of = [2]bool{true, false}
+	case l.o.Taps && of == [2]bool{}:
 		return errors.New("graph: gates need gradients")
 	}
-	if l.grads != [2]bool{} {
-		d, err := l.b.differentiate(l.grads)
+	if of != [2]bool{} {
+		d, err := l.b.differentiate(of)
 		if err != nil {
 			return err
 		}

@@ -101,7 +101,7 @@ func (b *Builder) addLoss(loss *Node) *Node {
 }
 
 func (b *Builder) headLoss(o head, x, w, bias, targets, scale, hidden *Node) *Node {
-	o.train, o.bias, o.bf16 = b.o.Train, bias != nil, b.o.BF16
+	o.train, o.gates, o.bias, o.bf16 = b.o.Train || b.o.Gates, b.o.Gates, bias != nil, b.o.BF16
 	if o.teacher != nil {
 		o.number = b.number(o.teacher)
 	}
@@ -139,6 +139,7 @@ func (b *Builder) headLoss(o head, x, w, bias, targets, scale, hidden *Node) *No
 type head struct {
 	Head
 	train, bias, bf16 bool
+	gates             bool // train, without the gradients of w and bias
 	teacher           *Teacher
 	number            int // of the teacher, in the name
 }
@@ -171,6 +172,9 @@ func (o head) name() string {
 	s := fmt.Sprintf("HeadLoss(smoothing %g train %t bf16 %t", o.Smoothing, o.train, o.bf16)
 	if o.Logits != (Logits{}) {
 		s += fmt.Sprintf(" logits x %g cap %g", o.Logits.Scale, o.Logits.SoftCap)
+	}
+	if o.gates {
+		s += " gates"
 	}
 	if o.teacher != nil {
 		s += fmt.Sprintf(" teacher %d", o.number)
@@ -258,12 +262,15 @@ func (o head) run(c *Call) {
 }
 
 // flops counts the logits, and in training the two products of the gradients,
-// which this operation makes as well.
+// which this operation makes as well; for gates that of x only.
 func (o head) flops(in []tensor.Shape, _ tensor.Shape) int64 {
 	n, e := MatrixShape(in[0])
 	v, _ := MatrixShape(in[1])
 	f := 2 * int64(n) * int64(e) * int64(v)
-	if o.train {
+	switch {
+	case o.gates:
+		f *= 2
+	case o.train:
 		f *= 3
 	}
 	if o.teacher != nil {

@@ -84,8 +84,11 @@ func (m *toy) init(tb testing.TB) *toy {
 	return m
 }
 
-func (m *toy) build(train bool) *Builder {
-	b := NewBuilder(m.set, BuildOptions{Train: train, BF16: m.bf16})
+func (m *toy) build(train bool) *Builder { return m.with(BuildOptions{Train: train}) }
+
+func (m *toy) with(o BuildOptions) *Builder {
+	o.BF16 = m.bf16
+	b := NewBuilder(m.set, o)
 	x := b.Embed(b.IDs("ids", m.b*m.t), b.Param("tok"))
 	x = b.AddRows(x, b.Param("pos"), m.t)
 	for i, s := range m.style {

@@ -60,15 +60,18 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	}
 	o.Product = c.product()
 	e := coupled.NewEvidence(c.Set, o)
-	grads := c.Set.NewSlab()
-	defer grads.Close()
+	var grads *param.Slab // gate gradients need none
+	if o.PerSequence() {
+		grads = c.Set.NewSlab()
+		defer grads.Close()
+	}
 	// What does not fill a batch runs one sequence at a time.
 	n := c.Data.Len()
 	full := n / batch * batch
-	if err := c.pass(e, grads, 0, full, batch, o.PerSequence()); err != nil {
+	if err := c.pass(e, grads, 0, full, batch); err != nil {
 		return nil, err
 	}
-	if err := c.pass(e, grads, full, n, 1, o.PerSequence()); err != nil {
+	if err := c.pass(e, grads, full, n, 1); err != nil {
 		return nil, err
 	}
 	return e, c.merge(e)
@@ -143,13 +146,14 @@ func (c *Calibration) observe(e *coupled.Evidence) func(name string, x []float32
 	}
 }
 
-// pass runs sequences lo..hi, batch at a time.
-func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch int, squares bool) error {
+// pass runs sequences lo..hi, batch at a time. grads is where the gradients of the weights
+// go; nil where no evidence reads them: then they are not computed.
+func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch int) error {
 	if lo == hi {
 		return nil
 	}
 	show, every, count := c.observe(e), c.every(e), 0
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: true})
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: grads != nil, Gates: grads == nil})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
 		Pool: c.Pool, Grads: grads, Taps: true, Lend: true,
@@ -168,7 +172,7 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 		if !c.mine(count, every) {
 			continue
 		}
-		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch), squares); err != nil {
+		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch)); err != nil {
 			return err
 		}
 		if c.Seen != nil {
@@ -181,7 +185,7 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 // run adds one batch to the evidence. The loss is the mean over a sequence's
 // predicted tokens, summed over the batch: a gate's gradient is then that of its
 // own sequence's loss.
-func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Slab, s Sequences, squares bool) error {
+func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Slab, s Sequences) error {
 	predicted := s.Predicted()
 	if predicted == 0 {
 		return errors.New("prune: a calibration batch predicts nothing")
@@ -198,7 +202,7 @@ func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Sl
 			return err
 		}
 	}
-	if squares {
+	if grads != nil {
 		return e.AddGradients(grads, 1)
 	}
 	return nil

@@ -16,12 +16,12 @@ func (p *Pruner) Memory() (Memory, error) {
 	c := p.Calibration
 	c.Data, _, _ = p.split()
 	o := p.options()
-	m := Memory{Gradients: 4 * int64(p.Set.Len())}
+	var m Memory
 	batch := c.batch()
 	if o.PerSequence() {
-		batch = 1
+		m.Gradients, batch = 4*int64(p.Set.Len()), 1
 	}
-	b := graph.NewBuilder(p.Set, graph.BuildOptions{Train: true})
+	b := graph.NewBuilder(p.Set, graph.BuildOptions{Train: o.PerSequence(), Gates: !o.PerSequence()})
 	p.Model.Loss(b, batch, c.Data.Context, 0)
 	plan, err := b.Plan(graph.PlanOptions{Taps: true, Lend: true})
 	if err != nil {

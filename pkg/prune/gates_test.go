@@ -1,0 +1,57 @@
+package prune
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+)
+
+// TestEvidenceWithoutWeightGradients: what fisher, taylor and activation read is, to the
+// bit, what a pass with the gradients of the weights gives, without their memory and a
+// third of the operations.
+func TestEvidenceWithoutWeightGradients(t *testing.T) {
+	for _, family := range []string{"llama", "gpt2"} {
+		c := calibration(t, family, 6) // a batch of four, and two by themselves
+		o := coupled.Options{Interactions: []coupled.Kind{coupled.QK}, Activations: true, Compensation: true}
+		e, err := c.Gather(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Product = c.product()
+		want := coupled.NewEvidence(c.Set, o)
+		grads := c.Set.NewSlab()
+		at := 0
+		for _, batch := range []int{4, 1, 1} {
+			b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: true})
+			c.Model.Loss(b, batch, c.Data.Context, 0)
+			m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Grads: grads, Taps: true, Observe: c.observe(want)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.run(m, want, nil, c.Data.slice(at, at+batch)); err != nil {
+				t.Fatal(err)
+			}
+			at += batch
+			m.Close()
+		}
+		var got, expected bytes.Buffer
+		if err := e.Save(&got, family, c.Set); err != nil {
+			t.Fatal(err)
+		}
+		if err := want.Save(&expected, family, c.Set); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), expected.Bytes()) {
+			t.Errorf("%s: the evidence differs from that with the gradients of the weights", family)
+		}
+		for name, config := range map[string]int64{"fisher": 0, "taylor": 0, "activation": 0, "fisher-diag": 4 * int64(c.Set.Len())} {
+			p := Pruner{Calibration: c, Config: coupled.DefaultConfig()}
+			p.Config.Criterion = name
+			if m, err := p.Memory(); err != nil || m.Gradients != config {
+				t.Errorf("%s: %s plans %d bytes of gradients, expected %d: %v", family, name, m.Gradients, config, err)
+			}
+		}
+	}
+}
