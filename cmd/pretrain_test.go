@@ -31,7 +31,7 @@ func small(out string, more ...string) []string {
 func run(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, log bytes.Buffer
-	code = Run(ctx, args, strings.NewReader(""), &out, &log)
+	code = runOn(ctx, alone, args, strings.NewReader(""), &out, &log)
 	return code, out.String(), log.String()
 }
 

@@ -39,12 +39,8 @@ func Main() {
 	os.Exit(r.leave(runOn(ctx, r, os.Args, os.Stdin, os.Stdout, os.Stderr)))
 }
 
-// Run is the whole command line without the process: it returns the exit code.
-func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
-	return runOn(ctx, alone, args, stdin, stdout, stderr)
-}
-
-// runOn is Run as one of several ranks.
+// runOn is the whole command line of one rank without the process: it returns the exit
+// code.
 func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		// A panic is a defect of this program, never of its input; it still

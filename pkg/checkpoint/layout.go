@@ -43,13 +43,6 @@ type piece struct {
 // the parameter.
 type axis struct{ n, file, param int }
 
-// Check reports whether the tensors fit the set: every parameter is in some
-// tensor, no two tensors have one name, and every tensor can be laid out.
-func Check(set *param.Set, tensors []Tensor) error {
-	_, err := bindAll(set, tensors)
-	return err
-}
-
 // bindAll binds every tensor and checks that together they hold every parameter.
 func bindAll(set *param.Set, tensors []Tensor) ([]placed, error) {
 	names, held := map[string]bool{}, map[string]bool{}

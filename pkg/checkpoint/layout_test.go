@@ -269,13 +269,13 @@ func TestLayoutRefuses(t *testing.T) {
 		}
 	}
 	whole := func(n, p string) Tensor { return Tensor{Name: n, Parts: []Part{{Param: p}}} }
-	if err := Check(set, []Tensor{whole("x", "a"), whole("y", "c")}); err == nil || !strings.Contains(err.Error(), "no tensor holds the parameters b") {
+	if _, err := bindAll(set, []Tensor{whole("x", "a"), whole("y", "c")}); err == nil || !strings.Contains(err.Error(), "no tensor holds the parameters b") {
 		t.Errorf("a lost parameter: %v", err)
 	}
-	if err := Check(set, []Tensor{whole("x", "a"), whole("x", "b"), whole("y", "c")}); err == nil || !strings.Contains(err.Error(), `"x" is used twice`) {
+	if _, err := bindAll(set, []Tensor{whole("x", "a"), whole("x", "b"), whole("y", "c")}); err == nil || !strings.Contains(err.Error(), `"x" is used twice`) {
 		t.Errorf("a name used twice: %v", err)
 	}
-	if err := Check(set, []Tensor{whole("x", "a"), whole("y", "b"), whole("z", "c")}); err != nil {
+	if _, err := bindAll(set, []Tensor{whole("x", "a"), whole("y", "b"), whole("z", "c")}); err != nil {
 		t.Error(err)
 	}
 }

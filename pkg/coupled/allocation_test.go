@@ -362,7 +362,7 @@ func TestAutoKeepsTheBest(t *testing.T) {
 func TestLossFailuresAreNamed(t *testing.T) {
 	set := small.set(t)
 	broken := errors.New("broken")
-	_, err := Measure(Request{
+	p, err := newProblem(Request{
 		Set: set, Scores: flatScores(set, func(Group, int, int) float64 { return 1 }), Config: DefaultConfig(),
 		Loss: func(c param.Cut) (float64, error) {
 			if _, ok := c["layer.1.vo"]; ok {
@@ -371,6 +371,13 @@ func TestLossFailuresAreNamed(t *testing.T) {
 			return 1, nil
 		},
 	})
+	if err == nil {
+		err = p.rank()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.measure()
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "layer 1 vo") {
 		t.Errorf("error is %v, expected one that names layer 1 vo", err)
 	}

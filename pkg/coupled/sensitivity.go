@@ -27,22 +27,6 @@ type Curve struct {
 	Points []Point
 }
 
-// Measure cuts each group alone to a few shares, by the scores' order, and
-// records the loss. Groups are taken layer by layer, so that the caller's Loss may
-// keep the activations that enter the layer (see FirstLayer). It makes Evaluations
-// calls of Request.Loss; the request's budget is not looked at.
-func Measure(r Request) ([]Curve, error) {
-	r.Budget = Budget{}
-	p, err := newProblem(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.rank(); err != nil {
-		return nil, err
-	}
-	return p.measure()
-}
-
 // Evaluations is the number of calls of Request.Loss that measuring takes.
 func Evaluations(r Request) (int, error) {
 	r.Budget = Budget{}

@@ -291,17 +291,6 @@ func (p *Pruner) apply(r *Result, plan *coupled.Plan) error {
 	return p.carryOut(plan, r.Evidence)
 }
 
-// Apply carries out a plan made for the set as it is: the improvements that it
-// records, which need evidence, then the cut, of the slabs as well.
-func Apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence, slabs ...*param.Slab) error {
-	if improves(plan) {
-		if err := improve(set, plan, e); err != nil {
-			return err
-		}
-	}
-	return graph.Rewrite(set, plan.Cut(), slabs)
-}
-
 // improves reports whether a plan changes weights that stay.
 func improves(plan *coupled.Plan) bool {
 	return plan.Improve.Compensate != coupled.CompensateNone && plan.Improve.Compensate != "" || plan.Improve.Gains

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -77,7 +78,7 @@ func TestTrialsAreTheCutModel(t *testing.T) {
 		if again, _ := l.Of(nil); again != whole {
 			t.Errorf("%s: a trial changed the weights: loss %g, then %g", family, whole, again)
 		}
-		if err := Apply(c.Set, plan, res.Evidence); err != nil {
+		if err := apply(c.Set, plan, res.Evidence); err != nil {
 			t.Fatal(err)
 		}
 		after, err := NewLosses(c.Model, c.Set, c.Pool, trial, coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1}, nil)
@@ -182,4 +183,15 @@ func TestKnownTrials(t *testing.T) {
 	if n != 0 || fmt.Sprint(got.Cut()) != fmt.Sprint(want.Cut()) {
 		t.Errorf("%d trials more; the plan is %v, expected %v", n, got.Cut(), want.Cut())
 	}
+}
+
+// apply carries out a plan made for the set as it is: the improvements that it
+// records, which need evidence, then the cut, of the slabs as well.
+func apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence, slabs ...*param.Slab) error {
+	if improves(plan) {
+		if err := improve(set, plan, e); err != nil {
+			return err
+		}
+	}
+	return graph.Rewrite(set, plan.Cut(), slabs)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/dist/disttest"
 	"github.com/ecospa/ecospa/pkg/coupled"
 )
 
@@ -16,7 +17,7 @@ func runRanks(t *testing.T, family string, n int, edit func(*Pruner)) ([]*Pruner
 	t.Helper()
 	ps, rs, errs := make([]*Pruner, n), make([]*Result, n), make([]error, n)
 	var wait sync.WaitGroup
-	for r, g := range dist.Local(n) {
+	for r, g := range disttest.Local(n) {
 		p := &Pruner{Calibration: calibration(t, family, 22), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		p.Config.Target, p.Config.Of, p.Ranks, p.Batch = "0.6x", "prunable", g, 4
 		edit(p)
@@ -79,7 +80,7 @@ func TestBatchesAreDealtOut(t *testing.T) {
 			seen, shown := make([]int, size), make([]int, size)
 			for i := range 96 {
 				owners := 0
-				for r, g := range dist.Local(size) {
+				for r, g := range disttest.Local(size) {
 					if c := (Calibration{Ranks: g}); c.mine(i, every) {
 						owners++
 						seen[r]++

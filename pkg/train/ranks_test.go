@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/dist/disttest"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
@@ -30,7 +30,7 @@ func runRanks(t *testing.T, family string, n int, edit func(*Config), more ...fu
 	if edit != nil {
 		edit(&c)
 	}
-	groups := dist.Local(n)
+	groups := disttest.Local(n)
 	var wait sync.WaitGroup
 	var out history
 	errs := make([]error, n)
@@ -177,18 +177,18 @@ func TestCalibratedRanksAreOneProcess(t *testing.T) {
 
 func TestJoinRefuses(t *testing.T) {
 	l := tinyLoop(t, "gpt2", config(1))
-	if err := l.Join(dist.Local(3)[0]); err == nil || !strings.Contains(err.Error(), "3 ranks") {
+	if err := l.Join(disttest.Local(3)[0]); err == nil || !strings.Contains(err.Error(), "3 ranks") {
 		t.Errorf("a batch of %d on 3 ranks: %v", l.Batch, err)
 	}
 	l.MicroBatch = 3
-	if err := l.Join(dist.Local(2)[0]); err == nil || !strings.Contains(err.Error(), "micro_batch") {
+	if err := l.Join(disttest.Local(2)[0]); err == nil || !strings.Contains(err.Error(), "micro_batch") {
 		t.Errorf("micro-batches of 3 of %d: %v", l.Batch/2, err)
 	}
 }
 
 // TestRanksThatDifferAreCaught: a weight changed on one rank ends all at the next event.
 func TestRanksThatDifferAreCaught(t *testing.T) {
-	groups, errs := dist.Local(2), make([]error, 2)
+	groups, errs := disttest.Local(2), make([]error, 2)
 	var wait sync.WaitGroup
 	for r, g := range groups {
 		l := tinyLoop(t, "llama", config(60))

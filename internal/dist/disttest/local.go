@@ -1,9 +1,11 @@
-package dist
+package disttest
 
 import (
 	"fmt"
 	"math"
 	"sync"
+
+	"github.com/ecospa/ecospa/internal/dist"
 )
 
 // local is one rank among goroutines of this process.
@@ -26,10 +28,10 @@ type hub struct {
 
 // Local is a group of size ranks within this process. Sums are made in the order
 // of the ranks.
-func Local(size int) []Group {
+func Local(size int) []dist.Group {
 	h := &hub{size: size, parts: make([]any, size)}
 	h.cond = sync.NewCond(&h.mu)
-	out := make([]Group, size)
+	out := make([]dist.Group, size)
 	for r := range out {
 		out[r] = &local{rank: r, hub: h}
 	}
