@@ -23,6 +23,31 @@ func EmbedForward(p *Pool, y, table []float32, ids []int32, E int) {
 	embedLoop.run(p, c, embedArgs{y, table, ids, E, c})
 }
 
+type embedWeightsArgs struct {
+	y      []float32
+	table  Weights
+	ids    []int32
+	e      int
+	chunks int
+}
+
+var embedWeightsLoop = newLoop(func(a *embedWeightsArgs, worker, chunk int) {
+	lo, hi := span(len(a.ids), a.chunks, chunk)
+	for n := lo; n < hi; n++ {
+		a.table.row(a.y[n*a.e:][:a.e], int(a.ids[n]), a.e)
+	}
+})
+
+// EmbedWeights is EmbedForward of a table [V, E] as it is stored. An id outside the
+// table panics.
+func EmbedWeights(p *Pool, y []float32, table Weights, ids []int32, V, E int) {
+	need(y, len(ids)*E)
+	table.check(V, E)
+	checkIDs(ids, V)
+	c := p.pieces(len(ids), elementGrain/max(1, E))
+	embedWeightsLoop.run(p, c, embedWeightsArgs{y, table, ids, E, c})
+}
+
 const badID = "kernel: id outside its table"
 
 func checkIDs(ids []int32, rows int) {

@@ -10,6 +10,9 @@ type HeadOptions struct {
 	BF16      bool    // the products' inputs are rounded to bfloat16
 	Fresh     bool    // dw is overwritten instead of added to
 	Logits    Logits  // what becomes of the logits before the softmax
+	// Stored, where it holds values, is the head w as it is stored, instead of w, which
+	// is nil: of 16 or 8 bits. It has no gradient.
+	Stored Weights
 	// Scratch is HeadScratch(N, V) values to work in, DistillScratch(N, V) with a
 	// teacher; nil takes the pool's, which keeps them.
 	Scratch []float32
@@ -169,9 +172,14 @@ func (h *head) check() {
 	if h.e <= 0 || h.v <= 0 || h.n < 0 {
 		panic(badShape)
 	}
-	h.o.Logits.check()
 	need(h.x, h.n*h.e)
-	need(h.w, h.v*h.e)
+	h.o.Logits.check()
+	if h.w != nil {
+		h.o.Stored = Weights{F32: h.w}
+	} else if h.dw != nil {
+		panic(badShape)
+	}
+	h.o.Stored.check(h.v, h.e)
 	need(h.targets, h.n)
 	need(h.nll, h.n)
 	if h.bias != nil {
@@ -210,8 +218,8 @@ func (h *head) run(p *Pool) {
 	sums, buf := cut(buf, rowBlocks(rows)*h.v)
 	for lo := 0; lo < h.n; lo += logitRows {
 		n := min(logitRows, h.n-lo)
-		z, w, x := Mat(logits, n, h.v), Mat(h.w, h.v, h.e), Mat(h.x[lo*h.e:], n, h.e)
-		MatMul(p, z, x, w, Product{TransB: true, Bias: h.bias, BF16: h.o.BF16}) // (n, V)
+		z, x := Mat(logits, n, h.v), Mat(h.x[lo*h.e:], n, h.e)
+		MatMulWeights(p, z, x, h.o.Stored, h.v, h.e, Product{TransB: true, Bias: h.bias, BF16: h.o.BF16}) // (n, V)
 		part := *h
 		part.z, part.nll, part.targets = logits, h.nll[lo:], h.targets[lo:]
 		if t := &h.teacher; t.X != nil {
@@ -221,7 +229,7 @@ func (h *head) run(p *Pool) {
 		}
 		headLoop.run(p, n, part)
 		if h.dx != nil {
-			MatMul(p, Mat(h.dx[lo*h.e:], n, h.e), z, w, Product{BF16: h.o.BF16}) // (n, E)
+			MatMulWeights(p, Mat(h.dx[lo*h.e:], n, h.e), z, h.o.Stored, h.v, h.e, Product{BF16: h.o.BF16}) // (n, E)
 		}
 		if h.dw != nil {
 			MatMul(p, Mat(h.dw, h.v, h.e), z, x, Product{TransA: true, Accumulate: lo > 0 || !h.o.Fresh, BF16: h.o.BF16}) // (V, E)

@@ -82,6 +82,7 @@ type gemm struct {
 	bias []float32 // what the first slice adds
 
 	k0, k     int  // slice of the inner length at hand
+	first     int  // column of C that B's first column makes, in a thin product
 	group     int  // panels of the shared factor that are packed side by side; columns of a thin chunk
 	shareA    bool // A is packed by all workers, and B by the one that uses it
 	bands     int  // bands of the factor that one worker packs
@@ -151,7 +152,7 @@ func (g *gemm) pack(l *lane, dst []float32, f *factor, lo, hi int) {
 	switch {
 	case g.pair == 2:
 		g.q.packBF16(dst, from, n, f.w, k, size)
-	case from.half != nil:
+	case from.half != nil || from.q8 != nil:
 		g.widen(l, dst, from, n, f.w, k, size)
 	default:
 		g.q.pack(dst, from, n, f.w, k, size)
@@ -163,10 +164,15 @@ func (g *gemm) pack(l *lane, dst []float32, f *factor, lo, hi int) {
 	}
 }
 
-// widen packs a side of bfloat16 as float32, a panel at a time.
+// widen packs a side of 16 or 8 bits as float32, a panel at a time, or where values of
+// a block lie in several panels these together.
 func (g *gemm) widen(l *lane, dst []float32, s side, n, w, k, size int) {
-	for lo := 0; lo < n; lo += w {
-		from, m := s.at(lo, 0), min(w, n-lo)
+	step := w
+	if s.q8 != nil && s.free == 1 {
+		step = max(w, Q8Block/w*w)
+	}
+	for lo := 0; lo < n; lo += step {
+		from, m := s.at(lo, 0), min(step, n-lo)
 		rows, cols, stride := m, k, from.free
 		wide := side{free: k, inner: 1}
 		if from.free == 1 {
@@ -174,9 +180,7 @@ func (g *gemm) widen(l *lane, dst []float32, s side, n, w, k, size int) {
 			wide = side{free: 1, inner: m}
 		}
 		wide.data = grow(&l.wide, m*k)
-		for i := range rows {
-			FromBF16(wide.data[i*cols:][:cols], from.half[i*stride:])
-		}
+		from.widen(wide.data, cols, stride, rows, cols)
 		g.q.pack(dst[lo/w*size:], wide, m, w, k, size)
 	}
 }

@@ -82,28 +82,46 @@ func (m Matrix16) check() {
 
 // side is one factor of a product with its transposition resolved: element
 // (i, k), i the index along C and k the summed one, is data[i*free+k*inner], or
-// the same of half. One of the two strides is 1.
+// the same of half or, counted in values from skip on, of q8. One of the two strides
+// is 1.
 type side struct {
 	data        []float32
 	half        []uint16
 	free, inner int
+	q8          []byte
+	skip        int
 }
 
 // newSide makes a side whose free index goes along the rows of a matrix, or
 // along its columns.
 func newSide(data []float32, half []uint16, stride int, cols bool) side {
 	if cols {
-		return side{data, half, 1, stride}
+		return side{data: data, half: half, free: 1, inner: stride}
 	}
-	return side{data, half, stride, 1}
+	return side{data: data, half: half, free: stride, inner: 1}
 }
 
 // at is the side from (i, k) on.
 func (s side) at(i, k int) side {
-	if at := i*s.free + k*s.inner; s.half != nil {
+	switch at := i*s.free + k*s.inner; {
+	case s.q8 != nil:
+		s.skip += at
+	case s.half != nil:
 		s.half = s.half[at:]
-	} else {
+	default:
 		s.data = s.data[at:]
 	}
 	return s
+}
+
+// widen writes rows of n values of a side of 16 or 8 bits as they lie, stride values
+// apart, to rows of dst that are ds apart.
+func (s *side) widen(dst []float32, ds, stride, rows, n int) {
+	if s.q8 != nil {
+		fromQ8Rows(dst, ds, s.q8, s.skip, stride, rows, n)
+		return
+	}
+	for i := range rows {
+		FromBF16(dst[i*ds:][:n], s.half[i*stride:])
+	}
 }

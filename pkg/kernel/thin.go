@@ -39,6 +39,9 @@ func (g *gemm) thin(worker, k int, alone bool) {
 
 // strip is how many columns are done at a time.
 func (g *gemm) strip() int {
+	if g.b.q8 != nil && g.b.inner != 1 {
+		return 64
+	}
 	if g.b.inner == 1 {
 		return 4
 	}
@@ -86,8 +89,46 @@ func (g *gemm) rows(l *lane) {
 	}
 }
 
+// B of eight bits is widened a piece at a time, which stays in the first cache.
+const (
+	wideStrip = 256  // columns of a piece of wideRows rows of B at most
+	wideRows  = 32   // rows
+	wideCols  = 1024 // columns of a piece of four rows, with B transposed
+)
+
+// thinWidened is thinRange for B of eight bits.
+func (g *gemm) thinWidened(l *lane, lo, hi int) {
+	h, k := *g, g.k
+	wide, slice := wideStrip, wideRows
+	if g.b.inner == 1 {
+		wide, slice = 4, wideCols
+	}
+	buf := grow(&l.wide, wide*slice)
+	for j := lo; j < hi; j += wide {
+		n := min(wide, hi-j)
+		for h.k0 = 0; h.k0 < k; h.k0 += slice {
+			h.k = min(slice, k-h.k0)
+			from := g.b.at(j, h.k0)
+			if g.b.inner == 1 {
+				from.widen(buf, slice, from.free, n, h.k)
+				h.b.side = side{data: buf, free: slice, inner: 1}
+			} else {
+				from.widen(buf, wide, from.inner, h.k, n)
+				h.b.side = side{data: buf, free: 1, inner: wide}
+			}
+			h.first = j
+			h.a.side = g.a.at(0, h.k0)
+			h.thinRange(l, j, j+n)
+		}
+	}
+}
+
 // thinRange does columns lo to hi of C.
 func (g *gemm) thinRange(l *lane, lo, hi int) {
+	if g.b.q8 != nil {
+		g.thinWidened(l, lo, hi)
+		return
+	}
 	t, q, m := &l.tile, g.q, g.c.Rows
 	t.k, t.cs, t.is, t.as = g.k, g.c.Stride, g.c.Stride, g.a.free
 	dot, most, kernel := g.b.inner == 1, q.thinDotRows, q.thinDot
@@ -119,7 +160,7 @@ func (g *gemm) thinRange(l *lane, lo, hi int) {
 					}
 				}
 				g.place(t, i, j)
-				b := g.b.at(j, 0)
+				b := g.b.at(j-g.first, 0)
 				t.b, t.half = b.data, b.half // both: the tile may be left from a product of the other type
 				t.a = g.a.data[i*g.a.free:]
 				kernel(t)

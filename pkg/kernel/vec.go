@@ -59,6 +59,8 @@ type verbs struct {
 	round    func(x []float32)                 // rounds to bfloat16 in place
 	toHalf   func(dst []uint16, src []float32) // rounds whole vectors of any path, halfBlock values, to bfloat16
 	fromHalf func(dst []float32, src []uint16) // and widens them
+
+	fromQ8 func(dst []float32, src []byte, rows, blocks, ds, ss int) // widens rows of whole blocks, see fromQ8Portable
 }
 
 var portableVerbs = verbs{
@@ -70,7 +72,7 @@ var portableVerbs = verbs{
 	rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
 	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
-	round: roundPortable, toHalf: toHalfPortable, fromHalf: fromHalfPortable,
+	round: roundPortable, toHalf: toHalfPortable, fromHalf: fromHalfPortable, fromQ8: fromQ8Portable,
 }
 
 func addRow(y, a, b []float32) {

@@ -193,3 +193,8 @@ func toHalf256(dst []uint16, src []float32)
 //
 //go:noescape
 func fromHalf256(dst []float32, src []uint16)
+
+// fromQ8256 widens rows of whole blocks: see its portable form.
+//
+//go:noescape
+func fromQ8256(dst []float32, src []byte, rows int, blocks int, ds int, ss int)

@@ -5280,3 +5280,55 @@ each:
 none:
 	VZEROUPPER
 	RET
+
+// func fromQ8256(dst []float32, src []byte, rows int, blocks int, ds int, ss int)
+// Requires: AVX, AVX2, F16C
+TEXT ·fromQ8256(SB), NOSPLIT, $0-80
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  rows+48(FP), DX
+	MOVQ  blocks+56(FP), BX
+	MOVQ  ds+64(FP), SI
+	MOVQ  ss+72(FP), DI
+	SHLQ  $0x02, SI
+	TESTQ BX, BX
+	JZ    none
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	MOVQ AX, R8
+	MOVQ CX, R9
+	MOVQ BX, R10
+
+block:
+	VPBROADCASTW (R9), X0
+	VCVTPH2PS    X0, Y0
+	VPMOVSXBD    2(R9), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (R8)
+	VPMOVSXBD    10(R9), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(R8)
+	VPMOVSXBD    18(R9), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 64(R8)
+	VPMOVSXBD    26(R9), Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 96(R8)
+	ADDQ         $0x22, R9
+	ADDQ         $0x80, R8
+	DECQ         R10
+	JNZ          block
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	DECQ         DX
+	JNZ          each
+
+none:
+	VZEROUPPER
+	RET

@@ -46,6 +46,42 @@ func (k *kit) halves() {
 	k.done()
 }
 
+// bytes8 writes the widening of blocks of 32 signed bytes and a scale of half
+// precision, GGUF's Q8_0; F16C comes with every processor that has AVX2.
+func (k *kit) bytes8() {
+	k.function("fromQ8", "(dst []float32, src []byte, rows, blocks, ds, ss int)", "widens rows of whole blocks: see its portable form.")
+	dst, src := pointer("dst"), pointer("src")
+	rows, blocks := Load(Param("rows"), GP64()), Load(Param("blocks"), GP64())
+	ds, ss := Load(Param("ds"), GP64()), Load(Param("ss"), GP64())
+	SHLQ(Imm(2), ds)
+	TESTQ(blocks, blocks)
+	JZ(LabelRef("none"))
+	k.each(rows.(GPVirtual), func() {
+		to, from, n := GP64(), GP64(), GP64()
+		MOVQ(dst, to)
+		MOVQ(src, from)
+		MOVQ(blocks, n)
+		Label("block")
+		scale := k.vec()
+		VPBROADCASTW(Mem{Base: from}, scale.AsX())
+		VCVTPH2PS(scale.AsX(), scale)
+		for i := range 32 / k.lanes {
+			v := k.vec()
+			VPMOVSXBD(Mem{Base: from, Disp: 2 + k.lanes*i}, v)
+			VCVTDQ2PS(v, v)
+			VMULPS(scale, v, v)
+			VMOVUPS(v, Mem{Base: to, Disp: 4 * k.lanes * i})
+		}
+		ADDQ(Imm(34), from)
+		ADDQ(Imm(128), to)
+		DECQ(n)
+		JNZ(LabelRef("block"))
+		ADDQ(ds, dst)
+		ADDQ(ss, src)
+	})
+	k.done()
+}
+
 // vectors is how many whole vectors n values are.
 func (k *kit) vectors(n Register) GPVirtual {
 	v := n.(GPVirtual)

@@ -40,5 +40,8 @@ func main() {
 	k.dots()
 	k.gather()
 	k.halves()
+	if !k.wide {
+		k.bytes8() // AVX-512 takes this one as well
+	}
 	build.Generate()
 }
