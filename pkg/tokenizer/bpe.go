@@ -1,159 +1,218 @@
 package tokenizer
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
-	"sync"
+	"strings"
+	"unicode/utf8"
 )
 
-// BPE is byte-pair encoding (Sennrich et al., https://arxiv.org/abs/1508.07909),
-// on bytes as in GPT-2 or on characters as in Llama 2, with everything that a
-// tokenizer.json puts around it.
-type BPE struct {
-	text        []byte       // the tokenizer.json it was made from
-	raw         *matcher     // added tokens that are looked for before the normalizers
-	normalized  *matcher     // and those behind them
-	normalizers []normalizer // in order
-	steps       []step       // pre-tokenizers, in order
-	merger      *merger
-	decoder     decoder
-	pieces      [][]byte // the bytes that each id stands for within a text; nil where no token has the id
-	front, back []int32
-	eos         int32
-	encoders    sync.Pool // of *encoder
+// merger is byte-pair encoding (Sennrich et al., https://arxiv.org/abs/1508.07909), on
+// bytes as in GPT-2 or on characters as in Llama 2. It turns a pre-token into ids:
+// characters (or bytes) first, then merges, the lowest rank first and the leftmost of equals.
+type merger struct {
+	byteLevel bool
+	bytes     [256]int32     // id of each byte, or of its fallback token; -1 without
+	runes     map[rune]int32 // ids of characters, on characters
+	fallback  bool           // a character without an id is its bytes
+	unk       int32          // what no token stands for; -1: dropped
+	fuse      bool           // a run of those is one id
+	merges    mergeTable
+	whole     map[string]int32 // with ignore_merges: a pre-token that is a token is that id
+	mark      []byte           // no token holds it behind anything but itself, if not nil
 }
 
-// EndOfText is the special token that ends a text.
-const EndOfText = "<|endoftext|>"
-
-// Vocab implements Tokenizer.
-func (t *BPE) Vocab() int { return len(t.pieces) }
-
-// EOS implements Tokenizer.
-func (t *BPE) EOS() int32 { return t.eos }
-
-// Template implements Tokenizer.
-func (t *BPE) Template() (front, back []int32) { return t.front, t.back }
-
-// JSON implements Tokenizer: what was opened, unchanged.
-func (t *BPE) JSON() ([]byte, error) { return t.text, nil }
-
-// Encode implements Tokenizer. An added token in the text, special or not, is its id.
-func (t *BPE) Encode(dst []int32, text []byte) []int32 { return t.encode(dst, text, beginning) }
-
-func (t *BPE) encode(dst []int32, text []byte, at place) []int32 {
-	e, ok := t.encoders.Get().(*encoder)
-	if !ok {
-		e = &encoder{t: t, cache: map[string]span32{}}
+func parseBPE(p *parser, raw json.RawMessage, byteLevel bool) (subwords, tokenIDs, error) {
+	var f fileBPE
+	if err := p.read(raw, &f); err != nil {
+		return nil, nil, err
 	}
-	e.dst = dst
-	t.raw.each(text, func(section []byte, first bool) {
-		e.section(section, first, at)
-	}, e.add)
-	dst, e.dst = e.dst, nil
-	t.encoders.Put(e)
+	given := func(s *string) bool { return s != nil && *s != "" }
+	switch {
+	case f.Dropout != nil && *f.Dropout != 0:
+		return nil, nil, fmt.Errorf("model.dropout is %g, expected null", *f.Dropout)
+	case given(f.Prefix) || given(f.Suffix):
+		return nil, nil, fmt.Errorf("model.type is BPE with continuing_subword_prefix or end_of_word_suffix, which is not supported")
+	}
+	m, err := newMerger(&f, byteLevel)
+	return m, f.Vocab, err
+}
+
+func newMerger(f *fileBPE, byteLevel bool) (*merger, error) {
+	m := &merger{byteLevel: byteLevel, fallback: f.ByteFallback, unk: -1, fuse: f.FuseUnk, runes: map[rune]int32{}}
+	if f.Unk != nil && *f.Unk != "" {
+		id, ok := f.Vocab[*f.Unk]
+		if !ok {
+			return nil, fmt.Errorf("model.unk_token is %q, which is no token", *f.Unk)
+		}
+		m.unk = id
+	}
+	for b := range m.bytes {
+		m.bytes[b] = -1
+		name := fmt.Sprintf("<0x%02X>", b)
+		if byteLevel {
+			name = byteLetters[b]
+		}
+		if id, ok := f.Vocab[name]; ok {
+			m.bytes[b] = id
+		}
+	}
+	if f.IgnoreMerges {
+		m.whole = make(map[string]int32, len(f.Vocab))
+	}
+	for s, id := range f.Vocab {
+		if r, n := utf8.DecodeRuneInString(s); n == len(s) && n > 0 {
+			m.runes[r] = id
+		}
+		if f.IgnoreMerges {
+			if b, ok := unspell(s); !byteLevel {
+				m.whole[s] = id
+			} else if ok {
+				m.whole[string(b)] = id
+			}
+		}
+	}
+	return m, m.setMerges(f)
+}
+
+func (m *merger) setMerges(f *fileBPE) error {
+	m.merges = newMergeTable(len(f.Merges))
+	mark := !m.byteLevel
+	for rank, two := range f.Merges {
+		a, okA := f.Vocab[two[0]]
+		b, okB := f.Vocab[two[1]]
+		joined, okC := f.Vocab[two[0]+two[1]]
+		if !okA || !okB || !okC {
+			return fmt.Errorf("merge %d of %q and %q: a part or the whole is no token", rank, two[0], two[1])
+		}
+		m.merges.set(pair{a, b}, rank, joined)
+		mark = mark && !strings.Contains(strings.TrimLeft(two[0]+two[1], spaceMark), spaceMark)
+	}
+	// Without a pre-tokenizer a whole text is one pre-token; it can be cut before a
+	// mark where no merge makes a token that holds one behind another character.
+	if _, ok := f.Vocab[spaceMark]; ok && mark && !f.IgnoreMerges {
+		m.mark = []byte(spaceMark)
+	}
+	return nil
+}
+
+func (m *merger) separates() bool { return m.mark != nil }
+
+// encode appends the ids of w, which is not empty.
+func (m *merger) encode(e *encoder, dst []int32, w []byte) []int32 {
+	if m.whole != nil {
+		if id, ok := m.whole[string(w)]; ok {
+			return append(dst, id)
+		}
+	}
+	start := len(dst)
+	dst = m.symbols(dst, w)
+	ids := dst[start:]
+	if len(ids) > 256 {
+		return append(dst[:start], m.mergeLong(ids)...)
+	}
+	return dst[:start+m.merge(e, ids)]
+}
+
+// symbols appends the ids of the characters of w.
+func (m *merger) symbols(dst []int32, w []byte) []int32 {
+	unknown := false // the last symbol was
+	miss := func() {
+		if m.unk >= 0 && !(unknown && m.fuse) {
+			dst = append(dst, m.unk)
+		}
+		unknown = true
+	}
+	if m.byteLevel {
+		for _, b := range w {
+			if id := m.bytes[b]; id >= 0 {
+				dst, unknown = append(dst, id), false
+			} else {
+				miss()
+			}
+		}
+		return dst
+	}
+	for len(w) > 0 {
+		r, n := utf8.DecodeRune(w)
+		c := w[:n]
+		w = w[n:]
+		if id, ok := m.runes[r]; ok && !(r == utf8.RuneError && n == 1) {
+			dst, unknown = append(dst, id), false
+			continue
+		}
+		if !m.inBytes(c) {
+			miss()
+			continue
+		}
+		for _, b := range c {
+			dst = append(dst, m.bytes[b])
+		}
+		unknown = false
+	}
 	return dst
 }
 
-// encoder is what one goroutine needs to encode.
-type encoder struct {
-	t     *BPE
-	dst   []int32
-	cache map[string]span32 // of pre-tokens, in kept
-	kept  []int32
-	ranks []uint64
-}
-
-type span32 struct{ lo, hi int32 }
-
-// Bounds of an encoder's cache.
-const (
-	maxCached  = 1 << 16 // pre-tokens
-	maxKeptKey = 48      // bytes of one
-)
-
-func (e *encoder) add(id int32) { e.dst = append(e.dst, id) }
-
-// section encodes text between added tokens; first says that it begins the text.
-func (e *encoder) section(text []byte, first bool, at place) {
-	if !first {
-		at = within
+// inBytes reports that every byte of a character has a fallback token.
+func (m *merger) inBytes(c []byte) bool {
+	if !m.fallback {
+		return false
 	}
-	for _, n := range e.t.normalizers {
-		text = n.apply(text, at)
-	}
-	e.t.normalized.each(text, func(part []byte, first bool) {
-		at := at
-		if !first {
-			at = within
+	for _, b := range c {
+		if m.bytes[b] < 0 {
+			return false
 		}
-		e.split(0, part, at)
-	}, e.add)
+	}
+	return true
 }
 
-// split applies the pre-tokenizers from a level on.
-func (e *encoder) split(level int, text []byte, at place) {
-	if level == len(e.t.steps) {
-		if len(text) > 0 {
-			e.chunk(text)
+// merge merges ids in place and returns how many are left.
+func (m *merger) merge(e *encoder, ids []int32) int {
+	if len(ids) < 2 {
+		return len(ids)
+	}
+	ranks := e.ranks[:0] // of each symbol with the one behind it
+	for i := range len(ids) - 1 {
+		ranks = append(ranks, m.merges.get(ids[i], ids[i+1]))
+	}
+	e.ranks = ranks
+	for {
+		at, best := -1, noMerge
+		for i, r := range ranks {
+			if r < best {
+				at, best = i, r
+			}
 		}
-		return
-	}
-	s := e.t.steps[level]
-	for text = s.prepare(text, at); len(text) > 0; at = within {
-		skip, n := s.next(text)
-		if n > 0 {
-			e.split(level+1, text[skip:skip+n], at)
+		if at < 0 {
+			return len(ranks) + 1
 		}
-		text = text[skip+n:]
-	}
-}
-
-// chunk encodes a pre-token, cut further where no merge can cross.
-func (e *encoder) chunk(text []byte) {
-	for len(text) > 0 {
-		n := e.t.merger.cut(text)
-		e.word(text[:n])
-		text = text[n:]
-	}
-}
-
-func (e *encoder) word(w []byte) {
-	if at, ok := e.cache[string(w)]; ok {
-		e.dst = append(e.dst, e.kept[at.lo:at.hi]...)
-		return
-	}
-	start := len(e.dst)
-	e.dst = e.t.merger.encode(e, e.dst, w)
-	if len(w) > maxKeptKey {
-		return
-	}
-	if len(e.cache) == maxCached {
-		clear(e.cache)
-		e.kept = e.kept[:0]
-	}
-	lo := int32(len(e.kept))
-	e.kept = append(e.kept, e.dst[start:]...)
-	e.cache[string(w)] = span32{lo, int32(len(e.kept))}
-}
-
-// Decode implements Tokenizer.
-func (t *BPE) Decode(dst []byte, ids []int32) ([]byte, error) {
-	start := len(dst)
-	for _, id := range ids {
-		piece, err := t.Piece(id)
-		if err != nil {
-			return dst[:start], err
+		ids[at] = int32(uint32(best))
+		copy(ids[at+1:], ids[at+2:len(ranks)+1])
+		copy(ranks[at:], ranks[at+1:])
+		ranks = ranks[:len(ranks)-1]
+		if at > 0 {
+			ranks[at-1] = m.merges.get(ids[at-1], ids[at])
 		}
-		dst = append(dst, piece...)
+		if at < len(ranks) {
+			ranks[at] = m.merges.get(ids[at], ids[at+1])
+		}
 	}
-	n := t.decoder.strip(dst[start:])
-	return append(dst[:start], dst[start+n:]...), nil
 }
 
-// Piece implements Tokenizer.
-func (t *BPE) Piece(id int32) ([]byte, error) {
-	if id < 0 || int(id) >= len(t.pieces) {
-		return nil, fmt.Errorf("tokenizer: id %d is outside the vocabulary of %d", id, len(t.pieces))
+// cut is the length of the first part of a pre-token that merges never leave: up
+// to a mark behind something else. Llama 2 has no pre-tokenizer, so that a whole
+// text is one pre-token.
+func (m *merger) cut(text []byte) int {
+	if m.mark == nil {
+		return len(text)
 	}
-	return t.pieces[id], nil
+	at := 0
+	for bytes.HasPrefix(text[at:], m.mark) {
+		at += len(m.mark)
+	}
+	if n := bytes.Index(text[at:], m.mark); n >= 0 {
+		return at + n
+	}
+	return len(text)
 }

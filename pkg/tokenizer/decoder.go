@@ -13,7 +13,10 @@ type decoder struct {
 	each  []func(token []byte) []byte
 	front []byte // stripped from the beginning of a text
 	times int    // so often at most
-	fused bool   // tokens are joined: what follows sees the whole text
+	// first is what a token stands for at the beginning of a text where that is
+	// not its piece with front stripped.
+	first func(token string) (text []byte, other bool)
+	fused bool // tokens are joined: what follows sees the whole text
 }
 
 // piece is the bytes that a token of the vocabulary stands for.
@@ -39,10 +42,13 @@ func (d decoder) strip(text []byte) int {
 
 // add lets the parts of a decoder follow one another.
 func (d *decoder) add(next decoder) error {
+	if d.first != nil || next.first != nil && len(d.each) > 0 {
+		return fmt.Errorf("a WordPiece decoder in a Sequence, which is supported as the only one")
+	}
 	if d.times > 0 && (next.times > 0 || len(next.each) > 0) || d.fused && len(next.each) > 0 {
 		return fmt.Errorf("an order of decoders that is not supported")
 	}
-	d.each = append(d.each, next.each...)
+	d.each, d.first = append(d.each, next.each...), next.first
 	if next.times > 0 {
 		d.front, d.times = next.front, next.times
 	}
@@ -51,35 +57,35 @@ func (d *decoder) add(next decoder) error {
 }
 
 // decoders make the decoder of each type.
-var decoders map[string]func(raw json.RawMessage) (decoder, error)
+var decoders map[string]func(ps *parser, raw json.RawMessage) (decoder, error)
 
 func init() {
-	decoders = map[string]func(json.RawMessage) (decoder, error){
+	decoders = map[string]func(*parser, json.RawMessage) (decoder, error){
 		"Sequence": decSequence, "ByteLevel": decByteLevel, "ByteFallback": decByteFallback, "Fuse": decFuse,
-		"Replace": decReplace, "Strip": decStrip, "Metaspace": decMetaspace,
+		"Replace": decReplace, "Strip": decStrip, "Metaspace": decMetaspace, "WordPiece": decWordPiece,
 	}
 }
 
 // parseDecoder reads the decoder of a file. Without one, tokens are joined with spaces.
-func parseDecoder(raw json.RawMessage) (decoder, error) {
+func (ps *parser) parseDecoder(raw json.RawMessage) (decoder, error) {
 	if isNull(raw) {
 		front := func(b []byte) []byte { return append([]byte{' '}, b...) }
 		return decoder{each: []func([]byte) []byte{front}, front: []byte{' '}, times: 1}, nil
 	}
-	return component("decoder", raw, decoders)
+	return component(ps, "decoder", raw, decoders)
 }
 
-func decSequence(raw json.RawMessage) (decoder, error) {
+func decSequence(ps *parser, raw json.RawMessage) (decoder, error) {
 	var p struct {
 		Type     string
 		Decoders []json.RawMessage
 	}
 	var all decoder
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return all, err
 	}
 	for i, raw := range p.Decoders {
-		d, err := component("decoders", raw, decoders)
+		d, err := component(ps, "decoders", raw, decoders)
 		if err == nil {
 			err = all.add(d)
 		}
@@ -90,8 +96,8 @@ func decSequence(raw json.RawMessage) (decoder, error) {
 	return all, nil
 }
 
-func decByteLevel(raw json.RawMessage) (decoder, error) {
-	if _, err := preByteLevel(raw); err != nil { // the same fields, which mean nothing here
+func decByteLevel(ps *parser, raw json.RawMessage) (decoder, error) {
+	if _, err := preByteLevel(ps, raw); err != nil { // the same fields, which mean nothing here
 		return decoder{}, err
 	}
 	return one(func(token []byte) []byte {
@@ -104,8 +110,8 @@ func decByteLevel(raw json.RawMessage) (decoder, error) {
 
 func one(f func([]byte) []byte) decoder { return decoder{each: []func([]byte) []byte{f}} }
 
-func decByteFallback(raw json.RawMessage) (decoder, error) {
-	err := strict(raw, &struct{ Type string }{})
+func decByteFallback(ps *parser, raw json.RawMessage) (decoder, error) {
+	err := ps.plain(raw)
 	return one(func(token []byte) []byte {
 		if b, ok := fallbackByte(string(token)); ok {
 			return []byte{b}
@@ -123,21 +129,21 @@ func fallbackByte(token string) (byte, bool) {
 	return byte(b), err == nil
 }
 
-func decFuse(raw json.RawMessage) (decoder, error) {
-	return decoder{fused: true}, strict(raw, &struct{ Type string }{})
+func decFuse(ps *parser, raw json.RawMessage) (decoder, error) {
+	return decoder{fused: true}, ps.plain(raw)
 }
 
-func decReplace(raw json.RawMessage) (decoder, error) {
-	r, err := parseReplace(raw)
+func decReplace(ps *parser, raw json.RawMessage) (decoder, error) {
+	r, err := parseReplace(ps, raw)
 	return one(func(token []byte) []byte { return r.apply(token, within) }), err
 }
 
-func decStrip(raw json.RawMessage) (decoder, error) {
+func decStrip(ps *parser, raw json.RawMessage) (decoder, error) {
 	var p struct {
 		Type, Content string
 		Start, Stop   int
 	}
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return decoder{}, err
 	}
 	if p.Stop != 0 || p.Content == "" || p.Start < 0 {
@@ -146,8 +152,8 @@ func decStrip(raw json.RawMessage) (decoder, error) {
 	return decoder{front: []byte(p.Content), times: p.Start}, nil
 }
 
-func decMetaspace(raw json.RawMessage) (decoder, error) {
-	m, err := parseMetaspace(raw)
+func decMetaspace(ps *parser, raw json.RawMessage) (decoder, error) {
+	m, err := parseMetaspace(ps, raw)
 	if err != nil {
 		return decoder{}, err
 	}

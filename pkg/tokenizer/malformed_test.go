@@ -23,10 +23,22 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, text := range map[string]string{
-		"EOF":                            "",
-		"model.type":                     `{"model":{"type":"Unigram","vocab":{}}}`,
+		"unexpected end of JSON":         "",
+		"model.type is \"WordLevel":      `{"model":{"type":"WordLevel","vocab":{}}}`,
+		"model.type is \"\"":             `{"model":{"vocab":{}}}`,
+		"Unigram model: ":                `{"model":{"type":"Unigram","vocab":{}}}`,
+		"[piece, score]":                 `{"model":{"type":"Unigram","vocab":[["a"]]}}`,
+		"unk_id is 3":                    `{"model":{"type":"Unigram","unk_id":3,"vocab":[["a",0]]}}`,
+		"\"a\" twice":                    `{"model":{"type":"Unigram","vocab":[["a",0],["a",0]]}}`,
+		"Unigram with a ByteLevel":       `{"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"Unigram","vocab":[["a",0]]}}`,
+		"WordPiece model: model.unk":     `{"model":{"type":"WordPiece","vocab":{"a":0}}}`,
+		"sep is no list":                 `{"post_processor":{"type":"BertProcessing"},"model":{"type":"BPE","vocab":{"a":0}}}`,
+		"behavior is":                    tiny(`"pre_tokenizer":{"type":"Punctuation","behavior":"x"},`),
+		"delimiter is":                   tiny(`"pre_tokenizer":{"type":"CharDelimiterSplit","delimiter":"ab"},`),
+		"a trie of":                      tiny(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////w=="},`),
+		"too short":                      tiny(`"normalizer":{"type":"Precompiled","precompiled_charsmap":"AA=="},`),
+		"the only one":                   tiny(`"decoder":{"type":"Sequence","decoders":[{"type":"WordPiece"},{"type":"WordPiece"}]},`),
 		"model.vocab":                    `{"model":{"type":"BPE"}}`,
-		"nonsense":                       `{"nonsense":1,"model":{"type":"BPE","vocab":{}}}`,
 		"id -1":                          `{"model":{"type":"BPE","vocab":{"a":-1}}}`,
 		"2147483647":                     `{"model":{"type":"BPE","vocab":{"a":2147483647}}}`,
 		"which another token has":        `{"model":{"type":"BPE","vocab":{"a":0,"b":0}}}`,
@@ -35,8 +47,7 @@ func TestRefuses(t *testing.T) {
 		"unk_token":                      `{"model":{"type":"BPE","vocab":{"a":0},"unk_token":"u"}}`,
 		"dropout":                        `{"model":{"type":"BPE","vocab":{"a":0},"dropout":0.1}}`,
 		"continuing_subword_prefix":      `{"model":{"type":"BPE","vocab":{"a":0},"continuing_subword_prefix":"##"}}`,
-		"truncation":                     tiny(`"truncation":{"max_length":5},`),
-		`normalizer.type is "BertNorm`:   tiny(`"normalizer":{"type":"BertNormalizer"},`),
+		`normalizer.type is "Nonsense`:   tiny(`"normalizer":{"type":"Nonsense"},`),
 		"bytes, expected at most 64":     tiny(`"normalizer":{"type":"Prepend","prepend":"` + strings.Repeat("x", 99) + `"},`),
 		"look-ahead is supported":        tiny(`"normalizer":{"type":"Replace","pattern":{"Regex":"a\\s+(?!\\S)|\\s+"},"content":"x"},`),
 		"empty text":                     tiny(`"normalizer":{"type":"Replace","pattern":{"Regex":"a*"},"content":"x"},`),
@@ -50,6 +61,49 @@ func TestRefuses(t *testing.T) {
 		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.120s: %v, expected one line with %q", text, err, want)
 		}
+	}
+}
+
+// What a training program leaves in the file stops nobody: truncation and padding are
+// its settings, and a key that is not known is a warning.
+func TestSettingsOfTrainingStopNobody(t *testing.T) {
+	plain, err := Parse([]byte(tiny("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := Parse([]byte(tiny(`"truncation":{"direction":"Right","max_length":1,"strategy":"LongestFirst","stride":0},"padding":{"strategy":{"Fixed":8},"pad_id":2},` +
+		`"x_new":1,"normalizer":{"type":"NFC","level":2},`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tok.Encode(nil, []byte("abab<s>b")), plain.Encode(nil, []byte("abab<s>b")); !reflect.DeepEqual(got, want) || len(got) != 4 {
+		t.Errorf("%v, expected %v", got, want)
+	}
+	warnings := strings.Join(Warnings(tok), "\n")
+	if len(Warnings(tok)) != 2 || !strings.Contains(warnings, `"x_new"`) || !strings.Contains(warnings, `NFC: key "level"`) {
+		t.Errorf("warnings %q, expected one about x_new and one about level of NFC", warnings)
+	}
+	if w := Warnings(plain); len(w) > 0 {
+		t.Errorf("warnings %q about a plain file", w)
+	}
+}
+
+// A vocabulary may be padded, or have an id that nothing has.
+func TestIDsWithoutAToken(t *testing.T) {
+	tok, err := Parse([]byte(`{"added_tokens":[{"id":5,"content":"<pad>","special":true}],"model":{"type":"BPE","vocab":{"a":0,"b":3}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[int32]bool{-1: false, 0: true, 1: false, 2: false, 3: true, 4: false, 5: true, 6: false} {
+		if HasToken(tok, id) != want {
+			t.Errorf("id %d: %v", id, !want)
+		}
+	}
+	if HasToken(Bytes{}, 256) || !HasToken(Bytes{}, 255) {
+		t.Error("the bytes are 256 tokens")
+	}
+	if b, err := tok.Decode(nil, []int32{1, 4}); err != nil || len(strings.TrimSpace(string(b))) != 0 {
+		t.Errorf("ids without a token decode to %q (%v), expected nothing", b, err)
 	}
 }
 
@@ -114,7 +168,7 @@ func TestOpensEveryKindOfFile(t *testing.T) {
 			t.Errorf("%s %q: %v", name, bad, err)
 		}
 	}
-	for _, bad := range [][]byte{nil, {0xff}, spPieces(1, "<unk>", "<s>", "a"), spPieces(2, "<unk>", "<unk>"), spPieces(2, "<unk>", "<s>", "\xff")} {
+	for _, bad := range [][]byte{nil, {0xff}, spPieces(3, "<unk>", "<s>", "a"), spPieces(2, "<unk>", "<unk>"), spPieces(2, "<unk>", "<s>", "\xff")} {
 		put("tokenizer.model", bad)
 		if _, err := Open(filepath.Join(dir, "tokenizer.model")); !errors.Is(err, ErrFormat) {
 			t.Errorf("model %q: %v", bad, err)

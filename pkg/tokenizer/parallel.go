@@ -7,7 +7,7 @@ const pieceBytes = 256 << 10
 
 // EncodeParallel is Encode with up to threads goroutines: the same ids. Where the
 // tokenizer's parts allow it, a text is cut between two words.
-func (t *BPE) EncodeParallel(dst []int32, text []byte, threads int) []int32 {
+func (t *Pipeline) EncodeParallel(dst []int32, text []byte, threads int) []int32 {
 	parts := [][]byte{text}
 	if threads > 1 && t.cuttable() {
 		parts = cutWords(text, pieceBytes)
@@ -42,16 +42,16 @@ func (t *BPE) EncodeParallel(dst []int32, text []byte, threads int) []int32 {
 
 // cuttable reports that a text can be cut before a space between two letters of
 // ASCII without any part of the tokenizer noticing.
-func (t *BPE) cuttable() bool {
+func (t *Pipeline) cuttable() bool {
 	for _, n := range t.normalizers {
 		if !n.cuttable() {
 			return false
 		}
 	}
-	separated := t.merger.mark != nil // a word and the next are two pre-tokens
+	separated := t.model.separates() // a word and the next are two pre-tokens
 	for _, s := range t.steps {
 		switch s := s.(type) {
-		case scanStep:
+		case scanStep, wordStep:
 			separated = true
 		case byteLevelStep:
 			separated = separated || s.split

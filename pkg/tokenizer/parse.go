@@ -5,113 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
-	"strings"
-	"unicode/utf8"
 )
 
 // ErrFormat is returned when a file is no tokenizer, or one of a kind that is
 // not supported; the message names the field.
 var ErrFormat = errors.New("tokenizer: bad or unsupported tokenizer")
 
-// file is a tokenizer.json.
-type file struct {
-	Version       string          `json:"version"`
-	Truncation    json.RawMessage `json:"truncation"`
-	Padding       json.RawMessage `json:"padding"`
-	AddedTokens   []addedToken    `json:"added_tokens"`
-	Normalizer    json.RawMessage `json:"normalizer"`
-	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-	PostProcessor json.RawMessage `json:"post_processor"`
-	Decoder       json.RawMessage `json:"decoder"`
-	Model         fileModel       `json:"model"`
-}
-
-type fileModel struct {
-	Type         string    `json:"type"`
-	Dropout      *float64  `json:"dropout"`
-	Unk          *string   `json:"unk_token"`
-	Prefix       *string   `json:"continuing_subword_prefix"`
-	Suffix       *string   `json:"end_of_word_suffix"`
-	FuseUnk      bool      `json:"fuse_unk"`
-	ByteFallback bool      `json:"byte_fallback"`
-	IgnoreMerges bool      `json:"ignore_merges"`
-	Vocab        tokenIDs  `json:"vocab"`
-	Merges       mergeList `json:"merges"`
-}
-
-// tokenIDs maps tokens to ids; it is written in the order of the ids.
-type tokenIDs map[string]int32
-
-// mergeList is pairs of tokens in the order of their ranks.
-type mergeList [][2]string
-
-// UnmarshalJSON reads "a b" strings, or the newer ["a", "b"] lists.
-func (m *mergeList) UnmarshalJSON(text []byte) error {
-	var lists [][]string
-	if json.Unmarshal(text, &lists) == nil {
-		for i, l := range lists {
-			if len(l) != 2 {
-				return fmt.Errorf("merge %d has %d parts, expected 2", i, len(l))
-			}
-			*m = append(*m, [2]string{l[0], l[1]})
-		}
-		return nil
-	}
-	var lines []string
-	if err := json.Unmarshal(text, &lines); err != nil {
-		return fmt.Errorf("merges: %w", err)
-	}
-	for i, l := range lines {
-		a, b, ok := strings.Cut(l, " ")
-		if !ok || strings.Contains(b, " ") {
-			return fmt.Errorf("merge %d is %q, expected two tokens with a space between", i, l)
-		}
-		*m = append(*m, [2]string{a, b})
-	}
-	return nil
-}
-
-// strict decodes an object that may hold only the fields of v.
-func strict(raw []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	return d.Decode(v)
-}
-
-func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
-
-// maxComponent bounds a normalizer, pre-tokenizer, decoder or post-processor in bytes.
-const maxComponent = 64 << 10
-
-// component makes a part of the pipeline by its type.
-func component[T any](field string, raw json.RawMessage, table map[string]func(json.RawMessage) (T, error)) (T, error) {
-	var none T
-	if len(raw) > maxComponent {
-		return none, fmt.Errorf("%s of %d bytes, expected at most %d", field, len(raw), maxComponent)
-	}
-	var head struct{ Type string }
-	if err := json.Unmarshal(raw, &head); err != nil {
-		return none, fmt.Errorf("%s: %w", field, err)
-	}
-	build, ok := table[head.Type]
-	if !ok {
-		var names []string
-		for name := range table {
-			names = append(names, name)
-		}
-		sort.Strings(names)
-		return none, fmt.Errorf("%s.type is %q, expected one of %s", field, head.Type, strings.Join(names, ", "))
-	}
-	c, err := build(raw)
-	if err != nil {
-		return none, fmt.Errorf("%s %s: %w", field, head.Type, err)
-	}
-	return c, nil
-}
-
-// Parse opens the content of a tokenizer.json with a BPE model. What it asks for
-// and is not supported is refused by the name of its field: an ErrFormat.
+// Parse opens the content of a tokenizer.json with a BPE, Unigram or WordPiece
+// model. A value that would change ids and is not supported is refused by the name
+// of its field: an ErrFormat. See Warnings for keys that are not known.
 func Parse(text []byte) (Tokenizer, error) {
 	if plain, err := (Bytes{}).JSON(); err == nil && bytes.Equal(text, plain) {
 		return Bytes{}, nil
@@ -123,71 +25,118 @@ func Parse(text []byte) (Tokenizer, error) {
 	return t, nil
 }
 
-func parse(text []byte) (*BPE, error) {
+// Warnings is one line for each key of the tokenizer's file that is not known and was ignored.
+func Warnings(t Tokenizer) []string {
+	if p, ok := t.(*Pipeline); ok {
+		return p.warnings
+	}
+	return nil
+}
+
+// HasToken reports that an id stands for a token. Ids of a padded vocabulary do not:
+// they are never made from a text and must not be drawn by a model.
+func HasToken(t Tokenizer, id int32) bool {
+	if p, ok := t.(*Pipeline); ok {
+		return id >= 0 && int(id) < len(p.pieces) && p.pieces[id] != nil
+	}
+	return id >= 0 && int(id) < t.Vocab()
+}
+
+func parse(text []byte) (*Pipeline, error) {
+	// The kind of model is looked at first: it explains most other errors.
+	kind, err := modelKind(text)
+	if err != nil {
+		return nil, err
+	}
 	var f file
-	if err := strict(text, &f); err != nil {
+	p := &parser{}
+	if err := p.read(text, &f); err != nil {
 		return nil, err
 	}
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	t := &BPE{text: text}
-	var err error
+	t := &Pipeline{text: text}
 	if !isNull(f.Normalizer) {
-		if t.normalizers, err = component("normalizer", f.Normalizer, normalizers); err != nil {
+		if t.normalizers, err = component(p, "normalizer", f.Normalizer, normalizers); err != nil {
 			return nil, err
 		}
 	}
 	if !isNull(f.PreTokenizer) {
-		if t.steps, err = component("pre_tokenizer", f.PreTokenizer, preTokenizers); err != nil {
+		if t.steps, err = component(p, "pre_tokenizer", f.PreTokenizer, preTokenizers); err != nil {
 			return nil, err
 		}
 	}
-	if t.decoder, err = parseDecoder(f.Decoder); err != nil {
+	if t.decoder, err = p.parseDecoder(f.Decoder); err != nil {
 		return nil, err
 	}
-	if err := t.vocabulary(&f); err != nil {
-		return nil, err
+	var ids tokenIDs
+	if t.model, ids, err = models[kind](p, f.Model, isByteLevel(t.steps)); err != nil {
+		return nil, fmt.Errorf("%s model: %w", kind, err)
 	}
-	if t.merger, err = newMerger(&f.Model, isByteLevel(t.steps)); err != nil {
+	if err := t.vocabulary(ids, f.AddedTokens); err != nil {
 		return nil, err
 	}
 	if err := t.addTokens(f.AddedTokens); err != nil {
 		return nil, err
 	}
-	return t, t.wrap(f.PostProcessor)
+	err = t.wrap(p, f.PostProcessor)
+	t.warnings = p.warnings
+	return t, err
 }
 
-// check refuses what would change ids and is not done here.
-func (f *file) check() error {
-	m := &f.Model
-	given := func(s *string) bool { return s != nil && *s != "" }
-	switch {
-	case m.Type != "BPE" && !(m.Type == "" && m.Merges != nil):
-		return fmt.Errorf("model.type is %q, expected BPE", m.Type)
-	case m.Vocab == nil:
-		return errors.New("model.vocab is missing")
-	case !isNull(f.Truncation) || !isNull(f.Padding):
-		return errors.New("truncation or padding is set, expected null")
-	case m.Dropout != nil && *m.Dropout != 0:
-		return fmt.Errorf("model.dropout is %g, expected null", *m.Dropout)
-	case given(m.Prefix) || given(m.Suffix):
-		return errors.New("model with continuing_subword_prefix or end_of_word_suffix")
+// models read a model by its type.
+var models map[string]func(p *parser, raw json.RawMessage, byteLevel bool) (subwords, tokenIDs, error)
+
+func init() {
+	models = map[string]func(*parser, json.RawMessage, bool) (subwords, tokenIDs, error){
+		"BPE": parseBPE, "Unigram": parseUnigram, "WordPiece": parseWordPiece,
 	}
-	return nil
+}
+
+// modelKind is the type of a tokenizer.json's model. Files of before there was a
+// type are told apart by their keys.
+func modelKind(text []byte) (string, error) {
+	var f struct {
+		Model struct {
+			Type   *string         `json:"type"`
+			Merges json.RawMessage `json:"merges"`
+			Vocab  json.RawMessage `json:"vocab"`
+			Max    json.RawMessage `json:"max_input_chars_per_word"`
+		} `json:"model"`
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return "", err
+	}
+	m := f.Model
+	kind := ""
+	switch {
+	case m.Type != nil:
+		kind = *m.Type
+	case m.Merges != nil:
+		kind = "BPE"
+	case m.Max != nil:
+		kind = "WordPiece"
+	case len(m.Vocab) > 0 && m.Vocab[0] == '[':
+		kind = "Unigram"
+	}
+	if models[kind] == nil {
+		return "", fmt.Errorf("model.type is %q, expected BPE, Unigram or WordPiece", kind)
+	}
+	if isNull(m.Vocab) {
+		return "", errors.New("model.vocab is missing")
+	}
+	return kind, nil
 }
 
 // vocabulary makes the pieces of the ids.
-func (t *BPE) vocabulary(f *file) error {
-	known, top := len(f.Model.Vocab)+len(f.AddedTokens), int32(-1)
+func (t *Pipeline) vocabulary(ids tokenIDs, all []addedToken) error {
+	known, top := len(ids)+len(all), int32(-1)
 	each := func(visit func(token string, id int32) error) error {
-		for s, id := range f.Model.Vocab {
+		for s, id := range ids {
 			if err := visit(s, id); err != nil {
 				return err
 			}
 		}
-		for _, a := range f.AddedTokens {
-			if at, ok := f.Model.Vocab[a.Content]; ok && at != a.ID {
+		for _, a := range all {
+			if at, ok := ids[a.Content]; ok && at != a.ID {
 				return fmt.Errorf("added token %q has id %d, but %d in model.vocab", a.Content, a.ID, at)
 			} else if !ok {
 				if err := visit(a.Content, a.ID); err != nil {
@@ -209,7 +158,7 @@ func (t *BPE) vocabulary(f *file) error {
 	}
 	t.pieces = make([][]byte, top+1)
 	added := map[string]bool{}
-	for _, a := range f.AddedTokens {
+	for _, a := range all {
 		added[a.Content] = true
 	}
 	return each(func(token string, id int32) error {
@@ -223,70 +172,20 @@ func (t *BPE) vocabulary(f *file) error {
 		if t.pieces[id] == nil {
 			t.pieces[id] = []byte{}
 		}
+		if t.decoder.first != nil {
+			if b, other := t.decoder.first(token); other {
+				if t.firsts == nil {
+					t.firsts = map[int32][]byte{}
+				}
+				t.firsts[id] = b
+			}
+		}
 		return nil
 	})
 }
 
-func newMerger(f *fileModel, byteLevel bool) (*merger, error) {
-	m := &merger{byteLevel: byteLevel, fallback: f.ByteFallback, unk: -1, fuse: f.FuseUnk, runes: map[rune]int32{}}
-	if f.Unk != nil && *f.Unk != "" {
-		id, ok := f.Vocab[*f.Unk]
-		if !ok {
-			return nil, fmt.Errorf("model.unk_token is %q, which is no token", *f.Unk)
-		}
-		m.unk = id
-	}
-	for b := range m.bytes {
-		m.bytes[b] = -1
-		name := fmt.Sprintf("<0x%02X>", b)
-		if byteLevel {
-			name = byteLetters[b]
-		}
-		if id, ok := f.Vocab[name]; ok {
-			m.bytes[b] = id
-		}
-	}
-	if f.IgnoreMerges {
-		m.whole = make(map[string]int32, len(f.Vocab))
-	}
-	for s, id := range f.Vocab {
-		if r, n := utf8.DecodeRuneInString(s); n == len(s) && n > 0 {
-			m.runes[r] = id
-		}
-		if f.IgnoreMerges {
-			if b, ok := unspell(s); !byteLevel {
-				m.whole[s] = id
-			} else if ok {
-				m.whole[string(b)] = id
-			}
-		}
-	}
-	return m, m.setMerges(f)
-}
-
-func (m *merger) setMerges(f *fileModel) error {
-	m.merges = newMergeTable(len(f.Merges))
-	mark := !m.byteLevel
-	for rank, two := range f.Merges {
-		a, okA := f.Vocab[two[0]]
-		b, okB := f.Vocab[two[1]]
-		joined, okC := f.Vocab[two[0]+two[1]]
-		if !okA || !okB || !okC {
-			return fmt.Errorf("merge %d of %q and %q: a part or the whole is no token", rank, two[0], two[1])
-		}
-		m.merges.set(pair{a, b}, rank, joined)
-		mark = mark && !strings.Contains(strings.TrimLeft(two[0]+two[1], spaceMark), spaceMark)
-	}
-	// Without a pre-tokenizer a whole text is one pre-token; it can be cut before a
-	// mark where no merge makes a token that holds one behind another character.
-	if _, ok := f.Vocab[spaceMark]; ok && mark && !f.IgnoreMerges {
-		m.mark = []byte(spaceMark)
-	}
-	return nil
-}
-
 // addTokens makes the matchers.
-func (t *BPE) addTokens(all []addedToken) error {
+func (t *Pipeline) addTokens(all []addedToken) error {
 	var tokens [2][]addedToken // raw, normalized
 	var texts [2][][]byte
 	for _, a := range all {
@@ -326,11 +225,11 @@ func endOf(all []addedToken) int32 {
 }
 
 // wrap reads the post-processor.
-func (t *BPE) wrap(raw json.RawMessage) error {
+func (t *Pipeline) wrap(p *parser, raw json.RawMessage) error {
 	if isNull(raw) {
 		return nil
 	}
-	w, err := component("post_processor", raw, processors)
+	w, err := component(p, "post_processor", raw, processors)
 	if err != nil {
 		return err
 	}

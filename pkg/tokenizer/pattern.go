@@ -150,6 +150,12 @@ func translateEscape(out *strings.Builder, pattern string, inside bool) (int, er
 		}
 		out.WriteString(pattern[:end+1])
 		return end + 1, nil
+	case c == 'A' || c == 'z':
+		if inside {
+			return 0, unsupported
+		}
+		out.WriteString(pattern[:2])
+		return 2, nil
 	case c == 'n' || c == 'r' || c == 't' || c == 'f' || c == 'v', c < utf8.RuneSelf && asciiClass[c] == other:
 		out.WriteString(pattern[:2])
 		return 2, nil

@@ -27,25 +27,27 @@ type step interface {
 }
 
 // preTokenizers make the steps of a pre_tokenizer of each type.
-var preTokenizers map[string]func(raw json.RawMessage) ([]step, error)
+var preTokenizers map[string]func(ps *parser, raw json.RawMessage) ([]step, error)
 
 func init() {
-	preTokenizers = map[string]func(json.RawMessage) ([]step, error){
+	preTokenizers = map[string]func(*parser, json.RawMessage) ([]step, error){
 		"Sequence": preSequence, "ByteLevel": preByteLevel, "Split": preSplit, "Metaspace": preMetaspace, "Digits": preDigits,
+		"BertPreTokenizer": classStep(bertWord), "Whitespace": classStep(plainWord), "WhitespaceSplit": classStep(blankWord),
+		"Punctuation": prePunctuation, "CharDelimiterSplit": preDelimiter,
 	}
 }
 
-func preSequence(raw json.RawMessage) ([]step, error) {
+func preSequence(ps *parser, raw json.RawMessage) ([]step, error) {
 	var p struct {
 		Type          string
 		Pretokenizers []json.RawMessage
 	}
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return nil, err
 	}
 	var steps []step
 	for i, raw := range p.Pretokenizers {
-		s, err := component("pretokenizers", raw, preTokenizers)
+		s, err := component(ps, "pretokenizers", raw, preTokenizers)
 		if err != nil {
 			return nil, fmt.Errorf("%d of a Sequence: %w", i, err)
 		}
@@ -70,14 +72,14 @@ func isByteLevel(steps []step) bool {
 // if asked for. That the text is bytes from here on is the merger's business.
 type byteLevelStep struct{ prefix, split bool }
 
-func preByteLevel(raw json.RawMessage) ([]step, error) {
+func preByteLevel(ps *parser, raw json.RawMessage) ([]step, error) {
 	p := struct {
 		Type           string
 		AddPrefixSpace bool `json:"add_prefix_space"`
 		TrimOffsets    bool `json:"trim_offsets"` // about offsets, which are not kept
 		UseRegex       bool `json:"use_regex"`
 	}{UseRegex: true}
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return nil, err
 	}
 	return []step{byteLevelStep{p.AddPrefixSpace, p.UseRegex}}, nil
@@ -111,8 +113,8 @@ type metaspaceStep struct {
 	split  bool
 }
 
-func preMetaspace(raw json.RawMessage) ([]step, error) {
-	m, err := parseMetaspace(raw)
+func preMetaspace(ps *parser, raw json.RawMessage) ([]step, error) {
+	m, err := parseMetaspace(ps, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -155,10 +157,10 @@ type metaspace struct {
 	Split          *bool
 }
 
-func parseMetaspace(raw json.RawMessage) (metaspace, error) {
+func parseMetaspace(ps *parser, raw json.RawMessage) (metaspace, error) {
 	split := true
 	m := metaspace{Split: &split}
-	if err := strict(raw, &m); err != nil {
+	if err := ps.read(raw, &m); err != nil {
 		return m, err
 	}
 	if m.Split == nil {
@@ -186,12 +188,12 @@ func parseMetaspace(raw json.RawMessage) (metaspace, error) {
 // digitsStep isolates digits: each, or each run of them.
 type digitsStep struct{ single bool }
 
-func preDigits(raw json.RawMessage) ([]step, error) {
+func preDigits(ps *parser, raw json.RawMessage) ([]step, error) {
 	var p struct {
 		Type             string
 		IndividualDigits bool `json:"individual_digits"`
 	}
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return nil, err
 	}
 	return []step{digitsStep{p.IndividualDigits}}, nil

@@ -10,25 +10,26 @@ import (
 type wrap struct{ front, back []int32 }
 
 // processors make the wrap of a post_processor of each type.
-var processors map[string]func(raw json.RawMessage) (wrap, error)
+var processors map[string]func(ps *parser, raw json.RawMessage) (wrap, error)
 
 func init() {
-	processors = map[string]func(json.RawMessage) (wrap, error){
+	processors = map[string]func(*parser, json.RawMessage) (wrap, error){
 		"Sequence": postSequence, "TemplateProcessing": postTemplate, "ByteLevel": postByteLevel,
+		"BertProcessing": postPair, "RobertaProcessing": postPair,
 	}
 }
 
-func postSequence(raw json.RawMessage) (wrap, error) {
+func postSequence(ps *parser, raw json.RawMessage) (wrap, error) {
 	var p struct {
 		Type       string
 		Processors []json.RawMessage
 	}
 	var all wrap
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return all, err
 	}
 	for i, raw := range p.Processors {
-		w, err := component("processors", raw, processors)
+		w, err := component(ps, "processors", raw, processors)
 		if err != nil {
 			return all, fmt.Errorf("%d of a Sequence: %w", i, err)
 		}
@@ -39,12 +40,12 @@ func postSequence(raw json.RawMessage) (wrap, error) {
 }
 
 // postByteLevel trims offsets, which are not kept.
-func postByteLevel(raw json.RawMessage) (wrap, error) {
-	_, err := preByteLevel(raw)
+func postByteLevel(ps *parser, raw json.RawMessage) (wrap, error) {
+	_, err := preByteLevel(ps, raw)
 	return wrap{}, err
 }
 
-func postTemplate(raw json.RawMessage) (wrap, error) {
+func postTemplate(ps *parser, raw json.RawMessage) (wrap, error) {
 	type part struct {
 		SpecialToken *struct {
 			ID     string `json:"id"`
@@ -65,7 +66,7 @@ func postTemplate(raw json.RawMessage) (wrap, error) {
 		} `json:"special_tokens"`
 	}
 	var w wrap
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return w, err
 	}
 	texts := 0
@@ -122,4 +123,29 @@ func template(front, back []named) (json.RawMessage, error) {
 	return json.Marshal(map[string]any{
 		"type": "TemplateProcessing", "single": single, "pair": append(slices.Clone(single), around("B", 1)...), "special_tokens": special,
 	})
+}
+
+// postPair is BERT's and RoBERTa's processor: the token cls in front and sep behind.
+func postPair(ps *parser, raw json.RawMessage) (wrap, error) {
+	var p struct {
+		Type           string
+		Sep, Cls       []json.RawMessage
+		TrimOffsets    bool `json:"trim_offsets"`     // about offsets, which are not kept
+		AddPrefixSpace bool `json:"add_prefix_space"` // about them as well
+	}
+	if err := ps.read(raw, &p); err != nil {
+		return wrap{}, err
+	}
+	id := func(name string, two []json.RawMessage) (t named, err error) {
+		if len(two) != 2 || json.Unmarshal(two[0], &t.token) != nil || json.Unmarshal(two[1], &t.id) != nil {
+			err = fmt.Errorf("%s is no list of a token and its id", name)
+		}
+		return t, err
+	}
+	sep, err := id("sep", p.Sep)
+	if err != nil {
+		return wrap{}, err
+	}
+	cls, err := id("cls", p.Cls)
+	return wrap{[]int32{cls.id}, []int32{sep.id}}, err
 }

@@ -1,12 +1,9 @@
 package tokenizer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"sort"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -21,6 +18,12 @@ const (
 	pieceByte        = 6
 )
 
+// Kinds of models.
+const (
+	modelUnigram = 1
+	modelBPE     = 2
+)
+
 type spPiece struct {
 	text  string
 	score float32
@@ -30,11 +33,11 @@ type spPiece struct {
 // spModel is what is read of a ModelProto.
 type spModel struct {
 	pieces       []spPiece
-	kind         uint64 // 1 unigram, 2 BPE, 3 word, 4 char
+	kind         uint64 // modelUnigram, modelBPE, 3 word, 4 char
 	fallback     bool
 	suffix       bool // white space ends a word
 	normalizer   string
-	charsMap     int // bytes
+	charsMap     []byte
 	dummyPrefix  bool
 	removeSpaces bool
 	escapeSpaces bool
@@ -123,7 +126,7 @@ func (m *spModel) normalization(field protowire.Number, v uint64, b []byte) erro
 	case 1:
 		m.normalizer = string(b)
 	case 2:
-		m.charsMap = len(b)
+		m.charsMap = b
 	case 3:
 		m.dummyPrefix = v != 0
 	case 4:
@@ -134,116 +137,18 @@ func (m *spModel) normalization(field protowire.Number, v uint64, b []byte) erro
 	return nil
 }
 
-// check refuses what a tokenizer.json made by convertSentencePiece cannot say.
+// check refuses what a tokenizer.json made by convertSentencePiece cannot represent.
 func (m *spModel) check() error {
 	switch {
 	case len(m.pieces) == 0:
 		return errors.New("not a SentencePiece model: no pieces")
-	case m.kind != 2:
-		names := map[uint64]string{1: "unigram", 3: "word", 4: "char"}
-		return fmt.Errorf("a SentencePiece model of type %d (%s), expected 2 (bpe)", m.kind, names[m.kind])
+	case m.kind != modelBPE && m.kind != modelUnigram:
+		names := map[uint64]string{3: "word", 4: "char"}
+		return fmt.Errorf("a SentencePiece model of type %d (%s), expected 1 (unigram) or 2 (bpe)", m.kind, names[m.kind])
 	case m.suffix:
 		return errors.New("trainer_spec.treat_whitespace_as_suffix is not supported")
-	case m.charsMap > 0:
-		return fmt.Errorf("normalizer_spec.precompiled_charsmap (%s) is not supported, expected identity", m.normalizer)
-	case m.removeSpaces:
-		return errors.New("normalizer_spec.remove_extra_whitespaces is not supported")
 	case !m.escapeSpaces:
 		return errors.New("normalizer_spec.escape_whitespaces is off, which is not supported")
 	}
 	return nil
-}
-
-// convertSentencePiece makes a tokenizer.json of a tokenizer.model of type BPE,
-// the way Hugging Face's own converter lays it out for Llama: every way to make a
-// piece of two others is a merge, in the order of the pieces' scores.
-func convertSentencePiece(b []byte) ([]byte, error) {
-	m, err := parseSentencePiece(b)
-	if err == nil {
-		err = m.check()
-	}
-	if err != nil {
-		return nil, err
-	}
-	v, unk := tokenIDs{}, ""
-	var added []addedToken
-	for id, p := range m.pieces {
-		if _, twice := v[p.text]; twice || p.text == "" || !utf8.ValidString(p.text) {
-			return nil, fmt.Errorf("piece %d is %q, which is empty, not UTF-8 or there twice", id, p.text)
-		}
-		v[p.text] = int32(id)
-		switch p.kind {
-		case pieceUnknown:
-			unk = p.text
-			added = append(added, addedToken{ID: int32(id), Content: p.text, Special: true})
-		case pieceControl:
-			added = append(added, addedToken{ID: int32(id), Content: p.text, Special: true})
-		case pieceUserDefined:
-			added = append(added, addedToken{ID: int32(id), Content: p.text})
-		case pieceNormal, pieceByte:
-		default:
-			return nil, fmt.Errorf("piece %d, %q, has type %d, which is not supported", id, p.text, p.kind)
-		}
-	}
-	f := &file{
-		Version: "1.0", Truncation: null, Padding: null, PreTokenizer: null, PostProcessor: null, AddedTokens: added,
-		Normalizer: json.RawMessage(`{"type":"Replace","pattern":{"String":" "},"content":"▁"}`),
-		Decoder:    json.RawMessage(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"}]}`),
-		Model:      fileModel{Type: "BPE", FuseUnk: true, ByteFallback: m.fallback, Vocab: v, Merges: m.merges(v)},
-	}
-	if unk != "" {
-		f.Model.Unk = &unk
-	}
-	if m.dummyPrefix {
-		f.Normalizer = json.RawMessage(`{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]}`)
-		f.Decoder = json.RawMessage(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]}`)
-	}
-	if m.bos >= 0 && m.bos < int64(len(m.pieces)) && m.pieces[m.bos].kind == pieceControl {
-		if f.PostProcessor, err = template([]named{{m.pieces[m.bos].text, int32(m.bos)}}, nil); err != nil {
-			return nil, err
-		}
-	}
-	return write(f)
-}
-
-// merges lists every way to make a normal piece of two others. The higher score
-// comes first; of the ways to make one piece, the one whose parts have the lower ids.
-func (m *spModel) merges(v tokenIDs) mergeList {
-	type merge struct {
-		two   [2]string
-		score float32
-		ids   [2]int32
-	}
-	var all []merge
-	part := func(s string) bool {
-		id, ok := v[s]
-		return ok && m.pieces[id].kind == pieceNormal
-	}
-	for _, p := range m.pieces {
-		if p.kind != pieceNormal {
-			continue
-		}
-		for i := range p.text { // every start of a character
-			if a, b := p.text[:i], p.text[i:]; i > 0 && part(a) && part(b) {
-				all = append(all, merge{[2]string{a, b}, p.score, [2]int32{v[a], v[b]}})
-			}
-		}
-	}
-	sort.SliceStable(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		switch {
-		case a.score != b.score:
-			return a.score > b.score
-		case v[a.two[0]+a.two[1]] != v[b.two[0]+b.two[1]]:
-			return v[a.two[0]+a.two[1]] < v[b.two[0]+b.two[1]]
-		case a.ids[0] != b.ids[0]:
-			return a.ids[0] < b.ids[0]
-		}
-		return a.ids[1] < b.ids[1]
-	})
-	out := make(mergeList, len(all))
-	for i := range all {
-		out[i] = all[i].two
-	}
-	return out
 }

@@ -50,8 +50,13 @@ func withSettings(dir fs.FS, text []byte) ([]byte, error) {
 // rewrite is text with another post-processor, or text itself where its own says the same.
 func (s settings) rewrite(text []byte) ([]byte, error) {
 	var f file
-	if err := strict(text, &f); err != nil {
+	var m struct{ Vocab tokenIDs }
+	ps := &parser{}
+	if err := ps.read(text, &f); err != nil {
 		return text, nil // Parse says what is wrong with it
+	}
+	if json.Unmarshal(f.Model, &m) != nil {
+		m.Vocab = nil // a unigram's is a list; its special tokens are added ones
 	}
 	id := func(field string, raw json.RawMessage, token string) (named, error) {
 		if !isNull(raw) {
@@ -68,7 +73,7 @@ func (s settings) rewrite(text []byte) ([]byte, error) {
 				return named{token, a.ID}, nil
 			}
 		}
-		if at, ok := f.Model.Vocab[token]; ok {
+		if at, ok := m.Vocab[token]; ok {
 			return named{token, at}, nil
 		}
 		return named{}, fmt.Errorf("%s is %q, which is no token", field, token)
@@ -91,7 +96,7 @@ func (s settings) rewrite(text []byte) ([]byte, error) {
 	var have wrap
 	var err error
 	if !isNull(f.PostProcessor) {
-		if have, err = component("post_processor", f.PostProcessor, processors); err != nil {
+		if have, err = component(ps, "post_processor", f.PostProcessor, processors); err != nil {
 			return nil, err
 		}
 	}

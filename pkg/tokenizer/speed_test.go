@@ -46,7 +46,7 @@ func BenchmarkEncodeGPT2(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	bpe := t.(*BPE)
+	bpe := t.(*Pipeline)
 	for _, times := range []int{1, 8} {
 		long := bytes.Repeat(text, times)
 		b.Run(fmt.Sprintf("%.1fMB", float64(len(long))/1e6), func(b *testing.B) {

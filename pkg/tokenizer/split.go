@@ -13,7 +13,7 @@ type splitStep struct {
 	invert   bool // matches are what is kept, the rest are the delimiters
 }
 
-func preSplit(raw json.RawMessage) ([]step, error) {
+func preSplit(ps *parser, raw json.RawMessage) ([]step, error) {
 	var p struct {
 		Type    string
 		Pattern struct {
@@ -23,13 +23,11 @@ func preSplit(raw json.RawMessage) ([]step, error) {
 		Behavior string
 		Invert   bool
 	}
-	if err := strict(raw, &p); err != nil {
+	if err := ps.read(raw, &p); err != nil {
 		return nil, err
 	}
-	switch p.Behavior {
-	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
-	default:
-		return nil, fmt.Errorf("behavior is %q, expected Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", p.Behavior)
+	if err := checkBehavior(p.Behavior); err != nil {
+		return nil, err
 	}
 	s := splitStep{behavior: p.Behavior, invert: p.Invert}
 	switch {
@@ -47,6 +45,14 @@ func preSplit(raw json.RawMessage) ([]step, error) {
 		return nil, fmt.Errorf("pattern holds neither a String nor a Regex")
 	}
 	return []step{s}, nil
+}
+
+func checkBehavior(b string) error {
+	switch b {
+	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
+		return nil
+	}
+	return fmt.Errorf("behavior is %q, expected Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", b)
 }
 
 func (splitStep) prepare(text []byte, _ place) []byte { return text }

@@ -10,7 +10,7 @@ import (
 // in the order of how often their pair occurs (ties go to the lower ids), and
 // EndOfText as the last id. It fails when text does not have enough distinct
 // pairs for so many ids. The same text gives the same tokenizer.
-func Train(text []byte, vocab int) (*BPE, error) {
+func Train(text []byte, vocab int) (*Pipeline, error) {
 	if vocab < 257 {
 		return nil, fmt.Errorf("tokenizer: vocabulary of %d, expected at least 257", vocab)
 	}

@@ -14,8 +14,19 @@ func byteLevelFile(v tokenIDs, m mergeList, added []addedToken) *file {
 	level := json.RawMessage(`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`)
 	return &file{
 		Version: "1.0", Truncation: null, Padding: null, Normalizer: null, PostProcessor: null,
-		AddedTokens: added, PreTokenizer: level, Decoder: level, Model: fileModel{Type: "BPE", Vocab: v, Merges: m},
+		AddedTokens: added, PreTokenizer: level, Decoder: level, Model: rawJSON(fileBPE{Type: "BPE", Vocab: v, Merges: m}),
 	}
+}
+
+// rawJSON encodes a value that always has an encoding.
+func rawJSON(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return null
+	}
+	return b.Bytes()
 }
 
 // write makes the text of a tokenizer.json.

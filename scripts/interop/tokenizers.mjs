@@ -12,39 +12,14 @@ import {execFileSync} from "node:child_process";
 import {copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
-import tokenizers from "tokenizers";
+import {compare, makeTexts, show} from "./parity.mjs";
 
 const [vocab, here, ...files] = process.argv.slice(2);
 const work = mkdtempSync(join(tmpdir(), "tokenizers-"));
 const tokenize = join(work, "tokenize");
 execFileSync("go", ["build", "-o", tokenize, "./tokenize"], {cwd: here, stdio: "inherit"});
 
-// texts
-const nasty = JSON.parse(readFileSync(join(here, "nasty.json"), "utf8"));
-nasty.push("x".repeat(10000), "abc".repeat(5000), "🦊".repeat(2000), " ".repeat(3000), "\n".repeat(3000), "a ".repeat(3000), "Ω".repeat(3000), "1".repeat(3000), "the".repeat(4000));
-const texts = [...nasty];
-let words = [];
-for (const f of files) {
-    const text = readFileSync(f, "utf8");
-    words.push(...text.slice(0, 50000).split(/(?= )/));
-    texts.push(text, ...text.split(/(?<=\n)/));
-}
-let state = 1n; // a linear congruential generator
-const below = (n) => {
-    state = (state * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn;
-    return Number((state >> 33n) % BigInt(n));
-};
-for (let i = 0; i < 4000; i++) {
-    let text = "";
-    for (let k = below(12); k >= 0; k--) {
-        const from = below(3) ? nasty.filter((s) => s.length < 200) : words;
-        text += from[below(from.length)];
-        if (below(3) === 0)
-            text += [" ", "  ", "\n", "'", "a", "1", "▁"][below(7)];
-    }
-    texts.push(text);
-}
-const input = texts.map((t) => JSON.stringify(t)).join("\n") + "\n";
+const texts = makeTexts(here, files);
 
 // pipelines: what the files say, and variations of it
 const gpt2 = join(work, "gpt2"), llama = join(work, "llama");
@@ -117,41 +92,12 @@ const pipelines = {
 
 const report = {texts: texts.length, bytes: Buffer.byteLength(texts.join("")), pipelines: {}};
 let failed = false;
-const show = (ids, at) => JSON.stringify(ids.slice(Math.max(0, at - 3), at + 5));
 for (const [name, pipeline] of Object.entries(pipelines)) {
     const [path, json] = Array.isArray(pipeline) ? pipeline : [join(work, "tokenizer.json"), pipeline];
     if (!Array.isArray(pipeline))
         writeFileSync(path, JSON.stringify(json));
-    let ours;
-    try {
-        ours = execFileSync(tokenize, [path], {input, maxBuffer: 1 << 30, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"]}).trimEnd().split("\n").map((s) => JSON.parse(s));
-    } catch (e) {
-        report.pipelines[name] = {refused: e.stderr.trim()};
-        failed = true;
-        continue;
-    }
-    const theirs = tokenizers.Tokenizer.fromString(JSON.stringify(json));
-    const result = {ids: 0, differ: 0, decoded: 0, parallel: 0, template: true, first: undefined};
-    const around = (await theirs.encode("a", null, {addSpecialTokens: true})).getIds();
-    const bare = (await theirs.encode("a", null, {addSpecialTokens: false})).getIds();
-    result.template = JSON.stringify(around) === JSON.stringify([...ours[0].front ?? [], ...bare, ...ours[0].back ?? []]);
-    for (const [i, text] of texts.entries()) {
-        const ids = (await theirs.encode(text, null, {addSpecialTokens: false})).getIds();
-        result.ids += ids.length;
-        const at = Math.max(ids.findIndex((id, k) => id !== ours[i].ids[k]), ids.length < ours[i].ids.length ? ids.length : -1);
-        if (at >= 0) {
-            result.differ++;
-            result.first ??= {text: text.slice(0, 80), at, ours: show(ours[i].ids, at), theirs: show(ids, at)};
-        }
-        if (!ours[i].parallel)
-            result.parallel++;
-        if (await theirs.decode(ids, false) !== ours[i].text) {
-            result.decoded++;
-            result.decodedFirst ??= {text: text.slice(0, 80), ours: ours[i].text.slice(0, 80), theirs: (await theirs.decode(ids, false)).slice(0, 80)};
-        }
-    }
-    failed ||= result.differ > 0 || result.decoded > 0 || result.parallel > 0 || !result.template;
-    report.pipelines[name] = result;
+    report.pipelines[name] = await compare(tokenize, path, JSON.stringify(json), texts);
+    failed ||= report.pipelines[name].failed;
 }
 
 // SentencePiece itself, where Debian's python3-sentencepiece is installed. It has no

@@ -58,7 +58,7 @@ func run(args []string) error {
 			return err
 		}
 		same := true
-		if b, ok := t.(*tokenizer.BPE); ok {
+		if b, ok := t.(*tokenizer.Pipeline); ok {
 			same = slices.Equal(ids, b.EncodeParallel([]int32{}, []byte(text), 2))
 		}
 		if err := enc.Encode(map[string]any{"ids": ids, "text": string(decoded), "parallel": same, "front": front, "back": back}); err != nil {

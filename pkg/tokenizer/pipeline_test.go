@@ -125,7 +125,7 @@ func TestTrainEqualsSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for rank, p := range slowTrain(text, 100) {
-		if m := bpe.merger.merges.get(p.a, p.b); m == noMerge || int(m>>32) != rank {
+		if m := bpe.model.(*merger).merges.get(p.a, p.b); m == noMerge || int(m>>32) != rank {
 			t.Fatalf("merge %d should be %v", rank, p)
 		}
 	}
@@ -142,9 +142,9 @@ func TestLongPretokens(t *testing.T) {
 		for range 200 {
 			w = append(w, "thefoxcrwns"[rng.IntN(11)])
 		}
-		short := bpe.merger.symbols(nil, w)
-		long := bpe.merger.mergeLong(short)
-		short = short[:bpe.merger.merge(&encoder{}, short)]
+		short := bpe.model.(*merger).symbols(nil, w)
+		long := bpe.model.(*merger).mergeLong(short)
+		short = short[:bpe.model.(*merger).merge(&encoder{}, short)]
 		if !reflect.DeepEqual(short, long) {
 			t.Fatalf("%q: %v and %v", w, short, long)
 		}
