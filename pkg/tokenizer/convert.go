@@ -75,35 +75,35 @@ func (m *spModel) has(kind uint64) bool {
 // are looked for in the normalized text, which is stripped as a whole, and the space
 // in front of a text is left to a Metaspace, so that no symbol gets one.
 func (m *spModel) pipeline(f *file, symbols bool) {
-	type part map[string]any
-	replace := func(kind, pattern, by string) part {
-		return part{"type": "Replace", "pattern": part{kind: pattern}, "content": by}
+	part := func(kind, rest string) json.RawMessage { return json.RawMessage(`{"type":"` + kind + `"` + rest + `}`) }
+	replace := func(kind, pattern, by string) json.RawMessage {
+		return part("Replace", `,"pattern":{"`+kind+`":`+string(quote(nil, pattern))+`},"content":`+string(quote(nil, by)))
 	}
-	var norms []part
+	var norms []json.RawMessage
 	if len(m.charsMap) > 0 {
-		norms = append(norms, part{"type": "Precompiled", "precompiled_charsmap": m.charsMap})
+		norms = append(norms, part("Precompiled", `,"precompiled_charsmap":`+string(rawJSON(m.charsMap))))
 	}
 	if m.removeSpaces {
 		norms = append(norms, replace("Regex", `\A +`, ""), replace("Regex", ` +\z`, ""), replace("Regex", ` {2,}`, " "))
 	}
 	if m.dummyPrefix && !symbols {
-		norms = append(norms, part{"type": "Prepend", "prepend": spaceMark})
+		norms = append(norms, part("Prepend", `,"prepend":"▁"`))
 	}
 	norms = append(norms, replace("String", " ", spaceMark))
-	f.Normalizer = rawJSON(norms[0])
+	f.Normalizer = norms[0]
 	if len(norms) > 1 {
-		f.Normalizer = rawJSON(part{"type": "Sequence", "normalizers": norms})
+		f.Normalizer = part("Sequence", `,"normalizers":`+string(rawJSON(norms)))
 	}
-	decs := []part{replace("String", spaceMark, " "), {"type": "ByteFallback"}, {"type": "Fuse"}}
+	decs := []json.RawMessage{replace("String", spaceMark, " "), part("ByteFallback", ""), part("Fuse", "")}
 	if m.dummyPrefix {
-		decs = append(decs, part{"type": "Strip", "content": " ", "start": 1, "stop": 0})
+		decs = append(decs, part("Strip", `,"content":" ","start":1,"stop":0`))
 	}
-	f.Decoder = rawJSON(part{"type": "Sequence", "decoders": decs})
+	f.Decoder = part("Sequence", `,"decoders":`+string(rawJSON(decs)))
 	switch {
 	case symbols && m.dummyPrefix:
-		f.PreTokenizer = rawJSON(part{"type": "Metaspace", "replacement": spaceMark, "prepend_scheme": "first", "split": false})
+		f.PreTokenizer = part("Metaspace", `,"replacement":"▁","prepend_scheme":"first","split":false`)
 	case m.kind == modelUnigram && m.wordwise():
-		f.PreTokenizer = rawJSON(part{"type": "Metaspace", "replacement": spaceMark, "prepend_scheme": "never", "split": true})
+		f.PreTokenizer = part("Metaspace", `,"replacement":"▁","prepend_scheme":"never","split":true`)
 	}
 }
 
