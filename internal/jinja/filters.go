@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -18,7 +19,7 @@ func init() {
 	filters = map[string]filterFunc{
 		"abs": filterAbs, "int": filterInt, "float": filterFloat, "round": filterRound, "string": filterString, "length": filterLength, "count": filterLength,
 		"default": filterDefault, "d": filterDefault, "tojson": toJSON, "indent": filterIndent, "join": filterJoin, "replace": filterReplace,
-		"trim": filterTrim, "upper": viaMethod("upper"), "lower": viaMethod("lower"), "title": viaMethod("title"), "capitalize": viaMethod("capitalize"),
+		"trim": filterTrim, "upper": viaMethod("upper"), "lower": viaMethod("lower"), "title": filterTitle, "capitalize": viaMethod("capitalize"),
 		"safe": filterSame, "format": filterFormat, "escape": filterEscape, "e": filterEscape,
 		"first": filterFirst, "last": filterLast, "list": filterList, "reverse": filterReverse, "sort": filterSort, "unique": filterUnique,
 		"items": filterItems, "dictsort": filterDictSort, "map": filterMap, "sum": filterSum, "min": filterExtreme(-1), "max": filterExtreme(1),
@@ -66,6 +67,24 @@ func viaMethod(name string) filterFunc {
 		}
 		return stringMethods[name](r, s, a)
 	}
+}
+
+// filterTitle begins words with a capital; unlike the method it takes white space, a
+// dash or a bracket for what divides them.
+func filterTitle(r *run, v any, _ arguments) (any, error) {
+	s, err := r.str(v)
+	if err != nil {
+		return nil, err
+	}
+	begins := true
+	s = strings.Map(func(c rune) rune {
+		up := begins
+		if begins = isBlank(c) || strings.ContainsRune("-({[<", c); up {
+			return unicode.ToUpper(c)
+		}
+		return unicode.ToLower(c)
+	}, s)
+	return s, r.spend(1, len(s))
 }
 
 func filterTrim(r *run, v any, a arguments) (any, error) { return viaMethod("strip")(r, v, a) }

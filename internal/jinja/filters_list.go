@@ -151,7 +151,10 @@ func filterUnique(r *run, v any, a arguments) (any, error) {
 }
 
 // attributePath follows "a.b.0" from a value; nil is the value itself.
-func (r *run) attributePath(v, path any) (any, error) {
+func (r *run) attributePath(v, path any) (any, error) { return r.attributeOr(v, path, nil) }
+
+// attributeOr takes another value, which is not nil, for one that is undefined on the way.
+func (r *run) attributeOr(v, path, otherwise any) (any, error) {
 	switch p := path.(type) {
 	case nil:
 		return v, nil
@@ -167,6 +170,9 @@ func (r *run) attributePath(v, path any) (any, error) {
 			if v, err = r.index(v, at, "a value"); err != nil {
 				return nil, err
 			}
+			if _, ok := v.(Undefined); ok && otherwise != nil {
+				v = otherwise
+			}
 		}
 		return v, r.spend(1, 0)
 	}
@@ -181,12 +187,9 @@ func (r *run) mapped(v, name, otherwise any) (any, error) {
 	}
 	out := &List{}
 	for _, item := range items {
-		x, err := r.attributePath(item, name)
+		x, err := r.attributeOr(item, name, otherwise)
 		if err != nil {
 			return nil, err
-		}
-		if _, ok := x.(Undefined); ok && otherwise != nil {
-			x = otherwise
 		}
 		out.Items = append(out.Items, x)
 	}

@@ -8,6 +8,15 @@ import (
 
 func unsupported(kind, name string) error { return fmt.Errorf("%s %.40q is not supported", kind, name) }
 
+// lineError is an error and the innermost tag's line.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
+func (e *lineError) Unwrap() error { return e.err }
+
 // blockParser reads statements.
 type blockParser struct {
 	segments []segment
@@ -31,7 +40,11 @@ func (b *blockParser) body(ends ...string) (nodes []node, name string, rest *exp
 		}
 		n, name, p, err := b.tag(s, ends)
 		if err != nil {
-			return nil, "", nil, fmt.Errorf("line %d: %w", s.line, err)
+			var at *lineError
+			if !errors.As(err, &at) {
+				err = &lineError{s.line, err}
+			}
+			return nil, "", nil, err
 		}
 		if n == nil {
 			return nodes, name, p, nil

@@ -225,7 +225,10 @@ func (p *exprParser) primary() (expr, error) {
 		return &constExpr{n}, nil
 	case 'f':
 		f, err := strconv.ParseFloat(t.text, 64)
-		return &constExpr{f}, err
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range is infinite
+			return nil, err
+		}
+		return &constExpr{f}, nil
 	case 'o':
 		switch t.text {
 		case "(":

@@ -101,12 +101,13 @@ func (s *scanner) one(at int, kind byte) error {
 	if len(inner) > 0 && (inner[0] == '-' || inner[0] == '+' && kind != '{') {
 		inner = inner[1:]
 	}
+	if kind == '%' && strings.TrimSpace(inner) == "raw" {
+		s.after(sign, '{') // the line end behind it is text
+		return s.raw()
+	}
 	s.after(sign, kind)
 	if kind == '#' {
 		return nil
-	}
-	if kind == '%' && strings.TrimSpace(inner) == "raw" {
-		return s.raw()
 	}
 	s.out = append(s.out, segment{kind, inner, line})
 	return nil

@@ -85,9 +85,9 @@ func (r *run) block(n node) error {
 		if err != nil {
 			return err
 		}
-		s, err := r.str(v)
-		if err != nil {
-			return err
+		s, ok := v.(string)
+		if !ok {
+			return fmt.Errorf("a filter block that gives a value of type %s, expected a string", kind(v))
 		}
 		return r.write(s)
 	case *withNode:

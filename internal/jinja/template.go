@@ -11,8 +11,8 @@ const MaxSource = 1 << 20
 
 // Limits bound one rendering. A zero is the default.
 type Limits struct {
-	Steps int // expressions and statements evaluated, default 5,000,000
-	Bytes int // of output and of every string and list made on the way, default 256 MiB
+	Steps int // expressions and statements evaluated, default 2,000,000
+	Bytes int // of output and of every string and list made on the way, default 64 MiB
 	Depth int // of calls and expressions, default 400
 }
 
@@ -51,10 +51,10 @@ type Result struct {
 // strftime_now prints.
 func (t *Template) Render(values map[string]any, now time.Time, limits Limits) (Result, error) {
 	if limits.Steps == 0 {
-		limits.Steps = 5_000_000
+		limits.Steps = 2_000_000
 	}
 	if limits.Bytes == 0 {
-		limits.Bytes = 256 << 20
+		limits.Bytes = 64 << 20
 	}
 	if limits.Depth == 0 {
 		limits.Depth = 400

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -99,7 +100,7 @@ func FromJSON(text []byte) (any, error) {
 	d.UseNumber()
 	v, err := decode(d, 0)
 	if err == nil {
-		if _, more := d.Token(); more == nil {
+		if _, end := d.Token(); end != io.EOF {
 			err = fmt.Errorf("something behind the JSON value")
 		}
 	}

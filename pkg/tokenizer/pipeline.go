@@ -112,6 +112,9 @@ func (e *encoder) split(level int, text []byte, at place) {
 	s := e.t.steps[level]
 	for text = s.prepare(text, at); len(text) > 0; at = within {
 		skip, n := s.next(text)
+		if skip > 0 {
+			at = within
+		}
 		if n > 0 {
 			e.split(level+1, text[skip:skip+n], at)
 		}

@@ -78,7 +78,7 @@ for await (const line of createInterface({input: process.stdin})) {
 
 def lines(command, text, **how):
     out = subprocess.run(command, input=text, capture_output=True, text=True, check=True, **how).stdout
-    return [json.loads(s) for s in out.splitlines()]
+    return [json.loads(s) for s in out.split("\n") if s]
 
 
 def main():
@@ -92,7 +92,7 @@ def main():
         theirs = lines(["node", "--input-type=module", "-e", NODE], text, cwd=here)
     except (OSError, subprocess.CalledProcessError):
         theirs = [None] * len(cases)
-    report, bad, e = {"cases": len(cases), "same": 0, "refused": 0, "node_differs_from_jinja2": 0, "differ": []}, False, environment()
+    report, bad, e = {"cases": len(cases), "same": 0, "refused": 0, "node_differs_from_jinja2": 0, "node": [], "differ": []}, False, environment()
     for (path, name, c), got, node in zip(cases, ours, theirs):
         try:
             want = {"text": e.from_string(c["template"]).render(**c["values"])}
@@ -103,6 +103,7 @@ def main():
         report["refused"] += same and "error" in want
         if node is not None and node.get("text") != want.get("text"):
             report["node_differs_from_jinja2"] += 1
+            report["node"].append([path, name, (node.get("error") or node.get("text"))[:80], (want.get("error") or want.get("text"))[:80]])
         if not same:
             report["differ"].append({"template": path, "conversation": name, "ours": got, "jinja2": want, "node": node})
     print(json.dumps(report, ensure_ascii=False, indent=1))
