@@ -8,26 +8,31 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 )
 
-// The scripts ask the binary itself (urfave/cli answers --generate-bash-completion).
+// completeFlag asks the program what may stand in place of the word before it.
+const completeFlag = "--generate-bash-completion"
+
+// The scripts ask the binary itself, which knows its flags and their values, and which
+// files a flag takes. A candidate that ends in "/" is a directory to go on from.
 var completions = map[string]string{
 	"bash": `_ecospa() {
-  local cur opts
-  cur="${COMP_WORDS[COMP_CWORD]}"
-  opts=$("${COMP_WORDS[@]:0:$COMP_CWORD}" ${cur:+"$cur"} --generate-bash-completion 2>/dev/null)
-  COMPREPLY=($(compgen -W "$opts" -f -- "$cur"))
+  local cur="${COMP_WORDS[COMP_CWORD]}" IFS=$'\n'
+  COMPREPLY=($(compgen -W "$("${COMP_WORDS[@]:0:$COMP_CWORD}" "$cur" ` + completeFlag + ` 2>/dev/null)" -- "$cur"))
+  [[ ${COMPREPLY[0]} == */ ]] && compopt -o nospace
+  return 0
 }
 complete -F _ecospa ecospa
 `,
 	"zsh": `#compdef ecospa
 _ecospa() {
-  local -a opts
-  opts=("${(@f)$(${words[@]:0:#words[@]-1} ${words[-1]:+${words[-1]}} --generate-bash-completion 2>/dev/null)}")
-  _describe 'values' opts
-  _files
+  local -a all dirs rest
+  all=("${(@f)$("${(@)words[1,CURRENT-1]}" "${words[CURRENT]}" ` + completeFlag + ` 2>/dev/null)}")
+  dirs=(${(M)all:#*/}) rest=(${all:#*/})
+  compadd -a rest
+  compadd -S '' -a dirs
 }
 compdef _ecospa ecospa
 `,
-	"fish": `complete -c ecospa -a '(set -l t (commandline -opc) (commandline -ct); $t --generate-bash-completion 2>/dev/null)'
+	"fish": `complete -c ecospa -f -a '(set -l t (commandline -opc); $t (commandline -ct) ` + completeFlag + ` 2>/dev/null)'
 `,
 }
 

@@ -58,9 +58,10 @@ type DoctorSize struct {
 }
 
 // manners are the ways to train that doctor plans, from the roomiest to the leanest.
+// train.precision by itself changes no memory: weights and gradients stay float32.
 var manners = []DoctorManner{
 	{"f32", []string{"train.precision=f32"}},
-	{"bf16", []string{"train.precision=bf16"}},
+	{"bf16", []string{"train.precision=bf16", "optim.moments=bf16"}},
 	{"lean", []string{"train.precision=bf16", "optim.moments=bf16", "train.recompute=layer"}},
 }
 

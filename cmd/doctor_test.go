@@ -25,7 +25,7 @@ func TestDoctor(t *testing.T) {
 		if i > 0 && s.Params < r.Sizes[i-1].Params {
 			t.Errorf("%s is out of order", s.Model)
 		}
-		if len(s.Bytes) != len(manners) || s.Bytes[0] < 16*int64(s.Params) || s.Bytes[2] >= s.Bytes[0] {
+		if len(s.Bytes) != len(manners) || s.Bytes[0] < 16*int64(s.Params) || s.Bytes[1] >= s.Bytes[0] || s.Bytes[2] > s.Bytes[1] {
 			t.Errorf("%s takes %v bytes for %d parameters", s.Model, s.Bytes, s.Params)
 		}
 		for k, b := range s.Bytes {

@@ -54,6 +54,10 @@ func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout,
 	app := newApp(stdin, out, log)
 	app.Metadata = map[string]any{"ranks": r}
 	app.Before = r.refuse
+	if n := len(args) - 1; n > 0 && args[n] == completeFlag {
+		complete(app, args[1:n], out)
+		return exitOK
+	}
 	checkRequired(app.Commands)
 	err := app.RunContext(ctx, flagsFirst(app, args))
 	if err != nil {
@@ -73,7 +77,6 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		HideHelpCommand:           true,
-		EnableBashCompletion:      true,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              onUsageError,
 		DisableSliceFlagSeparator: true,
@@ -92,6 +95,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			doctorCommand(),
 			benchCommand(),
 			completionCommand(),
+			helpCommand(),
+			versionCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -100,6 +105,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
+	addShorts(app.Commands)
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true
