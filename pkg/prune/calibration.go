@@ -36,6 +36,9 @@ type Calibration struct {
 	Data  Sequences
 	Batch int                   // sequences at a time; default 4
 	Seen  func(done, total int) // told after every batch; may be nil
+	// Recompute trades time for memory in passes that gather evidence, whose bits it does
+	// not change; at least RecomputeLight, which costs a hundredth, is done.
+	Recompute graph.Recompute
 	// Ranks share the work: each sees its part of Data, of which all have the whole,
 	// and all get the evidence of the whole. nil for one.
 	Ranks dist.Group
@@ -76,6 +79,8 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	}
 	return e, c.merge(e)
 }
+
+func (c *Calibration) recompute() graph.Recompute { return max(c.Recompute, graph.RecomputeLight) }
 
 // enough is how many tokens, for each column of the widest activation, its second
 // moments are taken from: more changes nothing that a cut could show.
@@ -156,7 +161,7 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: grads != nil, Gates: grads == nil})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
-		Pool: c.Pool, Grads: grads, Taps: true, Lend: true,
+		Pool: c.Pool, Grads: grads, Taps: true, Lend: true, Recompute: c.recompute(),
 		Observe: func(name string, x []float32, rows, cols int) error {
 			if count%every != 0 {
 				return nil

@@ -10,12 +10,17 @@ import (
 
 // TestEvidenceWithoutWeightGradients: what fisher, taylor and activation read is, to the
 // bit, what a pass with the gradients of the weights gives, without their memory and a
-// third of the operations.
+// third of the operations, and with layers recomputed as well.
 func TestEvidenceWithoutWeightGradients(t *testing.T) {
 	for _, family := range []string{"llama", "gpt2"} {
 		c := calibration(t, family, 6) // a batch of four, and two by themselves
 		o := coupled.Options{Interactions: []coupled.Kind{coupled.QK}, Activations: true, Compensation: true}
 		e, err := c.Gather(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Recompute = graph.RecomputeLayer
+		again, err := c.Gather(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,15 +41,14 @@ func TestEvidenceWithoutWeightGradients(t *testing.T) {
 			at += batch
 			m.Close()
 		}
-		var got, expected bytes.Buffer
-		if err := e.Save(&got, family, c.Set); err != nil {
-			t.Fatal(err)
-		}
-		if err := want.Save(&expected, family, c.Set); err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got.Bytes(), expected.Bytes()) {
-			t.Errorf("%s: the evidence differs from that with the gradients of the weights", family)
+		var files [3]bytes.Buffer
+		for i, e := range []*coupled.Evidence{want, e, again} {
+			if err := e.Save(&files[i], family, c.Set); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(files[i].Bytes(), files[0].Bytes()) {
+				t.Errorf("%s: evidence %d differs from that with the gradients of the weights", family, i)
+			}
 		}
 		for name, config := range map[string]int64{"fisher": 0, "taylor": 0, "activation": 0, "fisher-diag": 4 * int64(c.Set.Len())} {
 			p := Pruner{Calibration: c, Config: coupled.DefaultConfig()}

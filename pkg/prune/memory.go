@@ -23,7 +23,7 @@ func (p *Pruner) Memory() (Memory, error) {
 	}
 	b := graph.NewBuilder(p.Set, graph.BuildOptions{Train: o.PerSequence(), Gates: !o.PerSequence()})
 	p.Model.Loss(b, batch, c.Data.Context, 0)
-	plan, err := b.Plan(graph.PlanOptions{Taps: true, Lend: true})
+	plan, err := b.Plan(graph.PlanOptions{Taps: true, Lend: true, Recompute: c.recompute()})
 	if err != nil {
 		return m, err
 	}
