@@ -46,7 +46,6 @@ func calibration(t *testing.T, family string, n int) Calibration {
 // the first one cut on, is that of the model after the plan is carried out.
 func TestTrialsAreTheCutModel(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama", "qwen3", "olmo2", "gemma2", "gemma3_text", "smollm3", "granite"} {
-		t.Log(family)
 		c := calibration(t, family, 10)
 		p := &Pruner{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		p.Config.Target, p.Config.Of, p.Config.SkipLayers = "0.6x", "prunable", []int{0}
