@@ -18,9 +18,11 @@ type dtype struct {
 	bytes    int    // of a block
 }
 
-// dtypes are the types that are written and read.
+// dtypes are the types that are read; those of quants are not written.
 var dtypes = map[string]dtype{
 	"F32": {0, 1, 4}, "F16": {1, 1, 2}, "Q8_0": {8, block, 34}, "BF16": {30, 1, 2},
+	"Q4_0": {2, block, 18}, "Q4_1": {3, block, 20}, "Q5_0": {6, block, 22}, "Q5_1": {7, block, 24},
+	"Q2_K": {10, super, 84}, "Q3_K": {11, super, 110}, "Q4_K": {12, super, 144}, "Q5_K": {13, super, 176}, "Q6_K": {14, super, 210},
 }
 
 // dtypeName is the type with an id of the file.
@@ -30,7 +32,7 @@ func dtypeName(id uint32) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("type %d, expected F32 (0), F16 (1), Q8_0 (8) or BF16 (30)", id)
+	return "", fmt.Errorf("type %d is not read here; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 and Q2_K to Q6_K are", id)
 }
 
 // size is the bytes of n elements in whole blocks.
@@ -68,6 +70,13 @@ func encode(dst []byte, src []float32, name string) int {
 
 // decode is the inverse of encode.
 func decode(dst []float32, src []byte, name string) {
+	if f, ok := quants[name]; ok {
+		d := dtypes[name]
+		for i := 0; i < len(dst); i += d.elements {
+			f(dst[i:i+d.elements], src[i/d.elements*d.bytes:][:d.bytes])
+		}
+		return
+	}
 	if name != "Q8_0" {
 		checkpoint.Decode(dst, src, name)
 		return
