@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/internal/gguf"
+	"github.com/ecospa/ecospa/internal/ggufmodel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -160,8 +161,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// FuzzReadGGUF changes the keys and tensors of good files.
-func FuzzReadGGUF(f *testing.F) {
+// FuzzGGUFModel changes the keys and tensors of good files.
+func FuzzGGUFModel(f *testing.F) {
 	for _, s := range []model.Sizes{llama, gpt2} {
 		s.Layers, s.Width, s.Heads, s.KVHeads, s.HeadDim, s.Vocab, s.Context, s.FFN = 1, 4, 2, 2, 2, 256, 4, 2
 		m, err := model.New(s)
@@ -195,7 +196,7 @@ func FuzzReadGGUF(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, set, err := modelOf(file)
+		m, set, err := ggufmodel.Of(file)
 		if err != nil {
 			return
 		}

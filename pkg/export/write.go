@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/ggufmodel"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -68,7 +69,7 @@ func (p *Plan) Check(path string, pool *kernel.Pool, probe Probe) ([]float32, er
 		defer set.Weights.Close()
 		return Logits(m, set, pool, probe)
 	}
-	m, set, err := ReadGGUF(path)
+	m, set, _, err := ggufmodel.Read(path)
 	if err != nil {
 		return nil, err
 	}

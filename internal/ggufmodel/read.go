@@ -1,4 +1,4 @@
-package export
+package ggufmodel
 
 import (
 	"encoding/json"
@@ -13,56 +13,73 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// ReadGGUF reads the model in a GGUF file of one of model.Architectures as llama.cpp
-// understands it: the scale of scores and the
-// frequencies of rotation follow from the keys alone. The caller closes the
-// set's weights.
-func ReadGGUF(path string) (model.Model, *param.Set, error) {
+// Read reads the model in a GGUF file of one of model.Architectures, and the file's
+// keys. The caller closes the set's weights.
+func Read(path string) (model.Model, *param.Set, *gguf.File, error) {
+	return open(path, func(f *gguf.File) (model.Model, *param.Set, error) { return Of(f) })
+}
+
+// Shapes is Read without weights: the set has no storage.
+func Shapes(path string) (model.Model, *param.Set, *gguf.File, error) {
+	return open(path, func(f *gguf.File) (model.Model, *param.Set, error) {
+		h, m, err := describe(f)
+		if err != nil {
+			return nil, nil, err
+		}
+		layout, _, err := h.layout(m)
+		if err == nil {
+			err = m.Restore(layout)
+		}
+		return m, layout, err
+	})
+}
+
+func open(path string, read func(*gguf.File) (model.Model, *param.Set, error)) (model.Model, *param.Set, *gguf.File, error) {
 	in, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer in.Close()
 	st, err := in.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	f, err := gguf.Read(in, st.Size())
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m, set, err := modelOf(f)
+	m, set, err := read(f)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return m, set, nil
+	return m, set, f, nil
 }
 
-// ggufHeader reads keys of the file's architecture; its first error sticks.
-type ggufHeader struct {
+// header reads keys of the file's architecture; its first error sticks.
+type header struct {
 	f    *gguf.File
 	arch string
 	err  error
 }
 
 // Fail implements model.Header.
-func (h *ggufHeader) Fail(key, expected string) {
+func (h *header) Fail(key, expected string) {
 	if h.err == nil {
 		h.err = fmt.Errorf("%w: key %s.%s is %.60v, expected %s", gguf.ErrFormat, h.arch, key, fmt.Sprint(h.f.Keys[h.arch+"."+key]), expected)
 	}
 }
 
 // Failed implements model.Header.
-func (h *ggufHeader) Failed() bool { return h.err != nil }
+func (h *header) Failed() bool { return h.err != nil }
 
 // Has implements model.Header.
-func (h *ggufHeader) Has(tensor string) bool {
+func (h *header) Has(tensor string) bool {
 	_, ok := h.f.Tensors[tensor]
 	return ok
 }
 
 // Int implements model.Header.
-func (h *ggufHeader) Int(key string) int {
+func (h *header) Int(key string) int {
 	if n, ok := integer(h.f.Keys[h.arch+"."+key]); ok {
 		return n
 	}
@@ -81,7 +98,7 @@ func integer(v any) (int, bool) {
 }
 
 // IntOr implements model.Header.
-func (h *ggufHeader) IntOr(key string, or int) int {
+func (h *header) IntOr(key string, or int) int {
 	if _, ok := h.f.Keys[h.arch+"."+key]; !ok {
 		return or
 	}
@@ -89,7 +106,7 @@ func (h *ggufHeader) IntOr(key string, or int) int {
 }
 
 // Float implements model.Header.
-func (h *ggufHeader) Float(key string) float64 {
+func (h *header) Float(key string) float64 {
 	if x, ok := h.f.Keys[h.arch+"."+key].(float32); ok {
 		return float64(x)
 	}
@@ -106,7 +123,7 @@ func (h *ggufHeader) FloatOr(key string, or float64) float64 {
 }
 
 // Each is a key with one number for all layers, or one for each.
-func (h *ggufHeader) Each(key string, layers int) []int {
+func (h *header) Each(key string, layers int) []int {
 	out := make([]int, layers)
 	switch v := h.f.Keys[h.arch+"."+key].(type) {
 	case []int32:
@@ -134,8 +151,19 @@ func (h *ggufHeader) Each(key string, layers int) []int {
 	return out
 }
 
-func modelOf(f *gguf.File) (model.Model, *param.Set, error) {
-	h := &ggufHeader{f: f}
+// Of is the model of a file as llama.cpp understands it: the scale of scores and the
+// frequencies of rotation follow from the keys alone.
+func Of(f *gguf.File) (model.Model, *param.Set, error) {
+	h, m, err := describe(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	return h.weights(m)
+}
+
+// describe makes the model that the keys describe.
+func describe(f *gguf.File) (*header, model.Model, error) {
+	h := &header{f: f}
 	h.arch, _ = f.Keys["general.architecture"].(string)
 	config, ok := model.FromGGUF(h.arch, h)
 	if !ok {
@@ -152,11 +180,11 @@ func modelOf(f *gguf.File) (model.Model, *param.Set, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", gguf.ErrFormat, err)
 	}
-	return h.weights(m)
+	return h, m, nil
 }
 
-// weights reads the tensors of a model that the keys describe.
-func (h *ggufHeader) weights(m model.Model) (model.Model, *param.Set, error) {
+// layout checks that the tensors are those of the model, before memory is taken for it.
+func (h *header) layout(m model.Model) (*param.Set, []checkpoint.Tensor, error) {
 	f := h.f
 	layout, err := param.Layout(m.Specs())
 	if err != nil {
@@ -170,20 +198,27 @@ func (h *ggufHeader) weights(m model.Model) (model.Model, *param.Set, error) {
 		}
 		want[t.Name] = true
 	}
-	for name := range f.Tensors {
+	elements := 0
+	for name, t := range f.Tensors {
 		if !want[name] {
 			return nil, nil, fmt.Errorf("%w: tensor %.80q is not expected", gguf.ErrFormat, name)
 		}
-	}
-	// What the keys ask for must be in the file before memory is taken for it.
-	elements := 0
-	for name, t := range f.Tensors {
 		if name != "rope_freqs.weight" {
 			elements += checkpoint.Stream{Shape: t.Shape}.Elements()
 		}
 	}
 	if layout.Count() != elements {
 		return nil, nil, fmt.Errorf("%w: the keys say %d parameters, the tensors have %d", gguf.ErrFormat, layout.Count(), elements)
+	}
+	return layout, tensors, nil
+}
+
+// weights reads the tensors of a model that the keys describe.
+func (h *header) weights(m model.Model) (model.Model, *param.Set, error) {
+	f := h.f
+	_, tensors, err := h.layout(m)
+	if err != nil {
+		return nil, nil, err
 	}
 	set, err := param.New(m.Specs())
 	if err != nil {
@@ -215,7 +250,7 @@ func (h *ggufHeader) weights(m model.Model) (model.Model, *param.Set, error) {
 }
 
 // Factors are those of rope_freqs.weight, nil where there is none.
-func (h *ggufHeader) Factors(n int) []float64 {
+func (h *header) Factors(n int) []float64 {
 	t, ok := h.f.Tensors["rope_freqs.weight"]
 	if !ok || h.err != nil {
 		return nil
