@@ -22,6 +22,7 @@ var rooms = pairs([][2]string{
 	{"internal/dist/disttest", "ranks in tests"},
 	{"internal/fault", "whose error"},
 	{"internal/folder", "links stay inside"},
+	{"internal/ggufmodel", "models of GGUF"},
 	{"internal/gguf", "llama.cpp's files"},
 	{"internal/jinja", "templates, bounded"},
 	{"internal/mpi", "MPI at run time"},

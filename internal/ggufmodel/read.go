@@ -115,7 +115,7 @@ func (h *header) Float(key string) float64 {
 }
 
 // FloatOr implements model.Header.
-func (h *ggufHeader) FloatOr(key string, or float64) float64 {
+func (h *header) FloatOr(key string, or float64) float64 {
 	if _, ok := h.f.Keys[h.arch+"."+key]; !ok {
 		return or
 	}

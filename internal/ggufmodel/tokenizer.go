@@ -28,9 +28,11 @@ type vocabulary struct {
 	scores []float32
 }
 
-// Tokenizer is the tokenizer of a file as a tokenizer.json (byte-level BPE) or a
-// SentencePiece model (llama's), both as tokenizer.Parse reads them. nil when the file
-// has none.
+// SentencePiece reports whether Tokenizer gives a SentencePiece model.
+func SentencePiece(f *gguf.File) bool { return f.Keys["tokenizer.ggml.model"] == "llama" }
+
+// Tokenizer is the tokenizer of a file: a tokenizer.json (byte-level BPE), or the bytes
+// of a SentencePiece model (llama's). nil when the file has none.
 func Tokenizer(f *gguf.File) ([]byte, error) {
 	kind, ok := f.Keys["tokenizer.ggml.model"].(string)
 	if !ok {
@@ -180,29 +182,4 @@ func (v *vocabulary) around() any {
 	}
 	pair := append(append([]any{}, single...), map[string]any{"Sequence": map[string]any{"id": "B", "type_id": 1}})
 	return map[string]any{"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special}
-}
-
-// patterns are llama.cpp's names of pre-tokenizers and the regular expressions of the
-// tokenizer.json files that they stand for.
-var patterns = map[string]string{
-	"llama-bpe": `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-	"qwen2":     `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-}
-
-// preTokenizer is the pre_tokenizer of a tokenizer.json.
-func preTokenizer(name string) (any, error) {
-	level := func(regex bool) map[string]any {
-		return map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex}
-	}
-	sequence := func(steps ...any) any { return map[string]any{"type": "Sequence", "pretokenizers": steps} }
-	if p, ok := patterns[name]; ok {
-		return sequence(map[string]any{"type": "Split", "pattern": map[string]any{"Regex": p}, "behavior": "Isolated", "invert": false}, level(false)), nil
-	}
-	switch name {
-	case "gpt-2", "gpt2", "default":
-		return level(true), nil
-	case "smollm":
-		return sequence(map[string]any{"type": "Digits", "individual_digits": true}, level(true)), nil
-	}
-	return nil, fmt.Errorf("%w: tokenizer.ggml.pre is %.40q, expected gpt-2, llama-bpe, qwen2 or smollm", gguf.ErrFormat, name)
 }

@@ -60,7 +60,8 @@ func Open(path string, o Options) (*Bundle, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.BadInput(missing(path, err))
 	case err == nil && !st.IsDir():
-		return nil, fault.BadInput(fmt.Errorf("%s is a file, expected the directory of a model", path))
+		b, err := openFile(path, o)
+		return b, fault.BadInput(err)
 	}
 	dir, err := folder.Open(path)
 	if err != nil {

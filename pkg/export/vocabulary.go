@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/gguf"
+	"github.com/ecospa/ecospa/internal/ggufmodel"
 )
 
 // ErrTokenizer is returned when llama.cpp has no way to say a tokenizer.
@@ -189,12 +190,14 @@ func (v *vocabulary) around(front, back []int32) error {
 	return nil
 }
 
-// splits are pre-tokenizers by the regular expression of their Split.
-var splits = map[string]string{
-	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: "llama-bpe",
-	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`:      "qwen2",
-	`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`:                                          "gpt-2",
-}
+// splits are llama.cpp's names of pre-tokenizers by the regular expression of their Split.
+var splits = func() map[string]string {
+	names := map[string]string{}
+	for name, pattern := range ggufmodel.Patterns {
+		names[pattern] = name
+	}
+	return names
+}()
 
 // preTokenizer is llama.cpp's name of a pre-tokenizer.
 func preTokenizer(raw json.RawMessage) (string, error) {
