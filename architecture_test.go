@@ -46,6 +46,7 @@ var rooms = pairs([][2]string{
 	{"pkg/optim", "AdamW"},
 	{"pkg/param", "named dimensions"},
 	{"pkg/prune", "one shot, rounds"},
+	{"pkg/run", "a run's directory"},
 	{"pkg/recovery", "from parent to child"},
 	{"pkg/serve", "OpenAI's protocol"},
 	{"pkg/tokenizer", "BPE, unigram, WordPiece"},

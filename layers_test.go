@@ -51,7 +51,8 @@ var layers = pairs([][2]string{
 	{"internal/report", "pkg/config pkg/coupled pkg/train"},
 	{"pkg/serve", "internal/fault pkg/bundle pkg/infer pkg/kernel pkg/model pkg/tokenizer"},
 	{"pkg/workload", "internal/dist internal/fault pkg/bundle pkg/data pkg/model pkg/prune pkg/tokenizer pkg/train"},
-	{"cmd", "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/prune pkg/serve pkg/tokenizer pkg/train pkg/workload"},
+	{"pkg/run", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
+	{"cmd", "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
 	{".", "cmd"},
 })
 

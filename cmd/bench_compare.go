@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -61,7 +60,7 @@ func RunCompare(ctx context.Context, o CompareOptions, out, log io.Writer) error
 	}
 	start := time.Now()
 	cells, made, err := compareCells(ctx, file, log)
-	if errors.Is(err, errInterrupted) {
+	if stopped(err) {
 		fmt.Fprintf(log, "stopped; the same command goes on\n")
 	}
 	if err != nil {

@@ -82,7 +82,7 @@ func RunPaper(ctx context.Context, o PaperOptions, out, log io.Writer) error {
 	for _, row := range rows {
 		fmt.Fprintf(log, "== %s: %s\n", row.Name, row.Title)
 		res, err := p.row(row)
-		if errors.Is(err, errInterrupted) {
+		if stopped(err) {
 			fmt.Fprintf(log, "stopped; the same command goes on\n")
 		}
 		if err != nil {

@@ -26,7 +26,7 @@ func TestBenchStepAgainstDense(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"--prune", "0.01"}, {"--prune", "2"}, {"--prune", "0.5", "--ffn", "8"}, {"--moments", "f16"}, {"--of", "half"}} {
-		if code, _, log := run(t, t.Context(), append([]string{"ecospa", "bench", "step", "--model", "llama-mini", "--seq", "8"}, args...)...); code != exitUsage {
+		if code, _, log := runCommand(t, t.Context(), append([]string{"ecospa", "bench", "step", "--model", "llama-mini", "--seq", "8"}, args...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d, expected %d: %s", args, code, exitUsage, log)
 		}
 	}

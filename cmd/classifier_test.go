@@ -29,11 +29,11 @@ func TestNewClassifier(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"ecospa", "finetune", "--from", first, "--data", other, "--out", second, "--set", "train.batch=24", "--set", "train.steps=40", "--set", "optim.lr=2e-3", "--set", "checkpoint.every=20"}
-	code, _, log := run(t, t.Context(), args...)
+	code, _, log := runCommand(t, t.Context(), args...)
 	if code != exitBadInput || !strings.Contains(log, "--new-classifier") {
 		t.Errorf("other classes: %d, %s", code, log)
 	}
-	if code, _, log := run(t, t.Context(), append(args, "--new-classifier", "--set", "lora.rank=2")...); code != exitUsage || !strings.Contains(log, "new_classifier") {
+	if code, _, log := runCommand(t, t.Context(), append(args, "--new-classifier", "--set", "lora.rank=2")...); code != exitUsage || !strings.Contains(log, "new_classifier") {
 		t.Errorf("with adapters: %d, %s", code, log)
 	}
 	_, log = mustRun(t, append(args, "--new-classifier")...)

@@ -20,6 +20,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -108,45 +109,25 @@ func (c *comparison) dense(seed uint64) (*denseModel, error) {
 // that is a model and no run is taken as it is.
 func (c *comparison) train(d *denseModel) error {
 	_, noModel := os.Stat(filepath.Join(d.dir, "config.json"))
-	_, noRun := os.Stat(runFile(d.dir))
+	_, noRun := os.Stat(run.File(d.dir))
 	if noModel == nil && noRun != nil {
 		return nil
 	}
-	run := c.Train
-	run.Out, run.Train.Seed, run.Train.Sample = d.dir, d.seed, 0
-	o := PretrainOptions{Resume: noRun == nil, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache"}}
-	if done, err := finished(run, o.Allow, c.log); done || err != nil {
-		return err
+	cfg := c.Train
+	cfg.Out, cfg.Train.Seed, cfg.Train.Sample = d.dir, d.seed, 0
+	show := newProgress(c.log)
+	j, err := run.Start(c.ctx, cfg, run.Options{
+		Mode: run.Auto, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache"}, Version: Version, Notify: show.event,
+	})
+	if errors.Is(err, run.ErrFinished) {
+		return nil
 	}
-	j, err := prepare(run, o, c.log)
 	if err != nil {
 		return err
 	}
-	defer j.close()
-	return j.train(c.ctx)
-}
-
-// finished reports whether the run directory holds the run with its last step
-// made; it is an error for it to hold another run.
-func finished(run config.Run, allow []string, log io.Writer) (bool, error) {
-	text, err := os.ReadFile(runFile(run.Out))
-	if err != nil {
-		return false, nil // nothing there yet
-	}
-	before, err := config.Parse(text, nil)
-	if err != nil {
-		return false, fault.BadInput(fmt.Errorf("%s: %w", runFile(run.Out), err))
-	}
-	j := job{run: run, log: log}
-	j.run.Train = run.Train.Resolve(j.context())
-	if err := j.allowed(before, allow); err != nil {
-		return false, fault.Usage(fmt.Errorf("%s: %w", run.Out, err))
-	}
-	var st struct{ Step int }
-	if text, err = os.ReadFile(filepath.Join(run.Out, "state", "newest", stateFile)); err != nil || json.Unmarshal(text, &st) != nil {
-		return false, nil
-	}
-	return st.Step >= j.run.Train.Steps, nil
+	defer j.Close()
+	_, err = j.Train(c.ctx)
+	return err
 }
 
 // cellFile is where a cell lies; a cell of the dense model has no budget.

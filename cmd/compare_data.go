@@ -41,8 +41,11 @@ func (c *comparison) read(d *denseModel, src *loaded) (err error) {
 			return fault.BadInput(err)
 		}
 	}
-	j := job{run: c.Train}
-	d.context = c.Train.Train.Resolve(j.context()).Context
+	context := c.Train.Model.Context
+	if context == 0 {
+		context = 256
+	}
+	d.context = c.Train.Train.Resolve(context).Context
 	if d.context > src.m.Context() {
 		return fault.Usage(fmt.Errorf("train.train.context is %d tokens, the context of %s is %d", d.context, d.dir, src.m.Context()))
 	}

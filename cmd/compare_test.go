@@ -132,7 +132,7 @@ func TestCompareRefuses(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			code, _, log := run(t, t.Context(), "ecospa", "bench", "compare", "-c", file, "--out", t.TempDir())
+			code, _, log := runCommand(t, t.Context(), "ecospa", "bench", "compare", "-c", file, "--out", t.TempDir())
 			if code != exitUsage || !strings.Contains(log, tc.want) {
 				t.Errorf("exit code %d: %s; expected %d and %q", code, log, exitUsage, tc.want)
 			}

@@ -24,7 +24,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	ask := func(words ...string) []string {
-		code, out, log := run(t, t.Context(), append(append([]string{"ecospa"}, words...), completeFlag)...)
+		code, out, log := runCommand(t, t.Context(), append(append([]string{"ecospa"}, words...), completeFlag)...)
 		if code != exitOK || log != "" {
 			t.Fatalf("%v: exit code %d: %s", words, code, log)
 		}
@@ -90,7 +90,7 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("%v prints %q, expected %q in it", args, out, want)
 		}
 	}
-	if code, _, _ := run(t, t.Context(), "ecospa", "help", "nothing"); code != exitUsage {
+	if code, _, _ := runCommand(t, t.Context(), "ecospa", "help", "nothing"); code != exitUsage {
 		t.Errorf("help nothing: exit code %d", code)
 	}
 	out, _ := mustRun(t, "ecospa", "bench", "--help")

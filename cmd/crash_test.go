@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
 // asProgram makes the test binary the program itself.
@@ -24,7 +26,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		Main()
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "ecospa-test-cache-") // not the user's
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", dir)
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // Set by scripts/crash.sh for the long form.
@@ -226,7 +235,7 @@ func sameState(t *testing.T, whole, dir string) {
 		t.Fatalf("files %v (%v)", files, err)
 	}
 	for _, f := range files {
-		if f.Name() == "manifest.json" || f.Name() == stateFile {
+		if f.Name() == "manifest.json" || f.Name() == checkpoint.TrainerFile {
 			continue
 		}
 		a, erra := os.ReadFile(filepath.Join(whole, newest, f.Name()))
@@ -292,4 +301,39 @@ func TestSignals(t *testing.T) {
 		t.Fatal(p.log.String())
 	}
 	sameRun(t, whole, dir)
+}
+
+// sameRun compares the model and the metrics, without times, of two runs.
+func sameRun(t *testing.T, whole, dir string) {
+	t.Helper()
+	a, err := os.ReadFile(filepath.Join(whole, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
+	if err != nil || !bytes.Equal(a, b) {
+		t.Errorf("model.safetensors differs from that of the uninterrupted run (%v)", err)
+	}
+	la, lb := metrics(t, whole), metrics(t, dir)
+	if len(la) != len(lb) {
+		t.Fatalf("%d lines of metrics, expected %d", len(lb), len(la))
+	}
+	for i := range la {
+		for _, key := range []string{"step", "loss", "lr", "grad_norm", "params", "tokens", "val_loss", "pruned"} {
+			if la[i][key] != lb[i][key] {
+				t.Fatalf("line %d: %s is %v, expected %v", i+1, key, lb[i][key], la[i][key])
+			}
+		}
+	}
+}
+
+// scratch is a directory in memory where the system has one.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ecospa-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

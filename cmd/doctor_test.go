@@ -39,11 +39,11 @@ func TestDoctor(t *testing.T) {
 		for _, kv := range w.Set {
 			args = append(args, "--set", kv)
 		}
-		if code, _, msg := run(t, context.Background(), args...); code != exitUsage || !strings.Contains(msg, "train.steps") {
+		if code, _, msg := runCommand(t, context.Background(), args...); code != exitUsage || !strings.Contains(msg, "train.steps") {
 			t.Errorf("%v: %s", w.Set, msg)
 		}
 	}
-	if code, _, _ := run(t, context.Background(), "ecospa", "doctor", "--batch", "0"); code != exitUsage {
+	if code, _, _ := runCommand(t, context.Background(), "ecospa", "doctor", "--batch", "0"); code != exitUsage {
 		t.Errorf("--batch 0 ends with %d", code)
 	}
 }

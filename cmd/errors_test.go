@@ -91,7 +91,7 @@ func TestBadInput(t *testing.T) {
 		{"shell", []string{"ecospa", "completion", "tcsh"}, 2, []string{"tcsh", "bash"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			code, _, log := run(t, t.Context(), c.args...)
+			code, _, log := runCommand(t, t.Context(), c.args...)
 			line := lastLine(log)
 			if code != c.code {
 				t.Errorf("exit code %d, expected %d: %s", code, c.code, line)
@@ -120,7 +120,7 @@ func lastLine(s string) string {
 func refused(t *testing.T, cases []bad) {
 	t.Helper()
 	for _, c := range cases {
-		code, _, log := run(t, t.Context(), c.args...)
+		code, _, log := runCommand(t, t.Context(), c.args...)
 		line := lastLine(log)
 		if code != c.code {
 			t.Errorf("%s: exit code %d, expected %d: %s", c.name, code, c.code, line)

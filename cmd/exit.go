@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/run"
 )
 
 // Exit codes of every subcommand.
@@ -26,7 +27,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+	case stopped(err), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case fault.Of(err) == fault.Config:
 		return exitUsage
@@ -38,4 +39,9 @@ func exitCode(err error) int {
 		return exitBadInput
 	}
 	return exitFailure
+}
+
+// stopped reports whether an error is that of a signal.
+func stopped(err error) bool {
+	return errors.Is(err, errInterrupted) || errors.As(err, new(*run.Interrupted))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -81,24 +82,29 @@ func TestFinetune(t *testing.T) {
 		// Interrupted after 15 steps and resumed, the run ends with the same bytes.
 		again := at(name + "-again")
 		ctx, stop := context.WithCancel(t.Context())
-		o := PretrainOptions{
-			From: at("base"), Data: text, Out: again, command: "finetune",
-			first: train.Hook{Name: "stop", Step: func(l *train.Loop) error {
-				if l.Step == 15 {
-					stop()
-				}
-				return nil
-			}},
-		}
+		o := trainOptions{From: at("base"), Data: text, Out: again, finetune: true}
 		for i, a := range args {
 			if a == "--set" {
 				o.Set = append(o.Set, args[i+1])
 			}
 		}
-		var out, log bytes.Buffer
-		if err := RunFinetune(ctx, o, &out, &log); err == nil || exitCode(err) != exitInterrupted {
+		c, err := o.file()
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := run.Start(ctx, c, run.Options{Before: train.Hook{Name: "stop", Step: func(l *train.Loop) error {
+			if l.Step == 15 {
+				stop()
+			}
+			return nil
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := j.Train(ctx); exitCode(err) != exitInterrupted {
 			t.Fatalf("%s: interrupted: %v", name, err)
 		}
+		j.Close()
 		mustRun(t, "ecospa", "finetune", "--resume", "--out", again)
 		if !bytes.Equal(weights(at(name)), weights(again)) {
 			t.Errorf("%s: interrupted and resumed the weights differ", name)

@@ -55,7 +55,7 @@ func TestGenerateBF16(t *testing.T) {
 	if got != want+"\n" || len(want) <= len("One day") {
 		t.Errorf("got %q, expected %q", got, want)
 	}
-	if code, _, log := run(t, t.Context(), append(args, "fp8")...); code != exitUsage || !strings.Contains(log, "--dtype") || strings.Count(log, "\n") != 1 {
+	if code, _, log := runCommand(t, t.Context(), append(args, "fp8")...); code != exitUsage || !strings.Contains(log, "--dtype") || strings.Count(log, "\n") != 1 {
 		t.Errorf("--dtype fp8: exit code %d, %q", code, log)
 	}
 }

@@ -104,7 +104,7 @@ func TestImages(t *testing.T) {
 		}
 		was := e.Loss
 		if name == "lora" {
-			tuned = filepath.Join(tuned, mergedDir)
+			tuned = filepath.Join(tuned, "merged")
 		}
 		if judge(tuned); !(e.Top1 > 0.9) {
 			t.Errorf("%s: %+v, before a loss of %g", name, e, was)
@@ -126,7 +126,7 @@ func TestImages(t *testing.T) {
 		{visionRun(data, t.TempDir(), "train.context=4")[1:], exitUsage, "an image is 10"},
 		{small(t.TempDir(), "data.flip=true")[1:], exitUsage, "apply to images alone"},
 	} {
-		code, _, log := run(t, t.Context(), append([]string{"ecospa"}, c.args...)...)
+		code, _, log := runCommand(t, t.Context(), append([]string{"ecospa"}, c.args...)...)
 		if code != c.code || !strings.Contains(log, c.want) {
 			t.Errorf("%v: exit code %d, expected %d with %q:\n%s", c.args, code, c.code, c.want, log)
 		}

@@ -152,7 +152,7 @@ func TestMalformedModelDirectories(t *testing.T) {
 					t.Skip("SKIPPED: the system makes no links: ", err)
 				}
 			}
-			code, out, log := run(t, t.Context(), "ecospa", "generate", "--model", dir, "--prompt", "a", "--tokens", "1")
+			code, out, log := runCommand(t, t.Context(), "ecospa", "generate", "--model", dir, "--prompt", "a", "--tokens", "1")
 			if code != exitBadInput || out != "" || !strings.HasPrefix(log, "ecospa: ") || strings.Count(log, "\n") != 1 || len(log) > 1000 {
 				t.Errorf("exit code %d, %q, %q; expected %d and one line", code, out, log, exitBadInput)
 			}

@@ -248,10 +248,10 @@ func TestRanksPrune(t *testing.T) {
 	if w.Ranks != 2 || len(w.Rows) != 10 || w.Rows[9].Bytes != 2<<24 || w.Rows[9].GBs <= 0 {
 		t.Errorf("bench wire: %+v", w)
 	}
-	if code, _, _ := run(t, t.Context(), "ecospa", "bench", "wire"); code != exitUsage {
+	if code, _, _ := runCommand(t, t.Context(), "ecospa", "bench", "wire"); code != exitUsage {
 		t.Errorf("bench wire in one process: exit code %d, expected %d", code, exitUsage)
 	}
-	if code, _, log := run(t, t.Context(), "ecospa", "bench", "step", "--wire", "bf16"); code != exitUsage || !strings.Contains(log, "mpirun") {
+	if code, _, log := runCommand(t, t.Context(), "ecospa", "bench", "step", "--wire", "bf16"); code != exitUsage || !strings.Contains(log, "mpirun") {
 		t.Errorf("--wire in one process: %d, %s", code, log)
 	}
 }

@@ -21,7 +21,9 @@ import (
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -94,7 +96,7 @@ func machine() string {
 		}
 	}
 	installed, _ := sysmem.Installed()
-	return fmt.Sprintf("%s, %s, %s, %s", name, units.Plural(runtime.NumCPU(), "core"), units.Bytes(installed), kernelPath())
+	return fmt.Sprintf("%s, %s, %s, %s", name, units.Plural(runtime.NumCPU(), "core"), units.Bytes(installed), kernel.CurrentPath())
 }
 
 // overrides are those of a variant's run file. What a row says about the model and
@@ -127,13 +129,13 @@ func (p *paper) run(row *config.PaperRow, v *config.PaperVariant, seed uint64) (
 	}
 	return p.kept(row.Name+"-"+name, c, func(c *PaperCell) error {
 		dir := filepath.Join(p.Out, c.Run)
-		o := PretrainOptions{Config: p.File(v.Config), Set: set, Data: p.data(row.Data), Out: dir}
+		o := trainOptions{Config: p.File(v.Config), Set: set, Data: p.data(row.Data), Out: dir}
 		if v.From != "" {
 			from, err := p.run(p.source(v.From, seed))
 			if err != nil {
 				return fmt.Errorf("%s: %w", v.From, err)
 			}
-			o.From, o.command = filepath.Join(p.Out, from.Run), "finetune"
+			o.From, o.finetune = filepath.Join(p.Out, from.Run), true
 		}
 		start := time.Now()
 		if v.Budget != "" {
@@ -162,15 +164,11 @@ func (p *paper) source(path string, seed uint64) (*config.PaperRow, *config.Pape
 }
 
 // train makes a run, or goes on with it.
-func (p *paper) train(o PretrainOptions) error {
-	_, begun := os.Stat(runFile(o.Out))
-	o.Resume = begun == nil
+func (p *paper) train(o trainOptions) error {
+	o.Resume = run.Auto
 	fmt.Fprintf(p.log, "-- %s\n", o.Out)
 	fresh()
-	if o.From != "" {
-		return RunFinetune(p.ctx, o, io.Discard, p.log)
-	}
-	return RunPretrain(p.ctx, o, io.Discard, p.log)
+	return runTraining(p.ctx, o, io.Discard, p.log)
 }
 
 // fresh gives back the memory of what ran before in this process, so that the
@@ -181,7 +179,7 @@ func fresh() {
 }
 
 // cut prunes the model that o begins with, which becomes the smaller one.
-func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o *PretrainOptions, c *PaperCell) error {
+func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o *trainOptions, c *PaperCell) error {
 	k, improve := config.Compare{Of: "prunable"}.Pruning(v.Method, v.Budget, seed)
 	dir := o.Out + "-cut"
 	file := dir + ".json"

@@ -62,7 +62,7 @@ quick: {seeds: [1]}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancelAfter(ctx, cancel, filepath.Join("res", "shrink", "pruned-1", "metrics.jsonl"), 3)
-	if code, _, log := run(t, ctx, args...); code != exitInterrupted && code != exitOK {
+	if code, _, log := runCommand(t, ctx, args...); code != exitInterrupted && code != exitOK {
 		t.Fatalf("interrupted with %d: %s", code, log)
 	}
 	out, _ := mustRun(t, args...)
@@ -108,11 +108,11 @@ quick: {seeds: [1]}
 	}
 
 	// Other settings for runs that are there are refused.
-	if code, _, msg := run(t, t.Context(), append(args, "--quick")...); code != exitUsage || !strings.Contains(msg, "made with other settings") {
+	if code, _, msg := runCommand(t, t.Context(), append(args, "--quick")...); code != exitUsage || !strings.Contains(msg, "made with other settings") {
 		t.Errorf("--quick on the same directory ends with %d: %s", code, msg)
 	}
 	quick := []string{"ecospa", "bench", "paper", "-c", "paper.yaml", "--data", "book.txt", "--out", "quick", "--quick"}
-	if code, _, msg := run(t, t.Context(), quick...); code != exitUsage || !strings.Contains(msg, "again needs --other-data") {
+	if code, _, msg := runCommand(t, t.Context(), quick...); code != exitUsage || !strings.Contains(msg, "again needs --other-data") {
 		t.Errorf("a row without its text ends with %d: %s", code, msg)
 	}
 	images(t, "pictures.csv")
@@ -147,7 +147,7 @@ quick: {seeds: [1]}
 	if out, _ = mustRun(t, quick...); !strings.Contains(out, "quick look") {
 		t.Errorf("--quick prints\n%s", out)
 	}
-	if code, _, msg := run(t, t.Context(), append(quick, "--only", "nothing")...); code != exitUsage || !strings.Contains(msg, "shrink, again, methods") {
+	if code, _, msg := runCommand(t, t.Context(), append(quick, "--only", "nothing")...); code != exitUsage || !strings.Contains(msg, "shrink, again, methods") {
 		t.Errorf("--only nothing ends with %d: %s", code, msg)
 	}
 }

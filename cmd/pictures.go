@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -86,117 +85,6 @@ func underModel(m *data.Images, c model.Classifier) error {
 func calibrationImages(m *data.Images, n data.Normalise, c model.Model, count int, seed uint64) (prune.Sequences, error) {
 	b, err := m.Sample(n, count, seed)
 	return prune.Sequences{Context: c.Context(), Batch: b}, err
-}
-
-// classifier is what the run trains when it is a model of images, of sizes that are
-// those of the run but for the classes; nil for a model of text.
-func (j *job) classifier() (model.Classifier, error) {
-	if j.run.From != "" {
-		if err := j.source(); err != nil {
-			return nil, err
-		}
-		c, _ := j.from.m.(model.Classifier)
-		return c, nil
-	}
-	if !j.run.Model.Images() {
-		return nil, nil
-	}
-	s := j.run.Model
-	if s.Labels == 0 {
-		s.Labels = 1
-	}
-	m, err := model.New(s)
-	if err != nil {
-		return nil, fault.Usage(err)
-	}
-	return m.(model.Classifier), nil
-}
-
-// look reads the images of the run: for a model that is trained further in its own
-// classes and normalisation.
-func (j *job) look(c model.Classifier) (err error) {
-	d := j.run.Data
-	if err := d.CheckImages(true); err != nil {
-		return fault.Usage(err)
-	}
-	if j.pics, err = readPictures(d, c.Image()); err != nil {
-		return fault.BadInput(err)
-	}
-	if j.from != nil {
-		if d.Mean != nil {
-			return fault.Usage(fmt.Errorf("data.mean and std are for new models, %s has its own", j.run.From))
-		}
-		img := c.Image()
-		j.pics.normalise = data.Normalise{Rescale: img.Rescale, Mean: img.Mean, Std: img.Std}
-		for _, m := range []*data.Images{j.pics.train, j.pics.held} {
-			if j.run.NewClassifier {
-				break // the data's classes count
-			}
-			if err := underModel(m, c); err != nil {
-				return fault.BadInput(fmt.Errorf("%s: %w; finetune --new-classifier trains a classifier for the data's classes", d.Path, err))
-			}
-		}
-	}
-	j.sum = j.pics.train.Checksum()
-	j.data, err = data.NewImageBatches(j.pics.train, j.pics.normalise, data.Augment{Shift: d.Shift, Flip: d.Flip}, j.run.Train.Batch, data.Cursor{Seed: j.run.Train.Seed})
-	return fault.BadInput(err)
-}
-
-// reclassify gives the model that the run begins with a new classifier, for the
-// classes of the run's images; every other weight stays.
-func (j *job) reclassify() error {
-	was := j.from.m.Vocab()
-	made, err := j.from.Reclassify(j.pics.train.Classes, j.run.Train.Seed)
-	if err != nil {
-		return err
-	}
-	j.from.m, j.from.set = j.from.Model, j.from.Set
-	fmt.Fprintf(j.log, "classes   %d instead of %d; new: %s\n", j.from.m.Vocab(), was, strings.Join(made, ", "))
-	return nil
-}
-
-// classes makes the model of the run file for the images that were read.
-func (j *job) classes() (model.Model, error) {
-	s := j.run.Model
-	found := j.pics.train.Classes
-	if s.Labels == 0 && s.Name == "" {
-		s.Labels = len(found)
-	}
-	m, err := model.New(s)
-	if err != nil {
-		return nil, fault.Usage(err)
-	}
-	if m.Vocab() < len(found) {
-		return nil, fault.Usage(fmt.Errorf("model.num_labels is %d, but the images have %d classes", m.Vocab(), len(found)))
-	}
-	img, n := m.(model.Classifier).Image(), j.pics.normalise
-	img.Rescale, img.Mean, img.Std = n.Rescale, n.Mean, n.Std
-	img.Classes = slices.Clone(found)
-	for i := len(found); i < m.Vocab(); i++ {
-		img.Classes = append(img.Classes, fmt.Sprintf("LABEL_%d", i))
-	}
-	return m, nil
-}
-
-// calibration is what n sequences, or images, of a pruning event's pass are.
-func (j *job) calibration(n int) (prune.Sequences, error) {
-	c := j.run.Train
-	if j.pics != nil {
-		return calibrationImages(j.pics.train, j.pics.normalise, j.m, n, c.Seed)
-	}
-	return sequences(j.tokens, c.Context, n, c.Seed)
-}
-
-// validation is the held-out data, batch sequences at a time; nil where there is none.
-func (j *job) validation(batch int) iter.Seq2[data.Batch, error] {
-	c := j.run.Train
-	switch {
-	case j.pics != nil && j.pics.held.Len() > 0:
-		return j.pics.held.Batches(j.pics.normalise, batch, c.EvalTokens)
-	case j.pics == nil && len(j.held) > 1:
-		return data.Windows(j.held, batch, c.Context, c.EvalTokens)
-	}
-	return nil
 }
 
 // judgeImages evaluates a classifier on at most limit images (0: all), batch at a

@@ -27,18 +27,18 @@ func small(out string, more ...string) []string {
 	return args
 }
 
-// run calls the whole command line in process.
-func run(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
+// runCommand calls the whole command line in process.
+func runCommand(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, log bytes.Buffer
 	code = runOn(ctx, alone, args, strings.NewReader(""), &out, &log)
 	return code, out.String(), log.String()
 }
 
-// mustRun is run for what has to succeed.
+// mustRun is runCommand for what has to succeed.
 func mustRun(t *testing.T, args ...string) (stdout, stderr string) {
 	t.Helper()
-	code, out, log := run(t, t.Context(), args...)
+	code, out, log := runCommand(t, t.Context(), args...)
 	if code != exitOK {
 		t.Fatalf("%s: exit code %d\n%s", strings.Join(args, " "), code, log)
 	}
@@ -154,7 +154,7 @@ func TestInterruptedRunEndsTheSame(t *testing.T) {
 			for ; ; stops++ {
 				ctx, cancel := context.WithCancel(t.Context())
 				go cancelAfter(ctx, cancel, filepath.Join(parts, "metrics.jsonl"), 1+rng.IntN(15))
-				code, _, log := run(t, ctx, args...)
+				code, _, log := runCommand(t, ctx, args...)
 				cancel()
 				if code == exitOK {
 					break
@@ -218,14 +218,14 @@ func TestResumeRefusesAChangedConfiguration(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(dir)...)
 	args := append(small(dir, "optim.lr=1e-4"), "--resume")
-	code, _, log := run(t, t.Context(), args...)
+	code, _, log := runCommand(t, t.Context(), args...)
 	if code != exitUsage || !strings.Contains(log, `optim.lr from "0.003" to "0.0001"; go on with --allow-change optim.lr`) {
 		t.Errorf("exit code %d: %s", code, log)
 	}
-	if code, _, log := run(t, t.Context(), append(args, "--allow-change", "optim.lr")...); code != exitOK {
+	if code, _, log := runCommand(t, t.Context(), append(args, "--allow-change", "optim.lr")...); code != exitOK {
 		t.Errorf("exit code %d: %s", code, log)
 	}
-	if code, _, log := run(t, t.Context(), small(dir)...); code != exitUsage || !strings.Contains(log, "holds a run already") {
+	if code, _, log := runCommand(t, t.Context(), small(dir)...); code != exitUsage || !strings.Contains(log, "holds a run already") {
 		t.Errorf("exit code %d: %s", code, log)
 	}
 }

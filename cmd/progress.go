@@ -4,18 +4,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/run"
 )
 
-// progress shows a run's steps: a bar on a terminal, plain lines elsewhere.
+// progress shows what happens in a run: a bar on a terminal, plain lines elsewhere.
 type progress struct {
+	mu    sync.Mutex // a signal speaks in between
 	out   io.Writer
+	job   *run.Job                 // nil while it is prepared
 	bar   *progressbar.ProgressBar // nil when the output is not a terminal
 	steps int
 	every int // steps between plain lines
@@ -24,43 +27,64 @@ type progress struct {
 	rate  float64
 }
 
-func newProgress(out io.Writer, steps int) *progress {
-	p := &progress{out: out, steps: steps, every: max(1, steps/20)}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.bar = progressbar.NewOptions(steps,
-			progressbar.OptionSetWriter(out),
+func newProgress(out io.Writer) *progress { return &progress{out: out} }
+
+// event shows an event.
+func (p *progress) event(e run.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := e.(type) {
+	case run.Began:
+		p.begin(e)
+	case run.Stepped:
+		p.step(e)
+	case run.Ended:
+		if p.bar != nil && !p.bar.IsFinished() {
+			p.bar.Exit()
+		}
+	case run.Saved:
+		if e.Left != nil {
+			p.say(e.String())
+		}
+	default:
+		p.say(e.String())
+	}
+}
+
+// say prints a line beside the display without tearing a bar apart.
+func (p *progress) say(line string) {
+	if p.bar != nil {
+		p.bar.Clear()
+	}
+	fmt.Fprintln(p.out, line)
+}
+
+func (p *progress) begin(e run.Began) {
+	p.begun, p.first, p.steps, p.every = time.Now(), e.Step, e.Steps, max(1, e.Steps/20)
+	if f, ok := p.out.(*os.File); ok && p.bar == nil && term.IsTerminal(int(f.Fd())) {
+		p.bar = progressbar.NewOptions(e.Steps,
+			progressbar.OptionSetWriter(p.out),
 			progressbar.OptionShowCount(),
 			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionFullWidth(),
 			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
+			progressbar.OptionOnCompletion(func() { fmt.Fprintln(p.out) }),
 		)
 	}
-	return p
-}
-
-// Hook attaches the display to a loop.
-func (p *progress) Hook() train.Hook {
-	return train.Hook{Name: "progress", Start: p.start, Step: p.step, End: p.end}
-}
-
-func (p *progress) start(l *train.Loop) error {
-	p.begun, p.first = time.Now(), l.Step
 	if p.bar != nil {
-		return p.bar.Set(l.Step)
+		p.bar.Set(e.Step)
 	}
-	return nil
 }
 
-func (p *progress) step(l *train.Loop) error {
-	r := l.Last
+func (p *progress) step(r run.Stepped) {
 	if p.rate == 0 {
 		p.rate = r.TokensPerS
 	}
 	p.rate += 0.1 * (r.TokensPerS - p.rate)
 	if p.bar != nil {
 		p.bar.Describe(fmt.Sprintf("loss %.3f  lr %.2g  %.0f tokens/s", r.Loss, r.LR, p.rate))
-		return p.bar.Set(r.Step)
+		p.bar.Set(r.Step)
+		return
 	}
 	if r.Step%p.every == 0 || r.Step == p.steps || r.Step == p.first+1 {
 		done := time.Since(p.begun)
@@ -68,20 +92,27 @@ func (p *progress) step(l *train.Loop) error {
 		fmt.Fprintf(p.out, "step %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  %s resident  %s left\n",
 			r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, units.Bytes(r.RSS), units.Clock(left))
 	}
-	return nil
 }
 
-func (p *progress) end(*train.Loop) error {
-	if p.bar != nil && !p.bar.IsFinished() {
-		return p.bar.Exit()
-	}
-	return nil
+// watch follows a job that has been prepared.
+func (p *progress) watch(j *run.Job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.job = j
 }
 
-// say prints a line beside the display without tearing a bar apart.
-func (p *progress) say(format string, args ...any) {
-	if p.bar != nil {
-		p.bar.Clear()
+// interrupted says at once what a first signal does.
+func (p *progress) interrupted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.job == nil:
+		p.say("stopping before the first step; there is nothing to save yet")
+	case p.begun.IsZero():
+		p.say("stopping before the first step, saving; once more discards")
+	case p.job.Step() >= p.steps:
+		p.say("all steps are made and saved; finishing")
+	default:
+		p.say(fmt.Sprintf("finishing step %d, saving; once more discards it", p.job.Step()+1))
 	}
-	fmt.Fprintf(p.out, format+"\n", args...)
 }

@@ -119,7 +119,7 @@ func TestPruneRefusesWithoutMemory(t *testing.T) {
 	defer func() { available = old }()
 	available = func() (int64, string, bool) { return 1 << 10, "the machine", true }
 	args := []string{"ecospa", "prune", "--from", dense, "--data", text, "--target", "0.8x", "--out", out}
-	code, _, log := run(t, t.Context(), args...)
+	code, _, log := runCommand(t, t.Context(), args...)
 	if code != exitFailure || !strings.Contains(log, "the machine has 1.0 KiB left") || strings.Contains(log, "gathering") {
 		t.Errorf("exit code %d:\n%s", code, log)
 	}

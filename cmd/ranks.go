@@ -114,7 +114,7 @@ func (r ranks) speaks(ctx context.Context, err error) bool {
 	if r.lead() {
 		return true
 	}
-	if errors.Is(err, errInterrupted) {
+	if stopped(err) {
 		return false
 	}
 	select {

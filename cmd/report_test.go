@@ -48,11 +48,11 @@ func TestReport(t *testing.T) {
 	for want, args := range map[int][]string{
 		exitUsage: {"report"}, exitBadInput: {"report", t.TempDir()},
 	} {
-		if code, _, _ := run(t, context.Background(), append([]string{"ecospa"}, args...)...); code != want {
+		if code, _, _ := runCommand(t, context.Background(), append([]string{"ecospa"}, args...)...); code != want {
 			t.Errorf("%v ends with %d, expected %d", args, code, want)
 		}
 	}
-	if code, _, msg := run(t, context.Background(), "ecospa", "report", dir, "--out", "x.pdf"); code != exitUsage || !strings.Contains(msg, ".html") {
+	if code, _, msg := runCommand(t, context.Background(), "ecospa", "report", dir, "--out", "x.pdf"); code != exitUsage || !strings.Contains(msg, ".html") {
 		t.Errorf("--out x.pdf ends with %d: %s", code, msg)
 	}
 }

@@ -28,7 +28,7 @@ func TestRequiredFlags(t *testing.T) {
 				continue
 			}
 			checked++
-			code, out, log := run(t, t.Context(), path...)
+			code, out, log := runCommand(t, t.Context(), path...)
 			if code != exitUsage || out != "" || strings.Count(log, "\n") != 1 {
 				t.Errorf("%v: exit code %d, %q on standard output, %q on standard error", path, code, out, log)
 			}

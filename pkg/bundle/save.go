@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
@@ -95,7 +96,9 @@ func (b *Bundle) Config(dtype string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return write(set(keys, "torch_dtype", name))
+	// The last key, wherever the source had it: a model saved twice is the same file.
+	keys = slices.DeleteFunc(keys, func(m member) bool { return m.name == "torch_dtype" })
+	return write(append(keys, member{"torch_dtype", name}))
 }
 
 // member is a key of a JSON object with its value.
@@ -123,17 +126,6 @@ func object(text []byte) ([]member, error) {
 		out = append(out, m)
 	}
 	return out, nil
-}
-
-// set gives a member a value, in its place or at the end.
-func set(all []member, name string, value json.RawMessage) []member {
-	for i := range all {
-		if all[i].name == name {
-			all[i].value = value
-			return all
-		}
-	}
-	return append(all, member{name, value})
 }
 
 // write is the inverse of object, indented.

@@ -37,15 +37,14 @@ type Run struct {
 	Policy Policy
 	Disk   Disk
 	lock   *lock
-	made   bool // Dir was made by OpenRun
+	made   []string // directories that OpenRun made, the deepest first
 }
 
 // OpenRun makes the run directory, takes its lock, and removes what an
 // interrupted process has left half-written. It fails with ErrLocked while
 // another process has the directory; a lock whose process has died is free.
 func OpenRun(dir string, p Policy) (*Run, error) {
-	_, err := os.Lstat(dir)
-	made := errors.Is(err, os.ErrNotExist)
+	r := &Run{Dir: dir, Policy: p, made: missing(dir)}
 	if err := (Disk{}).mkdirAll(filepath.Clean(dir)); err != nil {
 		return nil, err
 	}
@@ -53,7 +52,7 @@ func OpenRun(dir string, p Policy) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run directory %s: %w", dir, err)
 	}
-	r := &Run{Dir: dir, Policy: p, lock: l, made: made}
+	r.lock = l
 	for _, d := range []string{dir, filepath.Join(dir, stateDir)} {
 		if err := r.Disk.sweep(d); err != nil {
 			return nil, errors.Join(err, l.release())
@@ -62,16 +61,28 @@ func OpenRun(dir string, p Policy) (*Run, error) {
 	return r, nil
 }
 
-// Close lets go of the run directory. One that OpenRun has made and that nothing
-// was written to disappears again.
+// missing lists a directory and those above it that are not there, the deepest first.
+func missing(dir string) (list []string) {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+			return list
+		}
+		list = append(list, dir)
+	}
+}
+
+// Close lets go of the run directory. Directories that OpenRun has made and that
+// nothing was written to disappear again.
 func (r *Run) Close() error {
 	if r == nil || r.lock == nil {
 		return nil
 	}
 	err := r.lock.release()
 	r.lock = nil
-	if r.made {
-		_ = os.Remove(r.Dir) // fails, as it should, when the directory is not empty
+	for _, dir := range r.made {
+		if os.Remove(dir) != nil { // fails, as it should, when the directory is not empty
+			break
+		}
 	}
 	return err
 }

@@ -88,6 +88,8 @@ func (r Run) Validate() error {
 		return fmt.Errorf("%w: new_classifier is true without from: a new model has a new classifier anyway", ErrConfig)
 	case r.NewClassifier && r.LoRA.Enabled():
 		return fmt.Errorf("%w: new_classifier is true with lora.rank %d, which freezes weights: a new classifier must be trained", ErrConfig, r.LoRA.Rank)
+	case r.LoRA.Enabled() && r.Prune.Enabled() && r.Prune.Calibration > 0:
+		return fmt.Errorf("%w: prune.calibration changes weights that lora freezes: leave it out, or prune before", ErrConfig)
 	}
 	images := func() error {
 		if r.From != "" { // what it reads is known when it is opened
@@ -108,6 +110,9 @@ func (r Run) Validate() error {
 	}
 	return nil
 }
+
+// Dense makes the run one without pruning: no target is left.
+func (r *Run) Dense() { r.Prune.Target, r.Prune.TargetMemory, r.Prune.Ratio = "", "", nil }
 
 // Encode is the run file with every value written out.
 func (r Run) Encode() ([]byte, error) {

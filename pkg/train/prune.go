@@ -41,6 +41,7 @@ type Pruner struct {
 	Report      func(Event) // told of each event; may be nil
 	Failed      func(error) // told that a plan could not be written yet; may be nil
 	Events      []Event     // so far, those of an interrupted run included
+	Steps       int         // that the schedule counts in, of a run that was made longer since; 0: the loop's
 
 	left map[string][]byte // plans that are not written, by path
 }
@@ -55,9 +56,17 @@ func (p *Pruner) start(l *Loop) error {
 	return p.watch(l)
 }
 
+// Horizon is the number of steps that the schedule counts in.
+func (p *Pruner) Horizon(l *Loop) int {
+	if p.Steps > 0 {
+		return p.Steps
+	}
+	return l.Steps
+}
+
 // watch gathers evidence exactly while a later event needs it.
 func (p *Pruner) watch(l *Loop) error {
-	need := p.Config.Calibration == 0 && p.Config.Schedule().Remaining(l.Step, l.Steps) > 0
+	need := p.Config.Calibration == 0 && p.Config.Schedule().Remaining(l.Step, p.Horizon(l)) > 0
 	if need == (l.Evidence != nil) {
 		return nil
 	}
@@ -71,7 +80,7 @@ func (p *Pruner) watch(l *Loop) error {
 }
 
 func (p *Pruner) step(l *Loop) error {
-	share, due := p.Config.Schedule().At(l.Step, l.Steps)
+	share, due := p.Config.Schedule().At(l.Step, p.Horizon(l))
 	if !due {
 		return nil
 	}

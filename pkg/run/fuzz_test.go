@@ -1,49 +1,50 @@
-package cmd
+package run
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
-// interrupted is a tiny run that stopped after three steps, evidence included.
-func interrupted(t testing.TB, dir string) (config.Run, PretrainOptions) {
+// stopped is a tiny run that failed after four steps, with a checkpoint of the third,
+// evidence included.
+func stopped(t testing.TB, dir string) config.Run {
 	t.Helper()
-	o := PretrainOptions{Config: "../configs/quickstart.yaml", Out: dir, Set: []string{
-		"train.steps=8", "train.batch=2", "train.context=8", "train.eval_every=1000", "train.sample=0", "train.threads=1", "data.bytes=4KB", "data.validation=0.2",
-		"tokenizer.train=bytes", "model.layers=1", "model.width=8", "model.heads=2", "model.kv_heads=1", "model.ffn=8", "prune.events=2", "prune.start=0.5", "prune.end=0.9", "checkpoint.every=3",
-	}}
-	o.first = train.Hook{Name: "stop", Step: func(l *train.Loop) error {
+	c := tiny(t, dir, "train.steps=8", "train.context=8", "data.bytes=4KB", "data.validation=0.2", "model.width=8", "model.ffn=8", "prune.start=0.5", "prune.end=0.9", "checkpoint.every=3")
+	o := Options{Before: train.Hook{Name: "stop", Step: func(l *train.Loop) error {
 		if l.Step == 4 {
 			return io.ErrUnexpectedEOF
 		}
 		return nil
-	}}
-	if err := RunPretrain(t.Context(), o, io.Discard, io.Discard); err == nil {
-		t.Fatal("the run was not stopped")
+	}}}
+	if _, err := trained(t, c, o); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("the run was not stopped: %v", err)
 	}
-	run, err := config.Load(runFile(dir), nil)
+	c, err := Config(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run, PretrainOptions{Resume: true, Out: dir}
+	return c
 }
 
 // FuzzState resumes a run from any bytes as its state, two steps far, a pruning
 // event among them: an error on one line, or a run that goes on.
 func FuzzState(f *testing.F) {
 	base := f.TempDir()
-	run, o := interrupted(f, filepath.Join(base, "run"))
-	source := filepath.Join(run.Out, "state", "newest")
-	good, err := os.ReadFile(filepath.Join(source, stateFile))
+	cfg := stopped(f, filepath.Join(base, "run"))
+	source := filepath.Join(cfg.Out, "state", "newest")
+	good, err := os.ReadFile(filepath.Join(source, checkpoint.TrainerFile))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -60,16 +61,13 @@ func FuzzState(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := os.WriteFile(filepath.Join(dir, stateFile), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, checkpoint.TrainerFile), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		var log bytes.Buffer
-		j := &job{run: run, log: &log, force: o.Force, ranks: alone}
+		log := new(journal)
+		j := &Job{Options: Options{Notify: log.add, Ranks: Ranks{Group: dist.Alone{}}}, cfg: cfg, previous: cfg, resuming: true}
 		defer j.release()
 		err := func() error {
-			if err := j.read(); err != nil {
-				return err
-			}
 			root, err := os.OpenRoot(dir)
 			if err != nil {
 				return err
@@ -80,11 +78,17 @@ func FuzzState(f *testing.F) {
 				return err
 			}
 			st.dir = dir
+			if err := j.read(t.Context()); err != nil {
+				return err
+			}
+			if err := j.resolve(st); err != nil {
+				return err
+			}
 			if err := j.assemble(st); err != nil {
 				return err
 			}
 			stop := j.loop.Step + 2
-			if stop > run.Train.Steps { // at its end it would be saved
+			if stop > cfg.Train.Steps { // at its end it would be saved
 				return nil
 			}
 			j.loop.Attach(train.Hook{Name: "stop", Step: func(l *train.Loop) error {
@@ -95,8 +99,8 @@ func FuzzState(f *testing.F) {
 			}})
 			return j.loop.Run(t.Context())
 		}()
-		if err != nil && strings.Contains(oneLine(err), "goroutine") || len(log.Bytes()) > 1<<20 {
-			t.Errorf("error %v, log of %d bytes", err, log.Len())
+		if err != nil && strings.Contains(oneLine(err), "goroutine") || len(log.String()) > 1<<20 {
+			t.Errorf("error %v, log of %d bytes", err, len(log.String()))
 		}
 	})
 }
@@ -105,9 +109,9 @@ func FuzzState(f *testing.F) {
 // that are sound: an error, or a model that fits them.
 func FuzzModelDirectory(f *testing.F) {
 	base := f.TempDir()
-	run, _ := interrupted(f, filepath.Join(base, "run"))
+	cfg := stopped(f, filepath.Join(base, "run"))
 	dir := filepath.Join(base, "copy")
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(run.Out, "state", "newest"))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(cfg.Out, "state", "newest"))); err != nil {
 		f.Fatal(err)
 	}
 	path := filepath.Join(dir, "config.json")

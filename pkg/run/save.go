@@ -1,4 +1,4 @@
-package cmd
+package run
 
 import (
 	"errors"
@@ -9,13 +9,13 @@ import (
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
-// maxBacks is how often a run goes back to one and the same checkpoint.
-const maxBacks = 3
+// maxRollbacks is how often a run goes back to one and the same checkpoint.
+const maxRollbacks = 3
 
 // saveStep saves when it is time. A disk that is full, read-only or failing does
 // not stop the training: the next checkpoint tries again.
-func (j *job) saveStep(l *train.Loop) error {
-	p := j.run.Checkpoint
+func (j *Job) saveStep(l *train.Loop) error {
+	p := j.cfg.Checkpoint
 	due := p.Every > 0 && l.Step%p.Every == 0 || p.KeepBest && j.improved(l)
 	if !due || l.Step == l.Steps {
 		return nil
@@ -24,20 +24,20 @@ func (j *job) saveStep(l *train.Loop) error {
 	if err == nil || errors.Is(err, checkpoint.ErrNonFinite) {
 		return err
 	}
-	next := min(l.Steps, l.Step+max(1, p.Every))
-	j.show.say("step %d: the checkpoint could not be written (%s); training goes on, the next try is at step %d; %s", l.Step, oneLine(err), next, j.lastGood())
+	j.tell(SaveFailed{Step: l.Step, Next: min(l.Steps, l.Step+max(1, p.Every)), Err: err, Good: j.lastGood()})
 	return nil
 }
 
 // saveEnd saves the end of the run, or the step at which it was interrupted.
-func (j *job) saveEnd(l *train.Loop) error {
+func (j *Job) saveEnd(l *train.Loop) error {
 	j.unsaved = j.saveAll(l)
+	j.saved = j.unsaved == nil
 	return j.unsaved
 }
 
 // saveAll makes metrics and plans durable, then writes the checkpoint: the lead for
 // all ranks, which learn whether the model was fit to be saved.
-func (j *job) saveAll(l *train.Loop) error {
+func (j *Job) saveAll(l *train.Loop) error {
 	if err := l.MergeEvidence(); err != nil {
 		return err
 	}
@@ -46,14 +46,14 @@ func (j *job) saveAll(l *train.Loop) error {
 		return err
 	}
 	defer done()
-	if j.ranks.lead() {
+	if j.Ranks.lead() {
 		err = j.saveLead(l, state)
 	}
 	bad := []float64{0}
 	if errors.Is(err, checkpoint.ErrNonFinite) {
 		bad[0] = 1
 	}
-	if err := j.ranks.SumFloat64(bad); err != nil {
+	if err := j.Ranks.SumFloat64(bad); err != nil {
 		return err
 	}
 	if bad[0] > 0 && err == nil {
@@ -62,35 +62,38 @@ func (j *job) saveAll(l *train.Loop) error {
 	return err
 }
 
-func (j *job) saveLead(l *train.Loop, state []optim.NamedSlab) error {
+func (j *Job) saveLead(l *train.Loop, state []optim.NamedSlab) error {
 	if err := j.metrics.Sync(); err != nil && !j.mute {
 		j.mute = true
-		j.show.say("step %d: metrics.jsonl cannot be written (%s); its lines are kept and written when it can", l.Step, oneLine(err))
+		j.tell(MetricsFailed{l.Step, err})
 	}
 	if j.pruner != nil {
 		if err := j.pruner.Flush(); err != nil {
-			j.planFailed(err)
+			j.tell(PlanFailed{err})
 		}
 	}
 	err := j.save(l, state)
+	left := err
 	if errors.Is(err, checkpoint.ErrOldKept) {
-		j.show.say("step %d: %s", l.Step, oneLine(err))
-		return nil
+		err = nil
+	}
+	if err == nil {
+		j.tell(Saved{l.Step, left})
 	}
 	return err
 }
 
 // linkBest makes RUN/best the checkpoint with the lowest validation loss.
-func (j *job) linkBest() error {
-	if !j.run.Checkpoint.KeepBest {
+func (j *Job) linkBest() error {
+	if !j.cfg.Checkpoint.KeepBest {
 		return nil
 	}
 	return j.dir.LinkBest(j.best.Step)
 }
 
 // lastGood says where a run could go on.
-func (j *job) lastGood() string {
-	list, err := checkpoint.Checkpoints(j.run.Out)
+func (j *Job) lastGood() string {
+	list, err := checkpoint.Checkpoints(j.cfg.Out)
 	if err != nil || len(list) == 0 || list[0].Err != nil {
 		return "there is no earlier checkpoint"
 	}
@@ -98,35 +101,35 @@ func (j *job) lastGood() string {
 }
 
 // rollback goes back to the newest good checkpoint when err is a number that is
-// not finite and the policy says so; the data go on behind the batch that gave
+// not finite and the policy says so; training continues after the batch that gave
 // it. It returns false and the error to end with otherwise.
-func (j *job) rollback(err error) (bool, error) {
+func (j *Job) rollback(err error) (bool, error) {
 	var bad *train.NonFiniteError
 	if !errors.As(err, &bad) && !errors.Is(err, checkpoint.ErrNonFinite) {
 		return false, err
 	}
-	if j.run.Train.OnNonFinite != train.Rollback {
+	if j.cfg.Train.OnNonFinite != train.Rollback {
 		return false, fmt.Errorf("%w; %s", err, j.lastGood())
 	}
-	if j.backs == maxBacks {
-		return false, fmt.Errorf("%w, after going back to one checkpoint %d times; lower optim.lr", err, maxBacks)
+	if j.rollbacks == maxRollbacks {
+		return false, fmt.Errorf("%w, after going back to one checkpoint %d times; lower optim.lr", err, maxRollbacks)
 	}
-	backs, cursor := j.backs+1, j.data.Cursor()
-	j.show.say("%s; going back, the data go on behind this batch", oneLine(err))
+	rollbacks, cursor := j.rollbacks+1, j.batches.Cursor()
+	j.tell(RolledBack{err})
 	j.release()
 	saved, rerr := j.restore()
 	if rerr == nil && saved == nil {
-		return false, fmt.Errorf("%w, and there is no checkpoint to go back to (checkpoint.every is %d)", err, j.run.Checkpoint.Every)
+		return false, fmt.Errorf("%w, and there is no checkpoint to go back to (checkpoint.every is %d)", err, j.cfg.Checkpoint.Every)
 	}
 	if rerr == nil {
 		rerr = j.assemble(saved)
 	}
 	if rerr == nil {
-		rerr = j.data.Seek(cursor)
+		rerr = j.batches.Seek(cursor)
 	}
 	if rerr == nil {
 		rerr = j.loop.Lower()
 	}
-	j.recent, j.spike, j.mute, j.unsaved, j.backs = nil, train.Spike{}, false, nil, backs
+	j.recent, j.spike, j.mute, j.unsaved, j.rollbacks = nil, train.Spike{}, false, nil, rollbacks
 	return rerr == nil, rerr
 }

@@ -1,7 +1,6 @@
-package cmd
+package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -11,37 +10,40 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // poisoned is a tiny run in which a weight is infinite after step `at`: the first
 // time that the step is made, or every time.
-func poisoned(t *testing.T, at int, always bool, more ...string) (*job, *bytes.Buffer) {
+func poisoned(t *testing.T, at int, always bool, more ...string) (*Job, *journal) {
 	t.Helper()
-	run, o := tiny(t, filepath.Join(t.TempDir(), "run"), more...)
+	c, o := tiny(t, filepath.Join(t.TempDir(), "run"), more...), Options{}
 	done := false
-	o.first = train.Hook{Name: "poison", Step: func(l *train.Loop) error {
+	o.Before = train.Hook{Name: "poison", Step: func(l *train.Loop) error {
 		if l.Step == at && (always || !done) {
 			done = true
 			l.Set.Params[1].Data()[0] = float32(math.Inf(1))
 		}
 		return nil
 	}}
-	log := new(bytes.Buffer)
-	j, err := prepare(run, o, log)
+	log := new(journal)
+	o.Notify = log.add
+	j, err := Start(t.Context(), c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(j.close)
+	t.Cleanup(j.Close)
 	return j, log
 }
 
 func TestNonFiniteStops(t *testing.T) {
 	j, _ := poisoned(t, 6, false, "checkpoint.every=4")
-	err := j.train(t.Context())
+	_, err := j.Train(t.Context())
 	var bad *train.NonFiniteError
-	if !errors.As(err, &bad) || bad.Step != 7 || exitCode(err) != exitFailure ||
-		!strings.Contains(err.Error(), "step 7: the weight "+j.set.Params[1].Name+" is +Inf") || !strings.Contains(err.Error(), "the newest good checkpoint is of step 4") {
+	if !errors.As(err, &bad) || bad.Step != 7 || fault.Of(err) != fault.Failure ||
+		!strings.Contains(err.Error(), "step 7: the weight "+j.bundle.Set.Params[1].Name+" is +Inf") || !strings.Contains(err.Error(), "the newest good checkpoint is of step 4") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -59,11 +61,11 @@ func TestNonFiniteIsNeverSaved(t *testing.T) {
 		{10, 8, "data.validation=0.05", "the validation loss is NaN"},
 	} {
 		j, log := poisoned(t, c.at, false, "checkpoint.every=4", c.data)
-		err := j.train(t.Context())
-		if err == nil || exitCode(err) != exitFailure || !strings.Contains(err.Error(), c.want) {
+		_, err := j.Train(t.Context())
+		if err == nil || fault.Of(err) != fault.Failure || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("step %d, %s: error %v\n%s", c.at, c.data, err, log)
 		}
-		if got := sound(t, j.run.Out, j.run); got != c.kept {
+		if got := sound(t, j.cfg.Out); got != c.kept {
 			t.Errorf("step %d, %s: the newest checkpoint is of step %d, expected %d", c.at, c.data, got, c.kept)
 		}
 	}
@@ -75,26 +77,26 @@ func TestNonFiniteIsNeverSaved(t *testing.T) {
 		}
 		return nil
 	}})
-	if err := j.train(ctx); err == nil || exitCode(err) != exitFailure || !strings.Contains(err.Error(), "not a finite number") {
+	if _, err := j.Train(ctx); err == nil || fault.Of(err) != fault.Failure || !strings.Contains(err.Error(), "not a finite number") {
 		t.Errorf("interrupted: error %v\n%s", err, log)
 	}
-	if got := sound(t, j.run.Out, j.run); got != 4 {
+	if got := sound(t, j.cfg.Out); got != 4 {
 		t.Errorf("interrupted: the newest checkpoint is of step %d, expected 4", got)
 	}
 }
 
 func TestNonFiniteRollsBack(t *testing.T) {
 	j, log := poisoned(t, 7, false, "checkpoint.every=4", "train.on_nonfinite=rollback", "train.steps=12")
-	if err := j.train(t.Context()); err != nil {
+	if _, err := j.Train(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	text := log.String()
-	for _, want := range []string{"step 8: the weight", "going back", "going on from the checkpoint of step 4"} {
+	for _, want := range []string{"step 8: the weight", "going back", "training continues after this batch", "going on from the checkpoint of step 4"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log lacks %q:\n%s", want, text)
 		}
 	}
-	lines := metrics(t, j.run.Out)
+	lines := metrics(t, j.cfg.Out)
 	var steps []float64
 	for _, l := range lines {
 		steps = append(steps, l["step"].(float64))
@@ -103,19 +105,19 @@ func TestNonFiniteRollsBack(t *testing.T) {
 		t.Errorf("metrics of steps %v", steps)
 	}
 	// Steps 5 to 12 were made with the batches behind the eighth.
-	if c := j.data.Cursor(); c.Epoch == 0 && c.Index != (8+8)*2 {
+	if c := j.batches.Cursor(); c.Epoch == 0 && c.Index != (8+8)*2 {
 		t.Errorf("the data stand at %+v, expected behind %d windows", c, (8+8)*2)
 	}
 }
 
 func TestRollingBackEnds(t *testing.T) {
 	j, log := poisoned(t, 6, true, "checkpoint.every=4", "train.on_nonfinite=rollback")
-	err := j.train(t.Context())
+	_, err := j.Train(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "after going back to one checkpoint 3 times") || strings.Count(log.String(), "going back") != 3 {
 		t.Errorf("error %v\n%s", err, log)
 	}
 	j, _ = poisoned(t, 2, true, "checkpoint.every=4", "train.on_nonfinite=rollback")
-	if err := j.train(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no checkpoint to go back to (checkpoint.every is 4)") {
+	if _, err := j.Train(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no checkpoint to go back to (checkpoint.every is 4)") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -123,39 +125,38 @@ func TestRollingBackEnds(t *testing.T) {
 // TestAdaptersRollBack: going back restores adapters like weights.
 func TestAdaptersRollBack(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base")
-	_, o := tiny(t, base)
-	if _, err := trainJob(t, o); err != nil {
+	if _, err := trained(t, tiny(t, base), Options{}); err != nil {
 		t.Fatal(err)
 	}
 	text := filepath.Join(t.TempDir(), "further.txt")
 	if err := os.WriteFile(text, []byte(strings.Repeat("one fox and two bears. ", 200)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	o = PretrainOptions{command: "finetune", From: base, Data: text, Out: filepath.Join(t.TempDir(), "run"), Set: []string{
-		"train.steps=12", "train.batch=2", "train.context=16", "train.sample=0", "train.threads=1", "train.eval_every=1000", "train.on_nonfinite=rollback", "lora.rank=2", "checkpoint.every=4",
-	}}
-	run, err := o.loadFinetune()
+	c, err := config.Parse(nil, []string{
+		"from=" + base, "data.path=" + text, "out=" + filepath.Join(t.TempDir(), "run"), "train.steps=12", "train.batch=2", "train.context=16", "train.sample=0", "train.threads=1",
+		"train.eval_every=1000", "train.on_nonfinite=rollback", "lora.rank=2", "checkpoint.every=4",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var j *job
-	done := false
-	o.first = train.Hook{Name: "poison", Step: func(l *train.Loop) error {
+	var j *Job
+	done, log := false, new(journal)
+	o := Options{Notify: log.add, Before: train.Hook{Name: "poison", Step: func(l *train.Loop) error {
 		if l.Step == 7 && !done {
 			done = true
-			j.adapters.Set.Weights.Data[0] = float32(math.Inf(1))
+			j.bundle.Adapters.Set.Weights.Data[0] = float32(math.Inf(1))
 		}
 		return nil
-	}}
-	log := new(bytes.Buffer)
-	if j, err = prepare(run, o, log); err != nil {
+	}}}
+	if j, err = Start(t.Context(), c, o); err != nil {
 		t.Fatal(err)
 	}
-	defer j.close()
-	if err := j.train(t.Context()); err != nil {
+	defer j.Close()
+	if _, err := j.Train(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
-	if !strings.Contains(log.String(), "step 8: the weight") || !strings.Contains(log.String(), "going on from the checkpoint of step 4") || len(metrics(t, run.Out)) != 12 {
+	back, r := told[RolledBack](log), told[Resumed](log)
+	if len(back) != 1 || !strings.Contains(back[0].String(), "step 8: the weight") || len(r) != 1 || r[0].Step != 4 || len(metrics(t, c.Out)) != 12 {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -1,7 +1,6 @@
-package cmd
+package run
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,32 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/config"
 )
-
-// tiny is a run that takes a fraction of a second.
-func tiny(t *testing.T, out string, more ...string) (config.Run, PretrainOptions) {
-	t.Helper()
-	o := PretrainOptions{Config: "../configs/quickstart.yaml", Out: out, Set: append([]string{
-		"train.steps=10", "train.batch=2", "train.context=16", "train.eval_every=1000", "train.sample=0", "train.threads=1",
-		"data.bytes=20KB", "tokenizer.train=bytes", "model.layers=1", "model.width=16", "model.heads=2", "model.kv_heads=1", "model.ffn=16",
-		"prune.events=2", "optim.warm_up=2",
-	}, more...)}
-	run, err := o.load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return run, o
-}
-
-// trainJob runs o in process and returns what it showed.
-func trainJob(t *testing.T, o PretrainOptions) (log string, err error) {
-	t.Helper()
-	var out, display bytes.Buffer
-	err = RunPretrain(t.Context(), o, &out, &display)
-	return display.String(), err
-}
 
 // failing is a file layer in which in every so many checkpoints an operation
 // fails, once: in the i-th of these the i-th.
@@ -109,19 +85,6 @@ func (f *failingFile) Close() error {
 	return f.f.do("close", f.path, f.LayerFile.Close)
 }
 
-// sound opens the newest good checkpoint as a resumed run would, and returns its step.
-func sound(t *testing.T, dir string, run config.Run) int {
-	t.Helper()
-	j := &job{run: run}
-	j.run.Out = dir
-	good, err := checkpoint.Newest(dir, func(root *os.Root) error { _, err := j.open(root); return err },
-		func(dir string, err error) { t.Errorf("%s is damaged: %v", dir, err) })
-	if err != nil {
-		t.Error(err)
-	}
-	return good.Step
-}
-
 // TestEveryFaultOfACheckpoint lets a run save after every step. In every second
 // save, or in every single one, another of its operations fails. The run goes on;
 // its newest checkpoint is always sound, and of the save before the last at the
@@ -129,28 +92,28 @@ func sound(t *testing.T, dir string, run config.Run) int {
 func TestEveryFaultOfACheckpoint(t *testing.T) {
 	more := []string{"train.steps=110", "checkpoint.every=1", "prune.end=0.95"} // more than twice the operations of a checkpoint
 	whole := filepath.Join(scratch(t), "whole")
-	_, o := tiny(t, whole, more...)
-	if _, err := trainJob(t, o); err != nil {
+	c, o := tiny(t, whole, more...), Options{}
+	if _, err := trained(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
+	for _, fault := range []struct {
 		name  string
 		every int
 		after bool
 	}{{"without effect", 2, false}, {"after its effect", 2, true}, {"in every save", 1, false}} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(fault.name, func(t *testing.T) {
 			dir := filepath.Join(scratch(t), "run")
-			run, o := tiny(t, dir, more...)
-			f := &failing{Layer: checkpoint.System(), every: c.every, after: c.after}
+			c, o := tiny(t, dir, more...), Options{}
+			f := &failing{Layer: checkpoint.System(), every: fault.every, after: fault.after}
 			f.begin = func(i int) {
-				if c.every == 1 && i < 60 {
+				if fault.every == 1 && i < 60 {
 					return
 				}
-				if got := sound(t, dir, run); i > 2 && got < i-2 {
+				if got := sound(t, dir); i > 2 && got < i-2 {
 					t.Errorf("before checkpoint %d the newest sound one is of step %d", i, got)
 				}
 			}
-			if c.every == 2 {
+			if fault.every == 2 {
 				begin := f.begin
 				f.begin = func(i int) {
 					if i > 1 {
@@ -158,8 +121,8 @@ func TestEveryFaultOfACheckpoint(t *testing.T) {
 					}
 				}
 			}
-			o.disk.Layer = f
-			log, err := trainJob(t, o)
+			o.Disk.Layer = f
+			log, err := trained(t, c, o)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, log)
 			}
@@ -171,59 +134,25 @@ func TestEveryFaultOfACheckpoint(t *testing.T) {
 					t.Errorf("no %s failed: %q", kind, f.failed)
 				}
 			}
-			if n := strings.Count(log, "the checkpoint could not be written"); n < 30 || !strings.Contains(log, "training goes on, the next try is at step ") {
-				t.Errorf("the log tells of %d faults:\n%s", n, log)
+			failed, saved := told[SaveFailed](log), told[Saved](log)
+			if len(failed) < 30 || len(failed)+len(saved) != 110 || failed[0].Next != failed[0].Step+1 || !errors.Is(failed[0].Err, errInjected) {
+				t.Errorf("%d checkpoints failed and %d were saved:\n%s", len(failed), len(saved), log)
 			}
 			sameRun(t, whole, dir)
 		})
 	}
 }
 
-// sameRun compares the model and the metrics, without times, of two runs.
-func sameRun(t *testing.T, whole, dir string) {
-	t.Helper()
-	a, err := os.ReadFile(filepath.Join(whole, "model.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
-	if err != nil || !bytes.Equal(a, b) {
-		t.Errorf("model.safetensors differs from that of the uninterrupted run (%v)", err)
-	}
-	la, lb := metrics(t, whole), metrics(t, dir)
-	if len(la) != len(lb) {
-		t.Fatalf("%d lines of metrics, expected %d", len(lb), len(la))
-	}
-	for i := range la {
-		for _, key := range []string{"step", "loss", "lr", "grad_norm", "params", "tokens", "val_loss", "pruned"} {
-			if la[i][key] != lb[i][key] {
-				t.Fatalf("line %d: %s is %v, expected %v", i+1, key, lb[i][key], la[i][key])
-			}
-		}
-	}
-}
-
-// scratch is a directory in memory where the system has one.
-func scratch(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "ecospa-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // TestLastCheckpointFails: a run whose last save fails says so, and where to go on.
 func TestLastCheckpointFails(t *testing.T) {
-	_, o := tiny(t, filepath.Join(t.TempDir(), "run"), "checkpoint.every=4")
-	o.disk.Layer = &lastFails{failing{Layer: checkpoint.System()}}
-	_, err := trainJob(t, o)
-	if !errors.Is(err, errInjected) || exitCode(err) != exitFailure || !strings.Contains(err.Error(), "the newest good checkpoint is of step 8") {
+	c, o := tiny(t, filepath.Join(t.TempDir(), "run"), "checkpoint.every=4"), Options{}
+	o.Disk.Layer = &lastFails{failing{Layer: checkpoint.System()}}
+	_, err := trained(t, c, o)
+	if !errors.Is(err, errInjected) || fault.Of(err) != fault.Failure || !strings.Contains(err.Error(), "the newest good checkpoint is of step 8") {
 		t.Errorf("error %v", err)
 	}
-	o.disk.Layer, o.Resume, o.Config, o.Set = nil, true, "", nil
-	if log, err := trainJob(t, o); err != nil || !strings.Contains(log, "going on from the checkpoint of step 8") {
+	log, err := resumed(t, c.Out, Options{})
+	if r := told[Resumed](log); err != nil || len(r) != 1 || r[0].Step != 8 {
 		t.Errorf("%v\n%s", err, log)
 	}
 }
@@ -247,13 +176,13 @@ func (f *lastFails) SyncDir(d string) error                        { return f.La
 
 func TestSecondProcessIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	_, o := tiny(t, dir)
+	c, o := tiny(t, dir), Options{}
 	other, err := checkpoint.OpenRun(dir, checkpoint.DefaultPolicy())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	_, err = trainJob(t, o)
+	_, err = trained(t, c, o)
 	if want := fmt.Sprintf("run directory %s: another process is using it (process %d)", dir, os.Getpid()); err == nil || err.Error() != want {
 		t.Errorf("error %v, expected %s", err, want)
 	}
@@ -264,22 +193,25 @@ func TestPreflightRefuses(t *testing.T) {
 	t.Cleanup(func() { available = old })
 	available = func() (int64, string, bool) { return 1 << 10, "its control group", true }
 	dir := filepath.Join(t.TempDir(), "run")
-	_, o := tiny(t, dir)
-	_, err := trainJob(t, o)
-	if err == nil || exitCode(err) != exitFailure || !strings.Contains(err.Error(), "its control group has 1.0 KiB left") || !strings.Contains(err.Error(), "weights ") {
+	c, o := tiny(t, dir), Options{}
+	_, err := trained(t, c, o)
+	if err == nil || fault.Of(err) != fault.Failure || !strings.Contains(err.Error(), "its control group has 1.0 KiB left") || !strings.Contains(err.Error(), "weights ") {
 		t.Errorf("error %v, expected one with the numbers", err)
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a refused run left its directory behind")
 	}
 	o.Force = true
-	if log, err := trainJob(t, o); err != nil || !strings.Contains(log, "note: training this model takes") {
+	if log, err := trained(t, c, o); err != nil || !strings.Contains(log.String(), "note: training this model takes") {
 		t.Errorf("with --force: %v\n%s", err, log)
 	}
 	// What is resident already is not asked for twice.
 	available = func() (int64, string, bool) { return 100 << 20, "the machine", true }
-	o.Force, o.Resume, o.Config, o.Set = false, true, "", nil
-	if _, err := trainJob(t, o); err != nil {
+	if _, err := resumed(t, dir, Options{Allow: []string{"train.steps"}}); !errors.Is(err, ErrFinished) {
+		t.Errorf("a finished run: %v", err)
+	}
+	c.Train.Steps, o = 12, Options{Mode: Continue, Allow: []string{"train.steps"}}
+	if _, err := trained(t, c, o); err != nil {
 		t.Error(err)
 	}
 }
@@ -291,10 +223,10 @@ func TestLinksInARunDirectoryAreRefused(t *testing.T) {
 		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(target, []byte("keep"), 0o644), os.Symlink(target, filepath.Join(dir, name))); err != nil {
 			t.Fatal(err)
 		}
-		_, o := tiny(t, dir)
+		c, o := tiny(t, dir), Options{}
 		o.Force = true
-		_, err := trainJob(t, o)
-		if exitCode(err) != exitBadInput || !strings.Contains(err.Error(), name+" is a symbolic link") {
+		_, err := trained(t, c, o)
+		if fault.Of(err) != fault.Input || !strings.Contains(err.Error(), name+" is a symbolic link") {
 			t.Errorf("%s: error %v", name, err)
 		}
 		if b, _ := os.ReadFile(target); string(b) != "keep" {

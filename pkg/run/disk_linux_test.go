@@ -1,4 +1,4 @@
-package cmd
+package run
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -33,15 +34,15 @@ func tmpfs(t *testing.T, size string) string {
 func TestDiskFull(t *testing.T) {
 	more := []string{"train.steps=42", "checkpoint.every=3", "prune.start=0.3", "prune.end=0.7", "prune.events=3"}
 	whole := filepath.Join(scratch(t), "whole")
-	_, o := tiny(t, whole, more...)
-	if _, err := trainJob(t, o); err != nil {
+	c, o := tiny(t, whole, more...), Options{}
+	if _, err := trained(t, c, o); err != nil {
 		t.Fatal(err)
 	}
 
 	disk := tmpfs(t, "20m")
 	dir, ballast := filepath.Join(disk, "run"), filepath.Join(disk, "ballast")
-	run, o := tiny(t, dir, more...)
-	o.first = train.Hook{Name: "disk", Step: func(l *train.Loop) error {
+	c, o = tiny(t, dir, more...), Options{}
+	o.Before = train.Hook{Name: "disk", Step: func(l *train.Loop) error {
 		switch l.Step {
 		case 7:
 			f, err := os.Create(ballast)
@@ -59,28 +60,28 @@ func TestDiskFull(t *testing.T) {
 				_, err = f.Write([]byte{0})
 			}
 		case 31:
-			if got := sound(t, dir, run); got != 6 {
+			if got := sound(t, dir); got != 6 {
 				t.Errorf("on the full disk the newest good checkpoint is of step %d, expected 6", got)
 			}
 			return os.Remove(ballast)
 		}
 		return nil
 	}}
-	log, err := trainJob(t, o)
+	log, err := trained(t, c, o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	for _, step := range []int{9, 12, 15, 18, 21, 24, 27, 30} {
-		if want := fmt.Sprintf("step %d: the checkpoint could not be written", step); !strings.Contains(log, want) || !strings.Contains(log, "no space left on device") {
+		if want := fmt.Sprintf("step %d: the checkpoint could not be written", step); !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "no space left on device") {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}
 	}
 	for _, want := range []string{"metrics.jsonl cannot be written", "a plan cannot be written yet", "the newest good checkpoint is of step 6"} {
-		if !strings.Contains(log, want) {
+		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}
 	}
-	if strings.Contains(log, "step 33: the checkpoint") {
+	if strings.Contains(log.String(), "step 33: the checkpoint") {
 		t.Errorf("the disk was free again at step 33:\n%s", log)
 	}
 	sameRun(t, whole, dir)
@@ -89,9 +90,9 @@ func TestDiskFull(t *testing.T) {
 
 // TestTooSmallADisk: a run whose checkpoints have no room does not begin.
 func TestTooSmallADisk(t *testing.T) {
-	_, o := tiny(t, filepath.Join(tmpfs(t, "1m"), "run"), "checkpoint.every=1", "checkpoint.keep_last=2000", "train.steps=5000")
-	_, err := trainJob(t, o)
-	if err == nil || exitCode(err) != exitFailure || !strings.Contains(err.Error(), "not enough room on the disk") || !strings.Contains(err.Error(), "2001 of ") {
+	c, o := tiny(t, filepath.Join(tmpfs(t, "1m"), "run"), "checkpoint.every=1", "checkpoint.keep_last=2000", "train.steps=5000"), Options{}
+	_, err := trained(t, c, o)
+	if err == nil || fault.Of(err) != fault.Failure || !strings.Contains(err.Error(), "not enough room on the disk") || !strings.Contains(err.Error(), "2001 of ") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -100,35 +101,35 @@ func TestTooSmallADisk(t *testing.T) {
 func TestReadOnlyDisk(t *testing.T) {
 	more := []string{"train.steps=20", "checkpoint.every=4"}
 	whole := filepath.Join(scratch(t), "whole")
-	_, o := tiny(t, whole, more...)
-	if _, err := trainJob(t, o); err != nil {
+	c, o := tiny(t, whole, more...), Options{}
+	if _, err := trained(t, c, o); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(tmpfs(t, "20m"), "run")
 	state := filepath.Join(dir, "state")
-	run, o := tiny(t, dir, more...)
-	o.first = train.Hook{Name: "disk", Step: func(l *train.Loop) error {
+	c, o = tiny(t, dir, more...), Options{}
+	o.Before = train.Hook{Name: "disk", Step: func(l *train.Loop) error {
 		switch l.Step {
 		case 5:
 			return errors.Join(unix.Mount(state, state, "", unix.MS_BIND, ""), unix.Mount("", state, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
 		case 14:
-			if got := sound(t, dir, run); got != 4 {
+			if got := sound(t, dir); got != 4 {
 				t.Errorf("on the read-only disk the newest good checkpoint is of step %d, expected 4", got)
 			}
 			return unix.Unmount(state, 0)
 		}
 		return nil
 	}}
-	log, err := trainJob(t, o)
+	log, err := trained(t, c, o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	for _, step := range []int{8, 12} {
-		if want := fmt.Sprintf("step %d: the checkpoint could not be written", step); !strings.Contains(log, want) || !strings.Contains(log, "read-only file system") {
+		if want := fmt.Sprintf("step %d: the checkpoint could not be written", step); !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "read-only file system") {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}
 	}
-	if strings.Contains(log, "step 16: the checkpoint") {
+	if strings.Contains(log.String(), "step 16: the checkpoint") {
 		t.Errorf("the disk was writable again at step 16:\n%s", log)
 	}
 	sameRun(t, whole, dir)
@@ -140,8 +141,8 @@ func TestReadOnlyDirectory(t *testing.T) {
 	if err := unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	_, o := tiny(t, filepath.Join(disk, "run"))
-	if _, err := trainJob(t, o); err == nil || exitCode(err) != exitFailure || !strings.Contains(err.Error(), "read-only file system") {
+	c, o := tiny(t, filepath.Join(disk, "run")), Options{}
+	if _, err := trained(t, c, o); err == nil || fault.Of(err) != fault.Failure || !strings.Contains(err.Error(), "read-only file system") {
 		t.Errorf("error %v", err)
 	}
 }

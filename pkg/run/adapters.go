@@ -1,0 +1,71 @@
+package run
+
+import (
+	"path/filepath"
+
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+const (
+	adapterDir = "adapter" // of a run: the adapters without the model
+	mergedDir  = "merged"  // of a run: the model with the adapters folded in
+)
+
+// modelFiles is what a checkpoint holds of the model: adapters stand beside it.
+func (j *Job) modelFiles() ([]checkpoint.File, error) {
+	files, err := j.bundle.Files("F32")
+	if a := j.bundle.Adapters; err == nil && a != nil {
+		files = append(files, bundle.AdapterFiles(a, j.cfg.LoRA)...)
+	}
+	return files, err
+}
+
+// attachAdapters makes the loop train adapters: those of the checkpoint that is gone
+// on from, or new ones.
+func (j *Job) attachAdapters(saved *state) (err error) {
+	if !j.cfg.LoRA.Enabled() {
+		return nil
+	}
+	if saved == nil {
+		if j.bundle.Adapters, err = train.NewAdapters(j.bundle.Set, j.cfg.LoRA, j.cfg.Train.Seed); err != nil {
+			return err
+		}
+	}
+	if j.bundle.Adapters == nil {
+		return errNoAdapters(saved.dir)
+	}
+	j.loop.Adapt(j.bundle.Adapters)
+	return nil
+}
+
+// finishAdapters writes the adapters without the model, folds them into the weights,
+// and where it is asked for writes the model that results.
+func (j *Job) finishAdapters() error {
+	a := j.bundle.Adapters
+	if a == nil {
+		return nil
+	}
+	base := ".." // the run's own model: the one that it began with is larger
+	if j.pruner == nil {
+		abs, err := filepath.Abs(j.cfg.From)
+		if err != nil {
+			return err
+		}
+		base = abs
+	}
+	if err := checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, adapterDir), bundle.AdapterDir(a, j.cfg.LoRA, base)); err != nil {
+		return err
+	}
+	a.Merge(j.pool, j.bundle.Set)
+	clear(a.Set.Weights.Data) // they are in the weights now
+	if !j.Merge {
+		return nil
+	}
+	files, err := j.bundle.Files("F32")
+	if err != nil {
+		return err
+	}
+	return checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, mergedDir), files)
+}

@@ -1,0 +1,50 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/model"
+)
+
+func errNoAdapters(dir string) error { return fmt.Errorf("%s holds no adapters", dir) }
+
+// learn attaches adapters and the teacher to the loop.
+func (j *Job) learn(saved *state) error {
+	if err := j.attachAdapters(saved); err != nil {
+		return fault.BadInput(err)
+	}
+	t := j.cfg.Teacher
+	if !t.Enabled() {
+		return nil
+	}
+	b, err := bundle.Open(t.Model, bundle.Options{})
+	if err != nil {
+		return err
+	}
+	if err = j.teaches(b); err == nil {
+		err = fault.Usage(j.loop.Learn(t, b.Model, b.Set)) // the loop closes the set
+	}
+	if err != nil {
+		b.Close()
+	}
+	return err
+}
+
+// teaches reports whether a model reads what the model that is trained reads.
+func (j *Job) teaches(b *bundle.Bundle) error {
+	name := j.cfg.Teacher.Model
+	if b.Tokenizer != nil && j.bundle.Tokenizer != nil {
+		have, err1 := b.Tokenizer.JSON()
+		want, err2 := j.bundle.Tokenizer.JSON()
+		if err1 == nil && err2 == nil && !bytes.Equal(have, want) {
+			return fault.BadInput(fmt.Errorf("teacher.model %s has another tokenizer than the model that is trained", name))
+		}
+	}
+	if _, images := b.Model.(model.Classifier); images != j.images() {
+		return fault.Usage(fmt.Errorf("teacher.model %s is a %s, which does not read what the model that is trained reads", name, b.Model.Family()))
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/workload"
+)
+
+// images reports whether the run is about images.
+func (j *Job) images() bool { return j.work.Unit() == workload.Image }
+
+// input is what was read for a run.
+type input struct {
+	work  workload.Workload
+	tok   tokenizer.Tokenizer // nil for images
+	notes []Event
+	err   error
+}
+
+// read reads the data for the model of the checkpoint, of the base or of the run
+// file, with the tokenizer. When ctx ends first, the reading is abandoned.
+func (j *Job) read(ctx context.Context) error {
+	c, err := j.classifier()
+	if err != nil {
+		return err
+	}
+	done := make(chan input, 1)
+	go func() {
+		if c != nil {
+			done <- j.readImages(c)
+		} else {
+			done <- j.readText()
+		}
+	}()
+	interrupted := ctx.Done()
+	if j.Ranks.many() { // ranks stop together, at a step
+		interrupted = nil
+	}
+	select {
+	case in := <-done:
+		for _, e := range in.notes {
+			j.tell(e)
+		}
+		j.work = in.work
+		if in.err == nil && j.bundle == nil {
+			j.bundle = &bundle.Bundle{Path: j.cfg.Out, Tokenizer: in.tok}
+		}
+		return in.err
+	case <-interrupted:
+		return &Interrupted{Dir: j.cfg.Out}
+	}
+}
+
+// classifier is what the run trains when it is a model of images, of sizes that are
+// those of the run but for the classes; nil for a model of text.
+func (j *Job) classifier() (model.Classifier, error) {
+	if j.bundle != nil && j.bundle.Model != nil {
+		c, _ := j.bundle.Model.(model.Classifier)
+		return c, nil
+	}
+	if !j.cfg.Model.Images() {
+		return nil, nil
+	}
+	s := j.cfg.Model
+	if s.Labels == 0 {
+		s.Labels = 1
+	}
+	m, err := model.New(s)
+	if err != nil {
+		return nil, fault.Usage(err)
+	}
+	return m.(model.Classifier), nil
+}
+
+// readImages reads the images of the run: for a model that is trained further in its
+// own classes and normalisation.
+func (j *Job) readImages(c model.Classifier) (in input) {
+	p, err := workload.ReadImages(j.cfg.Data, c)
+	if err != nil {
+		return input{err: err}
+	}
+	in.work = p
+	if j.cfg.From == "" {
+		return in
+	}
+	if j.cfg.Data.Mean != nil {
+		in.err = fault.Usage(fmt.Errorf("data.mean and std are for new models, %s has its own", j.cfg.From))
+	} else if err := p.As(c, j.cfg.NewClassifier); err != nil {
+		in.err = fault.BadInput(fmt.Errorf("%s: %w: %w", j.cfg.Data.Path, ErrClasses, err))
+	}
+	return in
+}
+
+// readText reads the corpus, makes or takes the tokenizer, and encodes.
+func (j *Job) readText() (in input) {
+	if j.cfg.NewClassifier {
+		return input{err: fault.Usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.cfg.From))}
+	}
+	cache := data.Cache{Dir: cacheDir(j.cfg.Data.Cache), Warn: func(err error) {
+		in.notes = append(in.notes, Note(fmt.Sprintf("the cache of encoded text cannot be written (%s): it will be encoded again next time", oneLine(err))))
+	}}
+	encode := cache.Encode
+	if cache.Dir == "" {
+		encode = data.Encode
+	}
+	t, tok, err := workload.ReadText(j.cfg.Data, j.tokenizer, encode)
+	if in.err = err; err == nil {
+		in.work, in.tok = t, tok
+	}
+	return in
+}
+
+// cacheDir is where encoded text is kept: what the run file says, or a folder of the
+// user's cache directory; empty where the system has none.
+func cacheDir(named string) string {
+	if named != "" {
+		return named
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "ecospa", "tokens")
+}
+
+// tokenizer is that of the checkpoint or of the model that the run begins with, or a
+// new one.
+func (j *Job) tokenizer(training data.Part) (tokenizer.Tokenizer, error) {
+	if j.bundle != nil {
+		return j.bundle.Tokenizer, j.bundle.Text()
+	}
+	if training.IDs != nil && j.cfg.Tokenizer.Path == "" && j.cfg.Tokenizer.Train != "bytes" {
+		return nil, fault.Usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.cfg.Data.Path))
+	}
+	t, err := j.cfg.Tokenizer.New(training.Text())
+	return t, fault.Usage(err)
+}
+
+// resolve fills in what depends on model and data, and holds the result against the
+// run that is gone on from.
+func (j *Job) resolve(saved *state) (err error) {
+	c := &j.cfg.Train
+	if j.resuming && c.Context == 0 {
+		c.Context = j.previous.Train.Context
+	}
+	if j.resuming && c.EvalEvery == 0 {
+		c.EvalEvery = j.previous.Train.EvalEvery
+	}
+	*c = c.Resolve(j.defaultContext())
+	if j.resuming {
+		if err := j.compareData(saved); err != nil {
+			return err
+		}
+	}
+	if err := j.ranksAgree(); err != nil {
+		return err
+	}
+	j.batches, err = j.work.Batches(c.Batch, c.Context, data.Cursor{Seed: c.Seed})
+	return err
+}
+
+// compareData holds the configuration against the interrupted run's. Data under
+// another name are no change when they are the same.
+func (j *Job) compareData(saved *state) error {
+	now := j.cfg
+	same := saved != nil && saved.Data == j.work.Checksum()
+	if same {
+		now.Data.Path = j.previous.Data.Path
+	}
+	changes, err := j.compare(now)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		j.tell(Changed{c})
+		j.otherData = j.otherData || strings.HasPrefix(c.Key, "data.")
+	}
+	if j.cfg.Data.Path != j.previous.Data.Path && same {
+		j.tell(Note(fmt.Sprintf("data.path is %s now; the training data are the same", j.cfg.Data.Path)))
+	}
+	return nil
+}
+
+// defaultContext is the tokens of a sequence when the train section does not say.
+func (j *Job) defaultContext() int {
+	if j.bundle.Model != nil {
+		if j.images() {
+			return j.bundle.Model.Context()
+		}
+		return min(j.bundle.Model.Context(), 256)
+	}
+	if c, err := j.classifier(); err == nil && c != nil {
+		return c.Context()
+	}
+	if j.cfg.Model.Context > 0 {
+		return j.cfg.Model.Context
+	}
+	return 256
+}
+
+// floor is the validation text's own entropy in nats a token; NaN where it is not known.
+func (j *Job) floor() float64 {
+	if j.images() {
+		return math.NaN()
+	}
+	return j.work.Floor()
+}
