@@ -28,9 +28,13 @@ type EvalOptions struct {
 	Choices string // multiple-choice file instead of Data
 	Field   string // of .jsonl, .parquet
 	Prompt  string // of .jsonl, .parquet: what stands before Field and does not count
-	Context int    // tokens a window; 0 is the model's context, at most 1024
-	Batch   int    // windows at a time; 0 is about 4096 tokens
-	Limit   int    // predicted tokens at most; 0 is all
+	// Separator is the line between the documents of a text, Pack how documents become
+	// sequences: see data.Options.
+	Separator, Pack string
+
+	Context int // tokens a window; 0 is the model's context, at most 1024
+	Batch   int // windows at a time; 0 is about 4096 tokens
+	Limit   int // predicted tokens at most; 0 is all
 	Threads int
 	JSON    bool
 
@@ -55,6 +59,10 @@ type EvalResult struct {
 	Seconds    float64 `json:"seconds"`
 	TokensPerS float64 `json:"tokens_per_s"`
 	PeakRSS    int64   `json:"peak_rss"` // bytes
+	// Documents is how many were told apart, and DocumentLoss the mean of their own losses,
+	// nats per predicted token; both are left out of a stream.
+	Documents    int     `json:"documents,omitempty"`
+	DocumentLoss float64 `json:"document_loss,omitempty"`
 }
 
 // EvalImagesResult is what eval prints with --json for a model of images.
@@ -79,10 +87,12 @@ func evalCommand() *cli.Command {
 			"LLaMA, which is given and never predicted, nothing for GPT-2.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
-			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`; for a model of images a folder of class folders, a CSV or an IDX file"},
+			&cli.StringFlag{Name: "data", Usage: "text: a file, a folder or a glob `PATH` (" + strings.Join(data.Extensions(), ", ") + "); for a model of images a folder of class folders, a CSV or an IDX file"},
 			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
 			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line or .parquet row that holds the text"},
 			&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a .jsonl line or .parquet row that stands before --field's and is not counted"},
+			&cli.StringFlag{Name: "separator", Usage: "`LINE` between the documents of a .txt file, such as <|endoftext|>"},
+			&cli.StringFlag{Name: "pack", Usage: "`HOW` documents become sequences: documents (each by itself) or stream (one after the other); default documents for records and with --separator, stream for .txt and .bin"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows, or images, at a time, `N`; 0 is as many as make 4096 tokens"},
 			&cli.IntFlag{Name: "limit", Usage: "predicted tokens, or images, at most, `N`, from the front; 0 is all"},
@@ -99,7 +109,7 @@ func evalCommand() *cli.Command {
 			o := EvalOptions{
 				Importance: c.Bool("importance"), Sensitivity: c.Bool("sensitivity"), Criterion: c.String("criterion"),
 				Sequences: c.Int("sequences"), Plot: c.String("plot"), Force: c.Bool("force"),
-				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Prompt: c.String("prompt-field"), Context: c.Int("context"),
+				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Prompt: c.String("prompt-field"), Separator: c.String("separator"), Pack: c.String("pack"), Context: c.Int("context"),
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}
 			if err := o.check(c); err != nil {
@@ -135,7 +145,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 		apply bool
 		with  string
 	}{
-		{"field context", o.Choices == "", "--data"},
+		{"field context separator pack", o.Choices == "", "--data"},
 		{"batch limit prompt-field", o.Choices == "" && !units, "--data alone"},
 		{"sequences plot", units, "--importance or --sensitivity"},
 		{"criterion", o.Importance, "--importance"},
@@ -155,6 +165,9 @@ func (o EvalOptions) check(c *cli.Context) error {
 		if err := report.CheckName(o.Plot); err != nil {
 			return err
 		}
+	}
+	if o.Pack != "" && o.Pack != data.PackDocuments && o.Pack != data.PackStream {
+		return fmt.Errorf("--pack is %q, expected documents or stream", o.Pack)
 	}
 	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 || o.Field == "" {
 		return errors.New("--context, --batch, --limit and --threads are expected to be 0 or more, --field not empty")
@@ -204,7 +217,7 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 	_, tokens := w.Counts()
 	r := EvalResult{
 		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: b.Set.Count(), Bytes: w.Bytes(),
-		Context: min(context, tokens-1), Seconds: took, TokensPerS: float64(v.Tokens) / took, PeakRSS: peak,
+		Context: min(context, tokens-1), Seconds: took, TokensPerS: float64(v.Tokens) / took, PeakRSS: peak, Documents: v.Documents, DocumentLoss: v.DocumentLoss,
 	}
 	if o.Limit == 0 && r.Bytes > 0 {
 		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
@@ -218,7 +231,7 @@ func (o EvalOptions) open(log io.Writer) (*bundle.Bundle, workload.Workload, err
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: data.Options{Field: o.Field, Prompt: o.Prompt}})
+	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: data.Options{Field: o.Field, Prompt: o.Prompt, Separator: o.Separator, Pack: o.Pack}})
 	if err != nil {
 		b.Close()
 		return nil, nil, err
@@ -245,8 +258,12 @@ func (o EvalOptions) show(out io.Writer, r fmt.Stringer) error {
 }
 
 func (r EvalResult) String() string {
-	return fmt.Sprintf("loss        %.4f nats a token\nperplexity  %.3f\ntokens      %d (windows of %d)\nparameters  %d\nspeed       %.0f tokens/s\n",
-		r.Loss, r.Perplexity, r.Tokens, r.Context, r.Params, r.TokensPerS)
+	documents := ""
+	if r.Documents > 0 {
+		documents = fmt.Sprintf("documents   %d, mean of their losses %.4f\n", r.Documents, r.DocumentLoss)
+	}
+	return fmt.Sprintf("loss        %.4f nats a token\nperplexity  %.3f\ntokens      %d (sequences of %d)\n%sparameters  %d\nspeed       %.0f tokens/s\n",
+		r.Loss, r.Perplexity, r.Tokens, r.Context, documents, r.Params, r.TokensPerS)
 }
 
 func (r EvalImagesResult) String() string {

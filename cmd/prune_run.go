@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"time"
 
@@ -103,7 +102,7 @@ func (p *pruning) readText() error {
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	cut := len(tokens) - len(tokens)/10
+	cut := tokens.Cut(0.1)
 	p.held = tokens[cut:]
 	if p.cal, err = sequences(tokens[:cut], p.Context, p.Sequences, p.Config.Seed); err != nil {
 		return fault.BadInput(fmt.Errorf("%s: %w", p.Data, err))
@@ -113,15 +112,9 @@ func (p *pruning) readText() error {
 
 // sequences are n windows of the tokens, spread by a seeded choice.
 func sequences(tokens data.Tokens, context, n int, seed uint64) (prune.Sequences, error) {
-	all := (len(tokens) - 1) / context
-	if all < 1 {
-		return prune.Sequences{}, fmt.Errorf("%d tokens do not fill one sequence of %d", len(tokens), context)
-	}
-	order := rand.New(rand.NewPCG(seed, 0x63616c)).Perm(all)
-	s := prune.Sequences{Context: context, Batch: data.Batch{N: min(n, all)}}
-	for _, w := range order[:min(n, all)] {
-		ids, targets := tokens.Window(w*context, context)
-		s.IDs, s.Targets = append(s.IDs, ids...), append(s.Targets, targets...)
+	s := prune.Sequences{Context: context, Batch: tokens.Sample(n, context, seed)}
+	if s.N < 1 {
+		return s, fmt.Errorf("%d tokens do not fill one sequence of %d", len(tokens), context)
 	}
 	return s, nil
 }

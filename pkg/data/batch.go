@@ -1,26 +1,42 @@
 package data
 
+import "errors"
+
 // Batch is N sequences of tokens, or N images, with what is to be predicted.
 type Batch struct {
 	N       int
 	IDs     []int32   // text: token ids [N·T]
 	Pixels  []float32 // images: normalised values [N·C·H·W], channel by channel
 	Targets []int32   // text: the next tokens [N·T]; images: classes [N]. Negative: not predicted
+
+	// Sequences that are packed of documents have, for each token [N·T], the index in its
+	// sequence where its document begins (of padding the length of the sequence) and the
+	// position in its document. nil: every sequence is one document.
+	Starts, Positions []int32
+	// Documents are numbers of documents [N·T], for evaluations; nil elsewhere.
+	Documents []int32
 }
 
 // Slice is sequences lo..hi; it shares memory.
 func (b Batch) Slice(lo, hi int) Batch {
-	return Batch{hi - lo, part(b.IDs, b.N, lo, hi), part(b.Pixels, b.N, lo, hi), part(b.Targets, b.N, lo, hi)}
+	return Batch{
+		N: hi - lo, IDs: part(b.IDs, b.N, lo, hi), Pixels: part(b.Pixels, b.N, lo, hi), Targets: part(b.Targets, b.N, lo, hi),
+		Starts: part(b.Starts, b.N, lo, hi), Positions: part(b.Positions, b.N, lo, hi), Documents: part(b.Documents, b.N, lo, hi),
+	}
 }
 
 // part is sequences lo..hi of n that lie in x one after the other.
 func part[T any](x []T, n, lo, hi int) []T {
-	if n == 0 {
+	if n == 0 || x == nil {
 		return nil
 	}
 	each := len(x) / n
 	return x[lo*each : hi*each]
 }
+
+// Packed reports whether sequences hold several documents: the graph that reads them must
+// be built for it (graph.BuildOptions).
+func (b Batch) Packed() bool { return b.Starts != nil }
 
 // Predicted is the number of targets that count.
 func (b Batch) Predicted() int {
@@ -37,10 +53,11 @@ func (b Batch) Predicted() int {
 type Inputs interface {
 	SetInts(name string, x []int32) error
 	SetFloats(name string, x ...float32) error
+	Has(name string) bool // whether the graph reads an input of this name
 }
 
-// Feed gives a model's loss graph the batch: "ids" or "pixels", and "targets".
-// scale multiplies the summed loss.
+// Feed gives a model's loss graph the batch: "ids" or "pixels", and "targets"; for packed
+// sequences "starts" and "pos". scale multiplies the summed loss.
 func (b Batch) Feed(to Inputs, scale float32) error {
 	if err := b.FeedInputs(to); err != nil {
 		return err
@@ -56,5 +73,26 @@ func (b Batch) FeedInputs(to Inputs) error {
 	if b.Pixels != nil {
 		return to.SetFloats("pixels", b.Pixels...)
 	}
+	if err := b.FeedDocuments(to); err != nil {
+		return err
+	}
 	return to.SetInts("ids", b.IDs)
+}
+
+// FeedDocuments gives a graph that was built for documents where they begin, and
+// positions where it reads them.
+func (b Batch) FeedDocuments(to Inputs) error {
+	if !b.Packed() {
+		if to.Has("starts") {
+			return errors.New("data: the graph was built for packed documents, and the batch has none")
+		}
+		return nil
+	}
+	if err := to.SetInts("starts", b.Starts); err != nil {
+		return err
+	}
+	if !to.Has("pos") {
+		return nil
+	}
+	return to.SetInts("pos", b.Positions)
 }

@@ -82,23 +82,24 @@ func loadStories(c Config) (Corpus, error) {
 	return Corpus{part(0, k), part(k, len(stories))}, nil
 }
 
-// split holds out the last share of the documents' bytes, at a character's end;
-// documents with prompts stay whole.
+// split holds out the last share of the documents' bytes: of a stream at a character's
+// end, else whole documents, unless there is one only.
 func (p Part) split(share float64) (train, held Part) {
+	train, held = p, p
 	if p.IDs != nil {
 		n := len(p.IDs) - int(share*float64(len(p.IDs)))
-		train, held = p, p
 		train.IDs, held.IDs, held.first = p.IDs[:n:n], p.IDs[n:], n
 		return train, held
 	}
+	train.Documents, train.Prompts, held.Documents, held.Prompts = nil, nil, nil, nil
+	whole := p.Prompts != nil || p.Pack == PackDocuments && len(p.Documents) > 1
 	left := p.Bytes() - int(share*float64(p.Bytes()))
-	train.Entropy, held.Entropy = p.Entropy, p.Entropy
 	for i, d := range p.Documents {
 		at := max(0, min(left, len(d)))
 		for at > 0 && at < len(d) && !utf8.RuneStart(d[at]) {
 			at--
 		}
-		if p.Prompts != nil && at < len(d) {
+		if whole && at < len(d) {
 			at = 0
 		}
 		if at > 0 {
@@ -209,7 +210,7 @@ func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
 	case p.IDs != nil:
 		return errors.New("it holds text, and files before it hold tokens")
 	case r.Plain && o.Prompt != "":
-		return fmt.Errorf("it has no prompts, expected records with the fields %q and %q", fields[1], fields[0])
+		return fmt.Errorf("it has no prompts, expected records (.jsonl, .csv, .parquet) with the fields %q and %q", fields[1], fields[0])
 	}
 	return r.Read(f, fields, func(rec Record) error {
 		docs := [][]byte{bytes.TrimPrefix(rec.Values[0], bom)}

@@ -84,14 +84,8 @@ func TestPromptsAreNotPredicted(t *testing.T) {
 			t.Errorf("the first prompt is %q (%v)", text, err)
 		}
 		predicted := ""
-		for i, target := range b.Targets {
-			if target < 0 {
-				continue
-			}
-			if tokens.IDs(i+1, i+2)[0] != target {
-				t.Errorf("target %d is %d", i, target)
-			}
-			if target < 256 {
+		for _, target := range b.Targets {
+			if target >= 0 && target < 256 {
 				predicted += string(rune(target))
 			}
 		}

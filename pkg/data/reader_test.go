@@ -145,3 +145,15 @@ func TestLLMCVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestSplitKeepsDocumentsWhole: and both parts know that documents are told apart.
+func TestSplitKeepsDocumentsWhole(t *testing.T) {
+	p, err := Read(write(t, "a.jsonl", "{\"text\":\"abcdefgh\"}\n{\"text\":\"ij\"}\n{\"text\":\"klmno\"}\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	train, held := p.split(0.2)
+	if len(train.Documents) != 2 || len(held.Documents) != 1 || string(held.Documents[0]) != "klmno" || train.Pack != PackDocuments || held.Pack != PackDocuments {
+		t.Errorf("split into %q, %q", train.Documents, held.Documents)
+	}
+}

@@ -71,7 +71,7 @@ func parseTokenFile(f io.ReaderAt, size int64) ([]int32, error) {
 			if width == 4 {
 				id = binary.LittleEndian.Uint32(b)
 			}
-			if id > 1<<30 {
+			if id >= begins {
 				return nil, fmt.Errorf("token %d is %d, expected an id", len(ids), id)
 			}
 			ids = append(ids, int32(id))

@@ -1,23 +1,78 @@
 package data
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"os"
-	"path/filepath"
-	"runtime"
-	"slices"
-
-	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
-// Tokens is a part of a corpus, encoded. A token that is not to be predicted, that
-// of a prompt or in front of a text, stands as its complement, which is negative.
+// Tokens is a part of a corpus, encoded: its documents one after the other. A token that
+// is not to be predicted, that of a prompt or in front of a text, stands as its
+// complement, which is negative. In the token that a document begins with the bit
+// begins is set as well, where documents are to be told apart (Part.Pack).
 type Tokens []int32
+
+// begins is set in the first token of a document. No vocabulary has so many ids.
+const begins = 1 << 30
+
+// plain is the id of a token.
+func plain(id int32) int32 {
+	if id < 0 {
+		id = ^id
+	}
+	return id &^ begins
+}
+
+// target is what is to be predicted of a token: its id, or -1.
+func target(id int32) int32 {
+	if id < 0 {
+		return -1
+	}
+	return id &^ begins
+}
+
+// isBegin reports whether a document begins with the token.
+func isBegin(id int32) bool { return (id^id>>31)&begins != 0 }
+
+// Separate reports whether documents are told apart: then sequences are packed of
+// whole documents, else the tokens are one stream.
+func (t Tokens) Separate() bool {
+	for _, id := range t {
+		if isBegin(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// Documents is the number of documents that begin in t; 1 for a stream.
+func (t Tokens) Documents() int {
+	n := 0
+	for _, id := range t {
+		if isBegin(id) {
+			n++
+		}
+	}
+	return max(1, n)
+}
+
+// Cut is where t is cut to hold out its last share: at the beginning of a document, or
+// anywhere in a stream.
+func (t Tokens) Cut(share float64) int {
+	at := len(t) - int(share*float64(len(t)))
+	if !t.Separate() {
+		return at
+	}
+	for down, up := at, at; down > 0 || up < len(t); down, up = down-1, up+1 {
+		if down > 0 && down < len(t) && isBegin(t[down]) {
+			return down
+		}
+		if up < len(t) && isBegin(t[up]) {
+			return up
+		}
+	}
+	return at
+}
 
 // IDs is the tokens lo to hi.
 func (t Tokens) IDs(lo, hi int) []int32 {
@@ -28,27 +83,20 @@ func (t Tokens) IDs(lo, hi int) []int32 {
 	return out
 }
 
-// fill takes len(ids) tokens from at on, and the ones behind each as targets, -1
+// fill takes len(ids) tokens from at on, and the ones after each as targets, -1
 // where they are not to be predicted.
 func (t Tokens) fill(ids, targets []int32, at int) {
 	for i := range ids {
-		ids[i], targets[i] = plain(t[at+i]), max(-1, t[at+i+1])
+		ids[i], targets[i] = plain(t[at+i]), target(t[at+i+1])
 	}
 }
 
-// Window is n tokens from at on and the ones behind each, -1 where they are not to
+// Window is n tokens from at on and the ones after each, -1 where they are not to
 // be predicted.
 func (t Tokens) Window(at, n int) (ids, targets []int32) {
 	ids, targets = make([]int32, n), make([]int32, n)
 	t.fill(ids, targets, at)
 	return ids, targets
-}
-
-func plain(id int32) int32 {
-	if id < 0 {
-		return ^id
-	}
-	return id
 }
 
 // Below names the first token that a vocabulary of so many ids does not have.
@@ -61,145 +109,20 @@ func (t Tokens) Below(vocab int) error {
 	return nil
 }
 
-// Checksum is the CRC-32C of the tokens as little-endian uint32.
+// Checksum is the CRC-32C of the tokens as little-endian uint32, wherever documents
+// begin.
 func (t Tokens) Checksum() uint32 {
 	table, sum := crc32.MakeTable(crc32.Castagnoli), uint32(0)
 	var b [4096]byte
 	for len(t) > 0 {
 		n := min(len(t), len(b)/4)
 		for i, id := range t[:n] {
+			if isBegin(id) {
+				id ^= begins
+			}
 			binary.LittleEndian.PutUint32(b[4*i:], uint32(id))
 		}
 		sum, t = crc32.Update(sum, table, b[:4*n]), t[n:]
 	}
 	return sum
-}
-
-// Encode encodes the documents one after the other, each behind its prompt and
-// within the tokenizer's template. Where there are several, every document ends with
-// the tokenizer's DocumentEnd. What the template puts in front is given
-// like a prompt, never predicted. Ids that were read are checked: one outside the
-// vocabulary is an ErrFormat.
-func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
-	if p.IDs != nil {
-		return p.IDs, p.checked(t.Vocab())
-	}
-	var ids []int32
-	front, back := t.Template()
-	end := tokenizer.DocumentEnd(t)
-	for i, d := range p.Documents {
-		at := len(ids)
-		ids = append(ids, front...)
-		if p.Prompts != nil {
-			ids = t.Encode(ids, p.Prompts[i])
-		}
-		for ; at < len(ids); at++ {
-			ids[at] = ^ids[at]
-		}
-		ids = append(encode(ids, t, d), back...)
-		if len(p.Documents) > 1 && end >= 0 && !slices.Contains(back, end) {
-			ids = append(ids, end)
-		}
-	}
-	return ids, nil
-}
-
-// encode encodes a document, with every core where the tokenizer can.
-func encode(dst []int32, t tokenizer.Tokenizer, d []byte) []int32 {
-	if p, ok := t.(interface {
-		EncodeParallel(dst []int32, text []byte, threads int) []int32
-	}); ok {
-		return p.EncodeParallel(dst, d, runtime.GOMAXPROCS(0))
-	}
-	return t.Encode(dst, d)
-}
-
-// Cache keeps encoded parts in a folder, by the SHA-256 of the text and of the
-// tokenizer. A damaged or foreign file is not used and replaced.
-type Cache struct {
-	Dir string
-	// Warn is told why a file could not be written; the tokens are there all the
-	// same. Nil ignores it.
-	Warn func(error)
-}
-
-const cacheMagic = "ecospa tokens 3\n" // 1 had no templates, 2 other ends of documents
-
-// Encode is Encode through the cache.
-func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
-	if p.IDs != nil {
-		return Encode(t, p)
-	}
-	spec, err := t.JSON()
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.New()
-	sum.Write(spec)
-	fmt.Fprintf(sum, "end %d\n", tokenizer.DocumentEnd(t))
-	for i, d := range p.Documents {
-		if p.Prompts != nil {
-			fmt.Fprintf(sum, "prompt %d\n", len(p.Prompts[i]))
-			sum.Write(p.Prompts[i])
-		}
-		fmt.Fprintf(sum, "%d\n", len(d))
-		sum.Write(d)
-	}
-	path := filepath.Join(c.Dir, hex.EncodeToString(sum.Sum(nil))+".tokens")
-	if ids, ok := readTokens(path, t.Vocab()); ok {
-		return ids, nil
-	}
-	ids, err := Encode(t, p)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeTokens(path, ids); err != nil && c.Warn != nil {
-		c.Warn(err)
-	}
-	return ids, nil
-}
-
-// readTokens reads a cache file: magic, the tokens as little-endian uint32, and
-// the SHA-256 of both.
-func readTokens(path string, vocab int) (Tokens, bool) {
-	b, err := os.ReadFile(path)
-	head, tail := len(cacheMagic), sha256.Size
-	if err != nil || len(b) < head+tail || (len(b)-head-tail)%4 != 0 || string(b[:head]) != cacheMagic {
-		return nil, false
-	}
-	if sha256.Sum256(b[:len(b)-tail]) != [sha256.Size]byte(b[len(b)-tail:]) {
-		return nil, false
-	}
-	ids := make(Tokens, (len(b)-head-tail)/4)
-	for i := range ids {
-		ids[i] = int32(binary.LittleEndian.Uint32(b[head+4*i:]))
-		if int(plain(ids[i])) >= vocab {
-			return nil, false
-		}
-	}
-	return ids, true
-}
-
-func writeTokens(path string, ids Tokens) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	b := []byte(cacheMagic)
-	for _, id := range ids {
-		b = binary.LittleEndian.AppendUint32(b, uint32(id))
-	}
-	sum := sha256.Sum256(b)
-	// Several processes may write the same file at once.
-	f, err := os.CreateTemp(filepath.Dir(path), "*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, sum[:]...))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

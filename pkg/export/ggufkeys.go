@@ -2,8 +2,6 @@ package export
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -119,9 +117,6 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 		of("attention.key_length", uint32(f.headDim))
 		of("attention.value_length", uint32(f.headDim))
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.table.GGUF.Keys)) {
-		of(key, s.table.GGUF.Keys[key])
-	}
 	if s.table.GGUF.Scale {
 		of("attention.scale", float32(s.Scale))
 	}
@@ -138,11 +133,7 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	}
 	if s.Rope != nil {
 		of("rope.dimension_count", uint32(f.headDim))
-		theta := s.theta()
-		if s.table.GGUF.Theta != 0 {
-			theta = s.table.GGUF.Theta
-		}
-		of("rope.freq_base", float32(theta))
+		of("rope.freq_base", float32(s.theta()))
 	}
 	return kvs
 }

@@ -2,7 +2,6 @@ package export
 
 import (
 	"math"
-	"slices"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -35,11 +34,6 @@ func (s *source) theta() float64 {
 		}
 	}
 	return 0
-}
-
-// stretched reports whether some layer's frequencies are scaled.
-func (s *source) stretched() bool {
-	return slices.ContainsFunc(s.Rope, func(r *model.Rope) bool { return r != nil && r.Stretched() })
 }
 
 func (s *source) widths(layer int) model.Widths { return model.Layer(s.set, layer) }

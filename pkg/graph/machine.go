@@ -93,6 +93,9 @@ func atLeast(lo int32) string {
 	return fmt.Sprintf(" and at least %d", lo)
 }
 
+// Has reports whether the graph reads an input of this name.
+func (m *Machine) Has(name string) bool { return m.size(name) > 0 }
+
 // SetFloats gives the input name (Builder.Floats, Scalar) its values, row-major.
 func (m *Machine) SetFloats(name string, v ...float32) error {
 	in, ok := m.floats[name]

@@ -116,7 +116,7 @@ func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
 	if lo == hi {
 		return nil
 	}
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{})
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Documents: c.Data.Packed()})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Observe: c.observe(e), SitesOnly: true})
 	if err != nil {
@@ -158,7 +158,7 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 		return nil
 	}
 	show, every, count := c.observe(e), c.every(e), 0
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: grads != nil, Gates: grads == nil})
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: grads != nil, Gates: grads == nil, Documents: c.Data.Packed()})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
 		Pool: c.Pool, Grads: grads, Taps: true, Lend: true, Recompute: c.recompute(),

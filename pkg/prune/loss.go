@@ -33,7 +33,7 @@ func NewLosses(m model.Model, set *param.Set, pool *kernel.Pool, data Sequences,
 		entering[param.InLayer(i, "input")] = i
 	}
 	l.inputs, l.tails = make([][]float32, layers), make([]*graph.Machine, layers)
-	b := graph.NewBuilder(set, graph.BuildOptions{})
+	b := graph.NewBuilder(set, graph.BuildOptions{Documents: data.Packed()})
 	m.Loss(b, data.Len(), data.Context, 0)
 	seen := false // trials run the same machine, with other weights
 	whole, err := b.Lower(graph.LowerOptions{Pool: pool, Observe: func(site string, x []float32, _, _ int) error {
@@ -88,13 +88,16 @@ func (l *Losses) tail(from int) (*graph.Machine, error) {
 	if l.tails[from] != nil {
 		return l.tails[from], nil
 	}
-	b := graph.NewBuilder(l.set, graph.BuildOptions{})
+	b := graph.NewBuilder(l.set, graph.BuildOptions{Documents: l.data.Packed()})
 	l.model.Loss(b, l.data.Len(), l.data.Context, from)
 	m, err := b.Lower(graph.LowerOptions{Pool: l.pool})
 	if err != nil {
 		return nil, err
 	}
 	l.tails[from] = m
+	if err := l.data.FeedDocuments(m); err != nil {
+		return nil, err
+	}
 	if err := m.SetInts("targets", l.data.Targets); err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (r *runner) close() {
 // child's loss makes logits a chunk at a time, and on the way its residual stream,
 // which goes straight to the child's inputs.
 func (r *runner) buildParent() (*graph.Teacher, error) {
-	b := graph.NewBuilder(r.Parent.Set, graph.BuildOptions{States: true, BF16: r.BF16})
+	b := graph.NewBuilder(r.Parent.Set, graph.BuildOptions{States: true, BF16: r.BF16, Documents: r.Documents})
 	r.Parent.Model.Loss(b, r.Batch, r.Context, 0)
 	o := graph.LowerOptions{Pool: r.Pool}
 	if r.Hidden > 0 {
@@ -84,7 +84,7 @@ func stream(site string) bool {
 }
 
 func (r *runner) buildChild(t *graph.Teacher) (err error) {
-	b := graph.NewBuilder(r.Child.Set, graph.BuildOptions{Train: true, BF16: r.BF16, Teacher: t})
+	b := graph.NewBuilder(r.Child.Set, graph.BuildOptions{Train: true, BF16: r.BF16, Teacher: t, Documents: r.Documents})
 	r.Child.Model.Loss(b, r.Batch, r.Context, 0)
 	if r.Hidden > 0 {
 		for _, site := range b.Sites() {
@@ -139,7 +139,7 @@ func (r *runner) gradients(b data.Batch) (float64, error) {
 
 // evaluator is a model's machine for held-out batches.
 func (s *Stage) evaluator(n Net) (*graph.Machine, error) {
-	b := graph.NewBuilder(n.Set, graph.BuildOptions{BF16: s.BF16})
+	b := graph.NewBuilder(n.Set, graph.BuildOptions{BF16: s.BF16, Documents: s.Documents})
 	n.Model.Loss(b, s.Batch, s.Context, 0)
 	return b.Lower(graph.LowerOptions{Pool: s.Pool})
 }

@@ -33,6 +33,9 @@ type Stage struct {
 	// Held is the held-out batches, of the same size; nil measures nothing, and the
 	// last weights are the result.
 	Held func() iter.Seq2[data.Batch, error]
+	// Documents says that batches, held-out ones too, are packed of documents
+	// (data.Batch.Packed).
+	Documents bool
 	// Progress is told after every step; may be nil.
 	Progress func(Progress)
 }

@@ -21,16 +21,24 @@ type Evaluation struct {
 	// Top1 and Top5 are the shares of images whose class is the likeliest, or among
 	// the five likeliest; of equally likely classes the first counts. 0 for text.
 	Top1, Top5 float64
+	// Documents is how many documents were told apart, 0 for a stream, and DocumentLoss the
+	// mean over them of each one's own loss, nats per predicted token.
+	Documents    int
+	DocumentLoss float64
 }
 
 // Perplexity is exp of the loss.
 func (e Evaluation) Perplexity() float64 { return math.Exp(e.Loss) }
 
 // Evaluator measures the loss. Token streams are measured by the project's
-// protocol (ECOSPA.md, "What is measured, and how"): windows of T+1 tokens with
-// stride T, so that every token but the first is predicted exactly once. Images
-// are measured by the logits that inference gives.
+// protocol (docs/method.md): windows of T+1 tokens with
+// stride T, so that every token but the first is predicted exactly once; documents each by
+// itself, packed into sequences. Images are measured by the logits that inference gives.
 type Evaluator struct {
+	model   model.Model
+	set     *param.Set
+	pool    *kernel.Pool
+	shape   shape
 	machine *graph.Machine
 	classes int // 0 for text
 }
@@ -44,25 +52,43 @@ func NewEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, batch, conte
 // NewEvaluator is an evaluator of what the loop trains, adapters included, with
 // batches of its micro-batch and context.
 func (l *Loop) NewEvaluator() (*Evaluator, error) {
-	return newEvaluator(l.Model, l.Set, l.Pool, shape{batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters})
+	return newEvaluator(l.Model, l.Set, l.Pool, shape{batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters, documents: l.documents()})
 }
 
-func newEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*Evaluator, error) {
+func newEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (e *Evaluator, err error) {
+	e = &Evaluator{model: m, set: set, pool: pool, shape: s}
 	if _, ok := m.(model.Classifier); !ok {
-		machine, err := lower(m, set, pool, s)
-		return &Evaluator{machine, 0}, err
+		e.machine, err = lower(m, set, pool, s)
+		return e, err
 	}
 	b := graph.NewBuilder(set, graph.BuildOptions{BF16: s.bf16})
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
 	}
 	m.Decode(b, nil, s.batch, s.context, false)
-	machine, err := b.Lower(graph.LowerOptions{Pool: pool})
-	return &Evaluator{machine, m.Vocab()}, err
+	e.classes = m.Vocab()
+	e.machine, err = b.Lower(graph.LowerOptions{Pool: pool})
+	return e, err
 }
 
 // Close releases the evaluator's memory.
 func (e *Evaluator) Close() error { return e.machine.Close() }
+
+// fit lowers the model anew where batches are of the other kind: packed of documents, or
+// streams.
+func (e *Evaluator) fit(packed bool) error {
+	if e.classes > 0 || packed == e.shape.documents {
+		return nil
+	}
+	e.shape.documents = packed
+	old := e.machine
+	var err error
+	if e.machine, err = lower(e.model, e.set, e.pool, e.shape); err != nil {
+		e.machine = old
+		return err
+	}
+	return old.Close()
+}
 
 // Run evaluates batches, of the evaluator's size each; negative targets do not count.
 func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
@@ -71,7 +97,8 @@ func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error
 
 // RunOn is Run with the batches dealt out to ranks; all get the result.
 func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
-	var t tally
+	t := tally{}
+	per := documents{}
 	n := -1
 	for b, err := range batches {
 		if err != nil {
@@ -79,6 +106,9 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 		}
 		if n++; n%g.Size() != g.Rank() {
 			continue
+		}
+		if err := e.fit(b.Packed()); err != nil {
+			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
 		}
 		if e.classes > 0 {
 			err = b.FeedInputs(e.machine)
@@ -95,9 +125,13 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 			t.images(e.machine.Output("logits"), b.Targets, e.classes)
 		} else {
 			t.tokens(e.machine.Output("nll"), b.Targets)
+			per.add(e.machine.Output("nll"), b)
 		}
 	}
 	if err := g.SumFloat64(t[:]); err != nil {
+		return Evaluation{}, err
+	}
+	if err := per.sum(g); err != nil {
 		return Evaluation{}, err
 	}
 	predicted := t[counted]
@@ -107,7 +141,9 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 		}
 		return Evaluation{}, errors.New("evaluate: no token to predict, expected a text of at least 2 tokens")
 	}
-	return Evaluation{Loss: t[nats] / predicted, Tokens: int(predicted), Top1: t[firsts] / predicted, Top5: t[fifths] / predicted}, nil
+	v := Evaluation{Loss: t[nats] / predicted, Tokens: int(predicted), Top1: t[firsts] / predicted, Top5: t[fifths] / predicted}
+	v.Documents, v.DocumentLoss = per.mean()
+	return v, nil
 }
 
 // tally is the sums of an evaluation.

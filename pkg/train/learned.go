@@ -30,11 +30,11 @@ func (l *Loop) Learn(c Teacher, m model.Model, set *param.Set) error {
 		return fmt.Errorf("train.context is %d tokens, but the context of teacher.model %s is %d", l.Config.Context, c.Model, m.Context())
 	}
 	l.teacher = &Learned{model: m, set: set, pool: l.Pool, head: &graph.Teacher{Temperature: float32(c.Temperature), Weight: float32(c.Weight)}}
-	return l.teacher.lower(l.MicroBatch, l.Config.Context)
+	return l.teacher.lower(l.MicroBatch, l.Config.Context, l.documents())
 }
 
-func (t *Learned) lower(batch, context int) error {
-	b := graph.NewBuilder(t.set, graph.BuildOptions{States: true})
+func (t *Learned) lower(batch, context int, documents bool) error {
+	b := graph.NewBuilder(t.set, graph.BuildOptions{States: true, Documents: documents})
 	t.model.Loss(b, batch, context, 0)
 	var err error
 	if t.machine, err = b.Lower(graph.LowerOptions{Pool: t.pool}); err != nil {

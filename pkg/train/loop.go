@@ -62,6 +62,12 @@ type Batches interface {
 	Next() (data.Batch, error)
 }
 
+// documents reports whether the batches are packed of documents, as data.Batches says.
+func (l *Loop) documents() bool {
+	b, ok := l.Batches.(interface{ Documents() bool })
+	return ok && b.Documents()
+}
+
 // NewLoop prepares training from the parameters' present values. The
 // configurations must be resolved and valid.
 func NewLoop(c Config, o optim.Config, m model.Model, set *param.Set, pool *kernel.Pool, batches Batches) *Loop {
@@ -98,7 +104,7 @@ func (l *Loop) Lower() error {
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute, lend: l.once(),
-		adapters: l.adapters, teacher: l.teacher,
+		adapters: l.adapters, teacher: l.teacher, documents: l.documents(),
 	}
 	if l.wire != nil {
 		s.finished = func(lo, hi int) { l.wire.finished(l.Grads, span{lo, hi}) }

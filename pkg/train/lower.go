@@ -20,11 +20,12 @@ type shape struct {
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
 	adapters       *Adapters        // trained instead of the parameters; nil for none
 	teacher        *Learned         // of the loss; nil for none
+	documents      bool             // sequences are packed of documents
 }
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
-	build := graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing)}
+	build := graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents}
 	if s.teacher != nil {
 		build.Teacher = s.teacher.head
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"math/rand/v2"
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
@@ -75,7 +74,7 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 	}
 	t := &Text{name: s.Path, training: all, validation: all, sum: all.Checksum(), entropy: math.NaN(), bytes: part.Bytes()}
 	if s.Held > 0 {
-		cut := len(all) - int(s.Held*float64(len(all)))
+		cut := all.Cut(s.Held)
 		t.training, t.validation, t.bytes = all[:cut], all[cut:], 0
 	}
 	if len(t.validation) < 2 {
@@ -118,7 +117,15 @@ func (t *Text) Context(m model.Model, asked, limit int) (int, error) {
 }
 
 // Sequences implements Workload.
-func (t *Text) Sequences(context int) int { return max(1, (len(t.training)-1)/context) }
+func (t *Text) Sequences(context int) int {
+	if t.training.Separate() {
+		return max(1, t.training.Packing(context).Sequences)
+	}
+	return max(1, (len(t.training)-1)/context)
+}
+
+// Packing says how the training part becomes sequences: see data.Packing.
+func (t *Text) Packing(context int) data.Packing { return t.training.Packing(context) }
 
 // Batches implements Workload.
 func (t *Text) Batches(batch, context int, at data.Cursor) (Batches, error) {
@@ -136,15 +143,9 @@ func (t *Text) Validation(batch, context, limit int) iter.Seq2[data.Batch, error
 
 // Calibration implements Workload: windows of the training text.
 func (t *Text) Calibration(n, context int, seed uint64) (prune.Sequences, error) {
-	all := (len(t.training) - 1) / context
-	if all < 1 {
-		return prune.Sequences{}, fault.BadInput(fmt.Errorf("%s: %d tokens do not fill one sequence of %d", t.name, len(t.training), context))
-	}
-	order := rand.New(rand.NewPCG(seed, 0x63616c)).Perm(all)
-	s := prune.Sequences{Context: context, Batch: data.Batch{N: min(n, all)}}
-	for _, w := range order[:min(n, all)] {
-		ids, targets := t.training.Window(w*context, context)
-		s.IDs, s.Targets = append(s.IDs, ids...), append(s.Targets, targets...)
+	s := prune.Sequences{Context: context, Batch: t.training.Sample(n, context, seed)}
+	if s.N < 1 {
+		return s, fault.BadInput(fmt.Errorf("%s: %d tokens do not fill one sequence of %d", t.name, len(t.training), context))
 	}
 	return s, nil
 }
@@ -158,9 +159,10 @@ func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, erro
 	if g == nil {
 		g = dist.Alone{}
 	}
-	o.Context = min(o.Context, len(t.validation)-1)
+	p := t.validation.Packing(o.Context)
+	o.Context = min(o.Context, max(1, p.Longest))
 	if o.Batch == 0 {
-		windows := (len(t.validation) - 2 + o.Context) / o.Context
+		windows := t.validation.Packing(o.Context).Sequences
 		o.Batch = max(1, min(evalTokens/o.Context, (windows+g.Size()-1)/g.Size()))
 	}
 	e, err := train.NewEvaluator(on.Model, on.Set, on.Pool, o.Batch, o.Context, false)
