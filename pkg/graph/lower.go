@@ -62,6 +62,8 @@ type lowering struct {
 	order   []*step
 	outputs []namedStep
 	bufs    []*Buffer
+	arena   int64 // bytes
+	lent    int64 // where the arena begins among offsets
 }
 
 type namedStep struct {
@@ -157,10 +159,7 @@ func (l *lowering) arrange() error {
 	l.schedule()
 	l.recompute()
 	l.watch()
-	l.lifetimes()
-	for _, s := range l.order {
-		l.store(s)
-	}
+	l.arrangeMemory()
 	l.m.plan = l.plan()
 	return nil
 }

@@ -129,8 +129,7 @@ func (l *lowering) plan() *Plan {
 			p.values += b.Bytes
 		}
 	}
-	in := l.lend()
-	p.arena, p.lent = place(l.bufs, in), in.bytes
+	p.arena, p.lent = l.arena, l.lent
 	for _, b := range l.bufs {
 		p.Buffers = append(p.Buffers, *b)
 	}

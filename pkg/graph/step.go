@@ -32,9 +32,8 @@ type step struct {
 
 	terms []paramLeaf // parameters whose gradient it is a term of
 
-	pos, last int // in the order; the last step that reads its output
-	lastSaved int // the last step that reads what it saves
-	mem       storage
+	pos int // in the order
+	mem storage
 }
 
 func (s *step) shape() tensor.Shape {
