@@ -83,6 +83,12 @@ func TestEveryListCompletes(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
+	if out, _ := mustRun(t, "ecospa", "-h"); !strings.Contains(out, "COMMANDS") {
+		t.Errorf("-h prints %q", out)
+	}
+	if out, _ := mustRun(t, "ecospa", "--help"); !strings.Contains(out, "EXIT STATUS") {
+		t.Errorf("--help prints %q", out)
+	}
 	for want, args := range map[string][]string{
 		"COMMANDS": {"help"}, "ecospa prune": {"help", "prune"}, "ecospa bench step": {"help", "bench", "step"}, "ecospa version " + Version: {"version"},
 	} {
