@@ -69,9 +69,10 @@ func (c *Context) consumed(g Group, s *site, m *moment, list, unit int) float64 
 				g.Rows(p, list, unit, func(at, n int) { b += norm(p.Offset+at, n) })
 			}
 		}
-		for r := range s.group {
+		heads := s.heads * s.group / g.Lists // of a list
+		for r := range heads {
 			for j := range s.pair {
-				h += m.square[((list*s.group+r)*s.qk+unit)*s.pair+j] / m.weight
+				h += m.square[((list*heads+r)*s.qk+unit)*s.pair+j] / m.weight
 			}
 		}
 		return h * b

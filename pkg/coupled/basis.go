@@ -70,7 +70,7 @@ func ChangeBasis(set *param.Set, e *Evidence, method string) (Spectrum, error) {
 	}
 	var changes []change
 	for _, g := range Groups(set) {
-		if g.Kind != VO && (g.Kind != QK || set.Dim(g.Dim).Track) {
+		if g.Kind != VO && (g.Kind != QK || set.Dim(g.Dim).Track || g.normed) {
 			continue
 		}
 		c := change{g: g}

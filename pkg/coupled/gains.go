@@ -19,7 +19,8 @@ import (
 // with a ridge towards (1, 0); lambda = ridge * mean diagonal of G_kk.
 //
 // Call it before the cut is carried out. Groups that the cut leaves whole, and models
-// without RoPE, are left alone. Needs evidence with Options.Gains. ridge 0 is DefaultRidge.
+// without RoPE, are left alone; so are those with a norm of queries and keys, whose gains a
+// turned pair would not commute with. Needs evidence with Options.Gains. ridge 0 is DefaultRidge.
 func FitGains(set *param.Set, e *Evidence, cut param.Cut, ridge float64) error {
 	if ridge == 0 {
 		ridge = DefaultRidge
@@ -32,7 +33,7 @@ func FitGains(set *param.Set, e *Evidence, cut param.Cut, ridge float64) error {
 	}
 	for _, g := range Groups(set) {
 		keep, ok := cut[g.Dim]
-		if g.Kind != QK || !ok || !set.Dim(g.Dim).Track {
+		if g.Kind != QK || !ok || !set.Dim(g.Dim).Track || g.normed {
 			continue
 		}
 		s, err := e.scoreStat(g)

@@ -114,6 +114,8 @@ func (p *Plan) gguf(s *source, o Options) error {
 		return fmt.Errorf("%w: llama.cpp's %s %s; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.table.GGUF.Refuse)
 	case s.Windows != nil && !s.table.GGUF.Windows:
 		return fmt.Errorf("%w: llama.cpp's %s has no sliding windows; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
+	case !s.table.GGUF.RopeFreqs && s.stretched():
+		return fmt.Errorf("%w: llama.cpp's %s cannot be given frequencies, which rope scaling changes; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
 	case !s.table.GGUF.HeadDim && s.Heads*s.HeadDim != s.Hidden:
 		return fmt.Errorf("%w: llama.cpp's %s has heads of %d, the residual width over their number, this model's are %d wide; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.Hidden/s.Heads, s.HeadDim)
 	case s.table.GGUF.Act != "" && s.table.GGUF.Act != s.Act:

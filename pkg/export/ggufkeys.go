@@ -2,6 +2,8 @@ package export
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -117,6 +119,9 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 		of("attention.key_length", uint32(f.headDim))
 		of("attention.value_length", uint32(f.headDim))
 	}
+	for _, key := range slices.Sorted(maps.Keys(s.table.GGUF.Keys)) {
+		of(key, s.table.GGUF.Keys[key])
+	}
 	if s.table.GGUF.Scale {
 		of("attention.scale", float32(s.Scale))
 	}
@@ -133,7 +138,11 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	}
 	if s.Rope != nil {
 		of("rope.dimension_count", uint32(f.headDim))
-		of("rope.freq_base", float32(s.theta()))
+		theta := s.theta()
+		if s.table.GGUF.Theta != 0 {
+			theta = s.table.GGUF.Theta
+		}
+		of("rope.freq_base", float32(theta))
 	}
 	return kvs
 }

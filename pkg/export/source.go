@@ -2,6 +2,7 @@ package export
 
 import (
 	"math"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -34,6 +35,11 @@ func (s *source) theta() float64 {
 		}
 	}
 	return 0
+}
+
+// stretched reports whether some layer's frequencies are scaled.
+func (s *source) stretched() bool {
+	return slices.ContainsFunc(s.Rope, func(r *model.Rope) bool { return r != nil && r.Stretched() })
 }
 
 func (s *source) widths(layer int) model.Widths { return model.Layer(s.set, layer) }

@@ -98,6 +98,9 @@ func (r *Rope) Frequencies(pairs []int) []float64 {
 	return out
 }
 
+// Stretched reports whether the frequencies are scaled.
+func (r *Rope) Stretched() bool { return r.Scaling.kind() != "default" }
+
 // rope is the rotation of a layer, nil for none.
 func (a *Arch) rope(layer int) *Rope {
 	if a.Rope == nil {

@@ -5,17 +5,19 @@ import "github.com/ecospa/ecospa/pkg/param"
 // GGUF is what llama.cpp has for a family: the name of its architecture and what
 // that architecture can hold.
 type GGUF struct {
-	Arch      string     // general.architecture
-	PerLayer  string     // the architecture that sizes each layer by itself; "" for none
-	Halves    bool       // a head's rows: first rows of all pairs before the second ones
-	HeadDim   bool       // heads have a width of their own; else it is the residual width over the heads
-	RopeFreqs bool       // it divides frequencies by rope_freqs.weight
-	Windows   bool       // it has sliding windows as the family has them
-	Scale     bool       // the key attention.scale says the scale of scores
-	Factors   bool       // keys say the multipliers
-	Refuse    string     // what of this model it cannot hold at all; "" for nothing
-	SquareQ   bool       // its biases of q need heads times head width to be the residual width
-	Act       Activation // the only one that it computes; "" for what the family has
+	Arch      string         // general.architecture
+	PerLayer  string         // the architecture that sizes each layer by itself; "" for none
+	Halves    bool           // a head's rows: first rows of all pairs before the second ones
+	HeadDim   bool           // heads have a width of their own; else it is the residual width over the heads
+	RopeFreqs bool           // it divides frequencies by rope_freqs.weight
+	Keys      map[string]any // further keys of the architecture: uint32, float32
+	Theta     float64        // base of the frequencies, where layers have several; 0 is theirs
+	Windows   bool           // it has sliding windows as the family has them
+	Scale     bool           // the key attention.scale says the scale of scores
+	Factors   bool           // keys say the multipliers
+	Refuse    string         // what of this model it cannot hold at all; "" for nothing
+	SquareQ   bool           // its biases of q need heads times head width to be the residual width
+	Act       Activation     // the only one that it computes; "" for what the family has
 }
 
 // Header is the keys of a GGUF file as a family reads them, without the

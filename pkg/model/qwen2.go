@@ -1,21 +1,14 @@
 package model
 
-import (
-	"fmt"
-
-	"github.com/ecospa/ecospa/pkg/param"
-)
+import "github.com/ecospa/ecospa/pkg/param"
 
 // qwen2 is Qwen2 and 2.5 (https://arxiv.org/abs/2407.10671): LLaMA with biases on q, k
 // and v, and sliding windows in the upper layers where they are switched on.
 type qwen2 struct {
 	*llamaKeys
-	AttentionBias *bool    `json:"attention_bias,omitempty"` // q, k and v always have one, o never
-	MLPBias       *bool    `json:"mlp_bias,omitempty"`
-	UseWindow     bool     `json:"use_sliding_window"`
-	Window        *int     `json:"sliding_window"`
-	WindowFrom    *int     `json:"max_window_layers,omitempty"` // the first layer with a window
-	LayerTypes    []string `json:"layer_types,omitempty"`
+	AttentionBias *bool `json:"attention_bias,omitempty"` // q, k and v always have one, o never
+	MLPBias       *bool `json:"mlp_bias,omitempty"`
+	windowKeys
 }
 
 func init() {
@@ -33,14 +26,7 @@ func (k *qwen2) arch() (*Arch, error) {
 		return nil, err
 	}
 	a.Bias = map[param.Role]bool{param.Q: true}
-	if !k.UseWindow {
-		return a, nil
-	}
-	if k.Window == nil || *k.Window < 1 {
-		return nil, fmt.Errorf("use_sliding_window is true without a sliding_window")
-	}
-	a.Windows, err = windows(a, *k.Window, k.LayerTypes, func(i int) bool { return k.WindowFrom == nil || i >= *k.WindowFrom })
-	return a, err
+	return a, k.windowKeys.set(a)
 }
 
 func (k *qwen2) table() *Table {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -38,6 +39,22 @@ func (n Name) Layered() bool { return strings.Contains(n.HF, "%d") }
 // Matrix reports whether the tensor is a matrix whose rows are units or the residual stream.
 func (n Name) Matrix() bool {
 	return !IsNorm(n.Roles[0]) && !strings.HasSuffix(string(n.Roles[0]), "_bias")
+}
+
+// withNames is a table with further names: those of layers follow the last one that
+// each layer has. One that names the same tensor as an entry takes its place.
+func withNames(names []Name, more ...Name) []Name {
+	var out []Name
+	last := 0
+	for _, n := range names {
+		if !slices.ContainsFunc(more, func(m Name) bool { return m.HF == n.HF }) {
+			out = append(out, n)
+		}
+		if n.Layered() {
+			last = len(out)
+		}
+	}
+	return slices.Insert(out, last, more...)
 }
 
 // IsNorm reports whether a role is a norm's gain.

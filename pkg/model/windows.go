@@ -2,30 +2,59 @@ package model
 
 import "fmt"
 
-// windows is the window of each layer, 0 for none: what layer_types says, or else by
-// the layer's number. nil when no layer has one that is shorter than the longest text.
-func windows(a *Arch, window int, types []string, has func(layer int) bool) ([]int, error) {
-	layers, any := a.Layers, false
-	if window < 1 {
-		return nil, fmt.Errorf("sliding_window is %d, expected at least 1", window)
+// windowKeys are the keys of families whose upper layers may have sliding windows.
+type windowKeys struct {
+	UseWindow  bool     `json:"use_sliding_window"`
+	Window     *int     `json:"sliding_window"`
+	WindowFrom *int     `json:"max_window_layers,omitempty"` // the first layer with a window
+	LayerTypes []string `json:"layer_types,omitempty"`
+}
+
+// set gives the architecture its windows.
+func (k *windowKeys) set(a *Arch) (err error) {
+	if !k.UseWindow {
+		return nil
 	}
+	if k.Window == nil {
+		return fmt.Errorf("use_sliding_window is true without a sliding_window")
+	}
+	a.Windows, err = windows(a, *k.Window, k.LayerTypes, func(i int) bool { return k.WindowFrom == nil || i >= *k.WindowFrom })
+	return err
+}
+
+// slides reports which layers have a window: what layer_types says, or else by the
+// layer's number.
+func slides(layers int, types []string, has func(layer int) bool) ([]bool, error) {
 	if types != nil && len(types) != layers {
 		return nil, fmt.Errorf("layer_types has %d entries, expected %d", len(types), layers)
 	}
-	out := make([]int, layers)
+	out := make([]bool, layers)
 	for i := range out {
-		here := has(i)
-		if types != nil {
-			switch types[i] {
-			case "sliding_attention":
-				here = true
-			case "full_attention":
-				here = false
-			default:
-				return nil, fmt.Errorf("layer_types[%d] is %q, expected full_attention or sliding_attention", i, short(types[i]))
-			}
+		switch {
+		case types == nil:
+			out[i] = has(i)
+		case types[i] == "sliding_attention":
+			out[i] = true
+		case types[i] != "full_attention":
+			return nil, fmt.Errorf("layer_types[%d] is %q, expected full_attention or sliding_attention", i, short(types[i]))
 		}
-		if here && window < a.Positions {
+	}
+	return out, nil
+}
+
+// windows is the window of each layer, 0 for none; nil when no layer has one that is
+// shorter than the longest text.
+func windows(a *Arch, window int, types []string, has func(layer int) bool) ([]int, error) {
+	if window < 1 {
+		return nil, fmt.Errorf("sliding_window is %d, expected at least 1", window)
+	}
+	here, err := slides(a.Layers, types, has)
+	if err != nil {
+		return nil, err
+	}
+	out, any := make([]int, a.Layers), false
+	for i := range out {
+		if here[i] && window < a.Positions {
 			out[i], any = window, true
 		}
 	}

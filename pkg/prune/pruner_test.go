@@ -16,7 +16,7 @@ import (
 func calibration(t *testing.T, family string, n int) Calibration {
 	t.Helper()
 	s := model.Sizes{Family: family, Layers: 3, Width: 24, Heads: 4, HeadDim: 6, FFN: 20, Vocab: 31, Context: 16}
-	if family == "llama" {
+	if family != "gpt2" {
 		s.KVHeads = 2
 	}
 	m, err := model.New(s)
@@ -45,7 +45,7 @@ func calibration(t *testing.T, family string, n int) Calibration {
 // TestTrialsAreTheCutModel: the loss of a trial, which runs only the layers from
 // the first one cut on, is that of the model after the plan is carried out.
 func TestTrialsAreTheCutModel(t *testing.T) {
-	for _, family := range []string{"gpt2", "llama"} {
+	for _, family := range []string{"gpt2", "llama", "qwen3", "olmo2", "gemma2", "gemma3_text", "smollm3", "granite"} {
 		c := calibration(t, family, 10)
 		p := &Pruner{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		p.Config.Target, p.Config.Of, p.Config.SkipLayers = "0.6x", "prunable", []int{0}
