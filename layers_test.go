@@ -40,7 +40,7 @@ var layers = pairs([][2]string{
 	{"internal/onnxtest", "internal/onnx pkg/checkpoint"},
 	{"pkg/graph", "internal/onnx pkg/checkpoint pkg/kernel pkg/param"},
 	{"pkg/model", "pkg/checkpoint pkg/graph pkg/kernel pkg/param"},
-	{"pkg/export", "internal/gguf internal/ggufmodel internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param"},
+	{"pkg/export", "internal/gguf internal/ggufmodel internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/infer", "pkg/graph pkg/kernel pkg/model pkg/param"},
 	{"pkg/prune", "internal/dist pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/param"},
 	{"pkg/recovery", "pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param"},

@@ -25,7 +25,7 @@ var promises = []struct {
 	{"an operation", []string{"pkg/kernel/patches.go", "pkg/graph/op_image.go"}, "", nil},
 	{"an importance criterion", []string{"pkg/coupled/magnitude.go"}, "magnitude", nil},
 	{"an importance criterion", []string{"pkg/coupled/random.go"}, "random", nil},
-	{"a decoder family", []string{"pkg/model/qwen2.go"}, "qwen2", []string{"internal/ggufmodel/pretokenizer.go"}}, // there it is GGUF's name of a pre-tokenizer,
+	{"a decoder family", []string{"pkg/model/qwen2.go"}, "qwen2", []string{"pkg/tokenizer/patterns.go"}}, // there it is GGUF's name of a pre-tokenizer,
 	{"an optimizer", []string{"pkg/optim/sgd.go"}, "sgd", nil},
 	{"a subcommand", []string{"cmd/doctor.go"}, "", []string{"cmd/root.go"}},
 }

@@ -101,6 +101,10 @@ func RunExport(o ExportOptions, out io.Writer) error {
 		if options.Tokenizer, err = l.tok.JSON(); err != nil {
 			return err
 		}
+		options.ChatTemplate = l.ChatTemplate
+		if len(l.Ends) > 1 {
+			options.Turn = int(l.Ends[1])
+		}
 	}
 	plan, err := export.New(l.m, l.set, options)
 	if err != nil {

@@ -85,6 +85,8 @@ func (s *scanner) array(key string) any {
 	}
 	n := len(raw) / int(w)
 	switch kind {
+	case 0, 1: // bytes, of either sign
+		return append([]byte(nil), raw...)
 	case typeUint32:
 		return fill(make([]uint32, n), raw, kind)
 	case typeInt32:

@@ -152,6 +152,8 @@ func appendValue(b []byte, value any) ([]byte, error) {
 			b = le.AppendUint32(b, math.Float32bits(x))
 		}
 		return b, nil
+	case []byte:
+		return append(arrayHead(b, 0, len(v)), v...), nil // of uint8
 	case []string:
 		b = arrayHead(b, typeString, len(v))
 		for _, s := range v {

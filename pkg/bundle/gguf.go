@@ -26,19 +26,10 @@ func openFile(path string, o Options) (b *Bundle, err error) {
 		}
 	}()
 	b.DType = storedType(f)
-	text, err := ggufmodel.Tokenizer(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if text == nil {
+	if f.Keys["tokenizer.ggml.model"] == nil {
 		return b, nil
 	}
-	if ggufmodel.SentencePiece(f) {
-		if text, err = tokenizer.SentencePieceJSON(text); err != nil {
-			return nil, fmt.Errorf("%s: its tokenizer: %w", path, err)
-		}
-	}
-	if b.Tokenizer, err = tokenizer.Parse(text); err != nil {
+	if b.Tokenizer, err = tokenizer.FromGGUF(f.Keys); err != nil {
 		return nil, fmt.Errorf("%s: its tokenizer: %w", path, err)
 	}
 	if rows := b.Model.Vocab(); b.Tokenizer.Vocab() > rows {

@@ -28,6 +28,10 @@ type Options struct {
 	// Front and Back are the ids that the tokenizer puts in front of every text and
 	// behind it, as its post_processor says.
 	Front, Back []int32
+	// Turn is the id that ends a turn of a chat where that is another than EOS, 0 for
+	// none; ChatTemplate is written into a GGUF file.
+	Turn         int
+	ChatTemplate string
 	// Embed is the bytes of weights up to which an ONNX file holds them itself;
 	// default (0) onnx.MaxEmbedded.
 	Embed int64
@@ -130,6 +134,9 @@ func (p *Plan) gguf(s *source, o Options) error {
 	v, err := parseVocabulary(o.Tokenizer, bos(config), o.EOS, o.Front, o.Back)
 	if err != nil {
 		return err
+	}
+	if v.template = o.ChatTemplate; o.Turn > 0 && o.Turn != o.EOS {
+		v.eot = o.Turn
 	}
 	if len(v.tokens) > s.Vocab {
 		return fmt.Errorf("%w: it has %d ids, the model %d", ErrTokenizer, len(v.tokens), s.Vocab)

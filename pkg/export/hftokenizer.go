@@ -32,8 +32,8 @@ func names(text []byte) (map[int]string, error) {
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, err
 	}
-	out := make(map[int]string, len(f.Model.Vocab))
-	for token, id := range f.Model.Vocab {
+	out := make(map[int]string, len(f.Model.Vocab.ids))
+	for token, id := range f.Model.Vocab.ids {
 		out[id] = token
 	}
 	for _, a := range f.Added {

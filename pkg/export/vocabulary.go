@@ -5,19 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/gguf"
-	"github.com/ecospa/ecospa/internal/ggufmodel"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
-// ErrTokenizer is returned when llama.cpp has no way to say a tokenizer.
-var ErrTokenizer = errors.New("export: the tokenizer cannot be said in a GGUF file")
+// ErrTokenizer is returned when llama.cpp has no form for a tokenizer.
+var ErrTokenizer = errors.New("export: GGUF cannot represent this tokenizer")
 
 // vocabulary is a tokenizer as llama.cpp knows it.
 type vocabulary struct {
-	model    string // "gpt2" (byte-level BPE) or "llama" (SentencePiece)
+	model    string // "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), "t5" (unigram) or "bert" (WordPiece)
 	pre      string // name of the pre-tokenizer
 	tokens   []string
 	types    []int32
@@ -27,6 +26,10 @@ type vocabulary struct {
 	addBOS   bool // in front of every text
 	addEOS   bool // behind it
 	prefix   bool // SentencePiece: a space goes in front
+	collapse bool // unigram: runs of spaces are one, those at the ends are none
+	charsMap []byte
+	eot      int    // a further end of a generated text, -1: none
+	template string // the chat template
 }
 
 // Token types of llama.cpp.
@@ -51,11 +54,45 @@ type tokenizerFile struct {
 	Model        struct {
 		Type         string            `json:"type"`
 		Unk          *string           `json:"unk_token"`
+		UnkID        *int              `json:"unk_id"`
+		Prefix       *string           `json:"continuing_subword_prefix"`
 		ByteFallback bool              `json:"byte_fallback"`
 		IgnoreMerges bool              `json:"ignore_merges"`
-		Vocab        map[string]int    `json:"vocab"`
+		Vocab        vocabIDs          `json:"vocab"`
 		Merges       []json.RawMessage `json:"merges"`
 	} `json:"model"`
+}
+
+// vocabIDs are tokens and their ids: an object, or a unigram model's list of pieces with
+// their scores.
+type vocabIDs struct {
+	ids    map[string]int
+	scores []float32
+}
+
+// UnmarshalJSON reads either.
+func (v *vocabIDs) UnmarshalJSON(text []byte) error {
+	if len(text) == 0 || text[0] != '[' {
+		return json.Unmarshal(text, &v.ids)
+	}
+	var list [][]any
+	if err := json.Unmarshal(text, &list); err != nil {
+		return err
+	}
+	v.ids = make(map[string]int, len(list))
+	for i, two := range list {
+		if len(two) != 2 {
+			return fmt.Errorf("piece %d has %d parts, expected 2", i, len(two))
+		}
+		s, okS := two[0].(string)
+		score, ok := two[1].(float64)
+		if !okS || !ok {
+			return fmt.Errorf("piece %d is no text with a score", i)
+		}
+		v.ids[s] = i
+		v.scores = append(v.scores, float32(score))
+	}
+	return nil
 }
 
 // parseVocabulary reads a tokenizer.json. bos and eos are ids, or -1; front and back
@@ -65,22 +102,19 @@ func parseVocabulary(text []byte, bos, eos int, front, back []int32) (*vocabular
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
-	if f.Model.Type != "BPE" {
-		return nil, fmt.Errorf("%w: model.type is %q, expected BPE", ErrTokenizer, f.Model.Type)
-	}
-	v := &vocabulary{model: "gpt2", bos: bos, eos: eos}
+	v := &vocabulary{model: "gpt2", bos: bos, eos: eos, eot: -1}
 	size := 0
-	for _, id := range f.Model.Vocab {
+	for _, id := range f.Model.Vocab.ids {
 		size = max(size, id+1)
 	}
 	for _, a := range f.Added {
 		size = max(size, a.ID+1)
 	}
-	if size > 2*(len(f.Model.Vocab)+len(f.Added)) {
-		return nil, fmt.Errorf("%w: ids up to %d for %d tokens", ErrTokenizer, size-1, len(f.Model.Vocab)+len(f.Added))
+	if size > 2*(len(f.Model.Vocab.ids)+len(f.Added)) {
+		return nil, fmt.Errorf("%w: ids up to %d for %d tokens", ErrTokenizer, size-1, len(f.Model.Vocab.ids)+len(f.Added))
 	}
 	v.tokens, v.types = make([]string, size), make([]int32, size)
-	for s, id := range f.Model.Vocab {
+	for s, id := range f.Model.Vocab.ids {
 		if id < 0 {
 			return nil, fmt.Errorf("%w: token %q has id %d", ErrTokenizer, s, id)
 		}
@@ -102,12 +136,20 @@ func parseVocabulary(text []byte, bos, eos int, front, back []int32) (*vocabular
 	if err := v.around(front, back); err != nil {
 		return nil, err
 	}
-	if f.Model.ByteFallback {
+	switch kind := f.Model.Type; {
+	case kind == "Unigram":
+		return v, v.unigram(&f)
+	case kind == "WordPiece":
+		return v, v.wordPiece(&f)
+	case kind != "BPE":
+		return nil, fmt.Errorf("%w: model.type is %q, expected BPE, Unigram or WordPiece", ErrTokenizer, kind)
+	case f.Model.ByteFallback:
 		return v, v.sentencePiece(&f)
 	}
-	var err error
-	v.pre, err = preTokenizer(f.PreTokenizer)
-	return v, err
+	if v.pre = tokenizer.PreTokenizer(f.PreTokenizer); v.pre == "" {
+		return nil, fmt.Errorf("%w: pre_tokenizer %.120s is none of %s", ErrTokenizer, f.PreTokenizer, strings.Join(tokenizer.PreTokenizers(), ", "))
+	}
+	return v, nil
 }
 
 // readMerges reads "a b" strings, or ["a", "b"] lists.
@@ -190,63 +232,6 @@ func (v *vocabulary) around(front, back []int32) error {
 	return nil
 }
 
-// splits are llama.cpp's names of pre-tokenizers by the regular expression of their Split.
-var splits = func() map[string]string {
-	names := map[string]string{}
-	for name, pattern := range ggufmodel.Patterns {
-		names[pattern] = name
-	}
-	return names
-}()
-
-// preTokenizer is llama.cpp's name of a pre-tokenizer.
-func preTokenizer(raw json.RawMessage) (string, error) {
-	type step struct {
-		Type           string `json:"type"`
-		AddPrefixSpace bool   `json:"add_prefix_space"`
-		UseRegex       *bool  `json:"use_regex"`
-		Individual     bool   `json:"individual_digits"`
-		Pattern        struct {
-			Regex string `json:"Regex"`
-		} `json:"pattern"`
-	}
-	var p struct {
-		step
-		Steps []step `json:"pretokenizers"`
-	}
-	if len(raw) == 0 || json.Unmarshal(raw, &p) != nil {
-		return "", fmt.Errorf("%w: pre_tokenizer is %.60s, expected ByteLevel", ErrTokenizer, raw)
-	}
-	steps := p.Steps
-	if p.Type != "Sequence" {
-		steps = []step{p.step}
-	}
-	name := ""
-	for i, s := range steps {
-		last := i == len(steps)-1
-		switch {
-		case s.Type == "Split" && !last && splits[s.Pattern.Regex] != "" && name == "":
-			name = splits[s.Pattern.Regex]
-		case s.Type == "Digits" && s.Individual && !last && name == "":
-			name = "smollm"
-		case s.Type == "ByteLevel" && last && !s.AddPrefixSpace:
-			regex := s.UseRegex == nil || *s.UseRegex
-			if name == "" && regex {
-				return "gpt-2", nil
-			}
-			if name != "" && regex == (name == "smollm") {
-				return name, nil
-			}
-		}
-	}
-	var names []string
-	for _, n := range splits {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	return "", fmt.Errorf("%w: pre_tokenizer %.120s is none of %s, smollm", ErrTokenizer, raw, strings.Join(names, ", "))
-}
-
 // keys are the metadata for a model of n ids.
 func (v *vocabulary) keys(n int) []gguf.KV {
 	v.fill(n)
@@ -254,11 +239,30 @@ func (v *vocabulary) keys(n int) []gguf.KV {
 		{Key: "tokenizer.ggml.model", Value: v.model}, {Key: "tokenizer.ggml.pre", Value: v.pre},
 		{Key: "tokenizer.ggml.tokens", Value: v.tokens}, {Key: "tokenizer.ggml.token_type", Value: v.types},
 	}
-	if v.model == "llama" {
+	switch v.model {
+	case "llama", "t5":
 		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.scores", Value: append(v.scores, make([]float32, len(v.tokens)-len(v.scores))...)},
 			gguf.KV{Key: "tokenizer.ggml.add_space_prefix", Value: v.prefix})
-	} else {
+	case "gpt2":
 		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.merges", Value: v.merges})
+	}
+	if v.model == "t5" {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.remove_extra_whitespaces", Value: v.collapse})
+		if v.charsMap != nil {
+			kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.precompiled_charsmap", Value: v.charsMap})
+		}
+	}
+	if i := slices.Index(v.types, tokenUnknown); i >= 0 {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.unknown_token_id", Value: uint32(i)})
+	}
+	if v.model == "bert" && v.eos >= 0 {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.seperator_token_id", Value: uint32(v.eos)}) // llama.cpp's spelling
+	}
+	if v.eot >= 0 {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.eot_token_id", Value: uint32(v.eot)})
+	}
+	if v.template != "" {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.chat_template", Value: v.template})
 	}
 	// Without ids llama.cpp takes its own defaults, which are ordinary tokens here;
 	// the first token of a byte vocabulary is NUL, which no text has.

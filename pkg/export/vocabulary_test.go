@@ -22,7 +22,7 @@ func TestVocabulary(t *testing.T) {
 	}
 	v.keys(8)
 	want := &vocabulary{
-		model: "gpt2", pre: "gpt-2", bos: 4, eos: 4, merges: []string{"a b", "ab b"},
+		model: "gpt2", pre: "gpt-2", bos: 4, eos: 4, eot: -1, merges: []string{"a b", "ab b"},
 		tokens: []string{"a", "b", "ab", "abb", "<|end|>", "[PAD5]", "<tab>", "[PAD7]"},
 		types:  []int32{tokenNormal, tokenNormal, tokenNormal, tokenNormal, tokenControl, tokenUnused, tokenUser, tokenUnused},
 	}
@@ -34,7 +34,7 @@ func TestVocabulary(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = &vocabulary{
-		model: "llama", pre: "default", bos: 1, eos: -1, addBOS: true, prefix: true,
+		model: "llama", pre: "default", bos: 1, eos: -1, eot: -1, addBOS: true, prefix: true,
 		tokens: []string{"<unk>", "<s>", "<0x0A>", "a", "b", "ab", "aab"},
 		types:  []int32{tokenUnknown, tokenControl, tokenByte, tokenNormal, tokenNormal, tokenNormal, tokenNormal},
 		scores: []float32{0, 0, 0, -1e6, -1e6, -1, -2},
@@ -73,26 +73,6 @@ func TestTemplate(t *testing.T) {
 	for _, front := range [][]int32{{0, 1}, {7}, {-1}} {
 		if _, err := parseVocabulary([]byte(byteLevelJSON), -1, -1, front, nil); !errors.Is(err, ErrTokenizer) {
 			t.Errorf("front %v: %v", front, err)
-		}
-	}
-}
-
-func TestPreTokenizers(t *testing.T) {
-	llama3 := `{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},"behavior":"Isolated","invert":false},
-{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]}`
-	for _, c := range []struct{ raw, want string }{
-		{`{"type":"ByteLevel","add_prefix_space":false}`, "gpt-2"},
-		{llama3, "llama-bpe"},
-		{strings.Replace(llama3, "{1,3}", "", 1), "qwen2"},
-		{`{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false,"use_regex":true}]}`, "smollm"},
-		{strings.Replace(llama3, "{1,3}", "{1,4}", 1), ""},
-		{`{"type":"ByteLevel","add_prefix_space":true}`, ""},
-		{`{"type":"Whitespace"}`, ""},
-		{``, ""},
-	} {
-		got, err := preTokenizer([]byte(c.raw))
-		if got != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, ErrTokenizer) {
-			t.Errorf("%.60s: %q, %v; expected %q", c.raw, got, err, c.want)
 		}
 	}
 }

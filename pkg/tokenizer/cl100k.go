@@ -1,12 +1,8 @@
 package tokenizer
 
 func init() {
-	const (
-		head = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`
-		tail = `| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	)
-	scanners[head+`\p{N}{1,3}`+tail] = scanLlama3
-	scanners[head+`\p{N}`+tail] = scanQwen
+	scanners[llama3Pattern] = scanLlama3
+	scanners[qwen2Pattern] = scanQwen
 }
 
 // scanLlama3 is the length of the first pre-token of text by the pattern of

@@ -15,16 +15,31 @@ import (
 // piece whose score always wins (unigram_model.cc).
 func convertSentencePiece(b []byte) ([]byte, error) {
 	m, err := parseSentencePiece(b)
-	if err == nil {
-		err = m.check()
-	}
 	if err != nil {
+		return nil, err
+	}
+	f, err := m.convert()
+	if err != nil {
+		return nil, err
+	}
+	return write(f)
+}
+
+// convert makes the tokenizer.json of a model.
+func (m *spModel) convert() (*file, error) {
+	if err := m.check(); err != nil {
 		return nil, err
 	}
 	f := &file{Version: "1.0", Truncation: null, Padding: null, PostProcessor: null, Normalizer: null, PreTokenizer: null}
 	v, unk := tokenIDs{}, -1
-	symbols := m.kind == modelBPE && m.removeSpaces && m.has(pieceUserDefined)
+	symbols := m.kind == modelBPE && (m.removeSpaces || m.dummyPrefix) && m.has(pieceUserDefined)
+	for m.kind == modelUnigram && m.pieces[len(m.pieces)-1].kind == pieceUnused && len(m.pieces) > 1 {
+		m.pieces = m.pieces[:len(m.pieces)-1] // a padded vocabulary
+	}
 	for id, p := range m.pieces {
+		if p.kind == pieceUnused && m.kind == modelBPE {
+			continue
+		}
 		if _, twice := v[p.text]; twice || p.text == "" || !utf8.ValidString(p.text) {
 			return nil, fmt.Errorf("piece %d is %q, which is empty, not UTF-8 or there twice", id, p.text)
 		}
@@ -47,19 +62,18 @@ func convertSentencePiece(b []byte) ([]byte, error) {
 	m.pipeline(f, symbols)
 	if m.kind == modelUnigram {
 		f.Model = m.unigram(unk)
-		return write(f)
+		return f, nil
 	}
 	bpe := fileBPE{Type: "BPE", FuseUnk: true, ByteFallback: m.fallback, Vocab: v, Merges: m.merges(v)}
 	if unk >= 0 {
 		bpe.Unk = &m.pieces[unk].text
 	}
 	f.Model = rawJSON(bpe)
+	var err error
 	if m.bos >= 0 && m.bos < int64(len(m.pieces)) && m.pieces[m.bos].kind == pieceControl {
-		if f.PostProcessor, err = template([]named{{m.pieces[m.bos].text, int32(m.bos)}}, nil); err != nil {
-			return nil, err
-		}
+		f.PostProcessor, err = template([]named{{m.pieces[m.bos].text, int32(m.bos)}}, nil)
 	}
-	return write(f)
+	return f, err
 }
 
 func (m *spModel) has(kind uint64) bool {
@@ -73,7 +87,8 @@ func (m *spModel) has(kind uint64) bool {
 
 // pipeline lays out what stands around the model. With symbols, user-defined symbols
 // are looked for in the normalized text, which is stripped as a whole, and the space
-// in front of a text is left to a Metaspace, so that no symbol gets one.
+// in front of a text is left to a Metaspace, so that no symbol gets one; where a text
+// begins with a symbol, SentencePiece has a lone mark in front of it.
 func (m *spModel) pipeline(f *file, symbols bool) {
 	part := func(kind, rest string) json.RawMessage { return json.RawMessage(`{"type":"` + kind + `"` + rest + `}`) }
 	replace := func(kind, pattern, by string) json.RawMessage {
@@ -85,6 +100,9 @@ func (m *spModel) pipeline(f *file, symbols bool) {
 	}
 	if m.removeSpaces {
 		norms = append(norms, replace("Regex", `\A +`, ""), replace("Regex", ` +\z`, ""), replace("Regex", ` {2,}`, " "))
+	}
+	if m.dummyPrefix && symbols && !m.removeSpaces { // a Metaspace adds none to one that is there
+		norms = append(norms, replace("Regex", `\A `, "▁▁"))
 	}
 	if m.dummyPrefix && !symbols {
 		norms = append(norms, part("Prepend", `,"prepend":"▁"`))

@@ -31,6 +31,7 @@ func TestRefuses(t *testing.T) {
 		"unk_id is 3":                    `{"model":{"type":"Unigram","unk_id":3,"vocab":[["a",0]]}}`,
 		"\"a\" twice":                    `{"model":{"type":"Unigram","vocab":[["a",0],["a",0]]}}`,
 		"Unigram with a ByteLevel":       `{"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"Unigram","vocab":[["a",0]]}}`,
+		"WordPiece with a ByteLevel":     `{"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"WordPiece","unk_token":"a","vocab":{"a":0}}}`,
 		"WordPiece model: model.unk":     `{"model":{"type":"WordPiece","vocab":{"a":0}}}`,
 		"sep is no list":                 `{"post_processor":{"type":"BertProcessing"},"model":{"type":"BPE","vocab":{"a":0}}}`,
 		"behavior is":                    tiny(`"pre_tokenizer":{"type":"Punctuation","behavior":"x"},`),

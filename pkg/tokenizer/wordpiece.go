@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -17,10 +18,13 @@ type wordPiece struct {
 	maxChars int
 }
 
-func parseWordPiece(p *parser, raw json.RawMessage, _ bool) (subwords, tokenIDs, error) {
+func parseWordPiece(p *parser, raw json.RawMessage, byteLevel bool) (subwords, tokenIDs, error) {
 	f := fileWordPiece{Unk: "[UNK]"}
 	if err := p.read(raw, &f); err != nil {
 		return nil, nil, err
+	}
+	if byteLevel {
+		return nil, nil, errors.New("model.type is WordPiece with a ByteLevel pre_tokenizer, which is not supported")
 	}
 	unk, ok := f.Vocab[f.Unk]
 	if !ok {
