@@ -42,7 +42,7 @@ var layers = pairs([][2]string{
 	{"pkg/model", "pkg/checkpoint pkg/graph pkg/kernel pkg/param"},
 	{"pkg/export", "internal/gguf internal/ggufmodel internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/infer", "pkg/graph pkg/kernel pkg/model pkg/param"},
-	{"pkg/prune", "internal/dist pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/param"},
+	{"pkg/prune", "internal/dist internal/fault internal/sysmem internal/units pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/param"},
 	{"pkg/recovery", "pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param"},
 	{"pkg/train", "internal/dist internal/sysmem pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param pkg/prune"},
 	{"internal/bench", "internal/dist internal/sysmem internal/units pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/train"},

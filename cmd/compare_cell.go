@@ -238,7 +238,7 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 	if m != nil {
 		start := time.Now()
 		k, improve := c.Pruning(*m, cell.Budget, d.seed)
-		p := &prune.Pruner{
+		p := &prune.Job{
 			Calibration: prune.Calibration{Model: src.m, Set: src.set, Pool: c.pool, Data: d.cal},
 			Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
 		}
@@ -251,7 +251,7 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 			}
 			p.Known = c.tried[way]
 		}
-		r, err := p.Run()
+		r, err := p.Run(c.ctx)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -41,7 +42,7 @@ var results = []struct {
 	command string
 	of      any
 }{
-	{"prune", PruneResult{}}, {"prune, before and after", PruneSide{}}, {"prune, each of rows", PruneRow{}}, {"prune, memory_before and memory_after", PruneMemory{}}, {"eval", EvalResult{}}, {"eval, a model of images", EvalImagesResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
+	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", EvalResult{}}, {"eval, a model of images", EvalImagesResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
 	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
 	{"export", ExportResult{}},
 	{"bench step, bench infer", bench.Result{}},
@@ -62,11 +63,10 @@ func writeReference(w io.Writer, app *cli.App) {
 	fmt.Fprintf(w, "\n## JSON results\n\n`--json` prints exactly one object on standard output. Keys are stable.\n")
 	for _, r := range results {
 		fmt.Fprintf(w, "\n### %s\n\n| key | type |\n|---|---|\n", r.command)
-		typ := reflect.TypeOf(r.of)
-		for i := range typ.NumField() {
-			key, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			if key != "-" {
-				fmt.Fprintf(w, "| `%s` | %s |\n", key, typ.Field(i).Type)
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(r.of)) {
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if key != "-" && !f.Anonymous {
+				fmt.Fprintf(w, "| `%s` | %s |\n", key, f.Type)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
 
@@ -26,11 +24,7 @@ type EvalOptions struct {
 	Model   string
 	Data    string
 	Choices string // multiple-choice file instead of Data
-	Field   string // of .jsonl, .parquet
-	Prompt  string // of .jsonl, .parquet: what stands before Field and does not count
-	// Separator is the line between the documents of a text, Pack how documents become
-	// sequences: see data.Options.
-	Separator, Pack string
+	Text    data.Options
 
 	Context int // tokens a window; 0 is the model's context, at most 1024
 	Batch   int // windows at a time; 0 is about 4096 tokens
@@ -80,19 +74,15 @@ type EvalImagesResult struct {
 func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "eval",
-		Usage: "measure a model: perplexity on a text, top-1 and top-5 on images, multiple choice, what its units are worth",
+		Usage: "measure a model: perplexity on a text, top-1 and top-5 on images, multiple choice, per-unit importance",
 		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
 			"every token but the first is predicted exactly once; the last short window counts. What the tokenizer's\n" +
 			"post_processor adds is added once a document, as Hugging Face's libraries do: the beginning of a text for\n" +
 			"LLaMA, which is given and never predicted, nothing for GPT-2.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "data", Usage: "text: a file, a folder or a glob `PATH` (" + strings.Join(data.Extensions(), ", ") + "); for a model of images a folder of class folders, a CSV or an IDX file"},
 			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
-			&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a .jsonl line or .parquet row that holds the text"},
-			&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a .jsonl line or .parquet row that stands before --field's and is not counted"},
-			&cli.StringFlag{Name: "separator", Usage: "`LINE` between the documents of a .txt file, such as <|endoftext|>"},
-			&cli.StringFlag{Name: "pack", Usage: "`HOW` documents become sequences: documents (each by itself) or stream (one after the other); default documents for records and with --separator, stream for .txt and .bin"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows, or images, at a time, `N`; 0 is as many as make 4096 tokens"},
 			&cli.IntFlag{Name: "limit", Usage: "predicted tokens, or images, at most, `N`, from the front; 0 is all"},
@@ -104,12 +94,12 @@ func evalCommand() *cli.Command {
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --plot"},
 			threadsFlag(),
 			jsonFlag(),
-		},
+		}, textFlags()...),
 		Action: func(c *cli.Context) error {
 			o := EvalOptions{
 				Importance: c.Bool("importance"), Sensitivity: c.Bool("sensitivity"), Criterion: c.String("criterion"),
 				Sequences: c.Int("sequences"), Plot: c.String("plot"), Force: c.Bool("force"),
-				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Field: c.String("field"), Prompt: c.String("prompt-field"), Separator: c.String("separator"), Pack: c.String("pack"), Context: c.Int("context"),
+				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Text: textOptions(c), Context: c.Int("context"),
 				Batch: c.Int("batch"), Limit: c.Int("limit"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}
 			if err := o.check(c); err != nil {
@@ -166,13 +156,10 @@ func (o EvalOptions) check(c *cli.Context) error {
 			return err
 		}
 	}
-	if o.Pack != "" && o.Pack != data.PackDocuments && o.Pack != data.PackStream {
-		return fmt.Errorf("--pack is %q, expected documents or stream", o.Pack)
+	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 {
+		return errors.New("--context, --batch, --limit and --threads are expected to be 0 or more")
 	}
-	if o.Context < 0 || o.Batch < 0 || o.Limit < 0 || o.Threads < 0 || o.Field == "" {
-		return errors.New("--context, --batch, --limit and --threads are expected to be 0 or more, --field not empty")
-	}
-	return nil
+	return checkText(o.Text)
 }
 
 // oneProcess refuses what is not shared by ranks.
@@ -183,10 +170,6 @@ func (o EvalOptions) oneProcess() error {
 		}
 	}
 	return nil
-}
-
-func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
 }
 
 // RunEval evaluates and prints the result to out, notes about the model to log.
@@ -200,7 +183,7 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	on := o.subject(b)
+	on := subject(b, o.ranks.orAlone(), o.Threads)
 	defer on.Close()
 	start := time.Now()
 	v, err := w.Evaluate(on, workload.EvalOptions{Batch: o.Batch, Context: context, Limit: o.Limit})
@@ -210,9 +193,9 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 	took := time.Since(start).Seconds()
 	_, peak := sysmem.Resident()
 	if w.Unit() == workload.Image {
-		return o.show(out, EvalImagesResult{
+		return show(out, EvalImagesResult{
 			Loss: v.Loss, Top1: v.Top1, Top5: v.Top5, Images: v.Tokens, Params: b.Set.Count(), Seconds: took, ImagesPerS: float64(v.Tokens) / took, PeakRSS: peak,
-		})
+		}, o.JSON)
 	}
 	_, tokens := w.Counts()
 	r := EvalResult{
@@ -222,7 +205,7 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 	if o.Limit == 0 && r.Bytes > 0 {
 		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
 	}
-	return o.show(out, r)
+	return show(out, r, o.JSON)
 }
 
 // open opens the model and the data that it is measured on.
@@ -231,30 +214,12 @@ func (o EvalOptions) open(log io.Writer) (*bundle.Bundle, workload.Workload, err
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: data.Options{Field: o.Field, Prompt: o.Prompt, Separator: o.Separator, Pack: o.Pack}})
+	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: o.Text})
 	if err != nil {
 		b.Close()
 		return nil, nil, err
 	}
 	return b, w, nil
-}
-
-// subject is the model with its worker threads and the ranks.
-func (o EvalOptions) subject(b *bundle.Bundle) prune.Subject {
-	r := o.ranks.orAlone()
-	if o.Threads == 0 {
-		o.Threads = r.threads()
-	}
-	return prune.NewSubject(b.Model, b.Set, o.Threads, r.Group)
-}
-
-// show prints a result, as text or as JSON.
-func (o EvalOptions) show(out io.Writer, r fmt.Stringer) error {
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	_, err := io.WriteString(out, r.String())
-	return err
 }
 
 func (r EvalResult) String() string {
@@ -269,11 +234,4 @@ func (r EvalResult) String() string {
 func (r EvalImagesResult) String() string {
 	return fmt.Sprintf("top-1       %.2f %%\ntop-5       %.2f %%\nloss        %.4f nats an image\nimages      %d\nparameters  %d\nspeed       %.0f images/s\n",
 		100*r.Top1, 100*r.Top5, r.Loss, r.Images, r.Params, r.ImagesPerS)
-}
-
-// printJSON prints one object.
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

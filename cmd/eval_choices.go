@@ -50,7 +50,7 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 			all = append(all, c)
 		}
 	}
-	on := o.subject(b)
+	on := subject(b, o.ranks.orAlone(), o.Threads)
 	defer on.Close()
 	start := time.Now()
 	scores, err := train.Likelihoods(b.Model, b.Set, on.Pool, all)
@@ -60,7 +60,7 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 	r := ChoicesResult{Questions: len(questions), Params: b.Set.Count(), Seconds: time.Since(start).Seconds()}
 	r.count(questions, scores, all)
 	_, r.PeakRSS = sysmem.Resident()
-	return o.show(out, r)
+	return show(out, r, o.JSON)
 }
 
 // count adds up the right answers; scores and continuations are those of all choices of

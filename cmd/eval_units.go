@@ -61,7 +61,7 @@ type SensitivityCurve struct {
 var keptShares = []float64{0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1}
 
 // units opens the model and the sequences that show what its units do.
-func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
+func (o EvalOptions) units(log io.Writer) (*prune.Job, func(), error) {
 	k := coupled.DefaultConfig()
 	k.Criterion = o.Criterion
 	if err := k.Validate(); err != nil {
@@ -80,11 +80,11 @@ func (o EvalOptions) units(log io.Writer) (*prune.Pruner, func(), error) {
 		b.Close()
 		return nil, nil, err
 	}
-	on := o.subject(b)
-	p := &prune.Pruner{
+	on := subject(b, o.ranks.orAlone(), o.Threads)
+	p := &prune.Job{
 		Calibration: prune.Calibration{Model: on.Model, Set: on.Set, Pool: on.Pool, Data: s},
 		Config:      k, Improve: coupled.DefaultImprove(), Trial: 8,
-		Say: func(format string, args ...any) { fmt.Fprintf(log, format+"\n", args...) },
+		Notify: func(e prune.Event) { fmt.Fprintln(log, e) },
 	}
 	return p, func() { on.Close(); b.Close() }, nil
 }

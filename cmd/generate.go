@@ -64,10 +64,6 @@ func generateCommand() *cli.Command {
 	}
 }
 
-func threadsFlag() cli.Flag {
-	return &cli.IntFlag{Name: "threads", Usage: "worker threads, `N`; 0 is one a core"}
-}
-
 // RunGenerate writes the prompt and its continuation to out as it comes, and
 // the rate to log.
 func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) error {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // bars writes n images of 6 x 6 with noise and a bar, whose direction is the class:
@@ -74,7 +76,7 @@ func TestImages(t *testing.T) {
 	before := e.Params
 	pruned := filepath.Join(t.TempDir(), "pruned")
 	out, _ = mustRun(t, "ecospa", "prune", "--from", dir, "--data", data, "--target", "0.8x", "--out", pruned, "--json")
-	var p PruneResult
+	var p prune.Report
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
 	}

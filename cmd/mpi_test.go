@@ -19,6 +19,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // ranksRun makes a command of the program under mpirun; without mpirun the test says that it proved nothing.
@@ -174,7 +175,7 @@ func TestRanksPrune(t *testing.T) {
 		args := func(kind string) []string {
 			return append([]string{"ecospa", "prune", "--from", dense, "--data", text, "--sequences", "15", "--target", "0.6x", "--threads", "1", "--json", "--out", filepath.Join(tmp, name+kind)}, more...)
 		}
-		var one, two PruneResult
+		var one, two prune.Report
 		out, _ := mustRun(t, args("one")...)
 		if err := json.Unmarshal([]byte(out), &one); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,6 @@
 package cmd
 
 import (
-	"fmt"
-	"io"
-
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -30,16 +27,4 @@ func openModel(dir string) (*loaded, error) {
 		return nil, err
 	}
 	return &loaded{Bundle: b, m: b.Model, set: b.Set, tok: b.Tokenizer}, nil
-}
-
-// openBundle opens a model and prints what there is to say about it to log.
-func openBundle(path string, log io.Writer) (*bundle.Bundle, error) {
-	b, err := bundle.Open(path, bundle.Options{})
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range b.Notes {
-		fmt.Fprintf(log, "note: %s: %s\n", path, n)
-	}
-	return b, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/run"
@@ -188,8 +189,8 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o
 		fmt.Fprintf(p.log, "-- %s\n", dir)
 		fresh()
 		var out bytes.Buffer
-		err = RunPrune(PruneOptions{
-			From: o.From, Data: o.Data, Field: "text", Out: dir, Config: k, Improve: improve, Rounds: v.Method.Steps, Sequences: row.Sequences, Trial: prune.DefaultTrial,
+		err = RunPrune(p.ctx, PruneOptions{
+			From: o.From, Data: o.Data, Text: data.Options{Field: "text"}, Out: dir, Config: k, Improve: improve, Rounds: v.Method.Steps, Sequences: row.Sequences, Trial: prune.DefaultTrial,
 			EvalTokens: 32768, DType: "F32", MemoryOf: "inference", MemoryBatch: 1, Force: true, JSON: true,
 		}, &out, p.log)
 		if err == nil {
@@ -200,7 +201,7 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o
 	if err != nil {
 		return err
 	}
-	var r PruneResult
+	var r prune.Report
 	if err := json.Unmarshal(text, &r); err != nil || r.After == nil {
 		return fault.BadInput(fmt.Errorf("%s: expected what prune prints with --json", file))
 	}

@@ -104,3 +104,25 @@ func judgeImages(g dist.Group, c model.Classifier, set *param.Set, pool *kernel.
 	}
 	return v, err
 }
+
+// sequences are n windows of the tokens, spread by a seeded choice.
+func sequences(tokens data.Tokens, context, n int, seed uint64) (prune.Sequences, error) {
+	s := prune.Sequences{Context: context, Batch: tokens.Sample(n, context, seed)}
+	if s.N < 1 {
+		return s, fmt.Errorf("%d tokens do not fill one sequence of %d", len(tokens), context)
+	}
+	return s, nil
+}
+
+// heldLoss is the loss on the first limit (0: all) of the held-out tokens, of which
+// there are at least two, in windows of at most context, dealt out to the ranks.
+func heldLoss(g dist.Group, m model.Model, set *param.Set, pool *kernel.Pool, held data.Tokens, context, limit int) (train.Evaluation, error) {
+	context = min(context, len(held)-1)
+	batch := max(1, min(4096/context, (len(held)-1)/context/g.Size()))
+	e, err := train.NewEvaluator(m, set, pool, batch, context, false)
+	if err != nil {
+		return train.Evaluation{}, err
+	}
+	defer e.Close()
+	return e.RunOn(g, data.Windows(held, batch, context, limit))
+}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 func TestPrune(t *testing.T) {
@@ -21,7 +23,7 @@ func TestPrune(t *testing.T) {
 	args := func(more ...string) []string {
 		return append([]string{"ecospa", "prune", "--from", dense, "--data", text, "--sequences", "12"}, more...)
 	}
-	result := func(args []string) (r PruneResult) {
+	result := func(args []string) (r prune.Report) {
 		t.Helper()
 		out, _ := mustRun(t, append(args, "--json")...)
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
@@ -66,7 +68,7 @@ func TestPrune(t *testing.T) {
 
 	// A bound on memory is met by the plan that comes out, nearly used up.
 	for _, use := range []string{"inference", "training"} {
-		of := func(m PruneMemory) int64 {
+		of := func(m prune.PlannedMemory) int64 {
 			if use == "training" {
 				return m.Training
 			}
@@ -103,31 +105,5 @@ func TestPrune(t *testing.T) {
 	}
 	if _, err := os.Stat(at("x")); err == nil {
 		t.Error("a refused prune left something behind")
-	}
-}
-
-// TestPruneRefusesWithoutMemory: too little memory is said with the numbers, before any pass.
-func TestPruneRefusesWithoutMemory(t *testing.T) {
-	tmp := t.TempDir()
-	dense, out := filepath.Join(tmp, "dense"), filepath.Join(tmp, "out")
-	mustRun(t, small(dense, "prune.target=", "train.steps=2")...)
-	text := filepath.Join(tmp, "text.txt")
-	if err := os.WriteFile(text, []byte(strings.Repeat("Anna was a small fox who lived by the river.\n", 60)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	old := available
-	defer func() { available = old }()
-	available = func() (int64, string, bool) { return 1 << 10, "the machine", true }
-	args := []string{"ecospa", "prune", "--from", dense, "--data", text, "--target", "0.8x", "--out", out}
-	code, _, log := runCommand(t, t.Context(), args...)
-	if code != exitFailure || !strings.Contains(log, "the machine has 1.0 KiB left") || strings.Contains(log, "gathering") {
-		t.Errorf("exit code %d:\n%s", code, log)
-	}
-	if _, err := os.Stat(out); err == nil {
-		t.Error("a refused pruning left its directory")
-	}
-	available = func() (int64, string, bool) { return 1 << 30, "the machine", true }
-	if _, log := mustRun(t, args...); !strings.Contains(log, "evidence ") {
-		t.Errorf("the log does not say what the pass takes:\n%s", log)
 	}
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -24,8 +25,8 @@ func main() {
 
 // run prunes a small model with random weights to half of its prunable parameters.
 func run() error {
-	const vocabulary, context, sequences = 50, 32, 16
-	m, err := model.New(model.Sizes{Family: "llama", Layers: 2, Width: 32, Heads: 4, FFN: 64, Vocab: vocabulary, Context: context})
+	const vocabulary, tokens, sequences = 50, 32, 16
+	m, err := model.New(model.Sizes{Family: "llama", Layers: 2, Width: 32, Heads: 4, FFN: 64, Vocab: vocabulary, Context: tokens})
 	if err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func run() error {
 		return err
 	}
 	set.Init(1)
-	ids := make([]int32, sequences*context+1)
+	ids := make([]int32, sequences*tokens+1)
 	for i := range ids {
 		ids[i] = int32((i*i + 3*i) % vocabulary)
 	}
@@ -43,16 +44,17 @@ func run() error {
 
 	config := coupled.DefaultConfig()
 	config.Criterion, config.Target, config.Of = "mean-size", "0.5x", "prunable"
-	text := prune.Sequences{Context: context, Batch: data.Batch{N: sequences, IDs: ids[:len(ids)-1], Targets: ids[1:]}}
-	p := prune.Pruner{
+	text := prune.Sequences{Context: tokens, Batch: data.Batch{N: sequences, IDs: ids[:len(ids)-1], Targets: ids[1:]}}
+	job := prune.Job{
 		Calibration: prune.Calibration{Model: m, Set: set, Pool: subject.Pool, Data: text},
 		Config:      config,
 	}
 	before := set.Count()
-	result, err := p.Run()
+	result, err := job.Run(context.Background())
 	if err != nil {
 		return err
 	}
+	defer result.Close()
 	for _, row := range result.Plans[0].Totals() {
 		fmt.Printf("%-4s %3d of %3d units kept\n", row.Kind, row.Keep, row.Units)
 	}

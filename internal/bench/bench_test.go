@@ -146,12 +146,13 @@ func plan(b *testing.B, c prune.Calibration, allocation string, full bool) {
 	if full {
 		k.QKOrder, improve = coupled.OrderAttention, coupled.DefaultImprove()
 	}
-	p := prune.Pruner{Calibration: c, Config: k, Improve: improve, Trial: prune.DefaultTrial}
-	res, err := p.Plan()
+	p := prune.Job{Calibration: c, Config: k, Improve: improve, Trial: prune.DefaultTrial}
+	p.DryRun = true
+	res, err := p.Run(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	res.Evidence.Close()
+	res.Close()
 }
 
 // passes runs the sequences forward and backward, batch at a time, without an update.

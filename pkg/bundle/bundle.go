@@ -35,6 +35,7 @@ type Bundle struct {
 	Model model.Model
 	Set   *param.Set
 	DType string // type in which the source stores most weights: F32, F16 or BF16
+	Bytes int64  // of the source's weights on disk
 
 	Tokenizer tokenizer.Tokenizer // nil when the source has none
 	// Ends are the ids that end a generated text, the first of them the usual one; none
@@ -133,7 +134,7 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 	if o.ShapesOnly {
 		return nil
 	}
-	if b.DType, err = checkpoint.StoredType(dir); err != nil {
+	if b.DType, b.Bytes, err = checkpoint.Stored(dir); err != nil {
 		return err
 	}
 	return checkpoint.ReadWeights(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable)

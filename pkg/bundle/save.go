@@ -27,16 +27,27 @@ func (b *Bundle) Save(dir string, o SaveOptions) error {
 	return checkpoint.WriteDir(dir, files)
 }
 
+// WeightBytes is how large the weights as they are now are on disk.
+func (b *Bundle) WeightBytes(dtype string) (int64, error) {
+	return checkpoint.WeightsSize(b.Set, b.Model.Tensors(b.Set), b.dtype(dtype))
+}
+
+// dtype is a type of weights, by default that of the source.
+func (b *Bundle) dtype(asked string) string {
+	switch {
+	case asked != "":
+		return asked
+	case b.DType != "":
+		return b.DType
+	}
+	return "F32"
+}
+
 // Files is the model as it is now, as the files of a model directory, with weights of
 // the type F32, F16 or BF16; "" is the type of the source. What the source held beside
 // its weights is carried through.
 func (b *Bundle) Files(dtype string) ([]checkpoint.File, error) {
-	if dtype == "" {
-		dtype = b.DType
-	}
-	if dtype == "" {
-		dtype = "F32"
-	}
+	dtype = b.dtype(dtype)
 	config, err := b.Config(dtype)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,11 @@
 package checkpoint
 
-// StoredType is the type of most of the numbers of a model's weights, as they lie on
-// disk: F32, F16 or BF16. Only headers are read.
-func StoredType(root Root) (string, error) {
+// Stored says how a model's weights lie on disk: the type of most of their numbers (F32,
+// F16 or BF16) and the bytes of their files. Only headers are read.
+func Stored(root Root) (dtype string, bytes int64, err error) {
 	files, err := openWeights(root)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer files.close()
 	numbers := map[string]int64{}
@@ -18,5 +18,12 @@ func StoredType(root Root) (string, error) {
 			most = t
 		}
 	}
-	return most, nil
+	for _, f := range files.files {
+		st, err := f.Stat()
+		if err != nil {
+			return "", 0, err
+		}
+		bytes += st.Size()
+	}
+	return most, bytes, nil
 }

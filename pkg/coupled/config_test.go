@@ -16,7 +16,7 @@ func TestTargets(t *testing.T) {
 			t.Errorf("ParseTarget(%q) is %+v, %v, expected %+v", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"x", "0x", "1.1x", "-1M", "NaNx", "infx", "M", "1T", "1e9", "0", "0x1p4", "1_000", "9999999999B"} {
+	for _, s := range []string{"x", "0x", "1.1x", "-1M", "NaNx", "infx", "M", "1T", "1e9", "0", "0x1p4", "1_000", "9999999999B", "0.6", "1", ".5"} {
 		if got, err := ParseTarget(s); err == nil {
 			t.Errorf("ParseTarget(%q) is %+v, expected an error", s, got)
 		}

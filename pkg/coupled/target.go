@@ -30,10 +30,30 @@ func ParseTarget(s string) (Target, error) {
 		return Target{Fraction: f}, nil
 	}
 	n, err := parseScaled(s, map[string]float64{"k": 1e3, "m": 1e6, "b": 1e9, "": 1})
+	if f, ferr := strconv.ParseFloat(s, 64); ferr == nil && f > 0 && f <= 1 {
+		return Target{}, fmt.Errorf("target is %q, which would be a number of parameters; did you mean %sx?", s, s)
+	}
 	if err != nil || n < 1 {
 		return Target{}, bad
 	}
 	return Target{Params: int(n)}, nil
+}
+
+// ParseRatio reads the fractions of units to remove, each "KIND=FRACTION"; nil for none.
+func ParseRatio(parts []string) (map[Kind]float64, error) {
+	var out map[Kind]float64
+	for _, s := range parts {
+		kind, share, ok := strings.Cut(s, "=")
+		x, err := strconv.ParseFloat(share, 64)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("has %q, expected KIND=FRACTION", s)
+		}
+		if out == nil {
+			out = map[Kind]float64{}
+		}
+		out[Kind(kind)] = x
+	}
+	return out, nil
 }
 
 // ParseBytes reads a size of memory: "2GiB", "500MB", "1.5GB" or a plain number of bytes.

@@ -2,7 +2,6 @@ package infer
 
 import (
 	"github.com/ecospa/ecospa/pkg/graph"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -23,22 +22,26 @@ func (f Footprint) Total() int64 { return f.Weights + f.Cache + f.Activations }
 
 // PlanFootprint plans a pass over batch sequences of context tokens, logits of the
 // last of each.
-func PlanFootprint(m model.Model, shapes *param.Set, pool *kernel.Pool, batch, context int) (Footprint, error) {
-	set := shapes.Like()
-	set.Weights = set.NewSlab()
-	defer set.Weights.Close()
-	f := Footprint{Weights: 4 * int64(set.Len())}
-	for _, w := range m.Cache(set) {
+func PlanFootprint(m model.Model, shapes *param.Set, batch, context int) (Footprint, error) {
+	f := Footprint{Weights: 4 * int64(shapes.Len())}
+	for _, w := range m.Cache(shapes) {
 		f.Cache += 4 * int64(batch*context) * int64(w[0]+w[1])
 	}
-	b := graph.NewBuilder(set, graph.BuildOptions{})
+	b := graph.NewBuilder(shapes, graph.BuildOptions{})
 	m.Decode(b, nil, batch, context, false)
-	machine, err := b.Lower(graph.LowerOptions{Pool: pool})
+	plan, err := b.Plan(graph.PlanOptions{})
 	if err != nil {
 		return f, err
 	}
-	defer machine.Close()
-	f.Activations = machine.Plan().ArenaBytes()
-	f.FLOPs = float64(machine.Plan().FLOPs()) / float64(batch*context)
+	f.Activations = plan.ArenaBytes()
+	f.FLOPs = float64(plan.FLOPs()) / float64(batch*context)
 	return f, nil
+}
+
+// Memory plans the whole memory of inference, for budgets.
+func Memory(m model.Model, batch, context int) func(shapes *param.Set) (int64, error) {
+	return func(shapes *param.Set) (int64, error) {
+		f, err := PlanFootprint(m, shapes, batch, context)
+		return f.Total(), err
+	}
 }

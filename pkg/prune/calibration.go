@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -42,6 +43,16 @@ type Calibration struct {
 	// Ranks share the work: each sees its part of Data, of which all have the whole,
 	// and all get the evidence of the whole. nil for one.
 	Ranks dist.Group
+
+	ctx context.Context // of a job that runs; nil never ends
+}
+
+// stopped is why a pass ends early, or nil.
+func (c *Calibration) stopped() error {
+	if c.ctx == nil {
+		return nil
+	}
+	return c.ctx.Err()
 }
 
 func (c *Calibration) batch() int {
@@ -127,6 +138,9 @@ func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
 		if !c.mine(i, 1) {
 			continue
 		}
+		if err := c.stopped(); err != nil {
+			return err
+		}
 		if err := c.Data.slice(lo, lo+batch).FeedInputs(m); err != nil {
 			return err
 		}
@@ -176,6 +190,9 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 	for ; lo < hi; count, lo = count+1, lo+batch {
 		if !c.mine(count, every) {
 			continue
+		}
+		if err := c.stopped(); err != nil {
+			return err
 		}
 		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch)); err != nil {
 			return err

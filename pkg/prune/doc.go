@@ -2,6 +2,6 @@
 //
 // A Calibration is sequences of real text. Running them through the model
 // gathers Evidence; the part held back, and a small batch in front, measure
-// losses of trial cuts. A Pruner walks one straight line per round: change the
+// losses of trial cuts. A Job walks one straight line per round: change the
 // basis, gather, plan, improve, cut. What each step means is package coupled's.
 package prune

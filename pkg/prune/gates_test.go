@@ -51,7 +51,7 @@ func TestEvidenceWithoutWeightGradients(t *testing.T) {
 			}
 		}
 		for name, config := range map[string]int64{"fisher": 0, "taylor": 0, "activation": 0, "fisher-diag": 4 * int64(c.Set.Len())} {
-			p := Pruner{Calibration: c, Config: coupled.DefaultConfig()}
+			p := Job{Calibration: c, Config: coupled.DefaultConfig()}
 			p.Config.Criterion = name
 			if m, err := p.Memory(); err != nil || m.Gradients != config {
 				t.Errorf("%s: %s plans %d bytes of gradients, expected %d: %v", family, name, m.Gradients, config, err)

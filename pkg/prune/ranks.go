@@ -72,7 +72,7 @@ func Decide(g dist.Group, what string, plan func() (*coupled.Plan, error)) (*cou
 }
 
 // once changes the weights on rank 0 and gives them to all.
-func (p *Pruner) once(change func() error) error {
+func (p *Job) once(change func() error) error {
 	g := p.group()
 	if g.Size() == 1 {
 		return change()
@@ -98,7 +98,7 @@ func (p *Pruner) once(change func() error) error {
 
 // carryOut is Apply on every rank: rank 0 improves, all cut, and check that they
 // have the same weights.
-func (p *Pruner) carryOut(plan *coupled.Plan, e *coupled.Evidence) error {
+func (p *Job) carryOut(plan *coupled.Plan, e *coupled.Evidence) error {
 	if improves(plan) {
 		if err := p.once(func() error { return improve(p.Set, plan, e) }); err != nil {
 			return err

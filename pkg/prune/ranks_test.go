@@ -13,16 +13,16 @@ import (
 )
 
 // runRanks prunes on n ranks in this process and returns each one's pruner, result and error.
-func runRanks(t *testing.T, family string, n int, edit func(*Pruner)) ([]*Pruner, []*Result, []error) {
+func runRanks(t *testing.T, family string, n int, edit func(*Job)) ([]*Job, []*Result, []error) {
 	t.Helper()
-	ps, rs, errs := make([]*Pruner, n), make([]*Result, n), make([]error, n)
+	ps, rs, errs := make([]*Job, n), make([]*Result, n), make([]error, n)
 	var wait sync.WaitGroup
 	for r, g := range disttest.Local(n) {
-		p := &Pruner{Calibration: calibration(t, family, 22), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+		p := &Job{Calibration: calibration(t, family, 22), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		p.Config.Target, p.Config.Of, p.Ranks, p.Batch = "0.6x", "prunable", g, 4
 		edit(p)
 		ps[r] = p
-		wait.Go(func() { rs[r], errs[r] = p.Run() })
+		wait.Go(func() { rs[r], errs[r] = p.Run(t.Context()) })
 	}
 	wait.Wait()
 	return ps, rs, errs
@@ -31,11 +31,11 @@ func runRanks(t *testing.T, family string, n int, edit func(*Pruner)) ([]*Pruner
 // TestRanksAreOneProcess: whatever the number of ranks the same units stay, all have
 // the same weights to the bit, and those of one process but for the order of sums.
 func TestRanksAreOneProcess(t *testing.T) {
-	for name, edit := range map[string]func(*Pruner){
-		"auto":    func(*Pruner) {},
-		"squares": func(p *Pruner) { p.Config.Criterion, p.Config.Allocation = "fisher-diag", "global" },
-		"rounds":  func(p *Pruner) { p.Rounds, p.Config.Allocation = 2, "global" },
-		"uncoupled": func(p *Pruner) {
+	for name, edit := range map[string]func(*Job){
+		"auto":    func(*Job) {},
+		"squares": func(p *Job) { p.Config.Criterion, p.Config.Allocation = "fisher-diag", "global" },
+		"rounds":  func(p *Job) { p.Rounds, p.Config.Allocation = 2, "global" },
+		"uncoupled": func(p *Job) {
 			p.Uncoupled, p.Config.Allocation, p.Improve = true, "global", coupled.Improve{Basis: "none", Compensate: "none", Ridge: coupled.DefaultRidge}
 		},
 	} {
@@ -114,7 +114,7 @@ func (g tampered) Broadcast(b []byte) error {
 }
 
 func TestAlteredPlanIsCaught(t *testing.T) {
-	_, _, errs := runRanks(t, "llama", 3, func(p *Pruner) {
+	_, _, errs := runRanks(t, "llama", 3, func(p *Job) {
 		p.Config.Allocation = "global"
 		if p.Ranks.Rank() == 1 {
 			p.Ranks = tampered{p.Ranks}
@@ -129,7 +129,7 @@ func TestAlteredPlanIsCaught(t *testing.T) {
 
 // TestFailureOnTheLead: a plan that cannot be made ends all ranks.
 func TestFailureOnTheLead(t *testing.T) {
-	_, _, errs := runRanks(t, "llama", 2, func(p *Pruner) {
+	_, _, errs := runRanks(t, "llama", 2, func(p *Job) {
 		p.Config.Allocation, p.Config.Target, p.Config.MinKeep = "global", "0.9x", 1000
 	})
 	for r, err := range errs {

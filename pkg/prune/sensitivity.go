@@ -19,7 +19,7 @@ type Sensitivity struct {
 // Sensitivities measures each kind of the configuration at the shares to be kept
 // (falling, below 1), with the improvements on. The weights come back as they were,
 // but for the basis, which leaves the function alone.
-func (p *Pruner) Sensitivities(shares []float64) ([]Sensitivity, error) {
+func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (p *Pruner) Sensitivities(shares []float64) ([]Sensitivity, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.say("%s kept %.2f: loss %.4f", k, share, loss)
+			p.tell(Measured{k, share, loss})
 			s.Kept, s.Loss = append(s.Kept, share), append(s.Loss, loss)
 		}
 		out = append(out, s)
@@ -81,11 +81,11 @@ func (p *Pruner) Sensitivities(shares []float64) ([]Sensitivity, error) {
 
 // Scores gathers evidence from all of the data and scores every unit, on the
 // weights as they are.
-func (p *Pruner) Scores() (coupled.Scores, error) {
+func (p *Job) Scores() (coupled.Scores, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	p.say("gathering evidence from %d sequences of %d tokens", p.Data.Len(), p.Data.Context)
+	p.tell(Gathering{p.Data.Len(), p.Data.Context})
 	o := p.Config.Options(p.Model.Scale())
 	o.Gains, o.Interactions = false, nil // of orders, not of scores
 	e, err := p.Gather(o)

@@ -11,8 +11,8 @@ import (
 // that ratio, and measuring leaves the function alone.
 func TestSensitivitiesAreCuts(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama"} {
-		make := func() *Pruner {
-			return &Pruner{Calibration: calibration(t, family, 6), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+		make := func() *Job {
+			return &Job{Calibration: calibration(t, family, 6), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		}
 		p := make()
 		got, err := p.Sensitivities([]float64{0.7, 0.4})
@@ -22,7 +22,7 @@ func TestSensitivitiesAreCuts(t *testing.T) {
 		for _, s := range got {
 			q := make()
 			q.Config.Allocation, q.Config.Ratio = "uniform", map[coupled.Kind]float64{s.Kind: 0.6}
-			if _, err := q.Run(); err != nil {
+			if _, err := q.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			_, trial, _ := q.split()

@@ -12,23 +12,11 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // Evaluation is what a pass over held-out data showed.
-type Evaluation struct {
-	Loss   float64 // mean negative log likelihood, nats per predicted token or image
-	Tokens int     // predicted tokens, or images
-	// Top1 and Top5 are the shares of images whose class is the likeliest, or among
-	// the five likeliest; of equally likely classes the first counts. 0 for text.
-	Top1, Top5 float64
-	// Documents is how many documents were told apart, 0 for a stream, and DocumentLoss the
-	// mean over them of each one's own loss, nats per predicted token.
-	Documents    int
-	DocumentLoss float64
-}
-
-// Perplexity is exp of the loss.
-func (e Evaluation) Perplexity() float64 { return math.Exp(e.Loss) }
+type Evaluation = prune.Evaluation
 
 // Evaluator measures the loss. Token streams are measured by the project's
 // protocol (docs/method.md): windows of T+1 tokens with

@@ -36,3 +36,15 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 	}
 	return mem, nil
 }
+
+// MemoryOf plans the whole memory of training all weights with the default optimizer, for
+// budgets.
+func MemoryOf(m model.Model, batch, context int) func(shapes *param.Set) (int64, error) {
+	c := Default()
+	c.Steps, c.Batch, c.Context = 1, batch, context
+	c = c.Resolve(context)
+	return func(shapes *param.Set) (int64, error) {
+		mem, err := Footprint(c, optim.Default(), LoRA{}, m, shapes, false)
+		return mem.Total(), err
+	}
+}

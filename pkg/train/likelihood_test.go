@@ -1,10 +1,11 @@
 package train
 
 import (
-	"github.com/ecospa/ecospa/pkg/data"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/data"
 )
 
 // TestLikelihoods: whatever batch and padding a continuation falls into, its

@@ -140,7 +140,7 @@ func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
 	}
 	defer done()
 	slabs, others := l.cutting(state)
-	pr := prune.Pruner{
+	pr := prune.Job{
 		Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration, Ranks: l.Group()},
 		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: slabs, Parallel: others,
 	}

@@ -47,9 +47,10 @@ func calibration(t *testing.T, family string, n int) Calibration {
 func TestTrialsAreTheCutModel(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama", "qwen3", "olmo2", "gemma2", "gemma3_text", "smollm3", "granite"} {
 		c := calibration(t, family, 10)
-		p := &Pruner{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+		p := &Job{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		p.Config.Target, p.Config.Of, p.Config.SkipLayers = "0.6x", "prunable", []int{0}
-		res, err := p.Plan()
+		p.DryRun = true
+		res, err := p.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,23 +125,23 @@ func TestGatherIsTheSameInAnyBatch(t *testing.T) {
 }
 
 func TestRunMeetsItsTarget(t *testing.T) {
-	for name, edit := range map[string]func(*Pruner){
-		"full recipe": func(p *Pruner) { p.Config.Allocation, p.Config.QKOrder = "auto", coupled.OrderAttention },
-		"plain":       func(p *Pruner) { p.Improve = coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3} },
-		"rounds":      func(p *Pruner) { p.Rounds = 3 },
-		"fisher-diag": func(p *Pruner) { p.Config.Criterion = "fisher-diag" },
-		"activation":  func(p *Pruner) { p.Config.Criterion = "activation" },
-		"heads":       func(p *Pruner) { p.Config.Kinds = []coupled.Kind{coupled.Head, coupled.FFN} },
+	for name, edit := range map[string]func(*Job){
+		"full recipe": func(p *Job) { p.Config.Allocation, p.Config.QKOrder = "auto", coupled.OrderAttention },
+		"plain":       func(p *Job) { p.Improve = coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3} },
+		"rounds":      func(p *Job) { p.Rounds = 3 },
+		"fisher-diag": func(p *Job) { p.Config.Criterion = "fisher-diag" },
+		"activation":  func(p *Job) { p.Config.Criterion = "activation" },
+		"heads":       func(p *Job) { p.Config.Kinds = []coupled.Kind{coupled.Head, coupled.FFN} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &Pruner{Calibration: calibration(t, "llama", 8), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
+			p := &Job{Calibration: calibration(t, "llama", 8), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 			p.Config.Target, p.Config.Of = "0.5x", "prunable"
 			edit(p)
 			goal, err := p.Config.Goal(p.Set, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := p.Run(); err != nil {
+			if _, err := p.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if n := p.Set.Count(); n > goal.Params || n < goal.Params*8/10 {
@@ -151,10 +152,10 @@ func TestRunMeetsItsTarget(t *testing.T) {
 }
 
 func TestUncoupledKeepsShapes(t *testing.T) {
-	p := &Pruner{Calibration: calibration(t, "gpt2", 4), Config: coupled.DefaultConfig(), Improve: coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3}, Uncoupled: true}
+	p := &Job{Calibration: calibration(t, "gpt2", 4), Config: coupled.DefaultConfig(), Improve: coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3}, Uncoupled: true}
 	p.Config.Target, p.Config.Of = "0.5x", "prunable"
 	before := p.Set.Count()
-	r, err := p.Run()
+	r, err := p.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,9 +167,10 @@ func TestUncoupledKeepsShapes(t *testing.T) {
 // TestKnownTrials: losses known from another size give the plan that measuring gives.
 func TestKnownTrials(t *testing.T) {
 	plan := func(target string, known map[string]float64) (*coupled.Plan, int) {
-		p := &Pruner{Calibration: calibration(t, "llama", 8), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Known: known}
+		p := &Job{Calibration: calibration(t, "llama", 8), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Known: known}
 		p.Config.Target, p.Config.Of, p.Config.Allocation = target, "prunable", "sensitivity"
-		r, err := p.Plan()
+		p.DryRun = true
+		r, err := p.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,27 +1,48 @@
 package prune
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Pruner prunes the model of a calibration.
-type Pruner struct {
+// Job prunes the model of a calibration, in place: the subcommand prune, the events of a
+// training run and experiments are all one. Only Calibration and Config must be given.
+type Job struct {
 	Calibration
 	Config  coupled.Config
 	Improve coupled.Improve
 	Rounds  int // one shot (1, the default), or so many rounds with evidence gathered anew
-	// Trial is the number of sequences on which sensitivity measures trial cuts,
-	// taken from the front of Data; default DefaultTrial. Held, as many from the end, are not
-	// gathered from: the allocation auto chooses by them.
+	// Trial is the number of sequences on which sensitivity measures trial cuts, taken
+	// from the front of Data; default DefaultTrial. As many from the end are not gathered
+	// from: the allocation auto chooses by them.
 	Trial int
 	// Uncoupled zeroes what each matrix would drop by its own ranking instead of
 	// cutting pairs: the ablation. Shapes stay.
 	Uncoupled bool
-	Say       func(format string, args ...any) // progress; may be nil
+	// PlanFile is a plan made earlier that Run carries out instead of making one.
+	PlanFile string
+	// EvidenceFile is evidence that Run uses instead of a pass over the data in the first
+	// round; SaveEvidence is where it keeps what it gathered, complete or absent.
+	EvidenceFile, SaveEvidence string
+	// DryRun makes Run decide the first round and carry nothing out. The basis of the set
+	// has been changed when it returns, which leaves the model's function alone.
+	DryRun bool
+
+	Notify func(Event) // progress; may be nil
+	// Measure evaluates the model as it is; Run calls it before and after. nil: nothing is
+	// measured.
+	Measure func() (Evaluation, error)
+	// Footprints plan the memory of the model before and after; nil leaves them out.
+	Footprints *Footprints
+	// CheckMemory refuses a calibration that takes more memory than the machine has left.
+	CheckMemory bool
+
 	// Evidence, where it is not nil, is used in the first round instead of a
 	// pass over the data; it must have been gathered in the same basis.
 	Evidence *coupled.Evidence
@@ -34,7 +55,7 @@ type Pruner struct {
 	Slabs []*param.Slab
 	// Parallel is what else is cut with the weights: state of an optimizer, for one.
 	Parallel []graph.Parallel
-	// Footprint is needed for a memory target alone.
+	// Footprint is the memory that a target of memory is about; only that needs it.
 	Footprint coupled.Footprint
 }
 
@@ -43,51 +64,129 @@ const DefaultTrial = 4
 
 // Result is what a pruning did.
 type Result struct {
-	Plans    []*coupled.Plan   // of every round
-	Evidence *coupled.Evidence // of the last round, before its cut
+	Plans    []*coupled.Plan   // of every round, or the one that was followed
+	Evidence *coupled.Evidence // of the last round, before its cut; the caller closes it
 	Trials   int               // losses measured, by rank 0
 	Zeros    []coupled.Zero    // rows zeroed by the ablation; rank 0 has them
+
+	Before, After Side // After is empty with DryRun; only Run fills them
+	// MemoryBefore and MemoryAfter are planned, with Footprints.
+	MemoryBefore, MemoryAfter PlannedMemory
+	Rows                      []Row // the last plan, by layer and kind
 }
 
-func (p *Pruner) say(format string, args ...any) {
-	if p.Say != nil {
-		p.Say(format, args...)
+// Close gives up the evidence.
+func (r *Result) Close() {
+	if r.Evidence != nil {
+		r.Evidence.Close()
+		r.Evidence = nil
 	}
 }
 
-// Plan decides the first round and carries nothing out. The basis of the set
-// has been changed when it returns, which leaves the model's function alone.
-func (p *Pruner) Plan() (*Result, error) {
-	goal, err := p.goal()
-	if err != nil {
-		return nil, err
+// Plan is the last round's.
+func (r *Result) Plan() *coupled.Plan { return r.Plans[len(r.Plans)-1] }
+
+// Zeroed is the number of rows that the ablation zeroed.
+func (r *Result) Zeroed() (n int) {
+	for _, z := range r.Zeros {
+		n += len(z.Rows)
 	}
-	r := &Result{}
-	_, err = p.plan(r, goal.At(1))
+	return n
+}
+
+// Run prunes, or with DryRun plans, and measures before and after. A context that ends
+// stops it between two batches, with the model half pruned.
+func (p *Job) Run(ctx context.Context) (r *Result, err error) {
+	p.ctx = ctx
+	r = &Result{}
+	defer func() {
+		if err != nil {
+			r.Close()
+			r = nil
+		}
+	}()
+	if err := errors.Join(p.check(), fault.Usage(p.Config.Check(p.Set))); err != nil {
+		return r, err
+	}
+	if r.MemoryBefore, err = p.Footprints.of(p.Set.Like()); err != nil {
+		return r, err
+	}
+	if r.Before, err = p.side(); err != nil {
+		return r, err
+	}
+	if err := p.work(r); err != nil {
+		return r, err
+	}
+	after := p.Set.Like()
+	if p.DryRun {
+		if err := after.Shrink(r.Plan().Cut()); err != nil {
+			return r, err
+		}
+	}
+	r.Rows = rows(r.Plan(), after, p.Data.Context)
+	if r.MemoryAfter, err = p.Footprints.of(after); err != nil || p.DryRun {
+		return r, err
+	}
+	r.After, err = p.side()
 	return r, err
 }
 
-// Run prunes.
-func (p *Pruner) Run() (*Result, error) {
-	goal, err := p.goal()
+// work carries out the plan that is given, or makes its own.
+func (p *Job) work(r *Result) error {
+	if p.PlanFile != "" {
+		plan, err := readPlan(p.PlanFile, p.Model, p.Set)
+		if err != nil {
+			return err
+		}
+		r.Plans = []*coupled.Plan{plan}
+		return p.follow(plan)
+	}
+	if p.EvidenceFile != "" {
+		var err error
+		if p.Evidence, err = readEvidence(p.EvidenceFile, p.Model, p.Set); err != nil {
+			return err
+		}
+	}
+	shapes := p.Set.Like() // that evidence is gathered on
+	err := p.rounds(r)
+	if errors.Is(err, coupled.ErrBudget) {
+		return fault.Usage(err)
+	}
+	if err == nil && p.SaveEvidence != "" && p.group().Rank() == 0 {
+		err = writeEvidence(p.SaveEvidence, r.Evidence, p.Model, shapes)
+	}
+	return err
+}
+
+// rounds decides and cuts as often as asked for.
+func (p *Job) rounds(r *Result) error {
+	goal, err := p.Config.Goal(p.Set, p.Footprint)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rounds := max(1, p.Rounds)
-	r := &Result{}
-	for i := range rounds {
-		if rounds > 1 {
-			p.say("round %d of %d", i+1, rounds)
-		}
-		if err := p.round(r, goal.At(float64(i+1)/float64(rounds))); err != nil {
-			return nil, err
+	if p.CheckMemory {
+		if err := p.checkMemory(); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	n := max(1, p.Rounds)
+	if p.DryRun {
+		_, err := p.plan(r, goal.At(1))
+		return err
+	}
+	for i := range n {
+		if n > 1 {
+			p.tell(Round{i + 1, n})
+		}
+		if err := p.round(r, goal.At(float64(i+1)/float64(n))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Round prunes to a budget in one shot; the configuration's target is not looked at.
-func (p *Pruner) Round(budget coupled.Budget) (*Result, error) {
+func (p *Job) Round(budget coupled.Budget) (*Result, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -95,7 +194,7 @@ func (p *Pruner) Round(budget coupled.Budget) (*Result, error) {
 	return r, p.round(r, budget)
 }
 
-func (p *Pruner) round(r *Result, budget coupled.Budget) error {
+func (p *Job) round(r *Result, budget coupled.Budget) error {
 	plan, err := p.plan(r, budget)
 	if err != nil {
 		return err
@@ -103,16 +202,9 @@ func (p *Pruner) round(r *Result, budget coupled.Budget) error {
 	return p.apply(r, plan)
 }
 
-func (p *Pruner) goal() (coupled.Goal, error) {
-	if err := p.check(); err != nil {
-		return coupled.Goal{}, err
-	}
-	return p.Config.Goal(p.Set, p.Footprint)
-}
-
 // split divides the calibration data: trial sequences in front (gathered from
 // as well), held ones at the end, which only auto uses.
-func (p *Pruner) split() (gather, trial, held Sequences) {
+func (p *Job) split() (gather, trial, held Sequences) {
 	n := p.Data.Len()
 	t := p.Trial
 	if t == 0 {
@@ -126,7 +218,7 @@ func (p *Pruner) split() (gather, trial, held Sequences) {
 }
 
 // plan changes the basis, gathers evidence and decides, rank 0 for all.
-func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
+func (p *Job) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	gather, trial, held := p.split()
 	e, err := p.look(gather)
 	if err != nil {
@@ -145,7 +237,7 @@ func (p *Pruner) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 }
 
 // decide makes a plan from the result's evidence and trial cuts.
-func (p *Pruner) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*coupled.Plan, error) {
+func (p *Job) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*coupled.Plan, error) {
 	req := coupled.Request{
 		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: r.Evidence,
 		Footprint: p.Footprint,
@@ -161,7 +253,7 @@ func (p *Pruner) decide(r *Result, budget coupled.Budget, trial, held Sequences)
 		if err != nil {
 			return nil, err
 		}
-		p.say("measuring sensitivity: %d trial cuts on %d sequences of %d tokens", n, trial.Len(), trial.Context)
+		p.tell(Trials{n, trial.Len(), trial.Context})
 		defer func() { r.Trials += l.Runs }()
 	}
 	if held.Context > 0 {
@@ -180,7 +272,7 @@ func (p *Pruner) decide(r *Result, budget coupled.Budget, trial, held Sequences)
 const basisTokens = 8192
 
 // remember looks losses up in Known.
-func (p *Pruner) remember(loss func(param.Cut) (float64, error)) func(param.Cut) (float64, error) {
+func (p *Job) remember(loss func(param.Cut) (float64, error)) func(param.Cut) (float64, error) {
 	if p.Known == nil {
 		return loss
 	}
@@ -199,12 +291,12 @@ func (p *Pruner) remember(loss func(param.Cut) (float64, error)) func(param.Cut)
 
 // changeBasis changes the basis of the set, by forward passes over an eighth of
 // the sequences (at least basisTokens) where it needs to see activations.
-func (p *Pruner) changeBasis(c Calibration, improve coupled.Improve) error {
+func (p *Job) changeBasis(c Calibration, improve coupled.Improve) error {
 	var e *coupled.Evidence
 	if prepare, _ := improve.Options(p.Model.Scale()); prepare.Basis {
 		n := c.Data.Len()
 		c.Data = c.Data.slice(0, min(n, max(n/8, (basisTokens+c.Data.Context-1)/c.Data.Context)))
-		p.say("choosing the basis by the activations of %d sequences", c.Data.Len())
+		p.tell(ChoosingBasis{c.Data.Len()})
 		var err error
 		if e, err = c.Look(prepare); err != nil {
 			return err
@@ -225,7 +317,7 @@ func (p *Pruner) changeBasis(c Calibration, improve coupled.Improve) error {
 }
 
 // look changes the basis and gathers the evidence that scores and improvements need.
-func (p *Pruner) look(gather Sequences) (*coupled.Evidence, error) {
+func (p *Job) look(gather Sequences) (*coupled.Evidence, error) {
 	c := p.Calibration
 	c.Data = gather
 	if err := p.changeBasis(c, p.Improve); err != nil {
@@ -235,12 +327,12 @@ func (p *Pruner) look(gather Sequences) (*coupled.Evidence, error) {
 		p.Evidence = nil
 		return e, nil
 	}
-	p.say("gathering evidence from %d sequences of %d tokens", gather.Len(), gather.Context)
+	p.tell(Gathering{gather.Len(), gather.Context})
 	return c.Gather(p.options())
 }
 
 // options is the evidence that scores and improvements need.
-func (p *Pruner) options() coupled.Options {
+func (p *Job) options() coupled.Options {
 	scale := p.Model.Scale()
 	_, improve := p.Improve.Options(scale)
 	o := p.Config.Options(scale).Join(improve)
@@ -248,13 +340,10 @@ func (p *Pruner) options() coupled.Options {
 	return o
 }
 
-// Follow carries out a plan made earlier for this model. What the plan records of
+// follow carries out a plan made earlier for this model. What the plan records of
 // its recipe is done again on the calibration data, which must be the data that
 // the plan was made with: a basis and a refit come from them.
-func (p *Pruner) Follow(plan *coupled.Plan) error {
-	if err := p.check(); err != nil {
-		return err
-	}
+func (p *Job) follow(plan *coupled.Plan) error {
 	plan, err := Decide(p.group(), "the plan", func() (*coupled.Plan, error) { return plan, nil })
 	if err != nil {
 		return err
@@ -279,7 +368,7 @@ func (p *Pruner) Follow(plan *coupled.Plan) error {
 func needsLoss(allocation string) bool { return allocation == "sensitivity" || allocation == "auto" }
 
 // apply improves and cuts, or for the ablation zeroes.
-func (p *Pruner) apply(r *Result, plan *coupled.Plan) error {
+func (p *Job) apply(r *Result, plan *coupled.Plan) error {
 	if p.Uncoupled {
 		return p.once(func() (err error) {
 			if r.Zeros, err = coupled.Uncoupled(p.Set, r.Evidence, plan); err != nil {

@@ -1,0 +1,133 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/prune"
+)
+
+// Flags, and what is done with them, that several subcommands share.
+
+func threadsFlag() cli.Flag {
+	return &cli.IntFlag{Name: "threads", Usage: "worker threads, `N`; 0 is one a core"}
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
+}
+
+// textFlags say how the text of a file is read.
+func textFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a record (.jsonl, .parquet, .csv) that holds the text"},
+		&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a record with the prompt: given as context, excluded from the loss"},
+		&cli.StringFlag{Name: "separator", Usage: "`LINE` between the documents of a .txt file, such as <|endoftext|>"},
+		&cli.StringFlag{Name: "pack", Usage: "`HOW` documents become sequences: documents (each by itself) or stream (one after the other); default documents for records and with --separator, stream for .txt and .bin"},
+	}
+}
+
+// textOptions are those flags' values.
+func textOptions(c *cli.Context) data.Options {
+	return data.Options{Field: c.String("field"), Prompt: c.String("prompt-field"), Separator: c.String("separator"), Pack: c.String("pack")}
+}
+
+// checkText reports the first of those values that makes no sense.
+func checkText(o data.Options) error {
+	switch {
+	case o.Field == "":
+		return errors.New("--field is empty, expected the name of a field")
+	case o.Pack != "" && o.Pack != data.PackDocuments && o.Pack != data.PackStream:
+		return fmt.Errorf("--pack is %q, expected documents or stream", o.Pack)
+	}
+	return nil
+}
+
+// list splits a comma-separated flag.
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	parts := strings.Split(s, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+// numbers is a comma-separated flag of whole numbers.
+func numbers(flag, s string) (out []int, err error) {
+	for _, part := range list(s) {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return nil, fmt.Errorf("--%s has %q, expected whole numbers with commas between", flag, part)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// openBundle opens a model and prints what there is to say about it to log.
+func openBundle(path string, log io.Writer) (*bundle.Bundle, error) {
+	b, err := bundle.Open(path, bundle.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range b.Notes {
+		fmt.Fprintf(log, "note: %s: %s\n", path, n)
+	}
+	return b, nil
+}
+
+// subject is a model with worker threads, by default this rank's share of the cores.
+func subject(b *bundle.Bundle, r ranks, threads int) prune.Subject {
+	if threads == 0 {
+		threads = r.threads()
+	}
+	return prune.NewSubject(b.Model, b.Set, threads, r.Group)
+}
+
+// vacant refuses an --out that is there already, or that is the source.
+func vacant(out, from string, force bool) error {
+	if _, err := os.Lstat(out); err == nil && !force {
+		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", out))
+	}
+	if same(from, out) {
+		return fault.Usage(fmt.Errorf("--out is the source, %s: a model is never written over itself", from))
+	}
+	return nil
+}
+
+// same reports whether two paths are one directory.
+func same(a, b string) bool {
+	x, err := filepath.EvalSymlinks(a)
+	y, err2 := filepath.EvalSymlinks(b)
+	return err == nil && err2 == nil && filepath.Clean(x) == filepath.Clean(y)
+}
+
+// show prints a result as text, or as one JSON object.
+func show(out io.Writer, r fmt.Stringer, asJSON bool) error {
+	if asJSON {
+		return printJSON(out, r)
+	}
+	_, err := io.WriteString(out, r.String())
+	return err
+}
+
+// printJSON prints one object.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

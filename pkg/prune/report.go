@@ -1,0 +1,112 @@
+package prune
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/ecospa/ecospa/internal/units"
+)
+
+// Report is what a pruning is summed up as, for people and for other programs.
+type Report struct {
+	From         string        `json:"from"`
+	Out          string        `json:"out"`
+	Before       ReportSide    `json:"before"`
+	After        *ReportSide   `json:"after"`         // null of a dry run
+	Rows         []Row         `json:"rows"`          // the last plan, by layer and kind
+	MemoryBefore PlannedMemory `json:"memory_before"` // planned
+	MemoryAfter  PlannedMemory `json:"memory_after"`
+	MemoryBatch  int           `json:"memory_batch"` // sequences that memory is planned for
+	Context      int           `json:"context"`      // tokens of each, and of a calibration sequence
+	Planned      int           `json:"planned_params"`
+	Trials       int           `json:"trials"` // losses of trial cuts that were measured
+	Zeroed       int           `json:"zeroed"` // rows, of the ablation
+	Seconds      float64       `json:"seconds"`
+	PeakRSS      int64         `json:"peak_rss"` // bytes
+}
+
+// ReportSide is a model before or after, in a Report.
+type ReportSide struct {
+	Params     int     `json:"params"`
+	FLOPs      float64 `json:"flops_per_token"` // of the matrix products of a forward pass
+	FileBytes  int64   `json:"file_bytes"`      // of the weights as they are on disk
+	Loss       float64 `json:"loss"`            // nats a token or an image, on held-out data
+	Perplexity float64 `json:"perplexity,omitempty"`
+	TokensPerS float64 `json:"tokens_per_s,omitempty"` // of evaluation
+
+	// Of models of images instead of the last two.
+	Top1       *float64 `json:"top1,omitempty"` // share of held-out images
+	Top5       *float64 `json:"top5,omitempty"`
+	ImagesPerS float64  `json:"images_per_s,omitempty"` // of evaluation
+}
+
+// Report sums up a result; images says what losses are a mean over.
+func (r *Result) Report(images bool) Report {
+	out := Report{
+		Before: r.Before.report(images), Rows: r.Rows, MemoryBefore: r.MemoryBefore, MemoryAfter: r.MemoryAfter,
+		Planned: r.Plan().After, Trials: r.Trials, Zeroed: r.Zeroed(),
+	}
+	if r.After.Params > 0 {
+		after := r.After.report(images)
+		out.After = &after
+	}
+	return out
+}
+
+func (s Side) report(images bool) ReportSide {
+	out := ReportSide{Params: s.Params, FLOPs: s.FLOPs, Loss: s.Loss}
+	rate := float64(s.Tokens) / s.Seconds
+	if images {
+		out.Top1, out.Top5, out.ImagesPerS = &s.Top1, &s.Top5, rate
+	} else {
+		out.Perplexity, out.TokensPerS = s.Perplexity(), rate
+	}
+	return out
+}
+
+// String is the report as text of at most 80 columns.
+func (r Report) String() string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "layer\tkind\tunits\tkept\tscore lost\tparameters\tFLOPs a token")
+	fmt.Fprintln(t, "-----\t----\t-----\t----\t----------\t----------\t-------------")
+	for _, row := range r.Rows {
+		fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%.2f %%\t%s -> %s\t%s -> %s\n", row.Layer, row.Kind, row.Units, row.Keep, 100*row.Removed,
+			units.Count(float64(row.Before)), units.Count(float64(row.After)), units.Count(row.FLOPsBefore), units.Count(row.FLOPsAfter))
+	}
+	t.Flush()
+	fmt.Fprintf(&b, "\nplanned memory for %s of %d tokens:\n  inference  %s -> %s\n  training   %s -> %s\n\n", units.Plural(r.MemoryBatch, "sequence"), r.Context,
+		units.Bytes(r.MemoryBefore.Inference), units.Bytes(r.MemoryAfter.Inference), units.Bytes(r.MemoryBefore.Training), units.Bytes(r.MemoryAfter.Training))
+	if r.After == nil {
+		fmt.Fprintf(&b, "%d -> %d parameters by plan; nothing was changed\n", r.Before.Params, r.Planned)
+		return b.String()
+	}
+	r.sides(&b)
+	fmt.Fprintf(&b, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))
+	return b.String()
+}
+
+// sides is the table of the model before and after.
+func (r Report) sides(b *strings.Builder) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\tbefore\tafter\tratio\n\t------\t-----\t-----")
+	line := func(name, format string, x, y float64) {
+		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t%.3f\n", name, x, y, y/x)
+	}
+	before, after := r.Before, *r.After
+	line("parameters", "%.0f", float64(before.Params), float64(after.Params))
+	line("FLOPs a token", "%.0f", before.FLOPs, after.FLOPs)
+	line("bytes on disk", "%.0f", float64(before.FileBytes), float64(after.FileBytes))
+	if before.Top1 != nil {
+		line("loss, nats an image", "%.4f", before.Loss, after.Loss)
+		line("top-1, %", "%.2f", 100**before.Top1, 100**after.Top1)
+		line("top-5, %", "%.2f", 100**before.Top5, 100**after.Top5)
+		line("images/s", "%.0f", before.ImagesPerS, after.ImagesPerS)
+	} else {
+		line("loss, nats a token", "%.4f", before.Loss, after.Loss)
+		line("perplexity", "%.3f", before.Perplexity, after.Perplexity)
+		line("tokens/s", "%.0f", before.TokensPerS, after.TokensPerS)
+	}
+	t.Flush()
+}
