@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -273,7 +274,8 @@ func TestSignals(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	args := small(dir, more...)
-	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM, syscall.SIGINT}} {
+	finishing := regexp.MustCompile("finishing step [0-9]+, saving; once more discards it\n")
+	for _, signals := range [][]syscall.Signal{{syscall.SIGINT}, {syscall.SIGTERM}, {syscall.SIGHUP}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM, syscall.SIGINT}} {
 		p := start(t, args...)
 		metrics := filepath.Join(dir, "metrics.jsonl")
 		go cancelAfter(t.Context(), func() {
@@ -290,7 +292,7 @@ func TestSignals(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", signals, err, p.log.String())
 		}
 		status := exit.Sys().(syscall.WaitStatus)
-		saved := status.ExitStatus() == exitInterrupted && strings.Contains(p.log.String(), "go on with: ecospa pretrain --resume --out "+dir)
+		saved := status.ExitStatus() == exitInterrupted && finishing.MatchString(p.log.String()) && strings.Contains(p.log.String(), "state saved; go on with: ecospa pretrain --resume --out "+dir)
 		killed := status.Signaled() && status.Signal() == signals[len(signals)-1] && len(signals) > 1
 		if !saved && !killed {
 			t.Errorf("%v: %v\n%s", signals, err, p.log.String())

@@ -56,7 +56,7 @@ var results = []struct {
 
 func writeReference(w io.Writer, app *cli.App) {
 	fmt.Fprintf(w, "# Command line\n\nMade from the binary; `ecospa COMMAND --help` says the same.\n")
-	fmt.Fprintf(w, "\nExit status: 0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (state saved).\n")
+	fmt.Fprintf(w, "\nExit status: 0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (the message says whether state was saved).\n")
 	for _, c := range app.Commands {
 		writeCommand(w, "ecospa "+c.Name, c)
 	}

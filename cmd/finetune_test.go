@@ -151,7 +151,7 @@ func TestFinetune(t *testing.T) {
 	}
 
 	refused(t, []bad{
-		{"prompts of plain text", tune(at("base"), text, at("x"), "data.prompt=prompt"), 3, []string{"prompt", ".jsonl"}},
+		{"prompts of plain text", tune(at("base"), text, at("x"), "data.prompt=prompt"), 3, []string{"prompt", "records"}},
 		{"no data", []string{"ecospa", "finetune", "--from", at("base"), "--out", at("x")}, 2, []string{"--data"}},
 		{"no model", tune(at("nothing"), text, at("x")), 3, []string{"nothing"}},
 		{"over the source", tune(at("base"), text, at("base"), "train.steps=1"), 2, []string{"another"}},

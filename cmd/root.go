@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,21 +23,34 @@ var Version = "0.1.0-dev"
 
 const exitStatusHelp = `
 EXIT STATUS
-   0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (state saved)`
+   0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (the message says whether state was saved)`
 
 // Main runs the command line and ends the process.
 func Main() {
 	graph.UseBLAS(blas.New(0))
 	// The first signal cancels the context: the step is finished and saved. The
 	// handler is then removed, so that a second signal ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
+	context.AfterFunc(ctx, func() { // launchers such as timeout(1) send one signal twice
+		time.Sleep(300 * time.Millisecond)
+		stop()
+	})
 	r, err := join(os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, r.failure(err))
 		os.Exit(exitFailure)
 	}
 	os.Exit(r.leave(runOn(ctx, r, os.Args, os.Stdin, os.Stdout, os.Stderr)))
+}
+
+// stopSignals are those that save and end: Ctrl-C, an end that is asked for, and a
+// closed terminal, unless nohup has that ignored.
+func stopSignals() []os.Signal {
+	s := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		s = append(s, syscall.SIGHUP)
+	}
+	return s
 }
 
 // runOn is the whole command line of one rank without the process: it returns the exit

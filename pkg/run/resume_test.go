@@ -301,3 +301,40 @@ func TestFailedStartsLeaveNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingToLearn: a batch of prompts only is an error before the first step.
+func TestNothingToLearn(t *testing.T) {
+	tmp := t.TempDir()
+	base, text := filepath.Join(tmp, "base"), filepath.Join(tmp, "pairs.jsonl")
+	if _, err := trained(t, tiny(t, base), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	line := `{"prompt": "` + strings.Repeat("a long question ", 60) + `", "response": " x"}` + "\n"
+	if err := os.WriteFile(text, []byte(strings.Repeat(line, 40)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse([]byte("train: {steps: 20, batch: 1, context: 16, sample: 0, threads: 1}\ndata: {prompt: prompt, field: response, pack: stream}"),
+		[]string{"from=" + base, "data.path=" + text, "out=" + filepath.Join(tmp, "run")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := trained(t, c, Options{}); fault.Of(err) != fault.Input || !strings.Contains(err.Error(), "no token to predict") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(c.Out); err == nil {
+		t.Error("the run was begun")
+	}
+}
+
+// TestInterruptedBeforeTheFirstStep: there is nothing to save, and nothing is left.
+func TestInterruptedBeforeTheFirstStep(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	c := tiny(t, filepath.Join(t.TempDir(), "runs", "run"))
+	var at *Interrupted
+	if _, err := trainedUntil(ctx, c, Options{}); !errors.As(err, &at) {
+		t.Fatal(err)
+	} else if _, err := os.Stat(filepath.Dir(c.Out)); at.Saved != (err == nil) { // reading may have been faster
+		t.Errorf("%v, but: %v", at, err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/fault"
@@ -165,8 +166,30 @@ func (j *Job) resolve(saved *state) (err error) {
 	if err := j.ranksAgree(); err != nil {
 		return err
 	}
-	j.batches, err = j.work.Batches(c.Batch, c.Context, data.Cursor{Seed: c.Seed})
-	return err
+	if j.batches, err = j.work.Batches(c.Batch, c.Context, data.Cursor{Seed: c.Seed}); err != nil || saved != nil || j.cfg.Data.Prompt == "" {
+		return err
+	}
+	if err := j.checkTargets(); err != nil {
+		return fault.BadInput(err)
+	}
+	return j.batches.Seek(data.Cursor{Seed: c.Seed})
+}
+
+// checkTargets reports the first batch of the run that has nothing to learn: all of
+// it is prompts. One pass over the data is looked at.
+func (j *Job) checkTargets() error {
+	c := j.cfg.Train
+	pass := (j.work.Sequences(c.Context) + c.Batch - 1) / c.Batch
+	for step := range min(c.Steps, pass) {
+		b, err := j.batches.Next()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(b.Targets, func(id int32) bool { return id >= 0 }) {
+			return fmt.Errorf("%s: the batch of step %d has no token to predict, all %d are of prompts: make train.context longer than the prompts, or train.batch larger", j.cfg.Data.Path, step+1, len(b.Targets))
+		}
+	}
+	return nil
 }
 
 // compareData holds the configuration against the interrupted run's. Data under
