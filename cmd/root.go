@@ -29,7 +29,7 @@ EXIT STATUS
 func Main() {
 	graph.UseBLAS(blas.New(0))
 	// The first signal cancels the context: the step is finished and saved. The
-	// handler is then removed, so that a second signal ends the process at once.
+	// handler is then removed, so that another signal ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	context.AfterFunc(ctx, func() { // launchers such as timeout(1) send one signal twice
 		time.Sleep(300 * time.Millisecond)
