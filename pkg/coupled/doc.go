@@ -1,9 +1,9 @@
 // Package coupled is the estimator: which coupled units of a transformer matter,
 // which should go, and how to make their going cheap. Every subcommand shares it.
 //
-// A unit is one rank-one term of a coupled pair (see ECOSPA.md): a row of two
+// A unit is one rank-one term of a coupled pair (see docs/method.md): a row of two
 // weight matrices that meet in a product. A Group is the units of one kind in
-// one layer, found from the names of the parameters' dimensions alone:
+// one layer, found from the names of the parameters' dimensions only:
 //
 //	dimension      kind   lists        a unit
 //	layer.N.qk     qk     K/V heads    one head dimension of q and k; under RoPE one rotation pair

@@ -14,7 +14,7 @@ import (
 var ErrEvidence = errors.New("coupled: evidence")
 
 // Options says what an Evidence gathers beside the gates' own statistics.
-// The zero value gathers those alone: three numbers a unit.
+// The zero value gathers only those: three numbers a unit.
 type Options struct {
 	// Interactions also gathers sum_n r_n r_n^T within each list of the groups of
 	// these kinds: Units^2 float64 a list. Default none.
@@ -48,7 +48,7 @@ type Options struct {
 }
 
 // Evidence is what training steps or a calibration pass showed about the units
-// of one model. Its size depends on the model alone, never on the number of
+// of one model. Its size depends only on the model, never on the number of
 // sequences. It is not safe for concurrent use.
 type Evidence struct {
 	// Squares is sum_n g_w^2 of every weight over the sequences given to

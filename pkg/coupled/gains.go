@@ -19,7 +19,7 @@ import (
 // with a ridge towards (1, 0); lambda = ridge * mean diagonal of G_kk.
 //
 // Call it before the cut is carried out. Groups that the cut leaves whole, and models
-// without RoPE, are left alone; so are those with a norm of queries and keys, whose gains a
+// without RoPE, are left as they are; so are those with a norm of queries and keys, whose gains a
 // turned pair would not commute with. Needs evidence with Options.Gains. ridge 0 is DefaultRidge.
 func FitGains(set *param.Set, e *Evidence, cut param.Cut, ridge float64) error {
 	if ridge == 0 {
@@ -110,7 +110,7 @@ func (g *Group) turn(list, r int, kept []int, a, b []float64) {
 		}
 		rows := g.unitRows(p, list)
 		for i, u := range kept {
-			pair := rows[u][r] // two rows, one behind the other
+			pair := rows[u][r] // two rows, one after the other
 			w := len(pair) / 2
 			for c := range w {
 				x, y := float64(pair[c]), float64(pair[w+c])

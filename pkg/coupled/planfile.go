@@ -21,7 +21,7 @@ func WritePlan(w io.Writer, p *Plan) error {
 }
 
 // ReadPlan reads what WritePlan wrote. An unknown key, another version, or
-// anything behind the plan is an error. What it returns has not been compared with a
+// anything after the plan is an error. What it returns has not been compared with a
 // model yet: see Plan.Validate.
 func ReadPlan(r io.Reader) (*Plan, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxPlan+1))

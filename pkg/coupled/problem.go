@@ -18,12 +18,12 @@ type Request struct {
 	Scores   Scores // used instead of scoring, when not nil
 	// Loss returns the mean loss in nats on a small calibration batch of the model
 	// with a cut applied (weights must come back unchanged). The allocations
-	// sensitivity and auto need it; others leave it alone.
+	// sensitivity and auto need it; others do not call it.
 	Loss func(param.Cut) (float64, error)
 	// Held is Loss on a part of the calibration data that Loss does not see.
 	// The allocation auto chooses by it.
 	Held func(param.Cut) (float64, error)
-	// Footprint is needed for Budget.Bytes alone.
+	// Footprint is needed only for Budget.Bytes.
 	Footprint Footprint
 }
 

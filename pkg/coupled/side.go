@@ -16,7 +16,7 @@ func dimAt(p *param.Param, name string) int {
 }
 
 // Rows calls each for every row of p that belongs to unit u of list l: its
-// first element and its length. Rows are what lies behind the unit's dimension
+// first element and its length. Rows are what comes after the unit's dimension
 // (both rows of a rotation pair together); a group of query heads gives R rows a unit.
 func (g *Group) Rows(p *param.Param, list, unit int, each func(at, n int)) {
 	at := dimAt(p, g.Dim)

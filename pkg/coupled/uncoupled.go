@@ -116,7 +116,7 @@ func matrixOf(g *Group, p *param.Param) string {
 	return p.Name
 }
 
-// isBias reports whether a parameter has no width behind its units.
+// isBias reports whether a parameter has no width after its units.
 func isBias(g *Group, p *param.Param) bool { return rowOf(g, p) == 1 }
 
 // rowOf is the length of one row: the residual width for a matrix, 1 for a bias.

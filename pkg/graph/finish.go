@@ -10,11 +10,11 @@ type span struct{ lo, hi int }
 
 // finish notes at each call which stretches of the gradient slab it is the last to
 // write, so that whoever waits for them can begin while the rest is computed.
-func (m *Machine) finish(grads []float32, told func(lo, hi int)) {
-	if len(grads) == 0 || told == nil {
+func (m *Machine) finish(grads []float32, done func(lo, hi int)) {
+	if len(grads) == 0 || done == nil {
 		return
 	}
-	m.finished = told
+	m.finished = done
 	var later []span // written by later calls, ascending and apart
 	for i := len(m.calls) - 1; i >= 0; i-- {
 		c := &m.calls[i]

@@ -28,12 +28,13 @@ func (l *lowering) lend() lent {
 		}
 		v.walls = append(v.walls, &Buffer{Offset: 4 * int64(b.Offset), Bytes: 4 * int64(l.blockEnd(i)-b.Offset), First: from, Last: end})
 	}
-	v.bytes = aligned(4*int64(set.Len())) + alignBytes
-	v.walls = append(v.walls, &Buffer{Offset: v.bytes - alignBytes, Bytes: alignBytes, First: 0, Last: end})
+	slab := 4 * int64(set.Len()) // it may end within a cache line: the wall begins there
+	v.bytes = aligned(slab) + alignBytes
+	v.walls = append(v.walls, &Buffer{Offset: slab, Bytes: v.bytes - slab, First: 0, Last: end})
 	return v
 }
 
-// blockEnd is where the block behind block i begins: padding goes with the block before it.
+// blockEnd is where the block after block i begins: padding goes with the block before it.
 func (l *lowering) blockEnd(i int) int {
 	if set := l.b.set; i+1 < len(set.Blocks) {
 		return set.Blocks[i+1].Offset
@@ -59,13 +60,13 @@ func (l *lowering) firstWrites() map[string]int {
 		note(s, pos)
 	}
 	for _, s := range l.leaves {
-		note(s, len(l.order)) // behind all steps
+		note(s, len(l.order)) // after all steps
 	}
 	return first
 }
 
 // returnLent clears what was lent before its gradient is added to, and the padding
-// behind each block before its gradient is written.
+// after each block before its gradient is written.
 func (l *lowering) returnLent() {
 	m := l.m
 	if m.lent == 0 {

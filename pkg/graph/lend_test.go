@@ -90,3 +90,21 @@ func TestWallsAreKept(t *testing.T) {
 		}
 	}
 }
+
+// TestLendEndsWithTheSlab: no value reaches beyond the gradients, whatever their number.
+func TestLendEndsWithTheSlab(t *testing.T) {
+	odd := 0
+	for v := 5; v < 60; v++ {
+		m := (&toy{style: "lll", b: 4, t: 16, v: v, g: 4, r: 1, qk: 6, vo: 6, f: 20, e: 20 + v%5}).init(t)
+		if m.set.Len()%16 != 0 {
+			odd++
+		}
+		grads := m.set.NewSlab()
+		mc := lowered(t, m.build(true), LowerOptions{Grads: grads, Taps: true, Lend: true})
+		m.feed(t, mc)
+		ok(t, mc.RunFresh())
+	}
+	if odd == 0 {
+		t.Error("every slab ends at a multiple of a cache line")
+	}
+}

@@ -25,13 +25,13 @@ type LowerOptions struct {
 	// during a run; x is valid until Observe returns. Its error ends the run.
 	Observe func(site string, x []float32, rows, cols int) error
 	// SitesOnly computes what Observe is shown and no outputs: a loss, and the inputs
-	// that it alone reads, are left out.
+	// that only it reads, are left out.
 	SitesOnly bool
 	// Half, where it is not nil, is the weights as bfloat16, laid out as their slab
 	// (kernel.ToBF16): products of the form Linear and LinearIn, and the gradients
 	// of their inputs, read it instead. Whoever changes the weights keeps it up to date.
 	Half []uint16
-	// Finished, where it is not nil, is told during a run of each stretch of the
+	// Finished, where it is not nil, is called during a run for each stretch of the
 	// slab Grads, as soon as nothing more will be added to it in that run, in an order that is
 	// the same in every run and on every machine of the same graph.
 	Finished func(lo, hi int)
@@ -133,7 +133,7 @@ type PlanOptions struct {
 }
 
 // Plan is the plan of the machine that Lower would make, with gradients if the
-// graph is built to train: those of the adapters alone if there are any. It needs
+// graph is built to train: those of the adapters only if there are any. It needs
 // no memory, not even for the parameters (see param.Layout): so the cost of a model
 // is known before it exists.
 func (b *Builder) Plan(o PlanOptions) (p *Plan, err error) {

@@ -22,7 +22,7 @@ type Buffer struct {
 	Name        string // of the operation that made it
 	Purpose     Purpose
 	Bytes       int64
-	Offset      int64 // bytes, in the arena; with LowerOptions.Lend in the gradient slab and the arena behind it
+	Offset      int64 // bytes, in the arena; with LowerOptions.Lend in the gradient slab and the arena after it
 	First, Last int   // steps of the plan, inclusive; outputs last one step longer than the plan
 	index       int
 }

@@ -55,7 +55,7 @@ func (m *toy) shut(cut param.Cut) func(b *Builder, n *Node, dim string, col0, un
 	}
 }
 
-// TestMaskingEqualsSlicing is the law of ECOSPA.md: gates at zero and the
+// TestMaskingEqualsSlicing is the law of docs/method.md: gates at zero and the
 // rewritten parameters give the same loss of every token, and the same gradients
 // of what is kept.
 func TestMaskingEqualsSlicing(t *testing.T) {

@@ -165,7 +165,7 @@ func (l *lowering) countUses() {
 	}
 }
 
-// watch puts a step behind each site that shows its value.
+// watch puts a step after each site that shows its value.
 func (l *lowering) watch() {
 	if l.o.Observe == nil {
 		return

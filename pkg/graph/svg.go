@@ -35,7 +35,7 @@ func (b svgBox) middle() int { return b.y + svgHeight/2 }
 
 // WriteSVG writes the plan as a drawing that needs no other program: the forward
 // pass runs down the left, the backward pass up the right, each gradient beside
-// the operation it belongs to, with the parameters' gradients and gates behind.
+// the operation it belongs to, with the parameters' gradients and gates after them.
 // Solid lines are operands, dashed ones values of the forward pass that the
 // backward pass reads; pointing at a box shows its attributes, memory and life.
 func (p *Plan) WriteSVG(w io.Writer) error {

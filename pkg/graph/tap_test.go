@@ -9,7 +9,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// TestGateIdentities checks the two identities of ECOSPA.md, "Coupled
+// TestGateIdentities checks the two identities of docs/method.md, "Coupled
 // estimation": a unit's gate gradient is the inner product of either partner's
 // rows with their gradients.
 func TestGateIdentities(t *testing.T) {

@@ -36,7 +36,7 @@ type Calibration struct {
 	Pool  *kernel.Pool
 	Data  Sequences
 	Batch int                   // sequences at a time; default 4
-	Seen  func(done, total int) // told after every batch; may be nil
+	Seen  func(done, total int) // called after every batch; may be nil
 	// Recompute trades time for memory in passes that gather evidence, whose bits it does
 	// not change; at least RecomputeLight, which costs a hundredth, is done.
 	Recompute graph.Recompute

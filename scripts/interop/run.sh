@@ -75,6 +75,11 @@ for m in llama gpt2 llama-any gpt2-any made-llama made-gpt2 made-vit made-deit m
   export_ --model $m --format onnx --out $m.onnx --logits $m.json
   node onnx.mjs $m.onnx $m.json
 done
+for dir in "$here"/../../testdata/golden/*/; do # every family, as PyTorch computed it
+  m=golden-$(basename "$dir")
+  export_ --model "$dir" --format onnx --out $m.onnx --logits $m.json
+  node onnx.mjs $m.onnx $m.json
+done
 export_ --model llama-any --format onnx --dtype F16 --out llama-f16.onnx --logits llama-f16.json
 node onnx.mjs llama-f16.onnx llama-f16.json 2e-3
 
