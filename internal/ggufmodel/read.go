@@ -122,6 +122,15 @@ func (h *header) FloatOr(key string, or float64) float64 {
 	return h.Float(key)
 }
 
+// Bool implements model.Header.
+func (h *ggufHeader) Bool(key string) bool {
+	x, ok := h.f.Keys[h.arch+"."+key].(bool)
+	if !ok {
+		h.Fail(key, "true or false")
+	}
+	return x
+}
+
 // Each is a key with one number for all layers, or one for each.
 func (h *header) Each(key string, layers int) []int {
 	out := make([]int, layers)

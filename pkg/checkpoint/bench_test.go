@@ -10,7 +10,7 @@ import (
 // BenchmarkModel writes, checks and reads 256 MB of weights, half of them transposed.
 func BenchmarkModel(b *testing.B) {
 	shapes := map[string][]int{"a": {8192, 4096}, "b": {8192, 4096}}
-	tensors := []Tensor{{Name: "x", Parts: []Part{{"a", nil}}}, {Name: "y", Parts: []Part{{"b", []int{1, 0}}}}}
+	tensors := []Tensor{{Name: "x", Parts: []Part{{Param: "a", Perm: nil}}}, {Name: "y", Parts: []Part{{Param: "b", Perm: []int{1, 0}}}}}
 	set := fill(b, shapes, "a", "b")
 	dir := scratch(b)
 	file := File{Name: weightsFile, Write: func(w io.Writer) error { return WriteWeights(w, set, tensors, "F32") }}

@@ -35,6 +35,7 @@ type segment struct {
 type piece struct {
 	p    *param.Param
 	at   int // first column
+	base int // first element of the parameter
 	dims []axis
 	lead int
 }
@@ -115,10 +116,27 @@ func (t Tensor) bind(set *param.Set) (placed, error) {
 	if product(b.shape) != total || t.Axis < 0 || t.Axis >= len(b.shape) || len(b.shape) > maxRank {
 		return fail("shape %v, axis %d: its parts have %d elements", b.shape, t.Axis, total)
 	}
+	if t.Heads > 0 {
+		s, err := byHeads(set, t.Parts, t.Heads)
+		if err != nil {
+			return fail("%w", err)
+		}
+		b.segments = []segment{s}
+		return b, nil
+	}
 	outer := product(b.shape[:t.Axis])
 	if outer == 1 || len(t.Parts) == 1 {
 		for i, part := range t.Parts {
-			b.segments = append(b.segments, single(set.Param(part.Param), sizes[i]))
+			p := set.Param(part.Param)
+			if part.Split == 0 {
+				b.segments = append(b.segments, single(p, sizes[i]))
+				continue
+			}
+			s, err := byHeads(set, t.Parts[i:i+1], product(shapeOf(p)[:part.At]))
+			if err != nil {
+				return fail("%w", err)
+			}
+			b.segments = append(b.segments, s)
 		}
 		return b, nil
 	}
@@ -319,7 +337,7 @@ func (s *segment) move(buf []float32, lo, hi int, toFile bool) {
 		run := pc.dims[pc.lead-1]
 		for r := lo; r < hi; {
 			n := min(hi-r, run.n-r%run.n)
-			from, rest := 0, r
+			from, rest := pc.base, r
 			for i := pc.lead - 1; i >= 0; i-- {
 				d := pc.dims[i]
 				from += rest % d.n * d.param

@@ -107,18 +107,18 @@ func TestLayout(t *testing.T) {
 	}
 	parts := func(ps ...Part) []Part { return ps }
 	rows := []row{
-		{"llama q_proj", map[string][]int{"a": {2, 3, 4, 2, 5}}, Tensor{Parts: parts(Part{"a", []int{0, 1, 3, 2, 4}}), Rank: 2}, []int{48, 5}},
-		{"llama o_proj", map[string][]int{"a": {2, 3, 4, 35}}, Tensor{Parts: parts(Part{"a", []int{3, 0, 1, 2}}), Rank: 2, Axis: 1}, []int{35, 24}},
-		{"llama bias", map[string][]int{"a": {2, 3, 4, 2}}, Tensor{Parts: parts(Part{"a", []int{0, 1, 3, 2}}), Rank: 1}, []int{48}},
-		{"c_attn", map[string][]int{"a": {3, 1, 4, 20}, "b": {3, 4, 20}, "c": {3, 5, 20}}, Tensor{Parts: parts(Part{"a", []int{3, 0, 1, 2}}, Part{"b", []int{2, 0, 1}}, Part{"c", []int{2, 0, 1}}), Rank: 2, Axis: 1}, []int{20, 39}},
-		{"c_attn bias", map[string][]int{"a": {3, 4}, "b": {3, 4}, "c": {3, 5}}, Tensor{Parts: parts(Part{"a", nil}, Part{"b", nil}, Part{"c", nil}), Rank: 1}, []int{39}},
-		{"stacked rows", map[string][]int{"a": {3, 4}, "b": {2, 4}}, Tensor{Parts: parts(Part{"a", nil}, Part{"b", nil})}, []int{5, 4}},
-		{"ones in the shape", map[string][]int{"a": {17, 4}}, Tensor{Parts: parts(Part{"a", nil}), Shape: []int{1, 17, 4}}, []int{1, 17, 4}},
-		{"split dimension", map[string][]int{"a": {6, 12}}, Tensor{Parts: parts(Part{"a", nil}), Shape: []int{6, 3, 2, 2}}, []int{6, 3, 2, 2}},
-		{"one element", map[string][]int{"a": {1, 1}}, Tensor{Parts: parts(Part{"a", []int{1, 0}})}, []int{1, 1}},
-		{"long row", map[string][]int{"a": {3, chunkElements + 5}}, Tensor{Parts: parts(Part{"a", nil})}, []int{3, chunkElements + 5}},
-		{"long transposition", map[string][]int{"a": {chunkElements + 5, 3}}, Tensor{Parts: parts(Part{"a", []int{1, 0}})}, []int{3, chunkElements + 5}},
-		{"many long rows", map[string][]int{"a": {3, 2, 40, 1000}}, Tensor{Parts: parts(Part{"a", []int{2, 0, 1, 3}})}, []int{40, 3, 2, 1000}},
+		{"llama q_proj", map[string][]int{"a": {2, 3, 4, 2, 5}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{0, 1, 3, 2, 4}}), Rank: 2}, []int{48, 5}},
+		{"llama o_proj", map[string][]int{"a": {2, 3, 4, 35}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{3, 0, 1, 2}}), Rank: 2, Axis: 1}, []int{35, 24}},
+		{"llama bias", map[string][]int{"a": {2, 3, 4, 2}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{0, 1, 3, 2}}), Rank: 1}, []int{48}},
+		{"c_attn", map[string][]int{"a": {3, 1, 4, 20}, "b": {3, 4, 20}, "c": {3, 5, 20}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{3, 0, 1, 2}}, Part{Param: "b", Perm: []int{2, 0, 1}}, Part{Param: "c", Perm: []int{2, 0, 1}}), Rank: 2, Axis: 1}, []int{20, 39}},
+		{"c_attn bias", map[string][]int{"a": {3, 4}, "b": {3, 4}, "c": {3, 5}}, Tensor{Parts: parts(Part{Param: "a", Perm: nil}, Part{Param: "b", Perm: nil}, Part{Param: "c", Perm: nil}), Rank: 1}, []int{39}},
+		{"stacked rows", map[string][]int{"a": {3, 4}, "b": {2, 4}}, Tensor{Parts: parts(Part{Param: "a", Perm: nil}, Part{Param: "b", Perm: nil})}, []int{5, 4}},
+		{"ones in the shape", map[string][]int{"a": {17, 4}}, Tensor{Parts: parts(Part{Param: "a", Perm: nil}), Shape: []int{1, 17, 4}}, []int{1, 17, 4}},
+		{"split dimension", map[string][]int{"a": {6, 12}}, Tensor{Parts: parts(Part{Param: "a", Perm: nil}), Shape: []int{6, 3, 2, 2}}, []int{6, 3, 2, 2}},
+		{"one element", map[string][]int{"a": {1, 1}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{1, 0}})}, []int{1, 1}},
+		{"long row", map[string][]int{"a": {3, chunkElements + 5}}, Tensor{Parts: parts(Part{Param: "a", Perm: nil})}, []int{3, chunkElements + 5}},
+		{"long transposition", map[string][]int{"a": {chunkElements + 5, 3}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{1, 0}})}, []int{3, chunkElements + 5}},
+		{"many long rows", map[string][]int{"a": {3, 2, 40, 1000}}, Tensor{Parts: parts(Part{Param: "a", Perm: []int{2, 0, 1, 3}})}, []int{40, 3, 2, 1000}},
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 300 {
@@ -141,7 +141,7 @@ func TestLayout(t *testing.T) {
 				own[p] = shape[d]
 			}
 			r.shapes[name] = own
-			r.t.Parts = append(r.t.Parts, Part{name, perm})
+			r.t.Parts = append(r.t.Parts, Part{Param: name, Perm: perm})
 		}
 		if rng.IntN(3) == 0 { // the same elements under another shape
 			r.t.Shape, r.t.Axis = append([]int{1}, r.want...), axis+1
@@ -231,7 +231,7 @@ func TestChunks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := Tensor{Name: "a", Parts: []Part{{"a", r.perm}}}.bind(set)
+		b, err := Tensor{Name: "a", Parts: []Part{{Param: "a", Perm: r.perm}}}.bind(set)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,15 +253,15 @@ func TestLayoutRefuses(t *testing.T) {
 	}{
 		{Tensor{Name: "x"}, "tensor x: it has no parts"},
 		{Tensor{Name: "x", Parts: []Part{{Param: "z"}}}, `tensor x: no parameter "z"`},
-		{Tensor{Name: "x", Parts: []Part{{"a", []int{0, 0}}}}, "[0 0] does not permute 2 dimensions"},
-		{Tensor{Name: "x", Parts: []Part{{"a", []int{0}}}}, "[0] does not permute"},
-		{Tensor{Name: "x", Parts: []Part{{"a", []int{0, 2}}}}, "[0 2] does not permute"},
-		{Tensor{Name: "x", Parts: []Part{{"a", nil}, {"b", nil}}}, "b[3, 4] has shape [3 4], which does not join [2 6] along axis 0"},
-		{Tensor{Name: "x", Parts: []Part{{"a", nil}, {"c", nil}}}, "does not join"},
-		{Tensor{Name: "x", Parts: []Part{{"a", nil}}, Shape: []int{3, 3}}, "shape [3 3], axis 0: its parts have 12 elements"},
-		{Tensor{Name: "x", Parts: []Part{{"a", nil}}, Axis: 2}, "axis 2"},
-		{Tensor{Name: "x", Parts: []Part{{"a", nil}}, Rank: 3}, "rank 3 is not supported"},
-		{Tensor{Name: "x", Parts: []Part{{"a", nil}, {"b", nil}}, Shape: []int{4, 6}, Axis: 1}, "a[2, 6] cannot be cut into 4 rows"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a", Perm: []int{0, 0}}}}, "[0 0] does not permute 2 dimensions"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a", Perm: []int{0}}}}, "[0] does not permute"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a", Perm: []int{0, 2}}}}, "[0 2] does not permute"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a"}, {Param: "b"}}}, "b[3, 4] has shape [3 4], which does not join [2 6] along axis 0"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a"}, {Param: "c"}}}, "does not join"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a", Perm: nil}}, Shape: []int{3, 3}}, "shape [3 3], axis 0: its parts have 12 elements"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a", Perm: nil}}, Axis: 2}, "axis 2"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a", Perm: nil}}, Rank: 3}, "rank 3 is not supported"},
+		{Tensor{Name: "x", Parts: []Part{{Param: "a"}, {Param: "b"}}, Shape: []int{4, 6}, Axis: 1}, "a[2, 6] cannot be cut into 4 rows"},
 	} {
 		_, err := r.t.bind(set)
 		if err == nil || !strings.Contains(err.Error(), r.want) {
@@ -293,7 +293,7 @@ func BenchmarkGather(b *testing.B) {
 		{"gate", []int{5461, 2048}, nil},
 	} {
 		set := fill(b, map[string][]int{"a": r.shape}, "a")
-		bound, err := Tensor{Name: "a", Parts: []Part{{"a", r.perm}}}.bind(set)
+		bound, err := Tensor{Name: "a", Parts: []Part{{Param: "a", Perm: r.perm}}}.bind(set)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func resident(t *testing.T, key string) int64 {
 func TestNoSecondCopy(t *testing.T) {
 	const rows, cols = 4096, 4096
 	shapes := map[string][]int{"a": {rows, cols}, "b": {rows, cols}}
-	tensors := []Tensor{{Name: "x", Parts: []Part{{"a", nil}}}, {Name: "y", Parts: []Part{{"b", []int{1, 0}}}}}
+	tensors := []Tensor{{Name: "x", Parts: []Part{{Param: "a", Perm: nil}}}, {Name: "y", Parts: []Part{{Param: "b", Perm: []int{1, 0}}}}}
 	set := fill(t, shapes, "a", "b")
 	dir := filepath.Join(t.TempDir(), "m")
 	peak := func(what string, f func() error) {

@@ -21,6 +21,10 @@ type Tensor struct {
 	// element, or one dimension of a parameter that is several in the file. Its
 	// elements are those of the parts, in the same order. nil goes by Rank.
 	Shape []int
+	// Heads joins the parts head by head: the file has so many blocks, each of the
+	// first head of every part side by side, and so on. A part's outermost dimensions
+	// are the heads. 0 joins along Axis; only Axis 0 can be joined by heads.
+	Heads int
 	// Optional tensors may be missing from a file that is read; their parameters
 	// then keep what they hold. They are always written.
 	Optional bool
@@ -30,4 +34,10 @@ type Tensor struct {
 type Part struct {
 	Param string
 	Perm  []int // order of the parameter's dimensions in the file; nil is their own
+	// Split lays each head out in two: of dimension At (of the parameter), whose indices
+	// are pairs and which dimension At+1 of two elements follows, the first Split pairs
+	// as Perm would have it with both dimensions exchanged (first elements of all pairs,
+	// then second ones), the others in Perm's own order. The heads are the dimensions
+	// before At. 0 does not split.
+	Split, At int
 }

@@ -72,9 +72,9 @@ func count(n int) []float32 {
 func TestWeightsRoundTrip(t *testing.T) {
 	shapes := map[string][]int{"a": {40, 3, 700}, "b": {70001}, "c": {300, 400}, "d": {300, 200}}
 	tensors := []Tensor{
-		{Name: "x", Parts: []Part{{"a", []int{2, 0, 1}}}, Rank: 2, Axis: 1},
-		{Name: "y", Parts: []Part{{"b", nil}}, Shape: []int{1, 70001}},
-		{Name: "z", Parts: []Part{{"c", nil}, {"d", nil}}, Axis: 1},
+		{Name: "x", Parts: []Part{{Param: "a", Perm: []int{2, 0, 1}}}, Rank: 2, Axis: 1},
+		{Name: "y", Parts: []Part{{Param: "b", Perm: nil}}, Shape: []int{1, 70001}},
+		{Name: "z", Parts: []Part{{Param: "c"}, {Param: "d"}}, Axis: 1},
 	}
 	for _, dtype := range []string{"F32", "F16", "BF16"} {
 		set := fill(t, shapes, "a", "b", "c", "d")

@@ -32,6 +32,7 @@ type rules struct {
 // fit is the shape of the attention and feed-forward network in a file.
 type fit struct {
 	headDim int
+	rotary  int   // columns of a head that turn, 0 for all
 	pairs   []int // dense rotation pairs of a head, in order; nil without RoPE
 	layers  []layerFit
 	scale   float64   // of queries
@@ -44,7 +45,7 @@ type layerFit struct{ kv, ffn int }
 
 // fitTo finds the least shape under the rules that holds the model.
 func (s *source) fitTo(r rules) *fit {
-	f := &fit{layers: make([]layerFit, s.Layers), scale: 1}
+	f := &fit{layers: make([]layerFit, s.Layers), scale: 1, rotary: s.table.Rotary}
 	layout := "prune with --for " + r.flag
 	gap := func(need, format string, a ...any) {
 		f.gaps = append(f.gaps, Gap{fmt.Sprintf(format, a...), need})
@@ -210,11 +211,15 @@ func (f *fit) pairRows(origin []int, head int, halves bool) []int {
 		unit[p] = u
 	}
 	out := none(f.headDim)
+	turned := len(f.pairs)
+	if f.rotary > 0 {
+		turned = f.rotary / 2
+	}
 	for j, p := range f.pairs {
 		u, ok := unit[p]
 		for t := 0; ok && t < 2; t++ {
-			if halves {
-				out[t*len(f.pairs)+j] = (head+u)*2 + t
+			if halves && j < turned {
+				out[t*turned+j] = (head+u)*2 + t
 			} else {
 				out[2*j+t] = (head+u)*2 + t
 			}

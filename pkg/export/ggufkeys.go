@@ -137,7 +137,11 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 		of("logit_scale", float32(1/or1(s.LogitScale)))
 	}
 	if s.Rope != nil {
-		of("rope.dimension_count", uint32(f.headDim))
+		turned := f.headDim
+		if f.rotary > 0 {
+			turned = f.rotary
+		}
+		of("rope.dimension_count", uint32(turned))
 		theta := s.theta()
 		if s.table.GGUF.Theta != 0 {
 			theta = s.table.GGUF.Theta

@@ -81,9 +81,27 @@ func (s *source) streams(f *fit, hf, halves bool) []checkpoint.Stream {
 		if hf && n.Shape != nil {
 			t = shaped(t, n.Shape)
 		}
+		if hf && n.ByHead {
+			t = byHead(t, s.Heads)
+		}
 		out = append(out, t)
 	})
 	return out
+}
+
+// byHead joins q, k and v, which lie one below the other, head by head: each of them has
+// as many rows a head.
+func byHead(t checkpoint.Stream, heads int) checkpoint.Stream {
+	fill, width := t.Fill, t.Elements()/t.Shape[0]
+	rows := t.Shape[0] / (3 * heads) // of one head of one of them
+	t.Fill = func(dst []float32, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			head, rest := i/(3*rows), i%(3*rows)
+			from := (rest/rows*heads+head)*rows + rest%rows
+			fill(dst[(i-lo)*width:(i-lo+1)*width], from, from+1)
+		}
+	}
+	return t
 }
 
 // shaped is a matrix under another shape of as many elements. A leading dimension of

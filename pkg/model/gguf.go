@@ -31,6 +31,7 @@ type Header interface {
 	Has(tensor string) bool
 	Factors(n int) []float64 // rope_freqs.weight; nil where there is none
 	FloatOr(key string, or float64) float64
+	Bool(key string) bool
 	Fail(key, expected string)
 	Failed() bool
 }

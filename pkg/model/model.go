@@ -72,7 +72,7 @@ type Decoder interface {
 // Ignorable lists patterns (path.Match) of tensors that old files carry and
 // nobody needs: mask buffers, rotary frequencies, the pooler of vision models, the
 // head of a model that ties it to the embedding.
-var Ignorable = []string{"lm_head.weight", "*.attn.bias", "*.attn.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*"}
+var Ignorable = []string{"lm_head.weight", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*"}
 
 // family is what a file of this package registers.
 type family struct {

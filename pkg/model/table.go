@@ -16,6 +16,8 @@ type Table struct {
 	Prefix  string // "model.": files of the bare model lack it
 	GGUF    *GGUF  // nil where llama.cpp has no such model
 
+	Rotary     int    // columns of a head that turn, where it is not all; the others follow them in files
+	HeadDim    int    // columns of a head, with Rotary
 	Class      string // transformers' class
 	FixedScale bool   // a key of its config says the scale of scores
 	WholeHeads bool   // heads cannot be narrower in files than the family has them
@@ -29,6 +31,7 @@ type Name struct {
 	HF      string
 	GGUF    string   // "" where the format has none
 	Conv    bool     // Hugging Face stores the matrix [in, out]
+	ByHead  bool     // Hugging Face joins the parameters head by head
 	Aliases []string // other names in Hugging Face's files
 	Shape   []int    // in Hugging Face's files, where it is not [out, in] or [n]
 }
@@ -116,7 +119,7 @@ func inLayer(name string, layer int) string { return strings.ReplaceAll(name, "%
 func (t *Table) HF(set *param.Set) []checkpoint.Tensor {
 	var out []checkpoint.Tensor
 	t.Each(set, true, func(n Name, layer int, name string) {
-		ts := n.tensor(set, layer, name, true, true)
+		ts := n.tensor(set, layer, name, file{hf: true, halves: true, rotary: t.Rotary, head: t.HeadDim})
 		if rest, ok := strings.CutPrefix(name, t.Prefix); ok && t.Prefix != "" {
 			ts.Aliases = append(ts.Aliases, rest)
 		}
@@ -136,13 +139,21 @@ func (t *Table) HF(set *param.Set) []checkpoint.Tensor {
 func (t *Table) GGUFTensors(set *param.Set) []checkpoint.Tensor {
 	var out []checkpoint.Tensor
 	t.Each(set, false, func(n Name, layer int, name string) {
-		out = append(out, n.tensor(set, layer, name, false, t.GGUF.Halves))
+		out = append(out, n.tensor(set, layer, name, file{halves: t.GGUF.Halves, rotary: t.Rotary, head: t.HeadDim}))
 	})
 	return out
 }
 
+// file is how a format orders the rows of rotated heads: see GGUF.Halves, Table.Rotary.
+type file struct {
+	hf, halves bool
+	rotary     int
+	head       int
+}
+
 // tensor lays the parameters out in a file.
-func (n Name) tensor(set *param.Set, layer int, name string, hf, halves bool) checkpoint.Tensor {
+func (n Name) tensor(set *param.Set, layer int, name string, f file) checkpoint.Tensor {
+	hf := f.hf
 	t := checkpoint.Tensor{Name: name, Rank: 1}
 	if n.Matrix() {
 		t.Rank = 2
@@ -155,9 +166,28 @@ func (n Name) tensor(set *param.Set, layer int, name string, hf, halves bool) ch
 	}
 	for _, r := range n.Roles {
 		p := set.LayerParam(layer, r)
-		t.Parts = append(t.Parts, checkpoint.Part{Param: p.Name, Perm: permutation(p, halves, n.Transposed(hf))})
+		if split, at := f.split(p); split > 0 {
+			t.Parts = append(t.Parts, checkpoint.Part{Param: p.Name, Split: split, At: at})
+		} else {
+			t.Parts = append(t.Parts, checkpoint.Part{Param: p.Name, Perm: permutation(p, f.halves && f.rotary == 0, n.Transposed(hf))})
+		}
+	}
+	if hf && n.ByHead {
+		t.Heads = set.LayerDim(layer, param.KV).Size
 	}
 	return t
+}
+
+// split is the rotated pairs of a parameter's heads, which precede the others in files,
+// and the dimension of its pairs. A pruned layer keeps its own order: heads may have
+// different numbers of them.
+func (f file) split(p *param.Param) (pairs, at int) {
+	for i, d := range p.Dims {
+		if f.halves && f.rotary > 0 && d.Kind == param.QK && d.Track && 2*d.Size == f.head {
+			return f.rotary / 2, i
+		}
+	}
+	return 0, 0
 }
 
 // permutation is the order of a parameter's dimensions in a file: with halves the two
