@@ -89,6 +89,24 @@ func register(name string, f family) {
 	families[name] = f
 }
 
+// refused are families that people ask for, with the reason why they are not here.
+var refused = map[string]string{}
+
+func init() {
+	for why, names := range map[string]string{
+		"it is a mixture of experts":                         "mixtral qwen2_moe qwen3_moe olmoe granitemoe granitemoeshared phimoe deepseek_v2 deepseek_v3 llama4 llama4_text gpt_oss glm4_moe ernie4_5_moe dbrx jetmoe",
+		"it has recurrent layers (gated delta rule)":         "qwen3_next qwen3_5 qwen3_5_text qwen3_5_moe",
+		"it has recurrent layers (state space)":              "mamba mamba2 falcon_mamba jamba bamba falcon_h1 zamba zamba2 granitemoehybrid nemotron_h recurrent_gemma rwkv lfm2",
+		"it is an encoder with a decoder":                    "t5 mt5 umt5 bart mbart pegasus marian whisper t5gemma",
+		"it reads images too; its text model is gemma3_text": "gemma3 gemma3n",
+		"it reads images too":                                "qwen2_vl qwen2_5_vl qwen3_vl llava mllama paligemma idefics3 smolvlm",
+	} {
+		for _, n := range strings.Fields(names) {
+			refused[n] = why
+		}
+	}
+}
+
 func byName(name string) (family, error) {
 	if f, ok := families[name]; ok {
 		return f, nil
@@ -96,6 +114,9 @@ func byName(name string) (family, error) {
 	var names []string
 	for n := range families {
 		names = append(names, n)
+	}
+	if why, ok := refused[name]; ok {
+		return family{}, fmt.Errorf("family %q is not supported: %s", name, why)
 	}
 	sort.Strings(names)
 	return family{}, fmt.Errorf("family %q is unknown, expected one of %s", name, strings.Join(names, ", "))

@@ -10,17 +10,17 @@ import (
 // explicit fields; explicit fields override the name's.
 type Sizes struct {
 	Name      string  `yaml:"name"`       // llama-60m, gpt2-small, ...: see Names
-	Family    string  `yaml:"family"`     // gpt2, llama or vit
+	Family    string  `yaml:"family"`     // a family by its model_type in config.json: llama, gpt2, qwen3, gemma3_text, vit, ...
 	Layers    int     `yaml:"layers"`     // transformer blocks
 	Width     int     `yaml:"width"`      // E, the residual width (hidden_size)
 	Heads     int     `yaml:"heads"`      // H, query heads
 	KVHeads   int     `yaml:"kv_heads"`   // G, key/value heads; default (0) as many as heads
 	HeadDim   int     `yaml:"head_dim"`   // width of a head; default (0) width / heads
-	FFN       int     `yaml:"ffn"`        // F, feed-forward width; default (0) 4·width for gpt2 and vit, 8/3·width rounded up to 32 for llama
+	FFN       int     `yaml:"ffn"`        // F, feed-forward width; default (0) 4·width for gpt2, gpt_neox and vit, 8/3·width rounded up to 32 for the others
 	Vocab     int     `yaml:"vocab"`      // V; default (0) the tokenizer's
 	Context   int     `yaml:"context"`    // longest sequence, tokens; default (0) train.context
-	Tied      *bool   `yaml:"tied"`       // the head shares the embedding's matrix; default true for gpt2 (its only form), false for llama
-	RopeTheta float64 `yaml:"rope_theta"` // base of the rotation frequencies, llama; default (0) 10000
+	Tied      *bool   `yaml:"tied"`       // the head shares the embedding's matrix; default what the family has: true for gpt2, gemma2, gemma3_text, minicpm and smollm3
+	RopeTheta float64 `yaml:"rope_theta"` // base of the rotation frequencies; default (0) the family's, 10000 for llama
 
 	// Of vit alone.
 	ImageSize int  `yaml:"image_size"`   // pixels a side; default (0) 224
