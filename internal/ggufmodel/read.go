@@ -123,7 +123,7 @@ func (h *header) FloatOr(key string, or float64) float64 {
 }
 
 // Bool implements model.Header.
-func (h *ggufHeader) Bool(key string) bool {
+func (h *header) Bool(key string) bool {
 	x, ok := h.f.Keys[h.arch+"."+key].(bool)
 	if !ok {
 		h.Fail(key, "true or false")
