@@ -24,7 +24,7 @@ var layers = pairs([][2]string{
 	{"internal/sysmem", ""},
 	{"internal/units", ""},
 	{"pkg/kernel", ""},
-	{"pkg/param", ""},
+	{"pkg/param", "pkg/kernel"},
 	{"pkg/tokenizer", ""},
 	{"internal/dist/disttest", "internal/dist"},
 	{"internal/mpi", "internal/dist"},

@@ -37,6 +37,9 @@ func (l *lowering) add(op *Op, c Call) {
 }
 
 func (l *lowering) bindStep(s *step) error {
+	if err := l.readable(s); err != nil {
+		return err
+	}
 	switch s.op.View.Kind {
 	case Deposit:
 		if s.uses > 0 || len(s.terms) != 1 {
@@ -77,7 +80,7 @@ func (l *lowering) bindStep(s *step) error {
 
 // operand is a step's output as others read it.
 func (l *lowering) operand(s *step) Operand {
-	o := Operand{F: s.mem.fixed, BF16: s.mem.half, IDs: s.mem.ids, value: s.mem.value}
+	o := Operand{F: s.mem.fixed, BF16: s.mem.half, Q8: s.mem.q8, IDs: s.mem.ids, value: s.mem.value}
 	if s.mem.buf != nil {
 		o.F = l.memory(s.mem.buf)
 	}

@@ -21,11 +21,31 @@ type Call struct {
 // Operand is one input of a call.
 type Operand struct {
 	F          []float32
-	BF16       []uint16    // of a parameter: its bfloat16 copy, if there is one
+	BF16       []uint16    // of a parameter: as bfloat16, in place of F or beside it
+	Q8         []byte      // of a parameter: as blocks of bytes, in place of F
 	Rows, Cols int         // of F: all but its last dimension, and the last
 	Saved      [][]float32 // what the operation that made F saved
 	IDs        []int32     // instead of F, for integer inputs
 	value      *stockValue // beside F, for what Gorgonia's own operations made
+}
+
+// weights is a parameter as products read it.
+func (o Operand) weights() kernel.Weights {
+	switch {
+	case o.Q8 != nil:
+		return kernel.Weights{Q8: o.Q8}
+	case o.BF16 != nil:
+		return kernel.Weights{BF16: o.BF16}
+	}
+	return kernel.Weights{F32: o.F}
+}
+
+// stored is weights where they are in place of F, and nothing else.
+func (o Operand) stored() (w kernel.Weights) {
+	if o.F == nil {
+		w = o.weights()
+	}
+	return w
 }
 
 func (o Operand) mat() kernel.Matrix { return kernel.Mat(o.F, o.Rows, o.Cols) }

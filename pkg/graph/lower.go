@@ -89,6 +89,9 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 			return nil, fmt.Errorf("graph: the gradient slab has %d values, the weights %d", len(g.Data), slabLen(set))
 		}
 	}
+	if err := b.frozen(o); err != nil {
+		return nil, err
+	}
 	if n := slabLen(b.set); o.Half != nil && len(o.Half) != n {
 		return nil, fmt.Errorf("graph: the bfloat16 weights have %d values, the weights %d", len(o.Half), n)
 	}
@@ -107,6 +110,31 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 		l.m.finish(o.AdapterGrads.Data, o.Finished)
 	}
 	return l.m, nil
+}
+
+// frozen fails where parameters that are not stored as float32 are to be trained.
+func (b *Builder) frozen(o LowerOptions) error {
+	for i, set := range []*param.Set{b.set, b.more} {
+		if set == nil || []*param.Slab{o.Grads, o.AdapterGrads}[i] == nil {
+			continue
+		}
+		if err := set.Float32(); err != nil {
+			return fmt.Errorf("graph: gradients: %w", err)
+		}
+	}
+	return nil
+}
+
+// readable fails where an operation reads a parameter as float32 that is stored otherwise.
+func (l *lowering) readable(s *step) error {
+	for i, in := range s.in {
+		p, ok := l.b.params[in.node.Name()]
+		if !ok || p.node != in.node || p.block.DType() == param.F32 || s.op != nil && has(s.op.Stored, i) {
+			continue
+		}
+		return fmt.Errorf("graph: %s reads %s as float32: %w as %s", s.label(), p.block.Name, param.ErrStored, p.block.DType())
+	}
+	return nil
 }
 
 // caught makes a panic an error: Gorgonia panics on some graphs that it cannot handle.
@@ -233,6 +261,10 @@ func (l *lowering) leaf(s *step) {
 	switch {
 	case l.b.params[name].node == n:
 		p := l.b.params[name]
+		if w := p.block.Stored(p.set); w.F32 == nil {
+			s.mem.half, s.mem.q8 = w.BF16, w.Q8
+			return
+		}
 		s.mem.fixed = p.in(p.set.Weights)
 		if l.o.Half != nil && p.set == l.b.set {
 			s.mem.half = l.o.Half[p.block.Offset:][:p.block.Size()]

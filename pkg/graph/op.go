@@ -41,6 +41,9 @@ type Op struct {
 	SavedOf []int
 	// Unread lists the operands whose output it does not read, only what they saved.
 	Unread []int
+	// Stored lists the operands that it reads as they are stored, or reads nothing of but
+	// the shape: parameters of 16 or 8 bits (Operand.BF16 and Q8, with F nil).
+	Stored []int
 	// Scratch is the number of float32 values that Run needs while it runs.
 	Scratch func(in []tensor.Shape) int
 	// Overwrites lists operands whose memory the output may take; it takes that of the

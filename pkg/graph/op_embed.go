@@ -27,7 +27,15 @@ func embed() *Op {
 			_, e := MatrixShape(in[1])
 			return tensor.Shape{in[0].TotalSize(), e}, nil
 		},
-		Run:        func(c *Call) { kernel.EmbedForward(c.Pool, c.Out, c.In[1].F, c.In[0].IDs, c.Cols) },
+		Run: func(c *Call) {
+			t := c.In[1]
+			if t.F != nil {
+				kernel.EmbedForward(c.Pool, c.Out, t.F, c.In[0].IDs, c.Cols)
+				return
+			}
+			kernel.EmbedWeights(c.Pool, c.Out, t.weights(), c.In[0].IDs, t.Rows, t.Cols)
+		},
+		Stored:     []int{1},
 		IDs:        func(in []tensor.Shape) IDs { v, _ := MatrixShape(in[1]); return IDs{0, 0, int32(v)} },
 		NoGradient: []int{0},
 		Backward: func(in gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {

@@ -63,6 +63,7 @@ func linear(o product) *Op {
 			_, inner := MatrixShape(in[0])
 			return productFLOPs(out, inner)
 		},
+		Stored: []int{1},
 	}
 	if o.residual {
 		op.Overwrites = []int{2}
@@ -120,12 +121,8 @@ func (o product) run(c *Call) {
 
 // multiply computes Out = In[0] · op(in[1]), in[1] a weight.
 func (c *Call) multiply(p kernel.Product) {
-	x, w := c.In[0], c.In[1]
-	if w.BF16 != nil {
-		kernel.MatMul16(c.Pool, c.mat(), x.mat(), kernel.Matrix16{Data: w.BF16, Rows: w.Rows, Cols: w.Cols, Stride: w.Cols}, p)
-	} else {
-		kernel.MatMul(c.Pool, c.mat(), x.mat(), w.mat(), p)
-	}
+	w := c.In[1]
+	kernel.MatMulWeights(c.Pool, c.mat(), c.In[0].mat(), w.weights(), w.Rows, w.Cols, p)
 }
 
 func (o product) backward(in gorgonia.Nodes, out, dy *Node) (gorgonia.Nodes, error) {
@@ -180,8 +177,9 @@ func inputGrad(in, bf16 bool) *Op {
 			}
 			return tensor.Shape{n, e}, nil
 		},
-		Run:  func(c *Call) { c.multiply(kernel.Product{TransB: in, BF16: bf16, Accumulate: c.Add}) },
-		Adds: CanAdd,
+		Run:    func(c *Call) { c.multiply(kernel.Product{TransB: in, BF16: bf16, Accumulate: c.Add}) },
+		Adds:   CanAdd,
+		Stored: []int{1},
 		FLOPs: func(s []tensor.Shape, out tensor.Shape) int64 {
 			_, inner := MatrixShape(s[0])
 			return productFLOPs(out, inner)

@@ -158,6 +158,7 @@ func (o head) op(operands int) *Op {
 		IDs:        func(in []tensor.Shape) IDs { v, _ := MatrixShape(in[1]); return IDs{2, math.MinInt32, int32(v)} },
 		NoGradient: []int{2, 3},
 		Deposits:   []int{1},
+		Stored:     []int{1},
 	}
 	if o.bias {
 		op.Deposits = append(op.Deposits, 4)
@@ -240,7 +241,7 @@ func (o head) run(c *Call) {
 	if o.bias {
 		bias, dbias = c.In[4].F, c.Deposits[4]
 	}
-	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.Smoothing, BF16: o.bf16, Logits: o.Logits, Fresh: c.Fresh, Scratch: c.Scratch}
+	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.Smoothing, BF16: o.bf16, Logits: o.Logits, Stored: w.stored(), Fresh: c.Fresh, Scratch: c.Scratch}
 	hard, soft := 0.0, 0.0
 	if t := o.teacher; t != nil {
 		h := c.In[len(c.In)-1]

@@ -66,6 +66,7 @@ func (s *step) label() string {
 type storage struct {
 	fixed []float32 // memory from outside the arena
 	half  []uint16
+	q8    []byte
 	ids   []int32
 	value *stockValue // of a leaf or an operation of Gorgonia's own
 	buf   *Buffer     // nil when fixed

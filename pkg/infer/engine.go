@@ -24,7 +24,8 @@ type engine struct {
 	vocab     int
 	pages     int
 	pageBytes int64
-	half      []uint16
+	bf16      bool     // products read bfloat16
+	half      []uint16 // a copy of the weights as bfloat16, or nil
 	slabs     []*param.Slab
 	cache     *graph.Cache
 	machines  map[size]*graph.Machine
@@ -54,7 +55,7 @@ func newEngine(src Source, o SchedulerOptions) (*engine, error) {
 		e.slabs = append(e.slabs, k, v)
 		e.cache.K, e.cache.V = append(e.cache.K, k.Data), append(e.cache.V, v.Data)
 	}
-	if o.BF16 {
+	if e.bf16 = o.BF16; o.BF16 && src.Set.Float32() == nil {
 		copied := param.NewSlab((src.Set.Len() + 1) / 2)
 		e.slabs = append(e.slabs, copied)
 		e.half = copied.Halves()[:src.Set.Len()]
@@ -125,7 +126,7 @@ func (e *engine) machine(sz size) (*graph.Machine, error) {
 	if m, ok := e.machines[sz]; ok {
 		return m, nil
 	}
-	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.half != nil})
+	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16})
 	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
 	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
 	m, err := b.Lower(graph.LowerOptions{Pool: e.Pool, Half: e.half})

@@ -16,7 +16,8 @@ type Session struct {
 	set    *param.Set
 	pool   *kernel.Pool
 	batch  int
-	half   []uint16 // the weights as bfloat16, or nil
+	bf16   bool     // products read bfloat16
+	half   []uint16 // a copy of the weights as bfloat16, or nil
 	cache  *graph.Cache
 	slabs  []*param.Slab
 	one    *graph.Machine // T = 1
@@ -44,7 +45,7 @@ func NewSession(m model.Model, set *param.Set, pool *kernel.Pool, o SessionOptio
 		s.slabs = append(s.slabs, k, v)
 		s.cache.K, s.cache.V = append(s.cache.K, k.Data), append(s.cache.V, v.Data)
 	}
-	if o.BF16 {
+	if s.bf16 = o.BF16; o.BF16 && set.Float32() == nil {
 		copied := param.NewSlab((set.Len() + 1) / 2)
 		s.slabs = append(s.slabs, copied)
 		s.half = copied.Halves()[:set.Len()]
@@ -119,7 +120,7 @@ func (s *Session) machine(t int) (*graph.Machine, error) {
 	if t > 1 {
 		o.Reuse, s.many, s.tokens = s.many, nil, 0
 	}
-	b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.half != nil})
+	b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.bf16})
 	s.model.Decode(b, s.cache, s.batch, t, false)
 	m, err := b.Lower(o)
 	if err != nil {

@@ -80,6 +80,9 @@ type run struct{ dst, src, n int }
 //
 // Views of parameters and blocks taken before are dead after it.
 func (s *Set) Shrink(c Cut, slabs ...*Slab) error {
+	if err := s.Float32(); err != nil {
+		return err
+	}
 	if err := s.Check(c); err != nil {
 		return err
 	}

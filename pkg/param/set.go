@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
 // Align is the alignment of every block, in float32 elements: one cache line.
@@ -22,6 +24,7 @@ func (p *Param) Data() []float32 { return p.In(p.set.Weights) }
 
 // In is the parameter's part of a slab parallel to the weights.
 func (p *Param) In(s *Slab) []float32 {
+	p.set.blocks[p.Block].refuse(s)
 	n := p.Size()
 	return s.Data[p.Offset : p.Offset+n : p.Offset+n]
 }
@@ -33,6 +36,10 @@ type Block struct {
 	Offset int
 	Rows   int // Size / Cols
 	Cols   int // the last dimension of its parameters; 1 row when they are vectors
+
+	of      *Set
+	weights kernel.Weights // where they are not float32, see Set.Store
+	slab    *Slab          // the memory of these
 }
 
 // Size is the number of elements.
@@ -40,6 +47,7 @@ func (b *Block) Size() int { return b.Rows * b.Cols }
 
 // In is the block's part of a slab parallel to the weights.
 func (b *Block) In(s *Slab) []float32 {
+	b.refuse(s)
 	return s.Data[b.Offset : b.Offset+b.Size() : b.Offset+b.Size()]
 }
 
@@ -91,7 +99,7 @@ func Layout(specs []Spec) (*Set, error) {
 		s.params[p.Name] = p
 		b := s.blocks[sp.Block]
 		if b == nil {
-			b = &Block{Name: sp.Block}
+			b = &Block{Name: sp.Block, of: s}
 			s.blocks[sp.Block] = b
 			s.Blocks = append(s.Blocks, b)
 		} else if b != s.Blocks[len(s.Blocks)-1] {

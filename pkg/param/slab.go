@@ -37,6 +37,9 @@ func (s *Slab) Truncate(n int) {
 	s.mem.release(4 * n)
 }
 
+// forget clears elements lo to hi and gives their whole pages back.
+func (s *Slab) forget(lo, hi int) { s.mem.forget(s.Data[lo:hi], 4*lo, 4*hi) }
+
 // Close gives all of the memory back. The slab is empty after it.
 func (s *Slab) Close() {
 	s.Data = nil

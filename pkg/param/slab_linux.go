@@ -43,6 +43,18 @@ func (m *mapping) floats(n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&m.bytes[0])), n)
 }
 
+// forget clears what x views, bytes lo to hi, and gives the whole pages of it back.
+func (m *mapping) forget(x []float32, lo, hi int) {
+	from, to := (lo+page-1)/page*page, hi/page*page
+	if from >= to {
+		clear(x)
+		return
+	}
+	clear(x[:(from-lo)/4])
+	clear(x[(to-lo)/4:])
+	_ = unix.Madvise(m.bytes[from:to], unix.MADV_DONTNEED) // private pages read as zeros then
+}
+
 // release gives back whole pages past the first n bytes.
 func (m *mapping) release(n int) {
 	n = (n + page - 1) / page * page

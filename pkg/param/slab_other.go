@@ -10,6 +10,8 @@ func mapMemory(n int) mapping { return mapping{make([]float32, (n+3)/4)} }
 
 func (m *mapping) floats(n int) []float32 { return m.data[:n:n] }
 
+func (m *mapping) forget(x []float32, _, _ int) { clear(x) }
+
 func (m *mapping) release(n int) {
 	if n == 0 {
 		m.data = nil
