@@ -49,7 +49,7 @@ var layers = pairs([][2]string{
 	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel pkg/checkpoint pkg/kernel pkg/model pkg/param pkg/tokenizer pkg/train"},
 	{"pkg/config", "pkg/checkpoint pkg/coupled pkg/data pkg/model pkg/optim pkg/tokenizer pkg/train"},
 	{"internal/report", "pkg/config pkg/coupled pkg/train"},
-	{"pkg/serve", "internal/fault pkg/bundle pkg/infer pkg/kernel pkg/model pkg/tokenizer"},
+	{"pkg/serve", "internal/fault pkg/bundle pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/workload", "internal/dist internal/fault pkg/bundle pkg/data pkg/model pkg/prune pkg/tokenizer pkg/train"},
 	{"pkg/run", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
 	{"cmd", "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},

@@ -16,6 +16,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
 
@@ -30,6 +31,7 @@ type EvalOptions struct {
 	Batch   int // windows at a time; 0 is about 4096 tokens
 	Limit   int // predicted tokens at most; 0 is all
 	Threads int
+	Weights param.DType // type in which the weights are kept; "" is float32
 	JSON    bool
 
 	Importance  bool   // scores of units instead of perplexity
@@ -52,7 +54,8 @@ type EvalResult struct {
 	Context    int     `json:"context"`       // tokens a window
 	Seconds    float64 `json:"seconds"`
 	TokensPerS float64 `json:"tokens_per_s"`
-	PeakRSS    int64   `json:"peak_rss"` // bytes
+	PeakRSS    int64   `json:"peak_rss"`     // bytes
+	Weights    int64   `json:"weight_bytes"` // planned, as they are kept
 	// Documents is how many were told apart, and DocumentLoss the mean of their own losses,
 	// nats per predicted token; both are left out of a stream.
 	Documents    int     `json:"documents,omitempty"`
@@ -69,6 +72,7 @@ type EvalImagesResult struct {
 	Seconds    float64 `json:"seconds"`
 	ImagesPerS float64 `json:"images_per_s"` // decoding included
 	PeakRSS    int64   `json:"peak_rss"`     // bytes
+	Weights    int64   `json:"weight_bytes"` // planned, as they are kept
 }
 
 func evalCommand() *cli.Command {
@@ -92,11 +96,17 @@ func evalCommand() *cli.Command {
 			&cli.IntFlag{Name: "sequences", Value: 64, Usage: "with --importance and --sensitivity: sequences of --context tokens, `N`"},
 			&cli.StringFlag{Name: "plot", Usage: "with --importance and --sensitivity: draw to `FILE`.svg or .png"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --plot"},
+			weightsFlag(),
 			threadsFlag(),
 			jsonFlag(),
 		}, textFlags()...),
 		Action: func(c *cli.Context) error {
+			weights, err := weightsOf(c)
+			if err != nil {
+				return err
+			}
 			o := EvalOptions{
+				Weights:    weights,
 				Importance: c.Bool("importance"), Sensitivity: c.Bool("sensitivity"), Criterion: c.String("criterion"),
 				Sequences: c.Int("sequences"), Plot: c.String("plot"), Force: c.Bool("force"),
 				Model: c.String("model"), Data: c.String("data"), Choices: c.String("choices"), Text: textOptions(c), Context: c.Int("context"),
@@ -137,6 +147,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 	}{
 		{"field context separator pack", o.Choices == "", "--data"},
 		{"batch limit prompt-field", o.Choices == "" && !units, "--data alone"},
+		{"weights", !units, "--data or --choices, without --importance and --sensitivity"},
 		{"sequences plot", units, "--importance or --sensitivity"},
 		{"criterion", o.Importance, "--importance"},
 		{"force", o.Plot != "", "--plot"},
@@ -194,13 +205,13 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 	_, peak := sysmem.Resident()
 	if w.Unit() == workload.Image {
 		return show(out, EvalImagesResult{
-			Loss: v.Loss, Top1: v.Top1, Top5: v.Top5, Images: v.Tokens, Params: b.Set.Count(), Seconds: took, ImagesPerS: float64(v.Tokens) / took, PeakRSS: peak,
+			Loss: v.Loss, Top1: v.Top1, Top5: v.Top5, Images: v.Tokens, Params: b.Set.Count(), Seconds: took, ImagesPerS: float64(v.Tokens) / took, PeakRSS: peak, Weights: b.Set.WeightBytes(),
 		}, o.JSON)
 	}
 	_, tokens := w.Counts()
 	r := EvalResult{
 		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: b.Set.Count(), Bytes: w.Bytes(),
-		Context: min(context, tokens-1), Seconds: took, TokensPerS: float64(v.Tokens) / took, PeakRSS: peak, Documents: v.Documents, DocumentLoss: v.DocumentLoss,
+		Context: min(context, tokens-1), Seconds: took, TokensPerS: float64(v.Tokens) / took, PeakRSS: peak, Weights: b.Set.WeightBytes(), Documents: v.Documents, DocumentLoss: v.DocumentLoss,
 	}
 	if o.Limit == 0 && r.Bytes > 0 {
 		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
@@ -210,7 +221,7 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 
 // open opens the model and the data that it is measured on.
 func (o EvalOptions) open(log io.Writer) (*bundle.Bundle, workload.Workload, error) {
-	b, err := openBundle(o.Model, log)
+	b, err := openBundle(o.Model, bundle.Options{Weights: o.Weights}, log)
 	if err != nil {
 		return nil, nil, err
 	}

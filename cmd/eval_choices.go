@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -32,7 +33,7 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	b, err := openBundle(o.Model, log)
+	b, err := openBundle(o.Model, bundle.Options{Weights: o.Weights}, log)
 	if err != nil {
 		return err
 	}

@@ -79,8 +79,8 @@ func numbers(flag, s string) (out []int, err error) {
 }
 
 // openBundle opens a model and prints what there is to say about it to log.
-func openBundle(path string, log io.Writer) (*bundle.Bundle, error) {
-	b, err := bundle.Open(path, bundle.Options{})
+func openBundle(path string, o bundle.Options, log io.Writer) (*bundle.Bundle, error) {
+	b, err := bundle.Open(path, o)
 	if err != nil {
 		return nil, err
 	}

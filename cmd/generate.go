@@ -15,6 +15,7 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
@@ -24,7 +25,8 @@ type GenerateOptions struct {
 	Prompt  string
 	Tokens  int // new tokens
 	Threads int
-	DType   string // of the weights in products: f32 or bf16
+	DType   string      // of the weights in products: f32 or bf16
+	Weights param.DType // type in which they are kept; "" is float32
 	Sampler infer.SamplerConfig
 }
 
@@ -44,12 +46,18 @@ func generateCommand() *cli.Command {
 			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "draw among the most likely tokens that together have probability `P`; 1 is all"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the draws"},
 			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights while decoding: f32, or bf16, a copy of half the size that matrix products read"},
+			weightsFlag(),
 			threadsFlag(),
 		},
 		Action: func(c *cli.Context) error {
+			weights, err := weightsOf(c)
+			if err != nil {
+				return err
+			}
 			o := GenerateOptions{
-				DType: strings.ToLower(c.String("dtype")),
-				Model: c.String("model"), Prompt: c.String("prompt"), Tokens: c.Int("tokens"), Threads: c.Int("threads"),
+				Weights: weights,
+				DType:   strings.ToLower(c.String("dtype")),
+				Model:   c.String("model"), Prompt: c.String("prompt"), Tokens: c.Int("tokens"), Threads: c.Int("threads"),
 				Sampler: infer.SamplerConfig{Temperature: c.Float64("temperature"), TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed")},
 			}
 			if !c.IsSet("prompt") {
@@ -77,7 +85,7 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if o.DType != "f32" && o.DType != "bf16" {
 		return fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", o.DType))
 	}
-	b, err := bundle.Open(o.Model, bundle.Options{})
+	b, err := bundle.Open(o.Model, bundle.Options{Weights: o.Weights})
 	if err != nil {
 		return err
 	}

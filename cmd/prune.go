@@ -173,7 +173,7 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 		}
 	}
 	start := time.Now()
-	b, err := openBundle(o.From, log)
+	b, err := openBundle(o.From, bundle.Options{}, log)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ func serveCommand() *cli.Command {
 			&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` (PEM), with --tls-cert"},
 			&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long answers under way may take after SIGTERM, `TIME`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no access log"},
+			weightsFlag(),
 			threadsFlag(),
 		},
 		Action: func(c *cli.Context) error {
@@ -56,6 +57,11 @@ func serveCommand() *cli.Command {
 				Listen: serve.Listen{Host: c.String("host"), Port: c.Int("port"), Cert: c.String("tls-cert"), Key: c.String("tls-key"), Drain: c.Duration("drain")},
 				Quiet:  c.Bool("quiet"),
 			}
+			weights, err := weightsOf(c)
+			if err != nil {
+				return err
+			}
+			o.Load.Weights = weights
 			switch c.String("dtype") {
 			case "bf16":
 				o.Load.BF16 = true

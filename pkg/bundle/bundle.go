@@ -24,6 +24,9 @@ type Options struct {
 	// KeepAdapters leaves adapters that stand beside a model apart from its weights, in
 	// Adapters.
 	KeepAdapters bool
+	// Weights is the type in which matrices are kept in memory, see param.Set.Store; ""
+	// is float32, without which a bundle can neither be saved, pruned nor trained.
+	Weights param.DType
 	// StrictConfig makes keys of config.json that nobody knows an error instead of a note.
 	StrictConfig bool
 }
@@ -82,6 +85,17 @@ func open(dir *folder.Dir, o Options) (b *Bundle, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if alone != nil && !o.KeepAdapters && !o.ShapesOnly { // they are added to float32 weights
+		t := o.Weights
+		o.Weights = ""
+		defer func() {
+			if err == nil && t != "" {
+				if err = b.Set.StoreAll(t); err != nil {
+					b.Close()
+				}
+			}
+		}()
+	}
 	if alone != nil && alone.Base != "" {
 		return openAdapters(dir, alone, o)
 	}
@@ -137,7 +151,11 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 	if b.DType, b.Bytes, err = checkpoint.Stored(dir); err != nil {
 		return err
 	}
-	return checkpoint.ReadWeights(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable)
+	t := o.Weights
+	if t == "" {
+		t = param.F32
+	}
+	return checkpoint.ReadWeightsAs(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable, t)
 }
 
 // Close gives the memory of weights and adapters back. A closed bundle may be closed again.
@@ -145,8 +163,8 @@ func (b *Bundle) Close() {
 	if b == nil {
 		return
 	}
-	if b.Set != nil && b.Set.Weights != nil {
-		b.Set.Weights.Close()
+	if b.Set != nil {
+		b.Set.Close()
 	}
 	if b.Adapters != nil {
 		b.Adapters.Set.Weights.Close()

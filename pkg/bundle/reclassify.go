@@ -16,6 +16,9 @@ func (b *Bundle) Reclassify(classes []string, seed uint64) (made []string, err e
 	if !ok {
 		return nil, fault.Usage(fmt.Errorf("%s: a new classifier is for models of images, this one is of text", b.Path))
 	}
+	if err := b.Set.Float32(); err != nil {
+		return nil, fault.Usage(err)
+	}
 	m, err := old.Reclassify(classes)
 	if err != nil {
 		return nil, fault.BadInput(err)

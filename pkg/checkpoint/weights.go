@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -58,7 +59,13 @@ func WeightsSize(set *param.Set, tensors []Tensor, dtype string) (int64, error) 
 // finite is an ErrNonFinite. A set without storage (param.Layout) is given it
 // once the files have been found to hold as much, so that sizes that somebody
 // claims cost nothing.
-func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) (err error) {
+func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) error {
+	return ReadWeightsAs(root, set, tensors, ignore, param.F32)
+}
+
+// ReadWeightsAs is ReadWeights that stores each block which can be stored so (see
+// param.Set.Store) as t, as soon as it is read: only few blocks are float32 at a time.
+func ReadWeightsAs(root Root, set *param.Set, tensors []Tensor, ignore []string, t param.DType) (err error) {
 	bound, err := bindAll(set, tensors)
 	if err != nil {
 		return err
@@ -76,11 +83,12 @@ func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) (
 		set.Weights = set.NewSlab()
 		defer func() {
 			if err != nil {
-				set.Weights.Close()
+				set.Close()
 				set.Weights = nil
 			}
 		}()
 	}
+	store := newStorer(set, jobs, t)
 	errs := make([]error, len(jobs))
 	var next sync.Mutex
 	at := 0
@@ -96,7 +104,7 @@ func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) (
 				if i >= len(jobs) {
 					return
 				}
-				errs[i] = guard(func() error { return b.read(jobs[i]) })
+				errs[i] = guard(func() error { return errors.Join(b.read(jobs[i]), store.done(jobs[i])) })
 				if errs[i] != nil {
 					next.Lock()
 					at = len(jobs)
@@ -111,7 +119,70 @@ func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) (
 			return fmt.Errorf("%s: read %s: %w", jobs[i].from.file.f.Name(), jobs[i].name, err)
 		}
 	}
+	return set.StoreAll(t) // also blocks that no file holds
+}
+
+// storer stores blocks of parameters when all tensors that fill them are read.
+type storer struct {
+	set   *param.Set
+	dtype param.DType
+	mu    sync.Mutex
+	left  map[string]int // tensors that each block waits for
+}
+
+// newStorer also brings the jobs into the order of the blocks.
+func newStorer(set *param.Set, jobs []job, t param.DType) *storer {
+	s := &storer{set: set, dtype: t, left: map[string]int{}}
+	if t == param.F32 {
+		return s
+	}
+	sort.SliceStable(jobs, func(i, j int) bool { return jobs[i].to.first() < jobs[j].to.first() })
+	for _, j := range jobs {
+		for b := range j.to.blocks() {
+			s.left[b]++
+		}
+	}
+	return s
+}
+
+// done stores the blocks for which this was the last tensor.
+func (s *storer) done(j job) error {
+	if s.dtype == param.F32 {
+		return nil
+	}
+	for name := range j.to.blocks() {
+		s.mu.Lock()
+		s.left[name]--
+		last := s.left[name] == 0
+		s.mu.Unlock()
+		if b := s.set.Block(name); last && b.CanStore(s.dtype) {
+			if err := s.set.Store(b, s.dtype); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// blocks are those that a tensor fills, or a part of which.
+func (p *placed) blocks() map[string]bool {
+	names := map[string]bool{}
+	for _, s := range p.segments {
+		for _, pc := range s.pieces {
+			names[pc.p.Block] = true
+		}
+	}
+	return names
+}
+
+// first is where the tensor's first parameter begins.
+func (p *placed) first() int {
+	for _, s := range p.segments {
+		for _, pc := range s.pieces {
+			return pc.p.Offset
+		}
+	}
+	return 0
 }
 
 // job is one tensor that is to be read.

@@ -10,18 +10,20 @@ import (
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // LoadOptions say how a model is opened for serving.
 type LoadOptions struct {
-	ID      string // name in answers; default the path's last element
-	Threads int    // worker threads; 0 is one a core
+	ID      string      // name in answers; default the path's last element
+	Threads int         // worker threads; 0 is one a core
+	Weights param.DType // type in which the weights are kept; "" is float32
 	infer.SchedulerOptions
 }
 
 // Load opens the model at path and starts its scheduler. close ends both.
 func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
-	b, err := bundle.Open(path, bundle.Options{})
+	b, err := bundle.Open(path, bundle.Options{Weights: o.Weights})
 	if err != nil {
 		return nil, nil, err
 	}

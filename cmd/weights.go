@@ -1,0 +1,23 @@
+package cmd
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// weightsFlag is --weights; weightsOf reads it.
+func weightsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "weights", Value: "f32", Usage: "`TYPE` in which matrices are kept in memory: f32, bf16 or q8_0 (blocks of 32 bytes with a scale)"}
+}
+
+func weightsOf(c *cli.Context) (param.DType, error) {
+	t, err := param.ParseDType(c.String("weights"))
+	if err != nil {
+		return "", fault.Usage(fmt.Errorf("--weights: %w", err))
+	}
+	return t, nil
+}
