@@ -47,6 +47,7 @@ var rooms = pairs([][2]string{
 	{"pkg/param", "named dimensions"},
 	{"pkg/prune", "one shot, rounds"},
 	{"pkg/run", "a run's directory"},
+	{"pkg/lab", "experiments and tables"},
 	{"pkg/recovery", "from parent to child"},
 	{"pkg/serve", "OpenAI's protocol"},
 	{"pkg/tokenizer", "BPE, unigram, WordPiece"},

@@ -1,31 +1,22 @@
 package cmd
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/lab"
 )
-
-// CompareOptions is what the flags of bench compare say.
-type CompareOptions struct {
-	Config string   // comparison file
-	Set    []string // key.path=value overrides
-	Out    string   // over out
-	JSON   bool
-}
 
 func benchCompareCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "compare",
 		Usage: "prune a model by several methods, to several sizes, over several seeds: one table and one plot",
 		Description: "Every combination is a cell with a result file of its own under OUT/cells, so that an interrupted\n" +
-			"comparison goes on where it stopped, and a changed one makes only the cells that changed. Dense models\n" +
+			"comparison resumes where it stopped, and a changed one makes only the cells that changed. Dense models\n" +
 			"that are not there are trained first, as run directories. All losses are of the same held-out windows or images.\n" +
 			"Writes OUT/table.md, table.csv, result.json, plot.svg and plot.png.",
 		Flags: []cli.Flag{
@@ -35,55 +26,40 @@ func benchCompareCommand() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
 			jsonFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			o := CompareOptions{Config: c.String("config"), Set: c.StringSlice("set"), Out: c.String("out"), JSON: c.Bool("json")}
-			if c.IsSet("data") {
-				o.Set = append(o.Set, "train.data.synthetic=", "train.data.path="+c.String("data"))
-			}
-			return RunCompare(c.Context, o, c.App.Writer, c.App.ErrWriter)
-		},
+		Action: benchCompare,
 	}
 }
 
-// RunCompare makes the cells that are missing and reports all of them.
-func RunCompare(ctx context.Context, o CompareOptions, out, log io.Writer) error {
-	if o.Out != "" {
-		o.Set = append(o.Set, "out="+o.Out)
+func benchCompare(c *cli.Context) error {
+	set := c.StringSlice("set")
+	if c.IsSet("data") {
+		set = append(set, "train.data.synthetic=", "train.data.path="+c.String("data"))
 	}
-	file, err := config.LoadCompare(o.Config, o.Set)
+	if c.IsSet("out") {
+		set = append(set, "out="+c.String("out"))
+	}
+	file, err := config.LoadCompare(c.String("config"), set)
 	if err != nil {
 		return err
 	}
-	file = file.Resolve()
-	if err := file.Validate(); err != nil {
-		return fmt.Errorf("%s: %w", o.Config, err)
+	r, err := lab.Compare(c.Context, file, labEnv(c.App.ErrWriter))
+	if errors.Is(err, config.ErrConfig) {
+		return fmt.Errorf("%s: %w", c.String("config"), err)
 	}
-	start := time.Now()
-	cells, made, err := compareCells(ctx, file, log)
+	if err != nil {
+		return resumable(err, c.App.ErrWriter)
+	}
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, r)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s\n%d cells (%d made now, in %.0f s); %s/table.md, table.csv, result.json, plot.svg, plot.png\n", r.Markdown(), len(r.Cells), r.Made, r.Seconds, file.Resolve().Out)
+	return err
+}
+
+// resumable tells an interrupted experiment's user how to resume it.
+func resumable(err error, log io.Writer) error {
 	if stopped(err) {
-		fmt.Fprintf(log, "stopped; the same command goes on\n")
+		fmt.Fprintln(log, "stopped; the same command resumes")
 	}
-	if err != nil {
-		return err
-	}
-	r := tabulate(file, cells)
-	r.Made, r.Seconds = made, time.Since(start).Seconds()
-	if err := r.write(file.Out); err != nil {
-		return err
-	}
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	fmt.Fprintf(out, "%s\n%d cells (%d made now, in %.0f s); %s/table.md, table.csv, result.json, plot.svg, plot.png\n", r.markdown(), len(cells), r.Made, r.Seconds, file.Out)
-	return nil
-}
-
-// compareCells makes the cells of a valid comparison that are missing, and returns
-// all of them and how many were made.
-func compareCells(ctx context.Context, file config.Compare, log io.Writer) (cells []CompareCell, made int, err error) {
-	c := &comparison{Compare: file, ctx: ctx, log: log}
-	c.pool = kernel.NewPool(file.Train.Train.Threads)
-	defer c.pool.Close()
-	cells, err = c.run()
-	return cells, c.made, err
+	return err
 }

@@ -1,39 +1,29 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/lab"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/run"
 )
-
-// PaperOptions is what the flags of bench paper say.
-type PaperOptions struct {
-	Config     string
-	Data       string   // text
-	Other      string   // another text, for fine-tuning
-	Images     string   // to learn from
-	ImagesTest string   // held out
-	Out        string   // over out
-	Only       []string // rows; empty for all
-	Quick      bool
-	JSON       bool
-}
 
 func benchPaperCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "paper",
 		Usage: "make the paper's claims again, at the size of this machine",
 		Description: "Says first how long it will take, from steps that it times. Every run is a run directory under OUT, and every\n" +
-			"result a file of its own, so that an interrupted command goes on where it stopped. Writes OUT/paper.md, paper.csv and\n" +
+			"result a file of its own, so that an interrupted command resumes where it stopped. Writes OUT/paper.md, paper.csv and\n" +
 			"result.json, plots and a report a row. A row that needs another row's models makes them, if they are not there.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Required: true, Usage: "`FILE` of experiments (YAML)"},
@@ -42,173 +32,72 @@ func benchPaperCommand() *cli.Command {
 			&cli.StringFlag{Name: "images", Usage: "images to learn from: a folder of class folders, a CSV or an IDX file, `PATH`"},
 			&cli.StringFlag{Name: "images-test", Usage: "held-out images, `PATH`"},
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
-			&cli.StringSliceFlag{Name: "only", Usage: "this `ROW` only; may be repeated"},
+			&cli.StringSliceFlag{Name: "only", Usage: "only this `ROW`; may be repeated"},
 			&cli.BoolFlag{Name: "quick", Usage: "a quick look: that it works, not what it gives"},
 			jsonFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			return RunPaper(c.Context, PaperOptions{
-				Config: c.String("config"), Data: c.String("data"), Other: c.String("other-data"), Images: c.String("images"), ImagesTest: c.String("images-test"),
-				Out: c.String("out"), Only: c.StringSlice("only"), Quick: c.Bool("quick"), JSON: c.Bool("json"),
-			}, c.App.Writer, c.App.ErrWriter)
-		},
+		Action: benchPaper,
 	}
-}
-
-// RunPaper makes the rows that are missing and reports all that were asked for.
-func RunPaper(ctx context.Context, o PaperOptions, out, log io.Writer) error {
-	file, err := config.LoadPaper(o.Config)
-	if err != nil {
-		return err
-	}
-	if o.Out != "" {
-		file.Out = o.Out
-	}
-	if file.Out == "" {
-		return fault.Usage(errors.New("bench paper: give --out DIR"))
-	}
-	p := &paper{Paper: file, quick: o.Quick, PaperOptions: o, Out: file.Out, ctx: ctx, log: log, rates: map[string]float64{}}
-	if o.Quick {
-		p.Seeds = file.Quick.Seeds
-	}
-	rows, err := p.chosen()
-	if err != nil {
-		return fault.Usage(err)
-	}
-	if err := p.estimate(rows); err != nil {
-		return err
-	}
-	r := PaperResult{Out: p.Out, Quick: o.Quick}
-	for _, row := range rows {
-		fmt.Fprintf(log, "== %s: %s\n", row.Name, row.Title)
-		res, err := p.row(row)
-		if stopped(err) {
-			fmt.Fprintf(log, "stopped; the same command goes on\n")
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", row.Name, err)
-		}
-		r.Rows = append(r.Rows, res)
-		if err := r.write(); err != nil { // after every row: the next ones can take hours
-			return err
-		}
-	}
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	fmt.Fprintf(out, "%s\n%s\n", r.markdown(), filepath.Join(p.Out, "{paper.md,paper.csv,result.json}"))
-	return nil
-}
-
-// paper is the experiments under way.
-type paper struct {
-	config.Paper
-	PaperOptions
-	Out   string
-	ctx   context.Context
-	log   io.Writer
-	quick bool
-	rates map[string]float64 // tokens a second, measured for the estimate
-}
-
-// chosen is the rows that were asked for, if the data that they need were given.
-func (p *paper) chosen() ([]*config.PaperRow, error) {
-	var names []string
-	for _, r := range p.Rows {
-		names = append(names, r.Name)
-	}
-	for _, only := range p.Only {
-		if !slices.Contains(names, only) {
-			return nil, fmt.Errorf("--only %q is no row, expected one of %s", only, strings.Join(names, ", "))
-		}
-	}
-	var rows []*config.PaperRow
-	for i := range p.Rows {
-		row := &p.Rows[i]
-		if len(p.Only) > 0 && !slices.Contains(p.Only, row.Name) {
-			continue
-		}
-		rows = append(rows, row)
-		for _, need := range p.needs(row) {
-			if p.data(need) == "" {
-				return nil, fmt.Errorf("the row %s needs --%s PATH", row.Name, dataFlags[need])
-			}
-		}
-	}
-	return rows, nil
 }
 
 // dataFlags are the flags that give a row's data.
 var dataFlags = map[string]string{"text": "data", "other": "other-data", "images": "images", "images-test": "images-test"}
 
-func (p *paper) data(kind string) string {
-	return map[string]string{"text": p.PaperOptions.Data, "other": p.Other, "images": p.Images, "images-test": p.ImagesTest}[kind]
-}
-
-// needs is the data that a row and the rows that it begins with are made from.
-func (p *paper) needs(row *config.PaperRow) []string {
-	if row.Bench.Mode != "" {
-		return nil
-	}
-	need := []string{row.Data}
-	if row.Data == "images" {
-		need = append(need, "images-test")
-	}
-	for _, v := range row.Variants {
-		if from, _ := p.Variant(v.From); from != nil {
-			need = append(need, from.Data)
-		}
-	}
-	return need
-}
-
-// row makes one row, seed by seed, so that what is compared is made close together.
-func (p *paper) row(row *config.PaperRow) (PaperRowResult, error) {
-	res := PaperRowResult{Name: row.Name, Title: row.Title, Paper: row.Paper, Command: p.command(row)}
-	var err error
-	switch {
-	case row.Compare != "":
-		res.Variants, err = p.compare(row)
-	case row.Bench.Mode != "":
-		res.Variants, err = p.bench(row, &res)
-	default:
-		cells := make([][]PaperCell, len(row.Variants))
-		for _, seed := range p.Seeds {
-			for i := range row.Variants {
-				c, err := p.run(row, &row.Variants[i], seed)
-				if err != nil {
-					return res, fmt.Errorf("%s, seed %d: %w", row.Variants[i].Name, seed, err)
-				}
-				cells[i] = append(cells[i], c)
-			}
-		}
-		for i, v := range row.Variants {
-			res.Variants = append(res.Variants, summarize(v, cells[i]))
-		}
-	}
+func benchPaper(c *cli.Context) error {
+	file, err := config.LoadPaper(c.String("config"))
 	if err != nil {
-		return res, err
+		return err
 	}
-	res.settle()
-	if res.Claims, err = claims(row, res.Variants, p.quick); err != nil {
-		return res, err
+	if c.IsSet("out") {
+		file.Out = c.String("out")
 	}
-	return res, p.draw(row, &res)
+	if file.Out == "" {
+		return fault.Usage(errors.New("bench paper: give --out DIR"))
+	}
+	o := lab.PaperOptions{
+		Data: c.String("data"), Other: c.String("other-data"), Images: c.String("images"), ImagesTest: c.String("images-test"),
+		Out: file.Out, Only: c.StringSlice("only"), Quick: c.Bool("quick"),
+	}
+	o.Command = func(row string, kinds []string) string {
+		s := "ecospa bench paper -c " + c.String("config")
+		for _, k := range kinds {
+			s += fmt.Sprintf(" --%s %s", dataFlags[k], c.String(dataFlags[k]))
+		}
+		s += " --out " + file.Out + " --only " + row
+		if o.Quick {
+			s += " --quick"
+		}
+		return s
+	}
+	r, err := lab.Paper(c.Context, file, o, labEnv(c.App.ErrWriter))
+	var needs *lab.NeedsError
+	switch {
+	case errors.As(err, &needs):
+		return fault.Usage(fmt.Errorf("the row %s needs --%s PATH", needs.Row, dataFlags[needs.Kind]))
+	case errors.Is(err, lab.ErrRow):
+		return fault.Usage(fmt.Errorf("--only: %w", err))
+	case err != nil:
+		return resumable(err, c.App.ErrWriter)
+	case c.Bool("json"):
+		return printJSON(c.App.Writer, r)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s\n%s\n", r.Markdown(), filepath.Join(r.Out, "{paper.md,paper.csv,result.json}"))
+	return err
 }
 
-// command is what makes the row again.
-func (p *paper) command(row *config.PaperRow) string {
-	s := "ecospa bench paper -c " + p.PaperOptions.Config
-	var given []string
-	for _, need := range p.needs(row) {
-		if !slices.Contains(given, need) {
-			given = append(given, need)
-			s += fmt.Sprintf(" --%s %s", dataFlags[need], p.data(need))
-		}
+// labEnv is this program to an experiment.
+func labEnv(log io.Writer) lab.Env {
+	return lab.Env{
+		Version: Version,
+		Log:     func(line string) { fmt.Fprintln(log, line) },
+		Notify:  func() func(run.Event) { return newProgress(log).event },
+		Prune: func(ctx context.Context, c lab.Cut) ([]byte, error) {
+			var out bytes.Buffer
+			err := RunPrune(ctx, PruneOptions{
+				From: c.From, Data: c.Data, Text: data.Options{Field: "text"}, Out: c.Out, Config: c.Config, Improve: c.Improve, Rounds: c.Rounds, Sequences: c.Sequences, Trial: prune.DefaultTrial,
+				EvalTokens: 32768, DType: "F32", MemoryOf: "inference", MemoryBatch: 1, Force: true, JSON: true,
+			}, &out, log)
+			return out.Bytes(), err
+		},
 	}
-	s += " --out " + p.Out + " --only " + row.Name
-	if p.quick {
-		s += " --quick"
-	}
-	return s
 }

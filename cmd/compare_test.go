@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/lab"
 )
 
 const quickComparison = `
@@ -33,7 +35,7 @@ func TestCompare(t *testing.T) {
 	if err := os.WriteFile(file, []byte(quickComparison), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	compare := func(more ...string) (r CompareResult) {
+	compare := func(more ...string) (r lab.CompareResult) {
 		t.Helper()
 		text, _ := mustRun(t, append([]string{"ecospa", "bench", "compare", "-c", file, "--out", out, "--json"}, more...)...)
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
@@ -45,7 +47,7 @@ func TestCompare(t *testing.T) {
 	if r.Made != 14 || len(r.Cells) != 14 || len(r.Rows) != 7 {
 		t.Fatalf("%d cells of %d made, %d rows; expected 2 seeds x (dense and 3 methods x 2 budgets)", r.Made, len(r.Cells), len(r.Rows))
 	}
-	dense := map[uint64]CompareCell{}
+	dense := map[uint64]lab.CompareCell{}
 	for _, c := range r.Cells {
 		if c.Budget == "" {
 			dense[c.Seed] = c
@@ -100,15 +102,6 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
-	if s := spread([]float64{1, 2, 6}); s.Mean != 3 || math.Abs(s.Spread-math.Sqrt(7)) > 1e-12 {
-		t.Errorf("%+v, expected 3 and the root of 7", s)
-	}
-	if s := spread([]float64{5}); s != (Spread{5, 0}) {
-		t.Errorf("%+v of one value", s)
-	}
-}
-
 func TestCompareRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ from, to, want string }{
 		"unknown key":      {"budgets:", "budget:", "budget"},
@@ -160,7 +153,7 @@ methods:
 		t.Fatal(err)
 	}
 	args := []string{"ecospa", "bench", "compare", "-c", file, "--data", bars(t, 240, 1), "--out", out, "--json"}
-	compare := func() (r CompareResult) {
+	compare := func() (r lab.CompareResult) {
 		t.Helper()
 		text, _ := mustRun(t, args...)
 		if err := json.Unmarshal([]byte(text), &r); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/pkg/lab"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -47,8 +48,8 @@ var results = []struct {
 	{"export", ExportResult{}},
 	{"bench step, bench infer", bench.Result{}},
 	{"bench step --versus-dense", bench.Pair{}}, {"bench infer --all-modes", InferModes{}},
-	{"bench compare", CompareResult{}}, {"bench compare, each of rows", CompareRow{}}, {"bench compare, each of cells", CompareCell{}}, {"bench compare, a mean", Spread{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", dist.Rate{}},
-	{"bench paper", PaperResult{}}, {"bench paper, each of rows", PaperRowResult{}}, {"bench paper, each of variants", PaperSummary{}}, {"bench paper, each of claims", PaperVerdict{}}, {"bench paper, each of cells", PaperCell{}},
+	{"bench compare", lab.CompareResult{}}, {"bench compare, each of rows", lab.CompareRow{}}, {"bench compare, each of cells", lab.CompareCell{}}, {"bench compare, a mean", lab.Spread{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", dist.Rate{}},
+	{"bench paper", lab.PaperResult{}}, {"bench paper, each of rows", lab.PaperRowResult{}}, {"bench paper, each of variants", lab.PaperSummary{}}, {"bench paper, each of claims", lab.PaperVerdict{}}, {"bench paper, each of cells", lab.PaperCell{}},
 	{"doctor", DoctorResult{}}, {"doctor, each of manners", DoctorManner{}}, {"doctor, each of sizes", DoctorSize{}},
 	{"report", ReportResult{}}, {"report, each of runs", report.Facts{}},
 	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/lab"
 	"github.com/ecospa/ecospa/pkg/run"
 )
 
@@ -43,5 +44,5 @@ func exitCode(err error) int {
 
 // stopped reports whether an error is that of a signal.
 func stopped(err error) bool {
-	return errors.Is(err, errInterrupted) || errors.As(err, new(*run.Interrupted))
+	return errors.Is(err, errInterrupted) || errors.Is(err, lab.ErrInterrupted) || errors.As(err, new(*run.Interrupted))
 }

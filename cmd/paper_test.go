@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/lab"
 )
 
 // TestPaper makes two small rows, is interrupted once, and makes nothing twice.
@@ -66,7 +68,7 @@ quick: {seeds: [1]}
 		t.Fatalf("interrupted with %d: %s", code, log)
 	}
 	out, _ := mustRun(t, args...)
-	var r PaperResult
+	var r lab.PaperResult
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +123,7 @@ quick: {seeds: [1]}
 	if !strings.Contains(log, "estimate   together") {
 		t.Errorf("there is no estimate:\n%s", log)
 	}
-	r = PaperResult{}
+	r = lab.PaperResult{}
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}

@@ -171,6 +171,9 @@ func (p *Images) Floor() float64 { return math.NaN() }
 // Checksum implements Workload.
 func (p *Images) Checksum() uint32 { return p.training.Checksum() }
 
+// ValidationChecksum is that of the validation part.
+func (p *Images) ValidationChecksum() uint32 { return p.validation.Checksum() }
+
 // Context implements Workload.
 func (p *Images) Context(m model.Model, asked, _ int) (int, error) {
 	if asked != 0 && asked != m.Context() {

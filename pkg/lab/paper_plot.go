@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"bytes"
@@ -46,7 +46,7 @@ func (p *paper) draw(row *config.PaperRow, res *PaperRowResult) error {
 	if len(runs) == 0 {
 		return nil
 	}
-	page, err := report.New(runs, Version)
+	page, err := report.New(runs, p.Version)
 	if err != nil {
 		return err
 	}

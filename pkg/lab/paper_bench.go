@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func (p *paper) bench(row *config.PaperRow, res *PaperRowResult) ([]PaperSummary
 			o := benchOptions(b, v == 1)
 			c := PaperCell{Seed: uint64(i + 1), Set: []string{fmt.Sprintf("%s %s %s batch=%d seq=%d steps=%d prune=%g of=%s", b.Mode, o.Model, b.DType, o.Batch, o.Seq, o.Steps, o.Prune, o.Of)}}
 			c, err := p.kept(fmt.Sprintf("%s-%s-%d", row.Name, variant, i+1), c, func(c *PaperCell) error {
-				fmt.Fprintf(p.log, "-- %s %s, time %d\n", b.Model, variant, i+1)
+				p.say("-- %s %s, time %d", b.Model, variant, i+1)
 				return c.clock(p.ctx, b.Mode, o)
 			})
 			if err != nil {
@@ -97,8 +97,8 @@ func fits(o bench.Options) error {
 	if err != nil {
 		return err
 	}
-	if free, by, known := available(); known && plan.Total() > free {
-		return fmt.Errorf("a step of %s takes %s, but %s has %s left; end other work, or give bench.dtype bf16, or --quick", o.Model, units.Bytes(plan.Total()), by, units.Bytes(free))
+	if free, by, known := sysmem.Available(); known && plan.Total() > free {
+		return fmt.Errorf("a step of %s takes %s, but %s has %s left; end other work, or give bench.dtype bf16, or take a quick look", o.Model, units.Bytes(plan.Total()), by, units.Bytes(free))
 	}
 	return nil
 }

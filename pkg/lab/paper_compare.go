@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"fmt"
@@ -46,7 +46,7 @@ func (p *paper) compare(row *config.PaperRow) ([]PaperSummary, error) {
 	if err != nil {
 		return nil, err
 	}
-	cells, _, err := compareCells(p.ctx, file, p.log)
+	cells, _, err := compareCells(p.ctx, file, p.Env)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"bytes"
@@ -141,7 +141,7 @@ func (f paperFigure) show(v PaperSummary, against float64) string {
 	return out
 }
 
-func (r PaperResult) markdown() string {
+func (r PaperResult) Markdown() string {
 	var b strings.Builder
 	b.WriteString("# The paper's claims, at the size of this machine\n\nThe paper: EcoSpa, arXiv 2511.11641. Figures are means ± the sample standard deviation over seeds, of timings over times; a figure over another\n" +
 		"and a difference are made seed by seed. Resident memory is that of the process while the run was all it did; planned memory is what the plan of a step takes.\n" +
@@ -276,7 +276,7 @@ func (r PaperResult) write() error {
 	if err != nil {
 		return err
 	}
-	for name, b := range map[string][]byte{"paper.md": []byte(r.markdown()), "paper.csv": table, "result.json": append(text, '\n')} {
+	for name, b := range map[string][]byte{"paper.md": []byte(r.Markdown()), "paper.csv": table, "result.json": append(text, '\n')} {
 		if err := checkpoint.WriteFile(filepath.Join(r.Out, name), b); err != nil {
 			return err
 		}

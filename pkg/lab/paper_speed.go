@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/infer"
@@ -20,25 +21,24 @@ const rounds = 7
 
 // speed times a run's model.
 func (c *PaperCell) speed(dir string) error {
-	l, err := openModel(dir)
+	l, err := bundle.Open(dir, bundle.Options{})
 	if err != nil {
 		return err
 	}
-	defer l.root.Close()
-	defer l.set.Weights.Close()
-	c.Figures["prunable"] = float64(coupled.Prunable(l.set))
+	defer l.Close()
+	c.Figures["prunable"] = float64(coupled.Prunable(l.Set))
 	pool := kernel.NewPool(0)
 	defer pool.Close()
-	if m, ok := l.m.(model.Classifier); ok {
+	if m, ok := l.Model.(model.Classifier); ok {
 		return c.classify(l, m, pool)
 	}
 	return c.feed(l, pool, dir)
 }
 
 // classify times images, 64 at once.
-func (c *PaperCell) classify(l *loaded, m model.Classifier, pool *kernel.Pool) error {
+func (c *PaperCell) classify(l *bundle.Bundle, m model.Classifier, pool *kernel.Pool) error {
 	const n = 64
-	b := graph.NewBuilder(l.set, graph.BuildOptions{})
+	b := graph.NewBuilder(l.Set, graph.BuildOptions{})
 	m.Decode(b, nil, n, m.Context(), true)
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
@@ -62,20 +62,20 @@ func (c *PaperCell) classify(l *loaded, m model.Classifier, pool *kernel.Pool) e
 
 // feed times, behind the first half of the context, prefill of most of the second
 // half and then tokens one by one.
-func (c *PaperCell) feed(l *loaded, pool *kernel.Pool, dir string) error {
+func (c *PaperCell) feed(l *bundle.Bundle, pool *kernel.Pool, dir string) error {
 	const ahead = 24 // tokens decoded
-	context := min(l.m.Context(), 1024)
+	context := min(l.Model.Context(), 1024)
 	n := (context - ahead) / 2
 	if n < 1 {
 		return fault.BadInput(fmt.Errorf("%s has a context of %d tokens, expected at least %d", dir, context, ahead+2))
 	}
 	ids := make([]int32, n)
 	for i := range ids {
-		ids[i] = int32(i * 7 % l.m.Vocab())
+		ids[i] = int32(i * 7 % l.Model.Vocab())
 	}
 	var prefill, decode []float64
 	for range rounds {
-		s, err := infer.NewSession(l.m, l.set, pool, infer.SessionOptions{Batch: 1, Capacity: context})
+		s, err := infer.NewSession(l.Model, l.Set, pool, infer.SessionOptions{Batch: 1, Capacity: context})
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"context"
@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/run"
@@ -27,11 +27,10 @@ import (
 // comparison is one run of bench compare.
 type comparison struct {
 	config.Compare
-	ctx    context.Context
-	log    io.Writer
-	corpus data.Corpus
-	pool   *kernel.Pool
-	made   int // cells
+	Env
+	ctx  context.Context
+	pool *kernel.Pool
+	made int // cells
 	// seen is the evidence of one seed's dense model by what it was asked for:
 	// methods and budgets that ask the same share it.
 	seen map[string]*coupled.Evidence
@@ -46,13 +45,13 @@ type CompareCell struct {
 	Budget    string   `json:"budget"` // empty for the dense model
 	Seed      uint64   `json:"seed"`
 	Loss      float64  `json:"loss"`      // nats a held-out token or image, after the cut
-	Recovered *float64 `json:"recovered"` // after the training behind it; null without
+	Recovered *float64 `json:"recovered"` // after the training after it; null without
 	Params    int      `json:"params"`
 	Removed   float64  `json:"removed"`             // share of the prunable parameters
 	Allocated string   `json:"allocated,omitempty"` // what the allocation auto chose
 	Trials    int      `json:"trials"`              // losses of trial cuts
 	Seconds   float64  `json:"seconds"`             // of pruning; calibration passes are shared between cells
-	Took      float64  `json:"took"`                // seconds of everything, the training behind the cut included
+	Took      float64  `json:"took"`                // seconds of everything, the training after the cut included
 	Made      string   `json:"made"`                // date
 	Machine   string   `json:"machine"`
 }
@@ -93,12 +92,11 @@ func (c *comparison) dense(seed uint64) (*denseModel, error) {
 	if err := c.train(d); err != nil {
 		return nil, err
 	}
-	src, err := openModel(d.dir)
+	src, err := bundle.Open(d.dir, bundle.Options{})
 	if err != nil {
 		return nil, err
 	}
-	defer src.root.Close()
-	defer src.set.Weights.Close()
+	defer src.Close()
 	if d.digest, err = digestOf(filepath.Join(d.dir, "model.safetensors")); err != nil {
 		return nil, fault.BadInput(err)
 	}
@@ -115,19 +113,7 @@ func (c *comparison) train(d *denseModel) error {
 	}
 	cfg := c.Train
 	cfg.Out, cfg.Train.Seed, cfg.Train.Sample = d.dir, d.seed, 0
-	show := newProgress(c.log)
-	j, err := run.Start(c.ctx, cfg, run.Options{
-		Mode: run.Auto, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache"}, Version: Version, Notify: show.event,
-	})
-	if errors.Is(err, run.ErrFinished) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer j.Close()
-	_, err = j.Train(c.ctx)
-	return err
+	return c.Env.train(c.ctx, cfg, run.Options{Mode: run.Auto, Allow: []string{"train.threads", "train.sample", "data.path", "data.cache"}})
 }
 
 // cellFile is where a cell lies; a cell of the dense model has no budget.
@@ -152,7 +138,7 @@ func (c *comparison) cell(d *denseModel, m *config.Method, budget string) (Compa
 		return old, nil
 	}
 	if c.ctx.Err() != nil {
-		return cell, errInterrupted
+		return cell, ErrInterrupted
 	}
 	start := time.Now()
 	if err := c.make(&cell, d, m); err != nil {
@@ -160,7 +146,7 @@ func (c *comparison) cell(d *denseModel, m *config.Method, budget string) (Compa
 	}
 	cell.Took, cell.Made, cell.Machine = time.Since(start).Seconds(), start.UTC().Format(time.DateOnly), machine()
 	c.made++
-	fmt.Fprintf(c.log, "seed %d  %s %s: loss %.4f%s (%.1f s)\n", cell.Seed, cell.Method, cell.Budget, cell.Loss, cell.after(), cell.Seconds)
+	c.say("seed %d  %s %s: loss %.4f%s (%.1f s)", cell.Seed, cell.Method, cell.Budget, cell.Loss, cell.after(), cell.Seconds)
 	text, err := json.MarshalIndent(cell, "", "  ")
 	if err != nil {
 		return cell, err
@@ -175,7 +161,7 @@ func (c CompareCell) after() string {
 	return fmt.Sprintf(", %.4f after recovery", *c.Recovered)
 }
 
-// recovers reports whether a cell has training behind its cut.
+// recovers reports whether a cell has training after its cut.
 func (c *comparison) recovers(m *config.Method, budget string) bool {
 	if c.Recover.Steps == 0 {
 		return false
@@ -204,7 +190,7 @@ func (c *comparison) key(d *denseModel, m *config.Method, budget string) string 
 		Held              string
 		Recover           *config.Recover
 		Optim, Train      any
-	}{Weights: d.digest, Seed: d.seed, Context: d.context, Eval: c.EvalTokens, Held: c.heldDigest(d)}
+	}{Weights: d.digest, Seed: d.seed, Context: d.context, Eval: c.EvalTokens, Held: d.held}
 	if m != nil {
 		plain := *m
 		plain.Name, plain.Recover = "", false
@@ -226,20 +212,19 @@ func (c *comparison) key(d *denseModel, m *config.Method, budget string) string 
 
 // make prunes a copy of the model, measures it, and trains on where asked.
 func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) error {
-	src, err := openModel(d.dir)
+	src, err := bundle.Open(d.dir, bundle.Options{})
 	if err != nil {
 		return err
 	}
-	defer src.root.Close()
-	defer src.set.Weights.Close()
-	dense, prunable := src.set.Count(), coupled.Prunable(src.set)
+	defer src.Close()
+	dense, prunable := src.Set.Count(), coupled.Prunable(src.Set)
 	cell.Params = dense
 	var zeros []coupled.Zero
 	if m != nil {
 		start := time.Now()
 		k, improve := c.Pruning(*m, cell.Budget, d.seed)
 		p := &prune.Job{
-			Calibration: prune.Calibration{Model: src.m, Set: src.set, Pool: c.pool, Data: d.cal},
+			Calibration: prune.Calibration{Model: src.Model, Set: src.Set, Pool: c.pool, Data: d.cal},
 			Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
 		}
 		question, share := asked(k, improve, m)
@@ -303,7 +288,7 @@ func best(trials []coupled.Trial) (name string) {
 }
 
 // recover trains on and returns the loss; rows that the ablation zeroed stay zero.
-func (c *comparison) recover(src *loaded, d *denseModel, zeros []coupled.Zero) (float64, error) {
+func (c *comparison) recover(src *bundle.Bundle, d *denseModel, zeros []coupled.Zero) (float64, error) {
 	t := c.Train.Train.Resolve(d.context)
 	t.Steps = c.Compare.Recover.Steps
 	o := c.Train.Optim
@@ -312,14 +297,14 @@ func (c *comparison) recover(src *loaded, d *denseModel, zeros []coupled.Zero) (
 	if err != nil {
 		return 0, err
 	}
-	l := train.NewLoop(t, o.Resolve(t.Steps), src.m, src.set, c.pool, batches)
+	l := train.NewLoop(t, o.Resolve(t.Steps), src.Model, src.Set, c.pool, batches)
 	defer l.Close()
 	if len(zeros) > 0 {
 		l.Attach(train.Hook{Name: "zero", Step: func(l *train.Loop) error { return coupled.SetZero(l.Set, zeros) }})
 	}
 	if err := l.Run(c.ctx); err != nil {
 		if errors.Is(err, train.ErrInterrupted) {
-			err = errInterrupted
+			err = ErrInterrupted
 		}
 		return 0, err
 	}

@@ -1,11 +1,9 @@
-package cmd
+package lab
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,9 +19,7 @@ import (
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -51,14 +47,14 @@ func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (P
 			return c, fault.BadInput(fmt.Errorf("%s: %w", file, err))
 		}
 		if !slices.Equal(there.Set, c.Set) {
-			return c, fault.Usage(fmt.Errorf("%s was made with other settings (%s); remove it and what belongs to it, or choose another --out", file, strings.Join(difference(there.Set, c.Set), ", ")))
+			return c, fault.Usage(fmt.Errorf("%s was made with other settings (%s); delete it and its run directory, or choose another directory for the results", file, strings.Join(difference(there.Set, c.Set), ", ")))
 		}
 		return there, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return c, err
 	}
 	if p.ctx.Err() != nil {
-		return c, errInterrupted
+		return c, ErrInterrupted
 	}
 	c.Made, c.Machine, c.Figures = time.Now().UTC().Format(time.DateOnly), machine(), map[string]float64{}
 	if err := make(&c); err != nil {
@@ -130,22 +126,23 @@ func (p *paper) run(row *config.PaperRow, v *config.PaperVariant, seed uint64) (
 	}
 	return p.kept(row.Name+"-"+name, c, func(c *PaperCell) error {
 		dir := filepath.Join(p.Out, c.Run)
-		o := trainOptions{Config: p.File(v.Config), Set: set, Data: p.data(row.Data), Out: dir}
+		from := ""
 		if v.From != "" {
-			from, err := p.run(p.source(v.From, seed))
+			first, err := p.run(p.source(v.From, seed))
 			if err != nil {
 				return fmt.Errorf("%s: %w", v.From, err)
 			}
-			o.From, o.finetune = filepath.Join(p.Out, from.Run), true
+			from = filepath.Join(p.Out, first.Run)
 		}
 		start := time.Now()
 		if v.Budget != "" {
-			if err := p.cut(row, v, seed, &o, c); err != nil {
+			if err := p.cut(row, v, seed, from, dir+"-cut", c); err != nil {
 				return err
 			}
+			from = dir + "-cut"
 		}
 		if _, err := os.Stat(filepath.Join(dir, train.SummaryFile)); errors.Is(err, os.ErrNotExist) {
-			if err := p.train(o); err != nil {
+			if err := p.train(p.File(v.Config), set, p.data(row.Data), from, dir); err != nil {
 				return err
 			}
 		}
@@ -164,12 +161,20 @@ func (p *paper) source(path string, seed uint64) (*config.PaperRow, *config.Pape
 	return row, v, seed
 }
 
-// train makes a run, or goes on with it.
-func (p *paper) train(o trainOptions) error {
-	o.Resume = run.Auto
-	fmt.Fprintf(p.log, "-- %s\n", o.Out)
+// train makes a run, or goes on with it; from is the model that it begins with, "" for
+// a new one.
+func (p *paper) train(file string, set []string, path, from, out string) error {
+	cfg, err := config.Load(file, set)
+	if err != nil {
+		return err
+	}
+	cfg.Out, cfg.Data.Path, cfg.Data.Synthetic = out, path, ""
+	if from != "" {
+		cfg.From = from
+	}
+	p.say("-- %s", out)
 	fresh()
-	return runTraining(p.ctx, o, io.Discard, p.log)
+	return p.Env.train(p.ctx, cfg, run.Options{Mode: run.Auto})
 }
 
 // fresh gives back the memory of what ran before in this process, so that the
@@ -179,33 +184,32 @@ func fresh() {
 	sysmem.ForgetPeak()
 }
 
-// cut prunes the model that o begins with, which becomes the smaller one.
-func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, o *trainOptions, c *PaperCell) error {
-	k, improve := config.Compare{Of: "prunable"}.Pruning(v.Method, v.Budget, seed)
-	dir := o.Out + "-cut"
-	file := dir + ".json"
+// cut prunes the model from to out, and keeps what came of it in a file beside.
+func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, from, out string, c *PaperCell) error {
+	file := out + ".json"
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintf(p.log, "-- %s\n", dir)
+		p.say("-- %s", out)
 		fresh()
-		var out bytes.Buffer
-		err = RunPrune(p.ctx, PruneOptions{
-			From: o.From, Data: o.Data, Text: data.Options{Field: "text"}, Out: dir, Config: k, Improve: improve, Rounds: v.Method.Steps, Sequences: row.Sequences, Trial: prune.DefaultTrial,
-			EvalTokens: 32768, DType: "F32", MemoryOf: "inference", MemoryBatch: 1, Force: true, JSON: true,
-		}, &out, p.log)
-		if err == nil {
-			err = checkpoint.WriteFile(file, out.Bytes())
+		cut := Cut{From: from, Data: p.data(row.Data), Out: out, Rounds: v.Method.Steps, Sequences: row.Sequences}
+		cut.Config, cut.Improve = config.Compare{Of: "prunable"}.Pruning(v.Method, v.Budget, seed)
+		if text, err = p.Prune(p.ctx, cut); err == nil {
+			err = checkpoint.WriteFile(file, text)
 		}
-		text = out.Bytes()
 	}
 	if err != nil {
 		return err
 	}
-	var r prune.Report
-	if err := json.Unmarshal(text, &r); err != nil || r.After == nil {
-		return fault.BadInput(fmt.Errorf("%s: expected what prune prints with --json", file))
+	var r struct {
+		After *struct {
+			Perplexity float64 `json:"perplexity"`
+		} `json:"after"`
+		Seconds float64 `json:"seconds"`
+		PeakRSS int64   `json:"peak_rss"`
 	}
-	o.From = dir
+	if err := json.Unmarshal(text, &r); err != nil || r.After == nil {
+		return fault.BadInput(fmt.Errorf("%s: expected the report of a pruning in JSON", file))
+	}
 	c.Figures["prune_seconds"], c.Figures["prune_peak"], c.Figures["cut_perplexity"] = r.Seconds, float64(r.PeakRSS), r.After.Perplexity
 	return nil
 }

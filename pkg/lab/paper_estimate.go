@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"fmt"
@@ -31,9 +31,9 @@ func (p *paper) estimate(rows []*config.PaperRow) error {
 			return fmt.Errorf("%s: %w", row.Name, err)
 		}
 		total += s
-		fmt.Fprintf(p.log, "estimate   %-16s %s\n", row.Name, units.Clock(units.Seconds(s)))
+		p.say("estimate   %-16s %s", row.Name, units.Clock(units.Seconds(s)))
 	}
-	fmt.Fprintf(p.log, "estimate   %-16s %s\n", "together", units.Clock(units.Seconds(total)))
+	p.say("estimate   %-16s %s", "together", units.Clock(units.Seconds(total)))
 	return nil
 }
 

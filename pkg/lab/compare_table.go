@@ -1,4 +1,4 @@
-package cmd
+package lab
 
 import (
 	"bytes"
@@ -107,7 +107,7 @@ func (s *Spread) show(format string) string {
 }
 
 // markdown is the table.
-func (r *CompareResult) markdown() string {
+func (r *CompareResult) Markdown() string {
 	var b strings.Builder
 	b.WriteString("| method | stays | parameters | loss | over dense | after recovery | over dense with the same steps |\n|---|---|---|---|---|---|---|\n")
 	for _, x := range r.Rows {
@@ -174,7 +174,7 @@ func (r *CompareResult) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"table.md": []byte(r.markdown()), "table.csv": table, "result.json": append(text, '\n')}
+	files := map[string][]byte{"table.md": []byte(r.Markdown()), "table.csv": table, "result.json": append(text, '\n')}
 	for _, name := range []string{"plot.svg", "plot.png"} {
 		if files[name], err = r.figure().Encode(name, 760, 520); err != nil {
 			return err

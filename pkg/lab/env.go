@@ -1,0 +1,56 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/run"
+)
+
+// ErrInterrupted is returned when the context of an experiment ends; what was finished
+// is kept.
+var ErrInterrupted = errors.New("interrupted")
+
+// Env is what experiments need of the program that makes them.
+type Env struct {
+	Version string                 // recorded in runs and reports
+	Log     func(line string)      // progress; may be nil
+	Notify  func() func(run.Event) // makes the display of a run that begins; may be nil
+	Prune   func(ctx context.Context, c Cut) (report []byte, err error)
+}
+
+// Cut is one pruning of a model on disk.
+type Cut struct {
+	From, Data, Out string // model, calibration text, model to write
+	Config          coupled.Config
+	Improve         coupled.Improve
+	Rounds          int
+	Sequences       int // of calibration
+}
+
+func (e Env) say(format string, a ...any) {
+	if e.Log != nil {
+		e.Log(fmt.Sprintf(format, a...))
+	}
+}
+
+// train makes a run or goes on with it; one that is finished stays as it is.
+func (e Env) train(ctx context.Context, c config.Run, o run.Options) error {
+	o.Version = e.Version
+	if e.Notify != nil {
+		o.Notify = e.Notify()
+	}
+	j, err := run.Start(ctx, c, o)
+	if errors.Is(err, run.ErrFinished) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	_, err = j.Train(ctx)
+	return err
+}
