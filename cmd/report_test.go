@@ -55,4 +55,17 @@ func TestReport(t *testing.T) {
 	if code, _, msg := runCommand(t, context.Background(), "ecospa", "report", dir, "--out", "x.pdf"); code != exitUsage || !strings.Contains(msg, ".html") {
 		t.Errorf("--out x.pdf ends with %d: %s", code, msg)
 	}
+	// Of several directories one that holds no run is left out; a page with a run that is
+	// finished is written once, whatever --refresh says.
+	cache := filepath.Join(t.TempDir(), "cache")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, log := mustRun(t, "ecospa", "report", dir, cache, "--out", file, "--refresh", "10")
+	if !strings.Contains(log, cache+" holds no run and is left out") {
+		t.Errorf("a directory without a run: %s", log)
+	}
+	if page, err := os.ReadFile(file); err != nil || strings.Contains(string(page), `http-equiv="refresh"`) || !strings.Contains(string(page), "ecospa generate --model "+dir) {
+		t.Errorf("the page of a finished run is refreshed, or says nothing of what to type next: %v", err)
+	}
 }

@@ -26,13 +26,20 @@ type Page struct {
 	Title   string
 	Version string // of the program, for the last line
 	CSS     template.CSS
-	Hero    Plot // the loss
+	Refresh int      // seconds after which a browser loads the page anew; 0 is never
+	Cost    string   // of one run: what it took
+	Next    []Advice // of one run
+	Hero    Plot     // the loss
 	Plots   []Plot
+	Folded  []Plot // memory, behind a line to click
 	Tiles   []Tile
 	Table   Comparison
 	Changes Differences
 	Runs    []Section
 }
+
+// Advice is a command that is likely to come next.
+type Advice struct{ What, Command string }
 
 // Plot is a chart drawn for wide screens, for narrow ones, or once for both.
 type Plot struct {
@@ -82,7 +89,7 @@ func New(runs []*Run, version string) (*Page, error) {
 		p.Title = fmt.Sprintf("%d runs", len(runs))
 		p.Changes = differences(runs)
 	} else {
-		p.Tiles = tiles(runs[0].Facts())
+		p.Tiles, p.Cost = tiles(runs[0].Facts()), cost(runs[0].Facts())
 	}
 	p.Table = compare(runs)
 	for i, c := range charts(runs) {
@@ -95,7 +102,11 @@ func New(runs []*Run, version string) (*Page, error) {
 		if c.Wide {
 			v = []View{{"wide", drawPage(c, id+"w", 830, 236, false)}, {"narrow", drawPage(c, id, 400, 236, false)}}
 		}
-		p.Plots = append(p.Plots, Plot{c, v})
+		if c.Stack != nil {
+			p.Folded = append(p.Folded, Plot{c, v})
+		} else {
+			p.Plots = append(p.Plots, Plot{c, v})
+		}
 	}
 	for i, r := range runs {
 		p.Runs = append(p.Runs, section(i, r))
@@ -143,6 +154,29 @@ func section(i int, r *Run) Section {
 		s.Events = append(s.Events, v)
 	}
 	return s
+}
+
+// cost is what a run took, in a sentence.
+func cost(f Facts) string {
+	s := fmt.Sprintf("It took %s for %s steps of training on %s tokens", duration(f.Seconds), count(f.Steps), number(float64(f.Tokens)))
+	if n := len(f.Events); n > 0 {
+		var pruning float64
+		for _, e := range f.Events {
+			pruning += e.Took.Seconds()
+		}
+		times := "once"
+		if n > 1 {
+			times = count(n) + " times"
+		}
+		s += fmt.Sprintf(", %s more for pruning %s", duration(pruning), times)
+	}
+	if f.PeakResident > 0 {
+		s += ", and " + size(float64(f.PeakResident)) + " of memory at most"
+	}
+	if !f.Finished {
+		return s + " so far."
+	}
+	return s + "."
 }
 
 // shown chooses the events whose scores are drawn: all, or with many groups the
