@@ -86,7 +86,7 @@ func evalCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "data", Usage: "text: a file, a folder or a glob `PATH` (" + strings.Join(data.Extensions(), ", ") + "); for a model of images a folder of class folders, a CSV or an IDX file"},
-			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}"},
+			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}, or as ARC, PIQA, HellaSwag and LAMBADA are passed around"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
 			&cli.IntFlag{Name: "batch", Usage: "windows, or images, at a time, `N`; 0 is as many as make 4096 tokens"},
 			&cli.IntFlag{Name: "limit", Usage: "predicted tokens, or images, at most, `N`, from the front; 0 is all"},

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"math"
 	"time"
 	"unicode/utf8"
 
@@ -22,6 +23,7 @@ type ChoicesResult struct {
 	PerCharacter float64 `json:"accuracy_per_character"`
 	PerToken     float64 `json:"accuracy_per_token"`
 	Chance       float64 `json:"chance"` // accuracy of guessing
+	Cut          int     `json:"cut"`    // choices that are longer than the context with their question, which lost its beginning
 	Params       int     `json:"params"`
 	Seconds      float64 `json:"seconds"`
 	PeakRSS      int64   `json:"peak_rss"` // bytes
@@ -42,11 +44,12 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 		return err
 	}
 	var all []train.Continuation
+	cut := 0 // that lose their beginning
 	for _, q := range questions {
-		for i, choice := range q.Choices {
+		for _, choice := range q.Choices {
 			c := continuation(b.Tokenizer, q.Context, choice)
-			if n := len(c.IDs) - c.From; n > b.Model.Context() {
-				return fault.BadInput(fmt.Errorf("%s line %d: choice %d has %d tokens, the model's context is %d", o.Choices, q.Line, i, n, b.Model.Context()))
+			if len(c.IDs)-1 > b.Model.Context() {
+				cut++
 			}
 			all = append(all, c)
 		}
@@ -54,11 +57,21 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 	on := subject(b, o.ranks.orAlone(), o.Threads)
 	defer on.Close()
 	start := time.Now()
+	if len(questions[0].Choices) == 1 {
+		scores, right, err := train.Greedy(b.Model, b.Set, on.Pool, all)
+		if err != nil {
+			return err
+		}
+		r := ContinuationsResult{Questions: len(questions), Cut: cut, Params: b.Set.Count(), Seconds: time.Since(start).Seconds()}
+		r.count(scores, right)
+		_, r.PeakRSS = sysmem.Resident()
+		return show(out, r, o.JSON)
+	}
 	scores, err := train.Likelihoods(b.Model, b.Set, on.Pool, all)
 	if err != nil {
 		return err
 	}
-	r := ChoicesResult{Questions: len(questions), Params: b.Set.Count(), Seconds: time.Since(start).Seconds()}
+	r := ChoicesResult{Questions: len(questions), Cut: cut, Params: b.Set.Count(), Seconds: time.Since(start).Seconds()}
 	r.count(questions, scores, all)
 	_, r.PeakRSS = sysmem.Resident()
 	return show(out, r, o.JSON)
@@ -92,11 +105,48 @@ func (r *ChoicesResult) count(questions []data.Question, scores []float64, all [
 }
 
 func (r ChoicesResult) String() string {
-	return fmt.Sprintf("questions      %d\naccuracy       %.4f (guessing %.4f)\nper character  %.4f\nper token      %.4f\nparameters     %d\n",
-		r.Questions, r.Accuracy, r.Chance, r.PerCharacter, r.PerToken, r.Params)
+	return fmt.Sprintf("questions      %d%s\naccuracy       %.4f (guessing %.4f)\nper character  %.4f\nper token      %.4f\nparameters     %d\n",
+		r.Questions, tooLong(r.Cut), r.Accuracy, r.Chance, r.PerCharacter, r.PerToken, r.Params)
 }
 
-// continuation is a context with a choice behind it, encoded as one text behind the
+// tooLong says how many texts were cut.
+func tooLong(cut int) string {
+	if cut == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d texts longer than the context lost their beginning)", cut)
+}
+
+// ContinuationsResult is what eval --choices prints with --json for questions with one
+// right continuation, as LAMBADA's last words.
+type ContinuationsResult struct {
+	Questions  int     `json:"questions"`
+	Accuracy   float64 `json:"accuracy"`   // share of continuations that greedy generation would write
+	Perplexity float64 `json:"perplexity"` // exp of the mean negative log likelihood of a continuation
+	Cut        int     `json:"cut"`        // texts longer than the context, which lost their beginning
+	Params     int     `json:"params"`
+	Seconds    float64 `json:"seconds"`
+	PeakRSS    int64   `json:"peak_rss"` // bytes
+}
+
+// count adds up the results of all continuations.
+func (r *ContinuationsResult) count(likelihoods []float64, right []bool) {
+	sum := 0.0
+	for i, l := range likelihoods {
+		sum -= l
+		if right[i] {
+			r.Accuracy += 1 / float64(len(right))
+		}
+	}
+	r.Perplexity = math.Exp(sum / float64(len(likelihoods)))
+}
+
+func (r ContinuationsResult) String() string {
+	return fmt.Sprintf("questions   %d%s\naccuracy    %.4f (every token the likeliest)\nperplexity  %.3f a continuation\nparameters  %d\n",
+		r.Questions, tooLong(r.Cut), r.Accuracy, r.Perplexity, r.Params)
+}
+
+// continuation is a context and a choice after it, encoded as one text within the
 // tokenizer's template. Judged is what differs from the context's own tokens: a token
 // that spans both counts.
 func continuation(t tokenizer.Tokenizer, context, choice string) train.Continuation {

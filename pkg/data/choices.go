@@ -1,91 +1,187 @@
 package data
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// Question is one line of a multiple-choice file.
+// Question is one record of a file of questions.
 type Question struct {
-	Line    int // in the file, from 1
+	Place   string // in the file: "line 3"
 	Context string
-	Choices []string // at least 2
+	Choices []string // at least 2; 1 where Context has one right continuation (LAMBADA)
 	Answer  int      // index of the right choice
 }
 
-// ReadQuestions reads a file of one JSON object a line,
+// spelling is the names under which a benchmark's fields are passed around.
+type spelling struct {
+	context, choices, answer string
+	joined                   bool // texts are joined as they are; else with a space where none is
+}
+
+// spellings are tried in this order. With "text" and "label" below choices (ARC) the
+// answer is a label.
+var spellings = []spelling{
+	{"context", "choices", "answer", true},
+	{"query", "choices", "gold", false}, {"question", "choices", "answer", false}, {"question", "choices", "answerKey", false},
+	{"ctx", "endings", "label", false}, {"goal", "sol1", "label", false}, {"context", "continuation", "", false},
+}
+
+// ReadQuestions reads a file of questions: one JSON object a line, or an array of such
+// (.json). This project's own form is
 //
 //	{"context": "The fox sleeps in", "choices": [" a den.", " a song."], "answer": 0}
 //
-// where answer is the index of the right choice or its text. Text is joined as it
-// is: a choice that follows a word begins with its space. Unknown keys are ignored.
+// where answer is the index of the right choice or its text, and texts are joined as they
+// are: a choice that follows a word begins with its space. The forms that benchmarks are
+// passed around in are read as well, and joined with a space where neither side has one:
+// {query, choices, gold}, {question, choices, answer or answerKey}, {ctx, endings, label}
+// (HellaSwag), {goal, sol1, sol2, label} (PIQA) and {context, continuation} (LAMBADA), which
+// has one right continuation. Other keys are ignored.
 func ReadQuestions(path string) ([]Question, error) {
-	f, err := os.Open(path)
+	f, err := source{path: path}.open()
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	var out []Question
-	s := bufio.NewScanner(f)
-	s.Buffer(nil, 16<<20)
-	for n := 1; s.Scan(); n++ {
-		if len(bytes.TrimSpace(s.Bytes())) == 0 {
-			continue
-		}
-		q, err := parseQuestion(s.Bytes())
+	add := func(object []byte, place string) error {
+		q, err := parseQuestion(object)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s line %d: %w", ErrFormat, path, n, err)
+			return fmt.Errorf("%s: %w", place, err)
 		}
-		q.Line = n
+		q.Place = place
+		if len(out) > 0 && (len(out[0].Choices) == 1) != (len(q.Choices) == 1) {
+			return fmt.Errorf("%s: a question with %d choices follows one with %d", place, len(q.Choices), len(out[0].Choices))
+		}
 		out = append(out, q)
+		return nil
 	}
-	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %s behind line %d: %w", ErrFormat, path, len(out), err)
+	if extension(path) == ".json" {
+		err = objects(f, func(object []byte, n int, _ int64) error { return add(object, fmt.Sprintf("object %d", n)) })
+	} else {
+		err = lines(f, func(text []byte, n int, _ int64) error {
+			if text = bytes.TrimSpace(text); len(text) == 0 {
+				return nil
+			}
+			return add(text, fmt.Sprintf("line %d", n))
+		})
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %s holds no question", ErrFormat, path)
+	if err == nil && len(out) == 0 {
+		err = errors.New("it holds no question")
 	}
-	return out, nil
+	var system *fs.PathError
+	if err != nil && !errors.As(err, &system) {
+		err = fmt.Errorf("%w: %s %w", ErrFormat, path, err)
+	}
+	return out, err
 }
 
-func parseQuestion(line []byte) (Question, error) {
-	var raw struct {
-		Context *string         `json:"context"`
-		Choices []string        `json:"choices"`
-		Answer  json.RawMessage `json:"answer"`
+func parseQuestion(object []byte) (q Question, err error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(object, &all); err != nil {
+		return q, err
 	}
-	if err := json.Unmarshal(line, &raw); err != nil {
-		return Question{}, err
-	}
-	switch {
-	case raw.Context == nil || *raw.Context == "":
-		return Question{}, fmt.Errorf(`"context" is missing or empty`)
-	case len(raw.Choices) < 2:
-		return Question{}, fmt.Errorf(`"choices" has %d texts, expected at least 2`, len(raw.Choices))
-	case raw.Answer == nil:
-		return Question{}, fmt.Errorf(`"answer" is missing`)
-	}
-	q := Question{Context: *raw.Context, Choices: raw.Choices, Answer: -1}
-	for i, c := range q.Choices {
-		if c == "" {
-			return q, fmt.Errorf(`"choices" %d is empty`, i)
+	s := spellings[0]
+	for _, try := range spellings {
+		if all[try.context] != nil && all[try.choices] != nil && (try.answer == "" || all[try.answer] != nil) {
+			s = try
+			break
 		}
 	}
-	var text string
-	if json.Unmarshal(raw.Answer, &text) == nil {
-		for i, c := range q.Choices {
-			if c == text {
-				q.Answer = i
-			}
-		}
-	} else if json.Unmarshal(raw.Answer, &q.Answer) != nil {
-		q.Answer = -1
+	if err := json.Unmarshal(all[s.context], &q.Context); err != nil || q.Context == "" {
+		return q, fmt.Errorf("%q is missing, empty or not a string", s.context)
 	}
-	if q.Answer < 0 || q.Answer >= len(q.Choices) {
-		return q, fmt.Errorf(`"answer" is %s, expected an index from 0 to %d or the text of a choice`, raw.Answer, len(q.Choices)-1)
+	labels, err := q.readChoices(all, s)
+	if err != nil {
+		return q, err
+	}
+	if !s.joined {
+		q.space()
+	}
+	if s.answer == "" {
+		return q, nil
+	}
+	if all[s.answer] == nil {
+		return q, fmt.Errorf("%q is missing", s.answer)
+	}
+	if q.Answer = q.find(all[s.answer], labels, s); q.Answer < 0 {
+		return q, fmt.Errorf("%q is %s, expected an index from 0 to %d, a label or the text of a choice", s.answer, all[s.answer], len(q.Choices)-1)
 	}
 	return q, nil
+}
+
+// readChoices reads the choices, and their labels where they have some.
+func (q *Question) readChoices(all map[string]json.RawMessage, s spelling) (labels []string, err error) {
+	var labelled struct{ Text, Label []string }
+	switch {
+	case s.choices == "sol1", s.choices == "continuation":
+		for _, key := range []string{s.choices, "sol2"} {
+			var text string
+			if err := json.Unmarshal(all[key], &text); err == nil {
+				q.Choices = append(q.Choices, text)
+			} else if key == s.choices || s.choices == "sol1" {
+				return nil, fmt.Errorf("%q is missing or not a string", key)
+			}
+		}
+	case json.Unmarshal(all[s.choices], &labelled) == nil && labelled.Text != nil:
+		q.Choices, labels = labelled.Text, labelled.Label
+	default:
+		if err := json.Unmarshal(all[s.choices], &q.Choices); err != nil {
+			return nil, fmt.Errorf("%q is missing or not a list of texts", s.choices)
+		}
+	}
+	if s.answer != "" && len(q.Choices) < 2 {
+		return nil, fmt.Errorf("%q has %d texts, expected at least 2", s.choices, len(q.Choices))
+	}
+	if i := slices.Index(q.Choices, ""); i >= 0 {
+		return nil, fmt.Errorf("%q %d is empty", s.choices, i)
+	}
+	return labels, nil
+}
+
+// find is the index of the right choice, -1 where there is none.
+func (q *Question) find(raw json.RawMessage, labels []string, s spelling) int {
+	n, text := -1, ""
+	if json.Unmarshal(raw, &n) != nil {
+		if json.Unmarshal(raw, &text) != nil {
+			return -1
+		}
+		if i := slices.Index(labels, text); i >= 0 {
+			return i
+		}
+		for i, c := range q.Choices {
+			if c == text || !s.joined && strings.TrimSpace(c) == strings.TrimSpace(text) {
+				return i
+			}
+		}
+		var err error
+		if n, err = strconv.Atoi(text); err != nil { // HellaSwag's labels are strings
+			return -1
+		}
+	}
+	if n < 0 || n >= len(q.Choices) {
+		return -1
+	}
+	return n
+}
+
+// space puts a space between the context and its choices where neither has one.
+func (q *Question) space() {
+	if last, _ := utf8.DecodeLastRuneInString(q.Context); unicode.IsSpace(last) {
+		return
+	}
+	for i, c := range q.Choices {
+		if first, _ := utf8.DecodeRuneInString(c); !unicode.IsSpace(first) {
+			q.Choices[i] = " " + c
+		}
+	}
 }

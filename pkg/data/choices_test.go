@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -17,13 +18,27 @@ func TestReadQuestions(t *testing.T) {
 		return ReadQuestions(path)
 	}
 	q, err := read(`{"context":"a","choices":["b","c"],"answer":1}` + "\n\n" + `{"context":"a","choices":["b","c"],"answer":"b","id":7}`)
-	if err != nil || len(q) != 2 || q[0].Answer != 1 || q[1].Answer != 0 || q[1].Line != 3 {
+	if err != nil || len(q) != 2 || q[0].Answer != 1 || q[1].Answer != 0 || q[1].Place != "line 3" {
 		t.Errorf("%+v, %v", q, err)
 	}
+	for text, want := range map[string]Question{
+		`{"query":"a","choices":["b"," c"],"gold":1}`:                                     {"line 1", "a", []string{" b", " c"}, 1},
+		`{"query":"a\n","choices":["b","c"],"gold":0}`:                                    {"line 1", "a\n", []string{"b", "c"}, 0},
+		`{"ctx":"a","endings":["b","c"],"label":"1"}`:                                     {"line 1", "a", []string{" b", " c"}, 1},
+		`{"goal":"a","sol1":"b","sol2":"c","label":1}`:                                    {"line 1", "a", []string{" b", " c"}, 1},
+		`{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"B"}`: {"line 1", "a", []string{" b", " c"}, 1},
+		`{"context":"a","continuation":"b"}`:                                              {"line 1", "a", []string{" b"}, 0},
+		"\ufeff" + `{"context":"a","choices":["b","c"],"answer":1}` + "\r\n":              {"line 1", "a", []string{"b", "c"}, 1},
+	} {
+		if got, err := read(text); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("%s: %+v, expected %+v (%v)", text, got, want, err)
+		}
+	}
 	for text, want := range map[string]string{
-		"":                                 "no question",
-		"{":                                "line 1",
-		`{"choices":["a","b"],"answer":0}`: "context",
+		"":  "no question",
+		"{": "line 1",
+		`{"context":"a","continuation":"b"}` + "\n" + `{"context":"a","choices":["b","c"],"answer":1}`: "line 2: a question with 2 choices follows one with 1",
+		`{"choices":["a","b"],"answer":0}`:                 "context",
 		`{"context":"a","choices":["b"],"answer":0}`:       "choices",
 		`{"context":"a","choices":["b",""],"answer":0}`:    "choices",
 		`{"context":"a","choices":["b","c"]}`:              "answer",

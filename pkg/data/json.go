@@ -14,6 +14,22 @@ func init() { Register(Reader{Extensions: []string{".json"}, Pack: PackDocuments
 // readJSON reads an array of objects, or objects one after the other: JSON lines that
 // are called .json.
 func readJSON(f *os.File, fields []string, add func(Record) error) error {
+	return objects(f, func(object []byte, n int, offset int64) error {
+		if err := checkUTF8(object, offset, 1); err != nil {
+			return fmt.Errorf("object %d: %w", n, err)
+		}
+		rec, err := jsonRecord(object, fields)
+		rec.Place = fmt.Sprintf("object %d", n)
+		if err != nil {
+			return fmt.Errorf("%s %w", rec.Place, err)
+		}
+		return add(rec)
+	})
+}
+
+// objects gives each object of an array, or of objects one after the other, with its
+// number from 1 and its offset.
+func objects(f io.Reader, each func(object []byte, n int, offset int64) error) error {
 	r := bufio.NewReader(f)
 	if mark, err := r.Peek(len(bom)); err == nil && string(mark) == string(bom) {
 		if _, err := r.Discard(len(bom)); err != nil {
@@ -40,15 +56,7 @@ func readJSON(f *os.File, fields []string, add func(Record) error) error {
 		} else if err != nil {
 			return fmt.Errorf("object %d: %w", n, err)
 		}
-		if err := checkUTF8(object, d.InputOffset()-int64(len(object)), 1); err != nil {
-			return fmt.Errorf("object %d: %w", n, err)
-		}
-		rec, err := jsonRecord(object, fields)
-		rec.Place = fmt.Sprintf("object %d", n)
-		if err != nil {
-			return fmt.Errorf("%s %w", rec.Place, err)
-		}
-		if err := add(rec); err != nil {
+		if err := each(object, n, d.InputOffset()-int64(len(object))); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,19 @@ func TestLikelihoods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		again, right, err := Greedy(l.Model, l.Set, l.Pool, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range all {
+			if math.Abs(got[i]-again[i]) > 1e-4*math.Abs(got[i]) {
+				t.Errorf("%s continuation %d: %g by the loss, %g by logits", family, i, got[i], again[i])
+			}
+			// Of 17 tokens the likeliest has at least a 17th.
+			if judged := float64(len(all[i].IDs) - all[i].From); right[i] && got[i] < -judged*math.Log(17) {
+				t.Errorf("%s continuation %d is greedy with %g nats", family, i, got[i])
+			}
+		}
 		for i, c := range all {
 			ids := c.IDs[max(0, len(c.IDs)-17):]
 			from := c.From - (len(c.IDs) - len(ids))
@@ -45,7 +58,7 @@ func TestLikelihoods(t *testing.T) {
 				t.Errorf("%s continuation %d: %g, by itself %g (%v)", family, i, got[i], want, err)
 			}
 		}
-		for _, bad := range []Continuation{{IDs: []int32{1, 2}, From: 0}, {IDs: []int32{1, 2}, From: 2}, {IDs: make([]int32, 40), From: 10}} {
+		for _, bad := range []Continuation{{IDs: []int32{1, 2}, From: 0}, {IDs: []int32{1, 2}, From: 2}} {
 			if _, err := Likelihoods(l.Model, l.Set, l.Pool, []Continuation{bad}); err == nil {
 				t.Errorf("%d tokens from %d were judged", len(bad.IDs), bad.From)
 			}
