@@ -46,14 +46,14 @@ var layers = pairs([][2]string{
 	{"pkg/export", "internal/gguf internal/ggufmodel internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/train", "internal/dist internal/sysmem pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param pkg/prune"},
 	{"internal/bench", "internal/dist internal/sysmem internal/units pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/train"},
-	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel pkg/checkpoint pkg/kernel pkg/model pkg/param pkg/tokenizer pkg/train"},
+	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel pkg/chat pkg/checkpoint pkg/kernel pkg/model pkg/param pkg/tokenizer pkg/train"},
 	{"pkg/config", "pkg/checkpoint pkg/coupled pkg/data pkg/model pkg/optim pkg/tokenizer pkg/train"},
 	{"internal/report", "pkg/config pkg/coupled pkg/train"},
-	{"pkg/serve", "internal/fault pkg/bundle pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},
+	{"pkg/serve", "internal/fault pkg/bundle pkg/chat pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/workload", "internal/dist internal/fault pkg/bundle pkg/data pkg/model pkg/prune pkg/tokenizer pkg/train"},
 	{"pkg/run", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
 	{"pkg/lab", "internal/bench internal/dist internal/fault internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/param pkg/prune pkg/run pkg/tokenizer pkg/train pkg/workload"},
-	{"cmd", "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/lab pkg/model pkg/optim pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
+	{"cmd", "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/lab pkg/model pkg/optim pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
 	{".", "cmd"},
 })
 

@@ -34,6 +34,7 @@ func serveCommand() *cli.Command {
 			"standard error; what clients send is never in it.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "chat-template", Usage: "`NAME` of a chat template instead of the model's own: alpaca, chatml, plain or zephyr"},
 			&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`ADDRESS` to listen on; 0.0.0.0 lets other machines in"},
 			&cli.IntFlag{Name: "port", Value: 8080, Usage: "`N`; 0 takes a free one"},
 			&cli.StringFlag{Name: "api-key", EnvVars: []string{"ECOSPA_API_KEY"}, Usage: "`KEY` that clients must send; default none"},
@@ -52,7 +53,7 @@ func serveCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			o := ServeOptions{
 				Model:  c.String("model"),
-				Load:   serve.LoadOptions{ID: c.String("name"), Threads: c.Int("threads"), SchedulerOptions: infer.SchedulerOptions{MaxBatch: c.Int("batch"), Queue: c.Int("queue")}},
+				Load:   serve.LoadOptions{ID: c.String("name"), Template: c.String("chat-template"), Threads: c.Int("threads"), SchedulerOptions: infer.SchedulerOptions{MaxBatch: c.Int("batch"), Queue: c.Int("queue")}},
 				Server: serve.Options{APIKey: c.String("api-key")},
 				Listen: serve.Listen{Host: c.String("host"), Port: c.Int("port"), Cert: c.String("tls-cert"), Key: c.String("tls-key"), Drain: c.Duration("drain")},
 				Quiet:  c.Bool("quiet"),

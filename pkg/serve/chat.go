@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
 )
 
@@ -171,14 +172,14 @@ func (q *chatRequest) render(m *Model) ([]int32, error) {
 	if len(q.Messages) == 0 {
 		return nil, bad("messages", "messages is missing or empty")
 	}
-	var messages []Message
+	var c chat.Conversation
 	for i, msg := range q.Messages {
 		if msg.Role == "" {
 			return nil, bad("messages", fmt.Sprintf("messages[%d] has no role", i))
 		}
-		messages = append(messages, Message{Role: msg.Role, Content: string(msg.Content)})
+		c.Messages = append(c.Messages, chat.Message{Role: msg.Role, Content: string(msg.Content)})
 	}
-	text, err := m.Chat.Render(messages, true)
+	text, err := m.Chat.Render(c, true)
 	if err != nil {
 		return nil, bad("messages", "the model's chat template does not take these messages: "+err.Error())
 	}

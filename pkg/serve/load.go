@@ -18,6 +18,8 @@ type LoadOptions struct {
 	ID      string      // name in answers; default the path's last element
 	Threads int         // worker threads; 0 is one a core
 	Weights param.DType // type in which the weights are kept; "" is float32
+	// Template is the name of a chat template (chat.Named) that stands in for the model's own.
+	Template string
 	infer.SchedulerOptions
 }
 
@@ -52,6 +54,11 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 			whole = path
 		}
 		m.ID = filepath.Base(whole)
+	}
+	if m.Chat, err = b.Chat(o.Template); err != nil {
+		s.Close()
+		pool.Close()
+		return nil, nil, fault.Usage(err)
 	}
 	if front, _ := b.Tokenizer.Template(); len(front) > 0 {
 		m.BOS = m.name(front[0])

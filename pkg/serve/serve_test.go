@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -20,23 +21,7 @@ import (
 )
 
 // plain is a chat template that writes role and text of every message.
-type plain struct{}
-
-func (plain) Render(messages []Message, reply bool) (string, error) {
-	var b strings.Builder
-	for _, m := range messages {
-		if m.Role == "tool" {
-			return "", fmt.Errorf("there are no tools")
-		}
-		b.WriteString(m.Role + ": " + m.Content + "\n")
-	}
-	if reply {
-		b.WriteString("assistant:")
-	}
-	return b.String(), nil
-}
-
-func (plain) Source() string { return "{{ messages }}" }
+const plain = `{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('there are no tools') }}{% endif %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}`
 
 // start serves a small model of bytes.
 func start(t testing.TB, o Options, so infer.SchedulerOptions) (*httptest.Server, *Model) {
@@ -57,7 +42,11 @@ func start(t testing.TB, o Options, so infer.SchedulerOptions) (*httptest.Server
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := &Model{ID: "tiny", Created: time.Unix(1700000000, 0), Scheduler: sched, Tokenizer: tokenizer.Bytes{}, Chat: plain{}, EOS: "</s>"}
+	tmpl, err := chat.Compile(plain, chat.Tokens{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := &Model{ID: "tiny", Created: time.Unix(1700000000, 0), Scheduler: sched, Tokenizer: tokenizer.Bytes{}, Chat: tmpl, EOS: "</s>"}
 	s := New(o)
 	s.Ready(served)
 	web := httptest.NewServer(s)

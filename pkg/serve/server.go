@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
@@ -20,24 +21,10 @@ type Model struct {
 	Created   time.Time
 	Scheduler *infer.Scheduler
 	Tokenizer tokenizer.Tokenizer
-	Ends      []int32  // ids that end a text
-	Chat      Template // nil when the model has none
+	Ends      []int32        // ids that end a text
+	Chat      *chat.Template // nil when the model has none
 	// Names of special tokens, "" where there is none, for /tokenizer_info.
 	BOS, EOS, Pad string
-}
-
-// Template turns messages into the text that a model was trained on.
-type Template interface {
-	// Render is the text of messages; with reply it ends where the reply begins.
-	Render(messages []Message, reply bool) (string, error)
-	// Source is the template itself.
-	Source() string
-}
-
-// Message is one turn of a chat.
-type Message struct {
-	Role    string
-	Content string
 }
 
 // Options are a server's limits.

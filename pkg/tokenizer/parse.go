@@ -206,6 +206,12 @@ func (t *Pipeline) addTokens(all []addedToken) error {
 		return fmt.Errorf("added_tokens: %w", err)
 	}
 	t.eos = endOf(all)
+	t.special = map[int32]bool{}
+	for _, a := range all {
+		if a.Special {
+			t.special[a.ID] = true
+		}
+	}
 	return nil
 }
 

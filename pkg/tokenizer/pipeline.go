@@ -20,7 +20,8 @@ type Pipeline struct {
 	pieces      [][]byte // the bytes that each id stands for within a text; nil where no token has the id
 	front, back []int32
 	eos         int32
-	encoders    sync.Pool // of *encoder
+	special     map[int32]bool // added tokens that are no text
+	encoders    sync.Pool      // of *encoder
 }
 
 // subwords is the model of a pipeline: it turns a pre-token, which is not empty, into ids.
@@ -40,6 +41,9 @@ func (t *Pipeline) Vocab() int { return len(t.pieces) }
 
 // EOS implements Tokenizer.
 func (t *Pipeline) EOS() int32 { return t.eos }
+
+// Special reports that an id is a special token: what it stands for is no part of a text.
+func (t *Pipeline) Special(id int32) bool { return t.special[id] }
 
 // Template implements Tokenizer.
 func (t *Pipeline) Template() (front, back []int32) { return t.front, t.back }

@@ -1,0 +1,52 @@
+package cmd
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/chat"
+	"github.com/ecospa/ecospa/pkg/infer"
+)
+
+// A model without a template says how to give it one; with one it answers each line,
+// and what was said is written as a record that is read as a conversation.
+func TestChat(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	mustRun(t, small(dir, "train.steps=2", "train.sample=0", "prune.target=")...)
+	code, _, log := runCommand(t, t.Context(), "ecospa", "chat", "--model", dir)
+	if code != exitUsage || !strings.Contains(log, "--chat-template chatml") || strings.Count(log, "\n") != 1 {
+		t.Errorf("without a template: exit code %d, %q", code, log)
+	}
+	saved := filepath.Join(t.TempDir(), "chat.jsonl")
+	o := ChatOptions{Model: dir, Template: "plain", System: "S.", Tokens: 5, Sampler: infer.SamplerConfig{TopP: 1}}
+	talk := func(lines ...string) (string, string) {
+		var out, log bytes.Buffer
+		if err := RunChat(t.Context(), o, strings.NewReader(strings.Join(lines, "\n")), &out, &log); err != nil {
+			t.Fatal(err)
+		}
+		return out.String(), log.String()
+	}
+	out, remarks := talk("one", "", "/nonsense", "/save", "two", "/save "+saved, "/exit", "three")
+	if strings.Count(out, "\n") < 2 || len(out) > 100 || !strings.Contains(remarks, "/nonsense is no command") || !strings.Contains(remarks, "needs a FILE") {
+		t.Errorf("answered %q, remarks %q", out, remarks)
+	}
+	record, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := chat.Parse(record, "")
+	if err != nil || len(c.Messages) != 5 || c.Messages[0].Content != "S." || c.Messages[3].Content != "two" || c.Messages[1].Role != "user" {
+		t.Errorf("saved %s (%v)", record, err)
+	}
+	if want := c.Messages[2].Content + "\n" + c.Messages[4].Content + "\n"; out != want {
+		t.Errorf("wrote %q, saved %q", out, want)
+	}
+	again, _ := talk("one", "/reset", "one")
+	first, second, _ := strings.Cut(strings.TrimSuffix(again, "\n"), "\n")
+	if first != second {
+		t.Errorf("after /reset the same message gets %q, before %q", second, first)
+	}
+}

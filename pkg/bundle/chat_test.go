@@ -1,0 +1,46 @@
+package bundle
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/chat"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+func TestChat(t *testing.T) {
+	tok, err := tokenizer.Parse([]byte(`{"added_tokens":[{"id":2,"content":"<e>","special":true}],"model":{"type":"BPE","vocab":{"a":0,"b":1}},"decoder":{"type":"Fuse"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Bundle{Path: "m", Tokenizer: tok, Ends: []int32{2}}
+	if c, err := b.Chat(""); c != nil || err != nil {
+		t.Errorf("a model without a template has %v (%v)", c, err)
+	}
+	hi := chat.Conversation{Messages: []chat.Message{{Role: "user", Content: "a"}, {Role: "assistant", Content: "b"}}}
+	for _, c := range []struct{ own, named, config, want string }{
+		{"{{ messages|length }}{{ eos_token }}", "", "", "2<e>"},
+		{"{{ bos_token }}{{ eos_token }}", "", `{"eos_token":{"content":"</s>"},"bos_token":"<s>"}`, "<s></s>"},
+		{"{{ 1 }}", "plain", "", "ab<e>"},
+		{"", "chatml", "", "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"},
+	} {
+		b.ChatTemplate, b.Extra = c.own, nil
+		if c.config != "" {
+			b.Extra = []Extra{{Name: "tokenizer_config.json", Data: []byte(c.config)}}
+		}
+		tmpl, err := b.Chat(c.named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tmpl.Render(hi, false); err != nil || got != c.want {
+			t.Errorf("%q (%v), expected %q", got, err, c.want)
+		}
+	}
+	b.ChatTemplate, b.Extra = "{% nonsense %}", nil
+	if _, err := b.Chat(""); !errors.Is(err, chat.ErrTemplate) {
+		t.Errorf("%v, expected ErrTemplate", err)
+	}
+	if _, err := b.Chat("nonsense"); !errors.Is(err, chat.ErrTemplate) {
+		t.Errorf("%v, expected ErrTemplate", err)
+	}
+}
