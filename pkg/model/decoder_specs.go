@@ -47,15 +47,22 @@ func newSpecs(a *Arch) *specs {
 }
 
 // add adds a parameter of the present layer.
-func (s *specs) add(name, block string, role param.Role, dims []param.Dim, decay bool, init param.Init) {
+func (s *specs) add(name, block string, role param.Role, dims []param.Dim, init param.Init) {
 	if s.at != param.Outside {
 		name, block = dim(s.at, name), dim(s.at, block)
 	}
-	s.list = append(s.list, param.Spec{Name: name, Layer: s.at, Role: role, Dims: dims, Block: block, Decay: decay, Init: init})
+	s.list = append(s.list, param.Spec{Name: name, Layer: s.at, Role: role, Dims: dims, Block: block, Init: init})
+}
+
+// matrix adds one to which weight decay applies.
+func (s *specs) matrix(name, block string, role param.Role, dims []param.Dim, init param.Init) {
+	s.add(name, block, role, dims, init)
+	s.list[len(s.list)-1].Decay = true
 }
 
 func (s *specs) outside(name string, role param.Role, dims []param.Dim, decay bool, init param.Init) {
-	s.add(name, name, role, dims, decay, init)
+	s.add(name, name, role, dims, init)
+	s.list[len(s.list)-1].Decay = decay
 }
 
 // norm adds a norm: one gain, or gain and bias in one block.
@@ -65,17 +72,17 @@ func (s *specs) norm(name string, role param.Role) {
 		one.Mean = 0
 	}
 	if !s.a.LayerNorm {
-		s.add(name, name, role, []param.Dim{s.e}, false, one)
+		s.add(name, name, role, []param.Dim{s.e}, one)
 		return
 	}
-	s.add(name+"_gain", name, role, []param.Dim{s.e}, false, one)
-	s.add(name+"_bias", name, role.Bias(), []param.Dim{s.e}, false, param.Init{})
+	s.add(name+"_gain", name, role, []param.Dim{s.e}, one)
+	s.add(name+"_bias", name, role.Bias(), []param.Dim{s.e}, param.Init{})
 }
 
 // bias adds a bias where the architecture has one.
 func (s *specs) bias(name, block string, role, of param.Role, dims ...param.Dim) {
 	if s.a.Bias[of] {
-		s.add(name+"_bias", block+"_bias", role.Bias(), dims, false, param.Init{})
+		s.add(name+"_bias", block+"_bias", role.Bias(), dims, param.Init{})
 	}
 }
 
@@ -94,16 +101,16 @@ func (s *specs) layer(i int, w Widths) {
 	ffn := param.Dim{Name: dim(i, "ffn"), Size: w.FFN, Kind: param.FFN}
 	matrix := []param.Dim{ffn, s.e}
 	if s.a.Gated {
-		s.add("gate", "gate_up", param.Gate, matrix, true, s.weight)
-		s.add("up", "gate_up", param.Up, matrix, true, s.weight)
-		s.add("down", "down", param.Down, matrix, true, s.proj)
+		s.matrix("gate", "gate_up", param.Gate, matrix, s.weight)
+		s.matrix("up", "gate_up", param.Up, matrix, s.weight)
+		s.matrix("down", "down", param.Down, matrix, s.proj)
 		s.bias("gate", "gate_up", param.Gate, param.Up, ffn)
 		s.bias("up", "gate_up", param.Up, param.Up, ffn)
 		s.bias("down", "down", param.Down, param.Down, s.e)
 	} else {
-		s.add("in", "in", param.Up, matrix, true, s.weight)
+		s.matrix("in", "in", param.Up, matrix, s.weight)
 		s.bias("in", "in", param.Up, param.Up, ffn)
-		s.add("out", "out", param.Down, matrix, true, s.proj)
+		s.matrix("out", "out", param.Down, matrix, s.proj)
 		s.bias("out", "out", param.Down, param.Down, s.e)
 	}
 	if s.a.PostNorm {
@@ -126,13 +133,13 @@ func (s *specs) attention(w Widths) {
 	vo := param.Dim{Name: dim(i, "vo"), Size: w.VO, Per: kv.Name, Kind: param.VO}
 	of := func(dims ...param.Dim) []param.Dim { return dims }
 	q, k := append(of(kv, r), unit...), append(of(kv), unit...)
-	s.add("q", "qkv", param.Q, append(q[:len(q):len(q)], s.e), true, s.weight)
-	s.add("k", "qkv", param.K, append(k[:len(k):len(k)], s.e), true, s.weight)
-	s.add("v", "qkv", param.V, of(kv, vo, s.e), true, s.weight)
+	s.matrix("q", "qkv", param.Q, append(q[:len(q):len(q)], s.e), s.weight)
+	s.matrix("k", "qkv", param.K, append(k[:len(k):len(k)], s.e), s.weight)
+	s.matrix("v", "qkv", param.V, of(kv, vo, s.e), s.weight)
 	s.bias("q", "qkv", param.Q, param.Q, q...)
 	s.bias("k", "qkv", param.K, param.Q, k...)
 	s.bias("v", "qkv", param.V, param.Q, kv, vo)
-	o := func() { s.add("o", "o", param.O, of(kv, r, vo, s.e), true, s.proj) }
+	o := func() { s.matrix("o", "o", param.O, of(kv, r, vo, s.e), s.proj) }
 	if !a.Gated {
 		o()
 	}
@@ -155,6 +162,6 @@ func (s *specs) qkNorm(q, k, unit []param.Dim) {
 	case NoQKNorm:
 		return
 	}
-	s.add("q_norm", "q_norm", param.QNorm, q, false, one)
-	s.add("k_norm", "k_norm", param.KNorm, k, false, one)
+	s.add("q_norm", "q_norm", param.QNorm, q, one)
+	s.add("k_norm", "k_norm", param.KNorm, k, one)
 }

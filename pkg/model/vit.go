@@ -307,9 +307,9 @@ func (m *vit) specs(layers []Widths) []param.Spec {
 	classes := param.Dim{Name: ClassesDim, Size: m.classes}
 	s.outside("patch", param.Patch, []param.Dim{s.e, {Size: m.Channels * m.PatchSize * m.PatchSize}}, true, s.weight)
 	s.outside("patch_bias", param.Patch.Bias(), []param.Dim{s.e}, false, param.Init{})
-	s.add("class_token", "tokens", param.ClassToken, row, false, s.weight)
+	s.add("class_token", "tokens", param.ClassToken, row, s.weight)
 	if m.tokens() > 1 {
-		s.add("distill_token", "tokens", param.DistillToken, row, false, s.weight)
+		s.add("distill_token", "tokens", param.DistillToken, row, s.weight)
 	}
 	s.outside("positions", param.Positions, []param.Dim{{Name: "positions", Size: m.Context()}, s.e}, false, s.weight)
 	for i, w := range layers {
