@@ -21,11 +21,6 @@ func take(p *param.Param, width int, pick []int) rows {
 	return rows{p: p, width: width, pick: pick, scale: 1}
 }
 
-func (r rows) times(scale float64) rows {
-	r.scale = float32(scale)
-	return r
-}
-
 func (r rows) count() int {
 	if r.pick == nil {
 		return r.p.Size() / r.width
