@@ -16,6 +16,7 @@ import (
 // rooms says in a few words what each package is for, as docs/architecture.svg shows it.
 var rooms = pairs([][2]string{
 	{".", "main"},
+	{"configs", "example run files"},
 	{"cmd", "flags, words, exit codes"},
 	{"internal/bench", "steps and tokens timed"},
 	{"internal/dist", "what ranks ask"},

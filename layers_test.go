@@ -53,7 +53,8 @@ var layers = pairs([][2]string{
 	{"pkg/workload", "internal/dist internal/fault pkg/bundle pkg/data pkg/model pkg/prune pkg/tokenizer pkg/train"},
 	{"pkg/run", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
 	{"pkg/lab", "internal/bench internal/dist internal/fault internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/param pkg/prune pkg/run pkg/tokenizer pkg/train pkg/workload"},
-	{"cmd", "internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/lab pkg/model pkg/optim pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
+	{"configs", ""},
+	{"cmd", "configs internal/bench internal/dist internal/fault internal/mpi internal/report internal/sysmem internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/lab pkg/model pkg/optim pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
 	{".", "cmd"},
 })
 

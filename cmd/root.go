@@ -108,6 +108,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			chatCommand(),
 			inspectCommand(),
 			reportCommand(),
+			configCommand(),
 			doctorCommand(),
 			benchCommand(),
 			completionCommand(),

@@ -52,7 +52,7 @@ func (o trainOptions) check() error {
 func (o trainOptions) file() (c config.Run, err error) {
 	switch {
 	case o.Config != "":
-		c, err = config.Load(o.Config, o.Set)
+		c, err = loadRun(o.Config, o.Set)
 	case o.Resume == run.Continue || o.Resume == run.Auto && run.Exists(o.Out):
 		c, err = run.Config(o.Out)
 	default: // finetune: a short run at a fine-tuning rate
@@ -70,7 +70,7 @@ func (o trainOptions) file() (c config.Run, err error) {
 		c.Data.Synthetic = ""
 	}
 	if o.Steps > 0 {
-		c.Train.Steps = o.Steps
+		c.Train.Steps, c.Train.Epochs = o.Steps, 0
 	}
 	if o.Dense {
 		c.Dense()

@@ -262,3 +262,27 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestNamesOfOtherPrograms: a key under its name elsewhere is answered with the one
+// here, and every such answer is a key.
+func TestNamesOfOtherPrograms(t *testing.T) {
+	for text, want := range map[string]string{
+		"optim: {lr_warmup_steps: 10}":   "optim.warm_up",
+		"train: {global_batch_size: 10}": "train.batch",
+		"model: {hidden_size: 64}":       "model.width",
+		"model: {n_embd: 64}":            "model.width",
+		"learning_rate: 1e-3":            "optim.lr",
+		"prune: {sparsity: 0.5}":         "prune.target",
+	} {
+		_, err := Parse([]byte(text), nil)
+		if err == nil || !strings.HasSuffix(err.Error(), "; here it is "+want) {
+			t.Errorf("%s: %v, expected %s", text, err, want)
+		}
+	}
+	d := decoder{reflect.TypeFor[Run]()}
+	for other, here := range aliases {
+		if !d.has(here) || d.has(other) {
+			t.Errorf("%s is said to be %s", other, here)
+		}
+	}
+}

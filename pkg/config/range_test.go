@@ -58,7 +58,6 @@ func TestEveryRange(t *testing.T) {
 		{"model.context=20000000", []string{"expected 1 to 16777216"}},
 		{"model.rope_theta=1", []string{"expected above 1"}},
 		{"model.rope_theta=-10000", []string{"expected above 1"}},
-		{"model.tied=false model.family=gpt2 model.kv_heads=0", []string{"always tied"}},
 
 		{"data.path=a.txt", []string{"data.synthetic", "give one of them"}},
 		{"data.synthetic=", []string{"data.path is empty", "expected a text file, folder or glob"}},
@@ -66,6 +65,10 @@ func TestEveryRange(t *testing.T) {
 		{"data.validation=-0.1", []string{"0 to 0.9"}},
 		{"data.validation=0.95", []string{"0 to 0.9"}},
 		{"data.validation=5", []string{"a share, 0 to 0.9"}},
+		{"data.pack=tight", []string{"expected documents or stream"}},
+		{"train.epochs=-1", []string{"expected 0 to"}},
+		{"train.epochs=2", []string{"give one of them"}},
+		{"optim.name=adam", []string{"expected one of", "adamw"}},
 		{"data.field=", []string{"is empty", "the name of the text"}},
 		{"data.bytes=lots", []string{"from 1KB to 4GB"}},
 		{"data.bytes=", []string{"from 1KB to 4GB"}},
@@ -99,11 +102,11 @@ func TestEveryRange(t *testing.T) {
 		{"train.precision=fp8", []string{"expected f32 or bf16"}},
 		{"train.precision=F32", []string{"expected f32 or bf16"}},
 		{"train.precision=", []string{"expected f32 or bf16"}},
-		{"data.mean=[0.5]", []string{"apply to images alone"}},
-		{"data.std=[0.5]", []string{"apply to images alone"}},
-		{"data.shift=1", []string{"apply to images alone"}},
-		{"data.flip=true", []string{"apply to images alone"}},
-		{"data.prompt=q " + images, []string{"apply to text alone"}},
+		{"data.mean=[0.5]", []string{"apply only to images"}},
+		{"data.std=[0.5]", []string{"apply only to images"}},
+		{"data.shift=1", []string{"apply only to images"}},
+		{"data.flip=true", []string{"apply only to images"}},
+		{"data.prompt=q " + images, []string{"apply only to text"}},
 		{"data.shift=65 " + images, []string{"expected 0 to 64 pixels"}},
 		{"data.shift=-1 " + images, []string{"expected 0 to 64 pixels"}},
 		{"data.mean=[1] " + images, []string{"one each for a channel"}},
@@ -233,7 +236,7 @@ func TestEveryRange(t *testing.T) {
 		}
 		section, last, _ := strings.Cut(key, ".")
 		wants := append([]string{section}, row.want...)
-		if !strings.ContainsAny(value, "[{") && !strings.Contains(value, "e13") && row.want[0] != "exclude each other" && row.want[0] != "apply to vit alone" && row.want[0] != "apply to images alone" && row.want[0] != "apply to text alone" {
+		if !strings.ContainsAny(value, "[{") && !strings.Contains(value, "e13") && row.want[0] != "exclude each other" && row.want[0] != "apply to vit alone" && row.want[0] != "apply only to images" && row.want[0] != "apply only to text" {
 			wants = append(wants, value)
 		}
 		if value != "" {
@@ -250,7 +253,7 @@ func TestEveryRange(t *testing.T) {
 	}
 	// Keys of which every value of the type makes sense.
 	free := map[string]bool{
-		"data.validation_path": true, "data.seed": true, "data.cache": true, "tokenizer.path": true, "train.seed": true, "prune.seed": true,
+		"data.validation_path": true, "model.tied": true, "data.separator": true, "data.seed": true, "data.cache": true, "tokenizer.path": true, "train.seed": true, "prune.seed": true,
 		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "train.shard_optimizer": true, "teacher.model": true,
 	}
 	var walk func(v reflect.Type, path string)

@@ -24,7 +24,7 @@ type Config struct {
 	Shift          int       `yaml:"shift"`           // images: pixels at most by which training images move at random, in each direction; default 0
 	Flip           bool      `yaml:"flip"`            // images: left and right of training images change places at random
 
-	Cache string `yaml:"cache"` // folder for encoded corpora; default a folder named cache beside the run directory
+	Cache string `yaml:"cache"` // folder for encoded corpora; default ecospa/tokens in the user's cache directory
 }
 
 // DefaultConfig is the configuration of a run file without a data section.

@@ -39,6 +39,9 @@ func (j *Job) look() error {
 	}
 	j.resuming = true
 	j.previous, err = Config(dir)
+	if j.cfg.Data.Pack == "" {
+		j.cfg.Data.Pack = j.previous.Data.Pack
+	}
 	return err
 }
 

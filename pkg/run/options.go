@@ -3,11 +3,13 @@ package run
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -67,5 +69,11 @@ func Config(dir string) (config.Run, error) {
 		return c, fault.BadInput(err)
 	}
 	c.Out = dir
+	if text, err := os.ReadFile(File(dir)); err == nil && !packKey.Match(text) { // of a version without the key
+		c.Data.Pack = data.PackStream
+	}
 	return c, nil
 }
+
+// packKey is data.pack in a run file that the program wrote.
+var packKey = regexp.MustCompile(`(?m)^ +pack:`)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -336,5 +337,26 @@ func TestInterruptedBeforeTheFirstStep(t *testing.T) {
 		t.Fatal(err)
 	} else if _, err := os.Stat(filepath.Dir(c.Out)); at.Saved != (err == nil) { // reading may have been faster
 		t.Errorf("%v, but: %v", at, err)
+	}
+}
+
+// TestEpochs: passes over the data become steps, which the run file in the directory
+// says; the same run file goes on with the run.
+func TestEpochs(t *testing.T) {
+	c := tiny(t, filepath.Join(t.TempDir(), "run"), "train.steps=0", "train.epochs=0.05", "prune.target=")
+	log, err := trained(t, c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	training := told[Preflight](log)[0].Training
+	want := int(math.Ceil(0.05 * float64((training-1)/16) / 2))
+	if n := len(told[Stepped](log)); n != want || n < 10 {
+		t.Errorf("%d steps of %d tokens, expected %d", n, training, want)
+	}
+	if r, err := Config(c.Out); err != nil || r.Train.Steps != want || r.Train.Epochs != 0 {
+		t.Errorf("run.yaml says %d steps and %g epochs (%v)", r.Train.Steps, r.Train.Epochs, err)
+	}
+	if log, err := trained(t, c, Options{Mode: Continue}); err != nil || len(told[Stepped](log)) != 0 {
+		t.Errorf("gone on with: %v\n%s", err, log)
 	}
 }

@@ -157,7 +157,14 @@ func (j *Job) resolve(saved *state) (err error) {
 	if j.resuming && c.EvalEvery == 0 {
 		c.EvalEvery = j.previous.Train.EvalEvery
 	}
-	*c = c.Resolve(j.defaultContext())
+	if c.Context == 0 {
+		c.Context = j.defaultContext()
+	}
+	if c.Epochs > 0 { // the run file in the directory says the steps that they are
+		c.Steps = max(1, int(math.Ceil(c.Epochs*float64(j.work.Sequences(c.Context))/float64(c.Batch))))
+		c.Epochs = 0
+	}
+	*c = c.Resolve(c.Context)
 	if j.resuming {
 		if err := j.compareData(saved); err != nil {
 			return err

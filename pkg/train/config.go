@@ -9,7 +9,8 @@ import (
 
 // Config is the train section of a run file.
 type Config struct {
-	Steps          int     `yaml:"steps"`           // optimizer steps; required
+	Steps          int     `yaml:"steps"`           // optimizer steps; required without epochs
+	Epochs         float64 `yaml:"epochs"`          // passes over the training data, instead of steps; default (0) steps decide
 	Batch          int     `yaml:"batch"`           // sequences, or images, a step; default 16
 	MicroBatch     int     `yaml:"micro_batch"`     // sequences computed at a time, must divide batch; default (0) the whole batch
 	Context        int     `yaml:"context"`         // tokens a sequence; default (0) the model's context, which images always have
@@ -49,6 +50,14 @@ func (c Config) Resolve(context int) Config {
 
 // Validate reports the first value that makes no sense, by key.
 func (c Config) Validate() error {
+	switch {
+	case !(c.Epochs >= 0 && c.Epochs <= 1e6):
+		return fmt.Errorf("train.epochs is %g, expected 0 to 1e6", c.Epochs)
+	case c.Epochs > 0 && c.Steps != 0:
+		return fmt.Errorf("train.steps is %d and train.epochs %g: give one of them", c.Steps, c.Epochs)
+	case c.Epochs > 0:
+		c.Steps = 1 // known when the data are
+	}
 	for _, v := range []struct {
 		key       string
 		x, lo, hi int

@@ -1,0 +1,66 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/configs"
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/config"
+)
+
+func configCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "config",
+		Usage:       "list or show the example configurations that come with the program",
+		Description: "pretrain and finetune take their names: ecospa pretrain -c quickstart. docs/run-file.md lists every key of a run file.",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "list the examples", Before: noArguments(""),
+				Action: func(c *cli.Context) error {
+					t := newTable("name", "what it is")
+					for _, name := range configs.Names() {
+						text, err := configs.Read(name)
+						if err != nil {
+							return err
+						}
+						t.add(name, configs.Title(text))
+					}
+					t.print(c.App.Writer)
+					return nil
+				},
+			},
+			{
+				Name: "show", Usage: "print an example", ArgsUsage: "NAME",
+				Action: func(c *cli.Context) error {
+					if c.Args().Len() != 1 {
+						return fault.Usage(fmt.Errorf("config show takes one name, of %s", strings.Join(configs.Names(), ", ")))
+					}
+					text, err := configs.Read(c.Args().First())
+					if err != nil {
+						return fault.Usage(err)
+					}
+					_, err = c.App.Writer.Write(text)
+					return err
+				},
+			},
+		},
+	}
+}
+
+// loadRun loads a run file, or the example of that name where there is no such file.
+func loadRun(path string, set []string) (config.Run, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(path, `/\.`) {
+		text, err := configs.Read(path)
+		if err != nil {
+			return config.Run{}, fault.BadInput(fmt.Errorf("%s is no file, and %w", path, err))
+		}
+		return config.Parse(text, set)
+	}
+	return config.Load(path, set)
+}
