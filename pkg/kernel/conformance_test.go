@@ -157,7 +157,10 @@ func conform(t *testing.T, o op) {
 				if bits == nil {
 					bits = got
 				}
-				again := o.check(t, p, in, dout.s[0], want, slopes)
+				again := got
+				if current != portablePath { // which is slow, and has no way to differ from itself
+					again = o.check(t, p, in, dout.s[0], want, slopes)
+				}
 				for i := range bits {
 					if !slices.Equal(bits[i], got[i]) || !slices.Equal(got[i], again[i]) {
 						t.Fatalf("%d threads: result %d has other bits than before", threads, i)
@@ -207,8 +210,10 @@ func (o *op) check(t *testing.T, p *Pool, in *buffers, dout []float32, want [][]
 		if n := allocations(3, func() { o.backward(p, din.s, in.s, out.s, dout) }); n > 0 && !raceDetector {
 			t.Fatalf("backward: %v allocations, want 0", n)
 		}
-		start()
-		o.backward(p, din.s, in.s, out.s, dout)
+		if current != portablePath { // others were measured, and have added up
+			start()
+			o.backward(p, din.s, in.s, out.s, dout)
+		}
 	}
 	in.check(t, "input")
 	if n := allocations(3, func() { o.forward(p, out.s, in.s) }); n > 0 && !raceDetector {
