@@ -4,11 +4,11 @@ import "fmt"
 
 // Config is the optim section of a run file.
 type Config struct {
-	Name        string  `yaml:"name"`         // the optimizer: adamw (default), or another of Names
+	Name        string  `yaml:"name"`         // the optimizer: adamw (default), sgd (momentum beta1) or muon (matrices by orthogonalised momentum, the rest by adamw; takes 4 bytes less a weight)
 	LR          float64 `yaml:"lr"`           // highest learning rate; default 1e-3
 	MinLR       float64 `yaml:"min_lr"`       // learning rate at the last step; default (-1) a tenth of lr
 	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
-	Schedule    string  `yaml:"schedule"`     // cosine (default), linear or constant after the warm-up
+	Schedule    string  `yaml:"schedule"`     // after the warm-up: cosine (default), linear, constant, or wsd (constant, and a fall in the last fifth)
 	WeightDecay float64 `yaml:"weight_decay"` // decoupled, on matrices only (no norms, biases, embeddings); default 0.1
 	Beta1       float64 `yaml:"beta1"`        // decay of the first moment; default 0.9
 	Beta2       float64 `yaml:"beta2"`        // decay of the second moment; default 0.95
