@@ -97,6 +97,9 @@ func benchError(err error) error {
 	return err
 }
 
+// cpuPaths are the values of --cpu.
+var cpuPaths = kernel.Paths
+
 // usePath forces the kernels' CPU path, where one is named.
 func usePath(name string) error {
 	if name == "" {
