@@ -98,8 +98,11 @@ func subject(b *bundle.Bundle, r ranks, threads int) prune.Subject {
 	return prune.NewSubject(b.Model, b.Set, threads, r.Group)
 }
 
-// vacant refuses an --out that is there already, or that is the source.
+// vacant refuses an --out that is there already, or that is the source; "" is none.
 func vacant(out, from string, force bool) error {
+	if out == "" {
+		return nil
+	}
 	if _, err := os.Lstat(out); err == nil && !force {
 		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", out))
 	}

@@ -33,6 +33,7 @@ type PruneOptions struct {
 	Trial, EvalTokens          int // sequences for trial cuts; held-out tokens for the report, 0 is all
 
 	SaveScores, Scores, Plan       string
+	Recover                        string // budget in tokens or time; "none"
 	For                            string // a target of export whose shapes the plan has
 	Uncoupled, DryRun, Force, JSON bool
 	Threads                        int
@@ -74,6 +75,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "compensate", Value: m.Compensate, Usage: "refit of the matrices that read the units, `NAME`: " + strings.Join(coupled.Compensations(), ", ")},
 			&cli.BoolFlag{Name: "gains", Value: m.Gains, Usage: "fit gains of kept rotation pairs (RoPE)"},
 			&cli.IntFlag{Name: "steps", Value: 1, Usage: "rounds, `N`, with evidence gathered anew in each"},
+			&cli.StringFlag{Name: "recover", Value: "none", Usage: "train the result against the model before the cut, `BUDGET`: tokens as 200k, time as 3m, or none"},
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: zero the lowest rows of each matrix by its own ranking; shapes stay"},
 			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, or images, `N`"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a calibration sequence, `N`; 0 is the model's context, at most 512"},
@@ -93,6 +95,9 @@ func pruneCommand() *cli.Command {
 			if err != nil {
 				return fault.Usage(err)
 			}
+			if o.Recover != "none" { // what has been recovered when a signal comes is written
+				return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter)
+			}
 			return interruptible(c, func() error { return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter) })
 		},
 	}
@@ -104,16 +109,14 @@ func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 		Rounds: c.Int("steps"), Uncoupled: c.Bool("uncoupled"), Sequences: c.Int("sequences"), Context: c.Int("context"), Trial: c.Int("trial-sequences"),
 		EvalTokens: c.Int("eval-tokens"), SaveScores: c.String("save-scores"), Scores: c.String("scores"), Plan: c.String("plan"),
 		DryRun: c.Bool("dry-run"), Force: c.Bool("force"), JSON: c.Bool("json"), Threads: c.Int("threads"), DType: strings.ToUpper(c.String("dtype")),
-		MemoryOf: c.String("memory-of"), MemoryBatch: c.Int("memory-batch"),
+		MemoryOf: c.String("memory-of"), MemoryBatch: c.Int("memory-batch"), Recover: c.String("recover"),
 		Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), ranks: ranksOf(c),
 	}
 	k := &o.Config
 	k.Target, k.TargetMemory, k.Of, k.Criterion, k.Allocation = c.String("target"), c.String("target-memory"), c.String("of"), c.String("criterion"), c.String("allocation")
 	k.QKOrder, k.Layout, k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.String("qk-order"), c.String("layout"), c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")
 	o.Improve.Basis, o.Improve.Compensate, o.Improve.Gains = c.String("basis"), c.String("compensate"), c.Bool("gains")
-	for _, name := range list(c.String("kinds")) {
-		k.Kinds = append(k.Kinds, coupled.Kind(name))
-	}
+	k.Kinds = coupled.ToKinds(list(c.String("kinds")))
 	if k.SkipLayers, err = numbers("skip-layers", c.String("skip-layers")); err != nil {
 		return o, err
 	}
@@ -145,8 +148,6 @@ func (o PruneOptions) check(c *cli.Context) error {
 		return errors.New("--out DIR is required (or --dry-run)")
 	case o.Plan == "" && !o.Config.Enabled():
 		return errors.New("prune needs --target, --target-memory, --ratio or --plan")
-	case o.MemoryOf != "inference" && o.MemoryOf != "training":
-		return fmt.Errorf("--memory-of is %q, expected inference or training", o.MemoryOf)
 	case c.IsSet("memory-of") && o.Config.TargetMemory == "":
 		return errors.New("--memory-of applies only with --target-memory")
 	case o.Plan != "" && (o.Config.Enabled() || o.DryRun || o.Uncoupled || c.IsSet("steps")):
@@ -167,10 +168,8 @@ func (o PruneOptions) check(c *cli.Context) error {
 
 // RunPrune prunes; the report goes to out, progress to log.
 func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
-	if o.Out != "" {
-		if err := vacant(o.Out, o.From, o.Force); err != nil {
-			return err
-		}
+	if err := vacant(o.Out, o.From, o.Force); err != nil {
+		return err
 	}
 	start := time.Now()
 	b, err := openBundle(o.From, bundle.Options{}, log)
@@ -178,10 +177,8 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	if o.For != "" {
-		if err := export.Constrain(o.For, b.Model, &o.Config); err != nil {
-			return fault.Usage(err)
-		}
+	if err := export.Constrain(o.For, b.Model, &o.Config); err != nil {
+		return fault.Usage(err)
 	}
 	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: o.Text, Held: 0.1, Seed: o.Config.Seed})
 	if err != nil {
@@ -218,7 +215,10 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	}
 	r.Seconds = time.Since(start).Seconds()
 	_, r.PeakRSS = sysmem.Resident()
-	return show(out, r, o.JSON)
+	if err = show(out, r, o.JSON); res.Interrupted {
+		err = errors.Join(err, fmt.Errorf("%w: the recovery ended early, the model was saved", errInterrupted))
+	}
+	return err
 }
 
 // job is the options as a job on an open model.
@@ -242,9 +242,8 @@ func (o PruneOptions) job(b *bundle.Bundle, w workload.Workload, log io.Writer) 
 		},
 		Footprints: &prune.Footprints{Inference: infer.Memory(b.Model, o.MemoryBatch, context), Training: train.MemoryOf(b.Model, o.MemoryBatch, context)},
 	}
-	job.Footprint = job.Footprints.Inference
-	if o.MemoryOf == "training" {
-		job.Footprint = job.Footprints.Training
+	if job.Footprint, err = job.Footprints.Of(o.MemoryOf); err != nil {
+		return nil, fmt.Errorf("--memory-of %w", err)
 	}
-	return job, nil
+	return job, workload.Recover(job, w, o.From, o.Recover)
 }

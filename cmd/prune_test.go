@@ -81,7 +81,15 @@ func TestPrune(t *testing.T) {
 		}
 	}
 
+	// Recovery wins back some of what the cut cost, and says so.
+	v := result(args("--target", "0.5x", "--recover", "20k", "--out", at("recovered")))
+	if c := v.Recovery; c == nil || c.Tokens < 5_000 || c.Best.Loss > c.Points[0].Loss || len(c.Points) < 3 {
+		t.Errorf("recovery: %+v", v.Recovery)
+	}
+
 	refused(t, []bad{
+		{"recovery's budget", args("--target", "0.5x", "--recover", "much", "--out", at("x")), 2, []string{"much", "200k", "3m"}},
+		{"recovery of a dry run", args("--target", "0.5x", "--recover", "20k", "--dry-run"), 2, []string{"dry run"}},
 		{"memory out of reach", args("--target-memory", "2KiB", "--out", at("x")), 2, []string{"out of reach", "bytes"}},
 		{"memory of", args("--target-memory", "2GiB", "--memory-of", "fun", "--out", at("x")), 2, []string{"fun", "training"}},
 		{"memory of what", args("--target", "0.5x", "--memory-of", "training", "--out", at("x")), 2, []string{"--target-memory"}},

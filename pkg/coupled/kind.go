@@ -66,3 +66,11 @@ func joinKinds(l []Kind) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// ToKinds are kinds by name; Config.Validate says which are none.
+func ToKinds(names []string) (kinds []Kind) {
+	for _, n := range names {
+		kinds = append(kinds, Kind(n))
+	}
+	return kinds
+}

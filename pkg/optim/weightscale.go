@@ -24,7 +24,7 @@ func WeightScale(set *param.Set, gain float64) func(p *param.Param) float64 {
 	mean := sum / float64(max(1, n))
 	for p := range scale {
 		switch {
-		case scale[p] == 0 || strings.HasSuffix(p.Name, "bias"):
+		case scale[p] == 0 || strings.HasSuffix(string(p.Role), "_bias"):
 			scale[p] = mean
 		case !isMatrix(p):
 			scale[p] *= gain

@@ -9,6 +9,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/recovery"
 )
 
 // Job prunes the model of a calibration, in place: the subcommand prune, the events of a
@@ -43,6 +44,12 @@ type Job struct {
 	// CheckMemory refuses a calibration that takes more memory than the machine has left.
 	CheckMemory bool
 
+	// Recovery, where it is not nil, is what Run ends with: training against the model
+	// that Parent opens. Its options, batches and held-out batches are set; the models,
+	// Pool and Progress are the job's affair.
+	Recovery *recovery.Stage
+	Parent   Parent
+
 	// Evidence, where it is not nil, is used in the first round instead of a
 	// pass over the data; it must have been gathered in the same basis.
 	Evidence *coupled.Evidence
@@ -69,7 +76,9 @@ type Result struct {
 	Trials   int               // losses measured, by rank 0
 	Zeros    []coupled.Zero    // rows zeroed by the ablation; rank 0 has them
 
-	Before, After Side // After is empty with DryRun; only Run fills them
+	Before, After Side             // After is empty with DryRun; only Run fills them
+	Recovery      *recovery.Result // nil where none was asked for
+	Interrupted   bool             // the recovery was
 	// MemoryBefore and MemoryAfter are planned, with Footprints.
 	MemoryBefore, MemoryAfter PlannedMemory
 	Rows                      []Row // the last plan, by layer and kind
@@ -94,8 +103,9 @@ func (r *Result) Zeroed() (n int) {
 	return n
 }
 
-// Run prunes, or with DryRun plans, and measures before and after. A context that ends
-// stops it between two batches, with the model half pruned.
+// Run prunes, or with DryRun plans, recovers, and measures before and after. A context
+// that ends stops it between two batches, with the model half pruned; during recovery it
+// ends only the recovery (Result.Interrupted).
 func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	p.ctx = ctx
 	r = &Result{}
@@ -105,7 +115,7 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 			r = nil
 		}
 	}()
-	if err := errors.Join(p.check(), fault.Usage(p.Config.Check(p.Set))); err != nil {
+	if err := errors.Join(p.check(), fault.Usage(p.Config.Check(p.Set)), p.checkRecovery()); err != nil {
 		return r, err
 	}
 	if r.MemoryBefore, err = p.Footprints.of(p.Set.Like()); err != nil {
@@ -127,6 +137,10 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	if r.MemoryAfter, err = p.Footprints.of(after); err != nil || p.DryRun {
 		return r, err
 	}
+	if err := p.recover(ctx, r); err != nil {
+		return r, err
+	}
+	p.ctx = nil // a signal ends the recovery, not what is left to do
 	r.After, err = p.side()
 	return r, err
 }

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/recovery"
 )
 
 // Report is what a pruning is summed up as, for people and for other programs.
@@ -22,8 +23,11 @@ type Report struct {
 	Planned      int           `json:"planned_params"`
 	Trials       int           `json:"trials"` // losses of trial cuts that were measured
 	Zeroed       int           `json:"zeroed"` // rows, of the ablation
-	Seconds      float64       `json:"seconds"`
-	PeakRSS      int64         `json:"peak_rss"` // bytes
+	// Recovery is the training against the model before the cut, with held-out losses on
+	// the way; null where there was none.
+	Recovery *recovery.Result `json:"recovery,omitempty"`
+	Seconds  float64          `json:"seconds"`
+	PeakRSS  int64            `json:"peak_rss"` // bytes
 }
 
 // ReportSide is a model before or after, in a Report.
@@ -45,7 +49,7 @@ type ReportSide struct {
 func (r *Result) Report(images bool) Report {
 	out := Report{
 		Before: r.Before.report(images), Rows: r.Rows, MemoryBefore: r.MemoryBefore, MemoryAfter: r.MemoryAfter,
-		Planned: r.Plan().After, Trials: r.Trials, Zeroed: r.Zeroed(),
+		Planned: r.Plan().After, Trials: r.Trials, Zeroed: r.Zeroed(), Recovery: r.Recovery,
 	}
 	if r.After.Params > 0 {
 		after := r.After.report(images)
@@ -83,6 +87,10 @@ func (r Report) String() string {
 		return b.String()
 	}
 	r.sides(&b)
+	if v := r.Recovery; v != nil {
+		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f after the cut, %.4f now, %.4f before it\n",
+			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Points[0].Loss, v.Best.Loss, v.Parent)
+	}
 	fmt.Fprintf(&b, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))
 	return b.String()
 }

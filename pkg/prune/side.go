@@ -1,9 +1,11 @@
 package prune
 
 import (
+	"fmt"
 	"math"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -54,6 +56,17 @@ func (p *Job) side() (Side, error) {
 
 // Footprints are the planned memory of a model of some shapes in both of its uses.
 type Footprints struct{ Inference, Training coupled.Footprint }
+
+// Of is the footprint of a use, inference or training.
+func (f *Footprints) Of(use string) (coupled.Footprint, error) {
+	switch use {
+	case "inference":
+		return f.Inference, nil
+	case "training":
+		return f.Training, nil
+	}
+	return nil, fault.Usage(fmt.Errorf("is %q, expected inference or training", use))
+}
 
 // PlannedMemory is the planned memory of a model, in bytes.
 type PlannedMemory struct {

@@ -2,6 +2,8 @@ package recovery
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -103,4 +105,26 @@ func (o Options) optimizer(steps int) optim.Config {
 	c := optim.Default()
 	c.LR, c.MinLR, c.WarmUp, c.WeightDecay, c.Beta1, c.Beta2 = o.Rate, 0, min(50, steps/10), 0, 0.9, 0.99
 	return c
+}
+
+// ParseBudget reads a budget into the options: tokens as 200k or 1.5M, time as 90s, 3m
+// or 1h.
+func (o *Options) ParseBudget(s string) error {
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		o.Time = d
+		return nil
+	}
+	number, scale := s, 1.0
+	switch {
+	case strings.HasSuffix(s, "k"):
+		number, scale = strings.TrimSuffix(s, "k"), 1e3
+	case strings.HasSuffix(s, "M"):
+		number, scale = strings.TrimSuffix(s, "M"), 1e6
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n*scale >= 1 && n*scale <= 1e15) {
+		return fmt.Errorf("%q is no budget, expected tokens as 200k or 1.5M, or time as 90s, 3m or 1h", s)
+	}
+	o.Tokens = int64(n * scale)
+	return nil
 }

@@ -1,0 +1,44 @@
+package workload
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/recovery"
+)
+
+// stopTokens are the held-out tokens by which a recovery decides which weights are best.
+const stopTokens = 8192
+
+// Recover adds a recovery to a job on the model at path: training on the workload's
+// training part for a budget (recovery.Options.ParseBudget; "none" adds nothing), at the
+// context of the calibration.
+func Recover(job *prune.Job, w Workload, path, budget string) error {
+	if budget == "none" {
+		return nil
+	}
+	stage := &recovery.Stage{Options: recovery.Options{Context: job.Data.Context}, Documents: job.Data.Packed()}
+	if err := stage.ParseBudget(budget); err != nil {
+		return fault.Usage(fmt.Errorf("recover: %w", err))
+	}
+	stage.Options = stage.Resolve()
+	batches, err := w.Batches(stage.Batch, stage.Context, data.Cursor{Seed: job.Config.Seed})
+	if err != nil {
+		return err
+	}
+	stage.Next = batches.Next
+	stage.Held = func() iter.Seq2[data.Batch, error] { return w.Validation(stage.Batch, stage.Context, stopTokens) }
+	job.Recovery = stage
+	job.Parent = func() (recovery.Net, func(), error) {
+		b, err := bundle.Open(path, bundle.Options{})
+		if err != nil {
+			return recovery.Net{}, nil, err
+		}
+		return recovery.Net{Model: b.Model, Set: b.Set}, b.Close, nil
+	}
+	return nil
+}
