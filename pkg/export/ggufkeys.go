@@ -90,7 +90,11 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	of := func(key string, value any) { add(arch+"."+key, value) }
 	add("general.architecture", arch)
 	add("general.type", "model")
-	add("general.name", "ecospa "+s.m.Family())
+	name := s.m.Family()
+	if s.table.GGUF.Name != "" {
+		name = s.table.GGUF.Name
+	}
+	add("general.name", "ecospa "+name)
 	add("general.file_type", ggufFileType[dtype])
 	add("general.quantization_version", uint32(2))
 	of("block_count", uint32(s.Layers))

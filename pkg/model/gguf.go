@@ -6,6 +6,7 @@ import "github.com/ecospa/ecospa/pkg/param"
 // that architecture can hold.
 type GGUF struct {
 	Arch      string         // general.architecture
+	Name      string         // in general.name; "" is the family's
 	PerLayer  string         // the architecture that sizes each layer by itself; "" for none
 	Halves    bool           // a head's rows: first rows of all pairs before the second ones
 	HeadDim   bool           // heads have a width of their own; else it is the residual width over the heads

@@ -81,12 +81,13 @@ func (k *phi3) table() *Table {
 	const hf, gguf = "model.layers.%d.", "blk.%d."
 	qkv, gateUp := entry(hf+"self_attn.qkv_proj", gguf+"attn_qkv", param.Q), entry(hf+"mlp.gate_up_proj", gguf+"ffn_up", param.Gate)
 	qkv.Roles, gateUp.Roles = append(qkv.Roles, param.K, param.V), append(gateUp.Roles, param.Up)
-	t := &Table{Prefix: "model.", Class: k.class, WholeHeads: true, HeadDim: k.HeadDim, GGUF: &GGUF{Arch: "phi3", Halves: true}, Tensors: []Name{
-		entry("model.embed_tokens", "token_embd", param.Embed),
-		entry(hf+"input_layernorm", gguf+"attn_norm", param.Norm1), qkv, entry(hf+"self_attn.o_proj", gguf+"attn_output", param.O),
-		entry(hf+"post_attention_layernorm", gguf+"ffn_norm", param.Norm2), gateUp, entry(hf+"mlp.down_proj", gguf+"ffn_down", param.Down),
-		entry("model.norm", "output_norm", param.FinalNorm), entry("lm_head", "output", param.Head),
-	}}
+	t := &Table{Prefix: "model.", Class: k.class, WholeHeads: true, HeadDim: k.HeadDim, // llama.cpp looks for tokens of its own where a model's name has phi3 in it
+		GGUF: &GGUF{Arch: "phi3", Name: "phi", Halves: true}, Tensors: []Name{
+			entry("model.embed_tokens", "token_embd", param.Embed),
+			entry(hf+"input_layernorm", gguf+"attn_norm", param.Norm1), qkv, entry(hf+"self_attn.o_proj", gguf+"attn_output", param.O),
+			entry(hf+"post_attention_layernorm", gguf+"ffn_norm", param.Norm2), gateUp, entry(hf+"mlp.down_proj", gguf+"ffn_down", param.Down),
+			entry("model.norm", "output_norm", param.FinalNorm), entry("lm_head", "output", param.Head),
+		}}
 	if k.turned() < k.HeadDim {
 		t.Rotary = k.turned()
 	}
