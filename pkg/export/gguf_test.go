@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 		{f, Options{Format: "zip", DType: "F32"}, `format "zip" is unknown`},
 		{f, Options{Format: "hf", DType: "Q8_0"}, `type "Q8_0" does not exist in format hf`},
 		{f, Options{Format: "gguf", DType: "F32"}, "no tokenizer.json"},
-		{f, Options{Format: "gguf", DType: "F32", Tokenizer: []byte(`{"model":{"type":"WordPiece"}}`)}, `model.type is "WordPiece"`},
+		{f, Options{Format: "gguf", DType: "F32", Tokenizer: []byte(`{"model":{"type":"WordPiece"}}`)}, "a WordPiece model"},
 		{gelu, Options{Format: "gguf", DType: "F32"}, "computes gelu_tanh only"},
 	} {
 		if _, err := New(c.f.m, c.f.set, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
