@@ -46,7 +46,7 @@ var layers = pairs([][2]string{
 	{"pkg/export", "internal/gguf internal/ggufmodel internal/onnx pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/train", "internal/dist internal/sysmem pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param pkg/prune"},
 	{"internal/bench", "internal/dist internal/sysmem internal/units pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/train"},
-	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel pkg/chat pkg/checkpoint pkg/kernel pkg/model pkg/param pkg/tokenizer pkg/train"},
+	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel pkg/chat pkg/checkpoint pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer pkg/train"},
 	{"pkg/config", "pkg/checkpoint pkg/coupled pkg/data pkg/model pkg/optim pkg/tokenizer pkg/train"},
 	{"internal/report", "pkg/config pkg/coupled pkg/train"},
 	{"pkg/serve", "internal/fault pkg/bundle pkg/chat pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +14,10 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/export"
-	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // ExportOptions is what the flags of export say.
@@ -56,12 +57,12 @@ func exportCommand() *cli.Command {
 		Description: "Formats: hf is a directory for Hugging Face transformers, gguf a file for llama.cpp, onnx a file for\n" +
 			"onnxruntime. What a format cannot hold is refused with the constraint that failed; prune --for makes\n" +
 			"plans that fit. The result is read back (onnx is not), and its logits on a fixed input are compared. What the tokenizer's\n" +
-			"post_processor adds to a text is said in the format's own words (gguf: add_bos_token).",
+			"post_processor adds to a text is exported with the format's own keys (gguf: add_bos_token).",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
 			&cli.StringFlag{Name: "out", Required: true, Usage: "file or directory to write, `PATH`"},
-			&cli.StringFlag{Name: "dtype", Value: "F32", Usage: "`TYPE` of the weights: F32, F16, BF16 or (gguf) Q8_0"},
+			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights: F32, F16, BF16 or (gguf) Q8_0; default the source's, or F32 where the format does not have that"},
 			&cli.BoolFlag{Name: "pad", Usage: "fill up with zeros to a shape that the format has; logits stay, the file grows"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
 			&cli.StringFlag{Name: "logits", Usage: "write the fixed input and the model's logits on it to `FILE`, as JSON, for a comparison in another program"},
@@ -72,48 +73,52 @@ func exportCommand() *cli.Command {
 			return RunExport(ExportOptions{
 				Model: c.String("model"), Format: c.String("format"), Out: c.String("out"), DType: strings.ToUpper(c.String("dtype")),
 				Pad: c.Bool("pad"), Force: c.Bool("force"), Logits: c.String("logits"), Threads: c.Int("threads"), JSON: c.Bool("json"),
-			}, c.App.Writer)
+			}, c.App.Writer, c.App.ErrWriter)
 		},
 	}
 }
 
 // RunExport writes the model, reads it back and prints the result to out.
-func RunExport(o ExportOptions, out io.Writer) error {
+func RunExport(o ExportOptions, out, log io.Writer) error {
 	start := time.Now()
 	if o.Threads < 0 {
 		return fault.Usage(errors.New("--threads is expected to be 0 or more"))
 	}
-	if _, err := os.Lstat(o.Out); err == nil && !o.Force {
-		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", o.Out))
+	if err := vacant(o.Out, o.Model, o.Force); err != nil {
+		return err
 	}
-	if same(o.Model, o.Out) {
-		return fault.Usage(fmt.Errorf("--out is the model, %s: a model is never exported over itself", o.Model))
-	}
-	l, err := openModel(o.Model)
+	b, err := openBundle(o.Model, bundle.Options{}, log)
 	if err != nil {
 		return err
 	}
-	defer l.root.Close()
-	options := export.Options{Format: o.Format, DType: o.DType, Pad: o.Pad, EOS: -1}
-	if l.tok != nil {
-		options.EOS = int(l.tok.EOS())
-		options.Front, options.Back = l.tok.Template()
-		if options.Tokenizer, err = l.tok.JSON(); err != nil {
-			return err
-		}
-		options.ChatTemplate = l.ChatTemplate
-		if len(l.Ends) > 1 {
-			options.Turn = int(l.Ends[1])
+	defer b.Close()
+	if o.DType == "" {
+		if o.DType = b.DType; !slices.Contains(export.DTypes(o.Format), o.DType) {
+			o.DType = "F32"
 		}
 	}
-	plan, err := export.New(l.m, l.set, options)
+	options := export.Options{Format: o.Format, DType: o.DType, Pad: o.Pad, EOS: -1, ChatTemplate: b.ChatTemplate}
+	if b.Tokenizer != nil {
+		options.EOS = int(b.Tokenizer.EOS())
+		options.Front, options.Back = b.Tokenizer.Template()
+		if options.Tokenizer, err = b.Tokenizer.JSON(); err != nil {
+			return err
+		}
+		if len(b.Ends) > 1 {
+			options.Turn = int(b.Ends[1])
+		}
+	}
+	for _, e := range b.Extra {
+		options.Carried = append(options.Carried, checkpoint.BytesFile(e.Name, e.Data))
+	}
+	plan, err := export.New(b.Model, b.Set, options)
 	if err != nil {
 		return fault.Usage(err)
 	}
-	pool := kernel.NewPool(o.Threads)
-	defer pool.Close()
-	probe := export.NewProbe(l.m)
-	want, err := export.Logits(l.m, l.set, pool, probe)
+	on := subject(b, alone, o.Threads)
+	defer on.Close()
+	probe := export.NewProbe(b.Model)
+	want, err := export.Logits(b.Model, b.Set, on.Pool, probe)
 	if err != nil {
 		return err
 	}
@@ -125,8 +130,8 @@ func RunExport(o ExportOptions, out io.Writer) error {
 	if err := plan.Write(o.Out); err != nil {
 		return err
 	}
-	l.set.Weights.Close() // the file's weights take their place
-	diff, err := readBack(plan, o, pool, probe, want)
+	b.Set.Weights.Close() // the file's weights take their place
+	diff, err := readBack(plan, o, on, probe, want)
 	if err != nil {
 		return err
 	}
@@ -145,8 +150,8 @@ func RunExport(o ExportOptions, out io.Writer) error {
 
 // readBack compares the logits of the file with the model's; nil where the format
 // is not read.
-func readBack(plan *export.Plan, o ExportOptions, pool *kernel.Pool, probe export.Probe, want []float32) (*export.Difference, error) {
-	got, err := plan.Check(o.Out, pool, probe)
+func readBack(plan *export.Plan, o ExportOptions, on prune.Subject, probe export.Probe, want []float32) (*export.Difference, error) {
+	got, err := plan.Check(o.Out, on.Pool, probe)
 	if errors.Is(err, export.ErrNotRead) {
 		return nil, nil
 	}

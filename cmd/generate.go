@@ -85,7 +85,7 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if o.DType != "f32" && o.DType != "bf16" {
 		return fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", o.DType))
 	}
-	b, err := bundle.Open(o.Model, bundle.Options{Weights: o.Weights})
+	b, err := openBundle(o.Model, bundle.Options{Weights: o.Weights}, log)
 	if err != nil {
 		return err
 	}

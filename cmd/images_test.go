@@ -121,12 +121,12 @@ func TestImages(t *testing.T) {
 		{[]string{"generate", "--model", dir, "--prompt", "x"}, exitUsage, "the model classifies images"},
 		{[]string{"eval", "--model", dir, "--data", data, "--context", "5"}, exitUsage, "apply to text"},
 		{[]string{"eval", "--model", dir, "--data", "eval.go"}, exitBadInput, "pixels and a class"},
-		{visionRun(data, t.TempDir(), "data.field=body")[1:], exitUsage, "apply to text alone"},
+		{visionRun(data, t.TempDir(), "data.field=body")[1:], exitUsage, "apply only to text"},
 		{visionRun(data, t.TempDir(), "model.patch_size=4")[1:], exitUsage, "divisible by patch_size"},
 		{visionRun(data, t.TempDir(), "model.vocab=4")[1:], exitUsage, "do not apply to vit"},
 		{visionRun(data, t.TempDir(), "model.num_labels=2")[1:], exitUsage, "the images have 3 classes"},
 		{visionRun(data, t.TempDir(), "train.context=4")[1:], exitUsage, "an image is 10"},
-		{small(t.TempDir(), "data.flip=true")[1:], exitUsage, "apply to images alone"},
+		{small(t.TempDir(), "data.flip=true")[1:], exitUsage, "apply only to images"},
 	} {
 		code, _, log := runCommand(t, t.Context(), append([]string{"ecospa"}, c.args...)...)
 		if code != c.code || !strings.Contains(log, c.want) {

@@ -4,27 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/graph"
-	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // InspectOptions is what the flags of inspect say.
 type InspectOptions struct {
-	Model string
-	Graph string // file to draw the training graph to, .svg or .dot
-	Batch int    // sequences of the graph that is drawn
-	Seq   int    // tokens of each
-	JSON  bool
+	Model  string
+	Verify bool   // read every byte
+	Graph  string // file to draw the training graph to, .svg or .dot
+	Batch  int    // sequences of the graph that is drawn
+	Seq    int    // tokens of each
+	JSON   bool
 }
 
 // InspectResult is what inspect prints with --json.
@@ -52,18 +51,27 @@ type InspectLayer struct {
 
 func inspectCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "inspect",
-		Usage: "show a model's sizes, layer by layer",
+		Name:      "inspect",
+		Usage:     "show a model's sizes, layer by layer, and check its files",
+		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "model", Usage: "model or run `DIR`; may be given without the flag"},
+			&cli.BoolFlag{Name: "verify", Usage: "read every byte: hashes of the manifest, or of other programs' models that all weights are finite"},
 			&cli.StringFlag{Name: "graph", Usage: "draw the training graph with its memory plan to `FILE`.svg or .dot"},
 			&cli.IntFlag{Name: "batch", Value: 4, Usage: "with --graph: sequences, `B`"},
 			&cli.IntFlag{Name: "seq", Usage: "with --graph: tokens a sequence, `T`; 0 is the model's context, at most 256"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			o := InspectOptions{Model: c.String("model"), Graph: c.String("graph"), Batch: c.Int("batch"), Seq: c.Int("seq"), JSON: c.Bool("json")}
+			o := InspectOptions{Model: c.String("model"), Verify: c.Bool("verify"), Graph: c.String("graph"), Batch: c.Int("batch"), Seq: c.Int("seq"), JSON: c.Bool("json")}
+			if o.Model == "" {
+				o.Model = c.Args().First()
+			} else if c.Args().Present() {
+				return fault.Usage(fmt.Errorf("the model is given twice, %s and %s", o.Model, c.Args().First()))
+			}
 			switch ext := filepath.Ext(o.Graph); {
+			case o.Model == "" || c.NArg() > 1:
+				return fault.Usage(errors.New("inspect needs one model: ecospa inspect DIR"))
 			case o.Graph == "" && (c.IsSet("batch") || c.IsSet("seq")):
 				return fault.Usage(errors.New("--batch and --seq apply only with --graph"))
 			case o.Graph != "" && ext != ".svg" && ext != ".dot":
@@ -76,24 +84,20 @@ func inspectCommand() *cli.Command {
 	}
 }
 
-// RunInspect prints the model of a directory; it reads no weights.
+// RunInspect prints the model of a directory and holds the headers of its weights against
+// its shapes; only with Verify it reads weights.
 func RunInspect(o InspectOptions, out io.Writer) error {
-	root, err := os.OpenRoot(o.Model)
+	b, err := bundle.Open(o.Model, bundle.Options{ShapesOnly: true, CheckHeaders: true})
 	if err != nil {
-		return fault.BadInput(err)
+		return err
 	}
-	defer root.Close()
-	files, err := checkpoint.ReadModel(root)
-	if err != nil {
-		return fault.BadInput(err)
-	}
-	m, err := model.Parse(files.Config)
-	if err != nil {
-		return fault.BadInput(fmt.Errorf("%s: %w", o.Model, err))
-	}
-	set, err := param.Layout(m.Specs())
-	if err != nil {
-		return fault.BadInput(fmt.Errorf("%s: %w", o.Model, err))
+	defer b.Close()
+	m, set := b.Model, b.Set
+	verified := ""
+	if o.Verify {
+		if verified, err = bundle.Verify(o.Model); err != nil {
+			return err
+		}
 	}
 	dense, err := param.Layout(m.DenseSpecs())
 	if err != nil {
@@ -109,53 +113,25 @@ func RunInspect(o InspectOptions, out io.Writer) error {
 		r.Layers = append(r.Layers, InspectLayer{i, w.KV, w.QK, w.VO, w.FFN, n, float64(n) / float64(was[i])})
 	}
 	if o.Graph != "" {
-		if err := drawGraph(m, set, o); err != nil {
+		if err := b.Draw(o.Graph, o.Batch, o.Seq); err != nil {
 			return err
 		}
 	}
 	if o.JSON {
 		return printJSON(out, r)
 	}
-	fmt.Fprintf(out, "%s, %d parameters (%d before pruning, %.2f kept), %s in float32, vocabulary %d, context %d\n\n",
-		r.Family, r.Params, r.DenseParams, float64(r.Params)/float64(r.DenseParams), units.Bytes(r.Bytes), r.Vocab, r.Context)
+	fmt.Fprintf(out, "%s, %d parameters (%d before pruning, %.2f kept), %s on disk as %s, vocabulary %d, context %d\n\n",
+		r.Family, r.Params, r.DenseParams, float64(r.Params)/float64(r.DenseParams), units.Bytes(b.Bytes), strings.ToLower(b.DType), r.Vocab, r.Context)
 	t := newTable("layer", "kv heads", "qk", "vo", "ffn", "parameters", "kept")
 	for _, l := range r.Layers {
 		t.add(l.Layer, l.KVHeads, l.QK, l.VO, l.FFN, l.Params, fmt.Sprintf("%.2f", l.Kept))
 	}
 	t.print(out)
+	if o.Graph != "" {
+		fmt.Fprintf(out, "\ngraph    %s\n", o.Graph)
+	}
+	if o.Verify {
+		fmt.Fprintf(out, "\nverified %s\n", verified)
+	}
 	return nil
-}
-
-// drawGraph lowers the model for training and draws the plan. The weights are
-// mapped but never touched.
-func drawGraph(m model.Model, layout *param.Set, o InspectOptions) error {
-	if o.Seq == 0 {
-		o.Seq = min(256, m.Context())
-	}
-	if o.Seq > m.Context() {
-		return fault.Usage(fmt.Errorf("--seq is %d tokens, the model's context is %d", o.Seq, m.Context()))
-	}
-	layout.Weights = layout.NewSlab()
-	defer layout.Weights.Close()
-	grads := layout.NewSlab()
-	defer grads.Close()
-	pool := kernel.NewPool(1)
-	defer pool.Close()
-	b := graph.NewBuilder(layout, graph.BuildOptions{Train: true})
-	m.Loss(b, o.Batch, o.Seq, 0)
-	mc, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads, Taps: true})
-	if err != nil {
-		return err
-	}
-	defer mc.Close()
-	f, err := os.Create(o.Graph)
-	if err != nil {
-		return err
-	}
-	if filepath.Ext(o.Graph) == ".svg" {
-		err = mc.Plan().WriteSVG(f)
-	} else {
-		err = mc.Plan().WriteDOT(f)
-	}
-	return errors.Join(err, f.Close())
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -65,7 +66,8 @@ func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout,
 		}
 	}()
 	out, log := r.outputs(stdout, stderr)
-	app := newApp(stdin, out, log)
+	checked := &output{Writer: out}
+	app := newApp(stdin, checked, log)
 	app.Metadata = map[string]any{"ranks": r}
 	app.Before = r.refuse
 	if n := len(args) - 1; n > 0 && args[n] == completeFlag {
@@ -74,6 +76,12 @@ func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout,
 	}
 	checkRequired(app.Commands)
 	err := app.RunContext(ctx, flagsFirst(app, args))
+	if err == nil {
+		err = checked.err
+	}
+	if errors.Is(checked.err, syscall.EPIPE) {
+		return exitFailure // the reader has left and wants to hear nothing
+	}
 	if err != nil {
 		if r.speaks(ctx, err) {
 			fmt.Fprintln(stderr, r.failure(err))

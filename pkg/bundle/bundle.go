@@ -21,6 +21,9 @@ import (
 type Options struct {
 	// ShapesOnly reads no weights: Set has no storage, and adapters are not looked for.
 	ShapesOnly bool
+	// CheckHeaders, with ShapesOnly, holds the headers of the weights' files against the
+	// model's shapes.
+	CheckHeaders bool
 	// KeepAdapters leaves adapters that stand beside a model apart from its weights, in
 	// Adapters.
 	KeepAdapters bool
@@ -145,11 +148,14 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 	if err := b.readSettings(); err != nil {
 		return fmt.Errorf("%s: %w", dir.Name(), err)
 	}
-	if o.ShapesOnly {
+	if o.ShapesOnly && !o.CheckHeaders {
 		return nil
 	}
 	if b.DType, b.Bytes, err = checkpoint.Stored(dir); err != nil {
 		return err
+	}
+	if o.ShapesOnly {
+		return checkpoint.CheckWeights(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable)
 	}
 	t := o.Weights
 	if t == "" {

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/internal/ggufmodel"
@@ -26,6 +27,9 @@ func openFile(path string, o Options) (b *Bundle, err error) {
 		}
 	}()
 	b.DType = storedType(f)
+	if st, serr := os.Stat(path); serr == nil {
+		b.Bytes = st.Size()
+	}
 	if f.Keys["tokenizer.ggml.model"] == nil {
 		return b, nil
 	}

@@ -29,7 +29,27 @@ func (b *Bundle) readTokenizer(dir *folder.Dir) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir.Name(), name), err)
 	}
-	return b.fits(text)
+	b.Notes = append(b.Notes, tokenizer.Warnings(b.Tokenizer)...)
+	if err := b.fits(text); err != nil {
+		return err
+	}
+	return b.names(text)
+}
+
+// names notes a tokenizer that leaves more than a tenth of the model's rows without a
+// token: it may be another model's.
+func (b *Bundle) names(text []byte) error {
+	rows := b.Model.Vocab()
+	missing := len(b.Unused())
+	if 10*missing <= rows {
+		return nil
+	}
+	var file struct{ Model struct{ Type string } }
+	if err := json.Unmarshal(text, &file); err != nil {
+		return err
+	}
+	b.Notes = append(b.Notes, fmt.Sprintf("the tokenizer (model.type %s) names %d of the model's %d ids: is it this model's?", file.Model.Type, rows-missing, rows))
+	return nil
 }
 
 // fits refuses a tokenizer of another model. Rows of the vocabulary that no token has

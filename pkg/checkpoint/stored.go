@@ -1,5 +1,29 @@
 package checkpoint
 
+import (
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// CheckWeights holds the headers of a model's weights against what the set expects: names,
+// shapes, types, and lengths of files. No weights are read.
+func CheckWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) error {
+	bound, err := bindAll(set, tensors)
+	if err != nil {
+		return err
+	}
+	files, err := openWeights(root)
+	if err != nil {
+		return err
+	}
+	defer files.close()
+	if _, wrong := files.match(bound, ignore); len(wrong) > 0 {
+		return fmt.Errorf("%w: %s: %s", ErrFormat, root.Name(), shorten(wrong, 8))
+	}
+	return nil
+}
+
 // Stored says how a model's weights lie on disk: the type of most of their numbers (F32,
 // F16 or BF16) and the bytes of their files. Only headers are read.
 func Stored(root Root) (dtype string, bytes int64, err error) {

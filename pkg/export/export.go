@@ -32,6 +32,8 @@ type Options struct {
 	// none; ChatTemplate is written into a GGUF file.
 	Turn         int
 	ChatTemplate string
+	// Carried are files that came with the model; a directory keeps them as they are.
+	Carried []checkpoint.File
 	// Embed is the bytes of weights up to which an ONNX file holds them itself;
 	// default (0) onnx.MaxEmbedded.
 	Embed int64

@@ -3,6 +3,7 @@ package export
 import (
 	"encoding/json"
 	"io"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -56,8 +57,23 @@ func (p *Plan) hf(s *source, o Options) error {
 		}
 		p.files = append(p.files, checkpoint.BytesFile("tokenizer.json", o.Tokenizer), checkpoint.JSONFile("tokenizer_config.json", settings))
 	}
+	p.carry(o.Carried)
 	p.Loaders = []string{"transformers " + p.Architecture, "ecospa"}
 	return nil
+}
+
+// carry adds what came with the model. What says how text is treated stays as it came;
+// what says how pixels are is written anew, as the model may have learned other values.
+func (p *Plan) carry(files []checkpoint.File) {
+	for _, f := range files {
+		at := slices.IndexFunc(p.files, func(have checkpoint.File) bool { return have.Name == f.Name })
+		switch {
+		case at < 0:
+			p.files = append(p.files, f)
+		case f.Name == "tokenizer_config.json":
+			p.files[at] = f
+		}
+	}
 }
 
 // shape is that of every layer of the fit.
