@@ -64,6 +64,9 @@ func ReadAdapters(root checkpoint.Root, set *param.Set) (*train.Adapters, train.
 
 // readAdapterFile reads an adapter_config.json; nil when there is none.
 func readAdapterFile(root checkpoint.Root, name string) (*adapterFile, error) {
+	if old, err := leftOver(root, name); err != nil || old {
+		return nil, err
+	}
 	var f adapterFile
 	err := checkpoint.ReadJSON(root, name, &f)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -302,3 +302,18 @@ func TestCacheOfTheHub(t *testing.T) {
 		t.Errorf("a link out of the cache: %v", err)
 	}
 }
+
+// TestAdaptersOfPEFT: a file left beside a model that they were folded into is no
+// adapter; adapters themselves are refused by the name of what they are.
+func TestAdaptersOfPEFT(t *testing.T) {
+	dir := saved(t, small, map[string]string{"adapter_config.json": `{"alpha_pattern":{},"peft_type":"LORA","base_model_name_or_path":"acme/tiny","r":8}`})
+	b, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	put(t, dir, "adapter_model.safetensors", "x")
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "PEFT") || fault.Of(err) != fault.Input {
+		t.Errorf("adapters of PEFT: %v", err)
+	}
+}
