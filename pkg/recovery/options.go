@@ -30,8 +30,8 @@ type Options struct {
 	Fade   int64
 	// Evaluations is how often the held-out loss is measured; default 10.
 	Evaluations int
-	// Patience is how many evaluations in a row may be worse than the best before the
-	// training stops; default 4.
+	// Patience is how many evaluations of the second half may be worse than the best, one
+	// after the other, before the training stops; default 4.
 	Patience int
 	BF16     bool // products read bfloat16
 }

@@ -201,7 +201,9 @@ func (r *runner) measure() error {
 		copy(r.best.Data, r.Child.Set.Weights.Data)
 		return nil
 	}
-	r.bad++
+	if 2*r.step > r.steps { // before, the rate is high: it often gets worse first
+		r.bad++
+	}
 	r.result.Stopped = r.bad >= r.Patience && r.step < r.steps
 	return nil
 }
