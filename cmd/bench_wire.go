@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 )
 
 // WireResult is what bench wire prints with --json.
@@ -42,11 +43,11 @@ func benchWireCommand() *cli.Command {
 				return printJSON(c.App.Writer, w)
 			}
 			fmt.Fprintf(c.App.Writer, "%d ranks of %s\n", w.Ranks, w.Library)
-			t := newTable("type", "bytes", "ms", "GB/s")
+			t := units.NewTable("type", "bytes", "ms", "GB/s")
 			for _, r := range w.Rows {
-				t.add(r.DType, r.Bytes, fmt.Sprintf("%.3f", r.Ms), fmt.Sprintf("%.3f", r.GBs))
+				t.Add(r.DType, r.Bytes, fmt.Sprintf("%.3f", r.Ms), fmt.Sprintf("%.3f", r.GBs))
 			}
-			t.print(c.App.Writer)
+			t.Print(c.App.Writer)
 			return nil
 		},
 	}

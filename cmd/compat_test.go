@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // unpack writes the files and links of a .tar.gz into a new directory.
@@ -128,7 +129,7 @@ func TestFilesOfCommitEbeec54(t *testing.T) {
 			}
 			mustRun(t, "ecospa", "prune", "--from", "pruned", "--data", "text.txt", "--context", "32", "--target", "0.9x", "--of", "prunable", "--out", "twice")
 			out, _ := mustRun(t, "ecospa", "eval", "--model", "pruned", "--data", "text.txt", "--context", "32", "--json")
-			var v EvalResult
+			var v workload.TextResult
 			if err := json.Unmarshal([]byte(out), &v); err != nil {
 				t.Fatal(err)
 			}

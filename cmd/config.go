@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/configs"
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
 )
 
@@ -23,15 +24,15 @@ func configCommand() *cli.Command {
 			{
 				Name: "list", Usage: "list the examples", Before: noArguments(""),
 				Action: func(c *cli.Context) error {
-					t := newTable("name", "what it is")
+					t := units.NewTable("name", "what it is")
 					for _, name := range configs.Names() {
 						text, err := configs.Read(name)
 						if err != nil {
 							return err
 						}
-						t.add(name, configs.Title(text))
+						t.Add(name, configs.Title(text))
 					}
-					t.print(c.App.Writer)
+					t.Print(c.App.Writer)
 					return nil
 				},
 			},

@@ -13,9 +13,11 @@ import (
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/report"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/lab"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // TestReference holds docs/cli.md, which is made from the flags and the result
@@ -43,14 +45,14 @@ var results = []struct {
 	command string
 	of      any
 }{
-	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", EvalResult{}}, {"eval, a model of images", EvalImagesResult{}}, {"eval --choices", ChoicesResult{}}, {"eval --importance", ImportanceResult{}}, {"eval --importance, each of rows", ImportanceRow{}},
-	{"eval --sensitivity", SensitivityResult{}}, {"eval --sensitivity, each of kinds", SensitivityCurve{}}, {"inspect", InspectResult{}}, {"inspect, each of layers", InspectLayer{}},
+	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", workload.TextResult{}}, {"eval, a model of images", workload.ImageResult{}}, {"eval --choices", workload.Choices{}}, {"eval --importance", prune.Importance{}}, {"eval --importance, each of rows", prune.ImportanceRow{}},
+	{"eval --sensitivity", prune.Sensitivities{}}, {"eval --sensitivity, each of kinds", prune.Sensitivity{}}, {"inspect", bundle.Facts{}}, {"inspect, each of layers", bundle.LayerFacts{}},
 	{"export", ExportResult{}},
 	{"bench step, bench infer", bench.Result{}},
 	{"bench step --versus-dense", bench.Pair{}}, {"bench infer --all-modes", InferModes{}},
 	{"bench compare", lab.CompareResult{}}, {"bench compare, each of rows", lab.CompareRow{}}, {"bench compare, each of cells", lab.CompareCell{}}, {"bench compare, a mean", lab.Spread{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", dist.Rate{}},
 	{"bench paper", lab.PaperResult{}}, {"bench paper, each of rows", lab.PaperRowResult{}}, {"bench paper, each of variants", lab.PaperSummary{}}, {"bench paper, each of claims", lab.PaperVerdict{}}, {"bench paper, each of cells", lab.PaperCell{}},
-	{"doctor", DoctorResult{}}, {"doctor, each of manners", DoctorManner{}}, {"doctor, each of sizes", DoctorSize{}},
+	{"doctor", bench.Machine{}}, {"doctor, each of manners", bench.Manner{}}, {"doctor, each of sizes", bench.MachineSize{}},
 	{"report", ReportResult{}}, {"report, each of runs", report.Facts{}},
 	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
 }
@@ -66,7 +68,7 @@ func writeReference(w io.Writer, app *cli.App) {
 		fmt.Fprintf(w, "\n### %s\n\n| key | type |\n|---|---|\n", r.command)
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(r.of)) {
 			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if key != "-" && !f.Anonymous {
+			if key != "-" && !f.Anonymous && f.IsExported() {
 				fmt.Fprintf(w, "| `%s` | %s |\n", key, f.Type)
 			}
 		}

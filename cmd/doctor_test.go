@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/pkg/model"
 )
 
@@ -14,7 +15,7 @@ func TestDoctor(t *testing.T) {
 	defer func() { available = old }()
 	available = func() (int64, string, bool) { return 1 << 30, "the test", true }
 	out, _ := mustRun(t, "ecospa", "doctor", "--json", "--batch", "1", "--context", "64")
-	var r DoctorResult
+	var r bench.Machine
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func TestDoctor(t *testing.T) {
 		if i > 0 && s.Params < r.Sizes[i-1].Params {
 			t.Errorf("%s is out of order", s.Model)
 		}
-		if len(s.Bytes) != len(manners) || s.Bytes[0] < 16*int64(s.Params) || s.Bytes[1] >= s.Bytes[0] || s.Bytes[2] > s.Bytes[1] {
+		if len(s.Bytes) != len(bench.Manners) || s.Bytes[0] < 16*int64(s.Params) || s.Bytes[1] >= s.Bytes[0] || s.Bytes[2] > s.Bytes[1] {
 			t.Errorf("%s takes %v bytes for %d parameters", s.Model, s.Bytes, s.Params)
 		}
 		for k, b := range s.Bytes {
@@ -34,7 +35,7 @@ func TestDoctor(t *testing.T) {
 			}
 		}
 	}
-	for _, w := range manners { // every key is one of a run file
+	for _, w := range bench.Manners { // every key is one of a run file
 		args := append(small(t.TempDir()), "--set", "train.steps=0") // refused after the keys have been read
 		for _, kv := range w.Set {
 			args = append(args, "--set", kv)

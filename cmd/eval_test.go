@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 func TestEvalModes(t *testing.T) {
@@ -36,17 +39,17 @@ func TestEvalModes(t *testing.T) {
 		}
 	}
 
-	var c ChoicesResult
+	var c workload.Choices
 	read(&c, eval("--choices", at("q.jsonl"))...)
 	if c.Questions != 2 || c.Accuracy != 1 || c.PerToken != 1 || c.PerCharacter != 1 || c.Chance != 0.5 {
 		t.Errorf("the questions: %+v", c)
 	}
-	var i ImportanceResult
+	var i prune.Importance
 	read(&i, eval("--data", at("text.txt"), "--importance", "--plot", at("i.png"))...)
 	if len(i.Rows) != 2*4 || i.Rows[0].Median <= 0 || i.Rows[0].Max < i.Rows[0].P90 {
 		t.Errorf("importance: %+v", i)
 	}
-	var s SensitivityResult
+	var s prune.Sensitivities
 	read(&s, eval("--data", at("text.txt"), "--sensitivity", "--plot", at("s.svg"))...)
 	if len(s.Kinds) != 3 || len(s.Kinds[2].Loss) != 10 || s.Kinds[2].Loss[9] <= s.Kinds[2].Loss[0] {
 		t.Errorf("sensitivity: %+v", s)

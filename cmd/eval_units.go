@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sort"
-	"strconv"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
@@ -14,51 +12,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
-
-// ImportanceRow is the scores of the units of one kind in one layer.
-type ImportanceRow struct {
-	Layer  int          `json:"layer"`
-	Kind   coupled.Kind `json:"kind"`
-	Units  int          `json:"units"` // over all lists
-	Total  float64      `json:"total"`
-	Min    float64      `json:"min"`
-	P10    float64      `json:"p10"`
-	Median float64      `json:"median"`
-	P90    float64      `json:"p90"`
-	Max    float64      `json:"max"`
-	// LowerHalf is the share of Total in the lower half of the units: what
-	// removing half of them takes.
-	LowerHalf float64 `json:"lower_half"`
-}
-
-// ImportanceResult is what eval --importance prints with --json.
-type ImportanceResult struct {
-	Criterion string          `json:"criterion"`
-	Sequences int             `json:"sequences"`
-	Context   int             `json:"context"` // tokens of each
-	Params    int             `json:"params"`
-	Rows      []ImportanceRow `json:"rows"`
-}
-
-// SensitivityResult is what eval --sensitivity prints with --json.
-type SensitivityResult struct {
-	Sequences int                `json:"sequences"` // that losses are measured on
-	Context   int                `json:"context"`   // tokens of each
-	Params    int                `json:"params"`
-	Basis     string             `json:"basis"`
-	Refit     string             `json:"compensate"`
-	Kinds     []SensitivityCurve `json:"kinds"`
-}
-
-// SensitivityCurve is the loss against the kept share of one kind's units in every layer.
-type SensitivityCurve struct {
-	Kind coupled.Kind `json:"kind"`
-	Kept []float64    `json:"kept"`
-	Loss []float64    `json:"loss"` // nats a token
-}
-
-// keptShares are where eval --sensitivity measures.
-var keptShares = []float64{0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1}
 
 // units opens the model and the sequences that show what its units do.
 func (o EvalOptions) units(log io.Writer) (*prune.Job, func(), error) {
@@ -96,47 +49,14 @@ func RunImportance(o EvalOptions, out, log io.Writer) error {
 		return err
 	}
 	defer done()
-	scores, err := p.Scores()
+	r, err := p.Importance()
 	if err != nil {
 		return err
 	}
-	r := ImportanceResult{Criterion: o.Criterion, Sequences: p.Data.Len(), Context: p.Data.Context, Params: p.Set.Count()}
-	fig := report.Chart{Title: "Importance of units, criterion " + o.Criterion, X: "layer", Unit: "score", LogY: true}
-	for _, g := range coupled.Groups(p.Set) {
-		var v []float64
-		for _, list := range scores[g.Dim] {
-			v = append(v, list...)
-		}
-		sort.Float64s(v)
-		row := ImportanceRow{
-			Layer: g.Layer, Kind: g.Kind, Units: len(v), Min: v[0], P10: report.Quantile(v, 0.1), Median: report.Quantile(v, 0.5),
-			P90: report.Quantile(v, 0.9), Max: v[len(v)-1],
-		}
-		for i, x := range v {
-			row.Total += x
-			if i < len(v)/2 {
-				row.LowerHalf += x
-			}
-		}
-		if row.Total > 0 {
-			row.LowerHalf /= row.Total
-		}
-		r.Rows = append(r.Rows, row)
-		fig.Bands = append(fig.Bands, report.Band{Name: strconv.Itoa(g.Layer), Group: string(g.Kind), Values: v})
-	}
-	if err := o.draw(fig); err != nil {
+	if err := o.draw(report.Importance(r)); err != nil {
 		return err
 	}
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	t := newTable("layer", "kind", "units", "total", "min", "10 %", "median", "90 %", "max", "in the lower half")
-	for _, x := range r.Rows {
-		g := func(f float64) string { return fmt.Sprintf("%.3g", f) }
-		t.add(x.Layer, x.Kind, x.Units, g(x.Total), g(x.Min), g(x.P10), g(x.Median), g(x.P90), g(x.Max), fmt.Sprintf("%.3f", x.LowerHalf))
-	}
-	t.print(out)
-	return nil
+	return show(out, r, o.JSON)
 }
 
 // RunSensitivity prints and draws the loss against the kept share of each kind.
@@ -146,43 +66,14 @@ func RunSensitivity(o EvalOptions, out, log io.Writer) error {
 		return err
 	}
 	defer done()
-	if !p.Set.Dim("layer.0.qk").Track {
-		p.Config.QKOrder = coupled.OrderScore
-	} else {
-		p.Config.QKOrder = coupled.OrderAttention
-	}
-	curves, err := p.Sensitivities(keptShares)
+	r, err := p.Sensitivity()
 	if err != nil {
 		return err
 	}
-	r := SensitivityResult{Sequences: min(p.Trial, p.Data.Len()), Context: p.Data.Context, Params: p.Set.Count(), Basis: p.Improve.Basis, Refit: p.Improve.Compensate}
-	fig := report.Chart{Title: "Loss against the fraction of units kept in every layer", X: "kept", Unit: "loss, nats per token"}
-	head := []string{"kept"}
-	for _, c := range curves {
-		r.Kinds = append(r.Kinds, SensitivityCurve(c))
-		fig.Curves = append(fig.Curves, report.Curve{Name: string(c.Kind), Style: len(fig.Curves), X: c.Kept, Y: c.Loss, Dots: true})
-		head = append(head, string(c.Kind))
-	}
-	if err := o.draw(fig); err != nil {
+	if err := o.draw(report.Sensitivity(r)); err != nil {
 		return err
 	}
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	t := newTable(head...)
-	for i, kept := range append([]float64{1}, keptShares...) {
-		row := []any{fmt.Sprintf("%.1f", kept)}
-		for _, c := range curves {
-			cell := "-"
-			if i < len(c.Loss) {
-				cell = fmt.Sprintf("%.4f", c.Loss[i])
-			}
-			row = append(row, cell)
-		}
-		t.add(row...)
-	}
-	t.print(out)
-	return nil
+	return show(out, r, o.JSON)
 }
 
 // draw writes a figure to --plot, where it is given.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // tune is a short fine-tuning run on top of a model.
@@ -26,7 +27,7 @@ func tune(from, data, out string, more ...string) []string {
 func loss(t *testing.T, model, text string) float64 {
 	t.Helper()
 	out, _ := mustRun(t, "ecospa", "eval", "--model", model, "--data", text, "--context", "32", "--json")
-	var r EvalResult
+	var r workload.TextResult
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -131,9 +132,9 @@ func TestFinetune(t *testing.T) {
 	if err := os.WriteFile(pairs, []byte(strings.Repeat(`{"prompt":"Who sat on the wall?","response":" The crow sat on the wall."}`+"\n", 60)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	asked := func(dir string) EvalResult {
+	asked := func(dir string) workload.TextResult {
 		out, _ := mustRun(t, "ecospa", "eval", "--model", dir, "--data", pairs, "--field", "response", "--prompt-field", "prompt", "--json")
-		var r EvalResult
+		var r workload.TextResult
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +142,7 @@ func TestFinetune(t *testing.T) {
 	}
 	mustRun(t, tune(at("base"), pairs, at("answers"), "data.field=response", "data.prompt=prompt")...)
 	whole, _ := mustRun(t, "ecospa", "eval", "--model", at("answers"), "--data", pairs, "--field", "response", "--json")
-	var all EvalResult
+	var all workload.TextResult
 	if err := json.Unmarshal([]byte(whole), &all); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +92,7 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if err := b.Text(); err != nil {
 		return err
 	}
-	prompt := opening(b.Tokenizer, o.Prompt)
+	prompt := tokenizer.Opening(b.Tokenizer, o.Prompt)
 	if len(prompt) == 0 {
 		if len(b.Ends) == 0 {
 			return fault.Usage(errors.New("the prompt is empty; give --prompt TEXT"))
@@ -128,11 +127,4 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	}
 	fmt.Fprintf(log, "%d tokens in %.2f s\n", len(ids), time.Since(start).Seconds())
 	return nil
-}
-
-// opening is the ids of a text that goes on: the tokenizer's template in front,
-// nothing of it behind.
-func opening(t tokenizer.Tokenizer, text string) []int32 {
-	front, _ := t.Template()
-	return t.Encode(slices.Clone(front), []byte(text))
 }

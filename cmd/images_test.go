@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // bars writes n images of 6 x 6 with noise and a bar, whose direction is the class:
@@ -62,7 +63,7 @@ func TestImages(t *testing.T) {
 	if !strings.Contains(log, "an image is 10 tokens") || strings.Count(log, "pruned") != 5 {
 		t.Errorf("log:\n%s", log)
 	}
-	var e EvalImagesResult
+	var e workload.ImageResult
 	judge := func(model string) {
 		t.Helper()
 		out, _ := mustRun(t, "ecospa", "eval", "--model", model, "--data", bars(t, 90, 2), "--json")

@@ -5,15 +5,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
-	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // InspectOptions is what the flags of inspect say.
@@ -24,29 +20,6 @@ type InspectOptions struct {
 	Batch  int    // sequences of the graph that is drawn
 	Seq    int    // tokens of each
 	JSON   bool
-}
-
-// InspectResult is what inspect prints with --json.
-type InspectResult struct {
-	Family      string         `json:"family"`
-	Params      int            `json:"params"`
-	DenseParams int            `json:"dense_params"` // before any pruning
-	Bytes       int64          `json:"bytes"`        // of the parameters in float32
-	Context     int            `json:"context"`
-	Vocab       int            `json:"vocab"`
-	Layers      []InspectLayer `json:"layers"`
-}
-
-// InspectLayer is one layer of an InspectResult.
-type InspectLayer struct {
-	Layer   int `json:"layer"`
-	KVHeads int `json:"kv_heads"`
-	QK      int `json:"qk"`     // units a head (rotation pairs under RoPE)
-	VO      int `json:"vo"`     // units a head
-	FFN     int `json:"ffn"`    // hidden channels
-	Params  int `json:"params"` // all parameters of the layer
-	// Kept is Params over what the layer had before pruning.
-	Kept float64 `json:"kept"`
 }
 
 func inspectCommand() *cli.Command {
@@ -92,41 +65,24 @@ func RunInspect(o InspectOptions, out io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	m, set := b.Model, b.Set
 	verified := ""
 	if o.Verify {
 		if verified, err = bundle.Verify(o.Model); err != nil {
 			return err
 		}
 	}
-	dense, err := param.Layout(m.DenseSpecs())
+	f, err := b.Facts()
 	if err != nil {
-		return fault.BadInput(errors.Join(err))
-	}
-	r := InspectResult{
-		Family: m.Family(), Params: set.Count(), DenseParams: dense.Count(), Bytes: 4 * int64(set.Count()),
-		Context: m.Context(), Vocab: m.Vocab(),
-	}
-	was := model.LayerParams(dense)
-	for i, n := range model.LayerParams(set) {
-		w := model.Layer(set, i)
-		r.Layers = append(r.Layers, InspectLayer{i, w.KV, w.QK, w.VO, w.FFN, n, float64(n) / float64(was[i])})
+		return err
 	}
 	if o.Graph != "" {
 		if err := b.Draw(o.Graph, o.Batch, o.Seq); err != nil {
 			return err
 		}
 	}
-	if o.JSON {
-		return printJSON(out, r)
+	if err := show(out, f, o.JSON); err != nil || o.JSON {
+		return err
 	}
-	fmt.Fprintf(out, "%s, %d parameters (%d before pruning, %.2f kept), %s on disk as %s, vocabulary %d, context %d\n\n",
-		r.Family, r.Params, r.DenseParams, float64(r.Params)/float64(r.DenseParams), units.Bytes(b.Bytes), strings.ToLower(b.DType), r.Vocab, r.Context)
-	t := newTable("layer", "kv heads", "qk", "vo", "ffn", "parameters", "kept")
-	for _, l := range r.Layers {
-		t.add(l.Layer, l.KVHeads, l.QK, l.VO, l.FFN, l.Params, fmt.Sprintf("%.2f", l.Kept))
-	}
-	t.print(out)
 	if o.Graph != "" {
 		fmt.Fprintf(out, "\ngraph    %s\n", o.Graph)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // ranksRun makes a command of the program under mpirun; without mpirun the test says that it proved nothing.
@@ -217,7 +218,7 @@ func TestRanksPrune(t *testing.T) {
 		t.Errorf("four ranks keep\n%s\none process\n%s", b, a)
 	}
 
-	var a, b EvalResult
+	var a, b workload.TextResult
 	args := []string{"ecospa", "eval", "--model", dense, "--data", text, "--json", "--threads", "1"}
 	out, _ := mustRun(t, args...)
 	if err := json.Unmarshal([]byte(out), &a); err != nil {

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // small is the quickstart made small enough for a test.
@@ -90,7 +92,7 @@ func TestMainJob(t *testing.T) {
 		t.Errorf("plans are %v, expected 4", plans)
 	}
 
-	var shown InspectResult
+	var shown bundle.Facts
 	out, _ = mustRun(t, "ecospa", "inspect", "--model", dir, "--json")
 	if err := json.Unmarshal([]byte(out), &shown); err != nil {
 		t.Fatal(err)
@@ -102,7 +104,7 @@ func TestMainJob(t *testing.T) {
 	if err := os.WriteFile(text, []byte("Anna was a small fox who lived by the river. Her best friend was Tom the bear."), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var v EvalResult
+	var v workload.TextResult
 	out, _ = mustRun(t, "ecospa", "eval", "--model", dir, "--data", text, "--json")
 	if err := json.Unmarshal([]byte(out), &v); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -37,7 +38,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("pruned to %+v from %+v", r.After, r.Before)
 	}
 	out, _ := mustRun(t, "ecospa", "inspect", "--model", at("small"), "--json")
-	var shown InspectResult
+	var shown bundle.Facts
 	if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Params != r.After.Params || shown.DenseParams != r.Before.Params {
 		t.Errorf("inspect shows %+v (%v)", shown, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // A directory of Hugging Face's is pruned, fine-tuned, exported and read again: the
@@ -18,10 +20,10 @@ func TestRoundTrip(t *testing.T) {
 	if err := os.WriteFile(text, []byte(strings.Repeat("A crow sat on the wall. The crow had a nut. A dog came by and saw the nut.\n", 60)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	eval := func(dir string) EvalResult {
+	eval := func(dir string) workload.TextResult {
 		t.Helper()
 		out, _ := mustRun(t, "ecospa", "eval", "--model", dir, "--data", text, "--context", "32", "--json")
-		var r EvalResult
+		var r workload.TextResult
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatal(err)
 		}

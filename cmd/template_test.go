@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // A tokenizer whose post_processor puts the beginning of a text in front is heeded
@@ -63,10 +64,10 @@ func TestTemplates(t *testing.T) {
 
 	story := strings.Repeat("Anna was a small fox. ", 20)
 	without, with := put(at("without.txt"), story), put(at("with.txt"), bos+story)
-	eval := func(dir, data string) EvalResult {
+	eval := func(dir, data string) workload.TextResult {
 		t.Helper()
 		out, _ := mustRun(t, "ecospa", "eval", "--model", dir, "--data", data, "--context", "32", "--json")
-		var r EvalResult
+		var r workload.TextResult
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +100,7 @@ func TestTemplates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := continuation(templated, "One day", " Anna"), continuation(tok, bos+"One day", " Anna"); !reflect.DeepEqual(a, b) {
+	if a, b := workload.Continuation(templated, "One day", " Anna"), workload.Continuation(tok, bos+"One day", " Anna"); !reflect.DeepEqual(a, b) {
 		t.Errorf("a choice is %v, expected %v", a, b)
 	}
 

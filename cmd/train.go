@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/run"
 )
@@ -124,9 +125,9 @@ func runTraining(ctx context.Context, o trainOptions, out, log io.Writer) error 
 	if err != nil {
 		return err
 	}
-	show := newProgress(log)
-	defer context.AfterFunc(ctx, show.interrupted)()
-	j, err := run.Start(ctx, c, o.options(show.event))
+	p := newProgress(log)
+	defer context.AfterFunc(ctx, p.interrupted)()
+	j, err := run.Start(ctx, c, o.options(p.event))
 	if errors.Is(err, run.ErrFinished) {
 		_, err = fmt.Fprintf(out, "%s is already finished, nothing was changed; --steps N trains it longer\n", c.Out)
 		return err
@@ -135,12 +136,12 @@ func runTraining(ctx context.Context, o trainOptions, out, log io.Writer) error 
 		return o.advise(err)
 	}
 	defer j.Close()
-	show.watch(j)
+	p.watch(j)
 	r, err := j.Train(ctx)
 	if err != nil || r == nil { // other ranks than the lead have no result
 		return o.advise(err)
 	}
-	return printResult(out, r)
+	return show(out, r, false)
 }
 
 // advise adds to an error which flag helps.
@@ -157,15 +158,7 @@ func (o trainOptions) advise(err error) error {
 	case errors.As(err, &changed):
 		return fmt.Errorf("%w; go on with --allow-change %s, or leave it as it was", err, strings.Join(changed.Keys(), ","))
 	case errors.As(err, &stopped) && stopped.Saved:
-		return fmt.Errorf("%w; go on with: ecospa %s --resume --out %s", err, o.command(), shellWord(stopped.Dir))
+		return fmt.Errorf("%w; go on with: ecospa %s --resume --out %s", err, o.command(), units.ShellWord(stopped.Dir))
 	}
 	return err
-}
-
-// shellWord quotes what a shell would take apart.
-func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=@:,+") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // eval and generate on weights that are kept as bfloat16 or Q8_0: about the same loss, in
@@ -17,7 +19,7 @@ func TestWeightsFlag(t *testing.T) {
 	if err := os.WriteFile(at("text.txt"), []byte(strings.Repeat("Anna was a small fox who lived by the river.\n", 60)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var r [3]EvalResult
+	var r [3]workload.TextResult
 	for i, dtype := range []string{"f32", "bf16", "q8_0"} {
 		out, _ := mustRun(t, "ecospa", "eval", "--model", at("run"), "--data", at("text.txt"), "--weights", dtype, "--json")
 		if err := json.Unmarshal([]byte(out), &r[i]); err != nil {

@@ -1,8 +1,9 @@
 package report
 
 import (
-	"math"
 	"slices"
+
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // Band is one distribution.
@@ -10,18 +11,6 @@ type Band struct {
 	Name   string // below it; repeated names are one place on the axis
 	Group  string // its colour and its entry in the legend
 	Values []float64
-}
-
-// Quantile is the q-quantile (0 to 1) of ascending values, interpolated linearly;
-// NaN for none.
-func Quantile(sorted []float64, q float64) float64 {
-	if len(sorted) == 0 {
-		return math.NaN()
-	}
-	at := q * float64(len(sorted)-1)
-	lo := int(at)
-	hi := min(lo+1, len(sorted)-1)
-	return sorted[lo] + (at-float64(lo))*(sorted[hi]-sorted[lo])
 }
 
 // clean is the bands with their drawable values, ascending; nil for no bands.
@@ -63,7 +52,7 @@ func (c Chart) bands(s sheet, xs, ys scale) {
 		}
 		k := slices.Index(kinds, b.Group)
 		x := xs.at(float64(slices.Index(places, b.Name)) + (float64(k)-float64(len(kinds)-1)/2)*0.8/float64(len(kinds)))
-		at := func(q float64) Point { return Point{x, ys.at(Quantile(b.Values, q))} }
+		at := func(q float64) Point { return Point{x, ys.at(prune.Quantile(b.Values, q))} }
 		s.line([]Point{at(0), at(1)}, pen{color: colorOf(k), width: 1})
 		s.line([]Point{at(0.25), at(0.75)}, pen{color: colorOf(k), width: 6})
 		s.dot(at(0.5), 3.2, colorOf(k))

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 func plots() map[string]Chart {
@@ -106,11 +108,11 @@ func TestColoursAreThePages(t *testing.T) {
 func TestQuantile(t *testing.T) {
 	v := []float64{1, 2, 4, 8}
 	for q, want := range map[float64]float64{0: 1, 1: 8, 0.5: 3, 0.25: 1.75} {
-		if got := Quantile(v, q); math.Abs(got-want) > 1e-12 {
+		if got := prune.Quantile(v, q); math.Abs(got-want) > 1e-12 {
 			t.Errorf("quantile %g is %g, expected %g", q, got, want)
 		}
 	}
-	if !math.IsNaN(Quantile(nil, 0.5)) {
+	if !math.IsNaN(prune.Quantile(nil, 0.5)) {
 		t.Error("no values have a median")
 	}
 }

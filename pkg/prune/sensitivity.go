@@ -11,9 +11,9 @@ import (
 // Sensitivity is the loss of a model against the share of one kind's units that is
 // left in every layer, all other kinds being whole.
 type Sensitivity struct {
-	Kind coupled.Kind
-	Kept []float64 // falling, the first 1; shares that no list can come down to are left out
-	Loss []float64 // nats a token, on the trial sequences
+	Kind coupled.Kind `json:"kind"`
+	Kept []float64    `json:"kept"` // falling, the first 1; shares that no list can come down to are left out
+	Loss []float64    `json:"loss"` // nats a token, on the trial sequences
 }
 
 // Sensitivities measures each kind of the configuration at the shares to be kept

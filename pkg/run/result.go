@@ -1,76 +1,56 @@
-package cmd
+package run
 
 import (
 	"fmt"
 	"io"
 	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
-// printResult prints what a run gave: the model before and after pruning, a few lines
-// of its own, where the files are and what to type next.
-func printResult(w io.Writer, r *run.Result) error {
-	out := &printer{w: w}
+// String is the model before and after pruning, a few lines of its own, where the files
+// are and what to type next.
+func (r *Result) String() string {
+	out := &strings.Builder{}
+	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	sum, dir := r.Summary, r.Dir
-	out.line("")
+	line("")
 	printSnapshots(out, r)
-	out.line("peak resident memory %s", units.Bytes(sum.PeakRSS))
+	line("peak resident memory %s", units.Bytes(sum.PeakRSS))
 	if sum.Entropy != nil {
-		out.line("\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.",
+		line("\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.",
 			*sum.Entropy, math.Exp(*sum.Entropy), *sum.After.ValLoss-*sum.Entropy)
 	}
 	if sum.Sample != "" {
-		out.line("\nThe model writes:\n\n%s", sum.Sample)
+		line("\nThe model writes:\n\n%s", sum.Sample)
 	}
 	files := "{run.yaml,metrics.jsonl,summary.json,state/}"
 	if r.Pruned {
 		files = "{run.yaml,metrics.jsonl,summary.json,plans/,state/}"
 	}
-	out.line("\nFiles      %s (a model directory), %s", dir, filepath.Join(dir, files))
-	word := shellWord(dir)
+	line("\nFiles      %s (a model directory), %s", dir, filepath.Join(dir, files))
+	word := units.ShellWord(dir)
 	if r.Images {
-		out.line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data IMAGES", word, word)
+		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data IMAGES", word, word)
 	} else {
-		out.line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"", word, word, word)
+		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"", word, word, word)
 	}
 	if r.Best != nil {
-		out.line("Best       %s (step %d, validation loss %.4f)", filepath.Join(dir, "best"), r.Best.Step, r.Best.Loss)
+		line("Best       %s (step %d, validation loss %.4f)", filepath.Join(dir, "best"), r.Best.Step, r.Best.Loss)
 	}
 	if r.Adapter != "" {
-		out.line("Adapters   %s", r.Adapter)
+		line("Adapters   %s", r.Adapter)
 	}
 	if r.Merged != "" {
-		out.line("Merged     %s", r.Merged)
+		line("Merged     %s", r.Merged)
 	}
-	return out.err
+	return out.String()
 }
 
-// printer prints lines and keeps the first error.
-type printer struct {
-	w   io.Writer
-	err error
-}
-
-func (p *printer) line(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
-	}
-}
-
-// Write is w's, and keeps its error.
-func (p *printer) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	if p.err == nil {
-		p.err = err
-	}
-	return n, err
-}
-
-func printSnapshots(out io.Writer, r *run.Result) {
+func printSnapshots(out io.Writer, r *Result) {
 	before, after := r.Summary.Before, r.Summary.After
 	head := []string{""}
 	if before != nil {
@@ -78,15 +58,15 @@ func printSnapshots(out io.Writer, r *run.Result) {
 	} else {
 		head = append(head, fmt.Sprintf("at the end (step %d)", after.Step))
 	}
-	t := newTable(head...)
+	t := units.NewTable(head...)
 	row := func(name string, value func(train.Snapshot) float64, show func(float64) string) {
 		a := value(after)
 		if before == nil {
-			t.add(name, show(a))
+			t.Add(name, show(a))
 			return
 		}
 		b := value(*before)
-		t.add(name, show(b), show(a), fmt.Sprintf("%.2f", a/b))
+		t.Add(name, show(b), show(a), fmt.Sprintf("%.2f", a/b))
 	}
 	bytes := func(f float64) string { return units.Bytes(int64(f)) }
 	digits := func(n int) func(float64) string { return func(f float64) string { return fmt.Sprintf("%.*f", n, f) } }
@@ -115,5 +95,5 @@ func printSnapshots(out io.Writer, r *run.Result) {
 	case after.ValLoss != nil:
 		row("validation perplexity", train.Snapshot.Perplexity, digits(3))
 	}
-	t.print(out)
+	t.Print(out)
 }

@@ -1,4 +1,4 @@
-package cmd
+package units
 
 import (
 	"fmt"
@@ -7,16 +7,17 @@ import (
 	"text/tabwriter"
 )
 
-// table prints rows in aligned columns under a header and a rule.
-type table struct {
+// Table prints rows in aligned columns under a header and a rule.
+type Table struct {
 	head []string
 	rows [][]string
 }
 
-func newTable(head ...string) *table { return &table{head: head} }
+// NewTable is a table without rows.
+func NewTable(head ...string) *Table { return &Table{head: head} }
 
-// add appends a row; values are printed with %v.
-func (t *table) add(cells ...any) {
+// Add appends a row; values are printed with %v.
+func (t *Table) Add(cells ...any) {
 	row := make([]string, len(cells))
 	for i, c := range cells {
 		row[i] = fmt.Sprint(c)
@@ -24,7 +25,8 @@ func (t *table) add(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-func (t *table) print(w io.Writer) {
+// Print writes the table to w; an error is w's to keep.
+func (t *Table) Print(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	rule := make([]string, len(t.head))
 	for i, h := range t.head {
@@ -36,4 +38,11 @@ func (t *table) print(w io.Writer) {
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}
 	tw.Flush()
+}
+
+// String is the printed table.
+func (t *Table) String() string {
+	var b strings.Builder
+	t.Print(&b)
+	return b.String()
 }

@@ -1,0 +1,25 @@
+package report
+
+import (
+	"strconv"
+
+	"github.com/ecospa/ecospa/pkg/prune"
+)
+
+// Importance draws the scores of all units, layer by layer.
+func Importance(r *prune.Importance) Chart {
+	c := Chart{Title: "Importance of units, criterion " + r.Criterion, X: "layer", Unit: "score", LogY: true}
+	for _, row := range r.Rows {
+		c.Bands = append(c.Bands, Band{Name: strconv.Itoa(row.Layer), Group: string(row.Kind), Values: row.Scores})
+	}
+	return c
+}
+
+// Sensitivity draws the loss against the kept share of each kind.
+func Sensitivity(r *prune.Sensitivities) Chart {
+	c := Chart{Title: "Loss against the fraction of units kept in every layer", X: "kept", Unit: "loss, nats per token"}
+	for _, k := range r.Kinds {
+		c.Curves = append(c.Curves, Curve{Name: string(k.Kind), Style: len(c.Curves), X: k.Kept, Y: k.Loss, Dots: true})
+	}
+	return c
+}
