@@ -22,7 +22,7 @@ type Model struct {
 	Config    []byte // config.json
 	Tokenizer []byte // tokenizer.json; nil when there is none
 	// Preprocessor is preprocessor_config.json, what happens to pixels; nil when there is
-	// none. It is not written: our config.json says it.
+	// none. It is not written here: package bundle carries it.
 	Preprocessor []byte
 }
 

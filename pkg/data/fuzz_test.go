@@ -94,7 +94,7 @@ func TestOtherPicturesAreRefused(t *testing.T) {
 	if err := tiff.Encode(&b, image.NewGray(image.Rect(0, 0, 4, 4)), nil); err != nil {
 		t.Fatal(err)
 	}
-	err := decodePicture(bytes.NewReader(b.Bytes()), 3, 2, make([]float32, 12))
+	err := (frame{3, 2, nil}).read(bytes.NewReader(b.Bytes()), make([]float32, 12))
 	if err == nil || !strings.Contains(err.Error(), "the picture is a tiff, expected PNG or JPEG") {
 		t.Errorf("error %v", err)
 	}

@@ -60,16 +60,22 @@ func (m *Images) Read(i int, into []float32) (class int32, err error) {
 // OpenImages opens a folder of class folders with PNG and JPEG files, a CSV file of
 // pixel values with the class last, or an IDX file (MNIST's format, its labels beside
 // it: images becomes labels and idx3 idx1 in the name); CSV and IDX may be compressed
-// with gzip. Pictures are cut to their middle square and resized to side; the other
-// formats must be of that size.
-func OpenImages(path string, channels, side int) (*Images, error) {
+// with gzip. Pictures become images by the geometry, without one (nil) by cutting them to
+// their middle square and resizing it (bicubic) to side; where they are transparent they
+// are white. The other formats must be of the images' size.
+func OpenImages(path string, channels, side int, g *Geometry) (*Images, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
+	if g != nil {
+		if err := g.Check(); err != nil {
+			return nil, err
+		}
+	}
 	var m *Images
 	if st.IsDir() {
-		m, err = openFolder(path, channels, side)
+		m, err = openFolder(path, frame{channels, side, g})
 	} else {
 		m, err = openFile(path, channels, side)
 	}

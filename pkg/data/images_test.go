@@ -52,7 +52,7 @@ func zipped(b []byte) []byte {
 
 func TestCSV(t *testing.T) {
 	for name, content := range map[string][]byte{"a.csv": []byte(digits(10)), "a.csv.gz": zipped([]byte(digits(10)))} {
-		m, err := OpenImages(temporary(t, name, content), 1, 3)
+		m, err := OpenImages(temporary(t, name, content), 1, 3, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestIDX(t *testing.T) {
 	dir := t.TempDir()
 	os.WriteFile(filepath.Join(dir, "t-images-idx3-ubyte.gz"), zipped(idx([]uint32{3, 2, 2}, pixels)), 0o644)
 	os.WriteFile(filepath.Join(dir, "t-labels-idx1-ubyte.gz"), zipped(idx([]uint32{3}, []byte{2, 0, 4})), 0o644)
-	m, err := OpenImages(filepath.Join(dir, "t-images-idx3-ubyte.gz"), 1, 2)
+	m, err := OpenImages(filepath.Join(dir, "t-images-idx3-ubyte.gz"), 1, 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestIDX(t *testing.T) {
 	if class != 2 || m.Len() != 3 || len(m.Classes) != 5 || !reflect.DeepEqual(x, []float32{0, 255, 51, 102}) || m.Rescale != 1.0/255 {
 		t.Errorf("class %d, %v, %+v", class, x, m)
 	}
-	if _, err := OpenImages(filepath.Join(dir, "t-images-idx3-ubyte.gz"), 3, 2); err == nil || !strings.Contains(err.Error(), "grey") {
+	if _, err := OpenImages(filepath.Join(dir, "t-images-idx3-ubyte.gz"), 3, 2, nil); err == nil || !strings.Contains(err.Error(), "grey") {
 		t.Errorf("colours: %v", err)
 	}
 	for _, c := range []struct {
@@ -158,7 +158,7 @@ func TestFolder(t *testing.T) {
 	picture("blue/1.png", color.RGBA{0, 0, 100, 255}, 4, 4, asPNG)
 	os.WriteFile(filepath.Join(dir, "red", "notes.txt"), []byte("x"), 0o644)
 	os.MkdirAll(filepath.Join(dir, "empty"), 0o755)
-	m, err := OpenImages(dir, 3, 4)
+	m, err := OpenImages(dir, 3, 4, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestFolder(t *testing.T) {
 			}
 		}
 	}
-	grey, err := OpenImages(dir, 1, 2)
+	grey, err := OpenImages(dir, 1, 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestFolder(t *testing.T) {
 		broken := t.TempDir()
 		os.MkdirAll(filepath.Join(broken, "a"), 0o755)
 		os.WriteFile(filepath.Join(broken, "a", name), content, 0o644)
-		m, err := OpenImages(broken, 3, 4)
+		m, err := OpenImages(broken, 3, 4, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +201,7 @@ func TestFolder(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := OpenImages(t.TempDir(), 3, 4); !errors.Is(err, ErrImages) {
+	if _, err := OpenImages(t.TempDir(), 3, 4, nil); !errors.Is(err, ErrImages) {
 		t.Errorf("an empty folder: %v", err)
 	}
 }
@@ -219,7 +219,7 @@ func hugePNG() []byte {
 }
 
 func TestImageBatches(t *testing.T) {
-	m, err := OpenImages(temporary(t, "a.csv", []byte(digits(23))), 1, 3)
+	m, err := OpenImages(temporary(t, "a.csv", []byte(digits(23))), 1, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func FuzzPicture(f *testing.F) {
 	f.Add(hugePNG())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		x := make([]float32, 12)
-		if err := decodePicture(bytes.NewReader(b), 3, 2, x); err != nil {
+		if err := (frame{3, 2, nil}).read(bytes.NewReader(b), x); err != nil {
 			return
 		}
 		for _, v := range x {

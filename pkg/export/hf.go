@@ -70,7 +70,7 @@ func (p *Plan) carry(files []checkpoint.File) {
 		switch {
 		case at < 0:
 			p.files = append(p.files, f)
-		case f.Name == "tokenizer_config.json":
+		case f.Name == "tokenizer_config.json" || f.Name == "preprocessor_config.json": // the source's own
 			p.files[at] = f
 		}
 	}
@@ -89,15 +89,32 @@ func bos(config map[string]any) int {
 	return -1
 }
 
-// preprocessor is preprocessor_config.json: what happens to an image's pixels.
+// preprocessor is preprocessor_config.json, what happens to an image's pixels: without
+// a geometry that the middle square is resized.
 func (s *source) preprocessor() map[string]any {
-	kind := "ViTImageProcessor"
-	if s.table.Distilled {
-		kind = "DeiTImageProcessor"
+	i, kind := s.Image, "ViTImageProcessor"
+	g := model.Geometry{Shortest: i.Side, Resample: 3, CropHeight: i.Side, CropWidth: i.Side}
+	if i.Geometry != nil {
+		g = *i.Geometry
 	}
-	i := s.Image
-	return map[string]any{
-		"image_processor_type": kind, "do_resize": true, "do_rescale": true, "do_normalize": true,
-		"size": map[string]int{"height": i.Side, "width": i.Side}, "rescale_factor": i.Rescale, "image_mean": i.Mean, "image_std": i.Std,
+	sides := func(h, w int) map[string]int { return map[string]int{"height": h, "width": w} }
+	out := map[string]any{
+		"do_resize": g.Shortest+g.Height > 0, "resample": g.Resample, "do_center_crop": g.CropHeight > 0,
+		"do_rescale": true, "do_normalize": true, "rescale_factor": i.Rescale, "image_mean": i.Mean, "image_std": i.Std,
 	}
+	switch {
+	case g.Shortest > 0:
+		kind, out["size"] = "CLIPImageProcessor", map[string]int{"shortest_edge": g.Shortest}
+		out["do_convert_rgb"] = i.Channels == 3
+	case g.Height > 0:
+		out["size"] = sides(g.Height, g.Width)
+	}
+	if g.CropHeight > 0 {
+		out["crop_size"] = sides(g.CropHeight, g.CropWidth)
+		if g.Shortest == 0 { // ViTImageProcessor does not cut
+			kind = "DeiTImageProcessor"
+		}
+	}
+	out["image_processor_type"] = kind
+	return out
 }

@@ -25,6 +25,7 @@ type Image struct {
 	Rescale        float64   // 1/255 makes bytes shares of one
 	Mean, Std      []float64 // a channel
 	Classes        []string  // names; nil when there are none
+	Geometry       *Geometry // of pictures; nil: the middle square is resized to Side
 }
 
 // Size is the number of values of an image.

@@ -218,34 +218,6 @@ func (m *vit) normalisation() error {
 	return nil
 }
 
-// preprocess takes over what a preprocessor_config.json says and config.json does not.
-func (m *vit) preprocess(text []byte) error {
-	var p struct {
-		Normalise *bool     `json:"do_normalize"`
-		Scale     *bool     `json:"do_rescale"`
-		Rescale   float64   `json:"rescale_factor"`
-		Mean      []float64 `json:"image_mean"`
-		Std       []float64 `json:"image_std"`
-	}
-	if err := json.Unmarshal(text, &p); err != nil {
-		return err
-	}
-	if m.Mean != nil || m.Std != nil || m.Rescale != 0 {
-		return nil
-	}
-	m.Rescale, m.Mean, m.Std = p.Rescale, p.Mean, p.Std
-	if p.Scale != nil && !*p.Scale {
-		m.Rescale = 1
-	}
-	if p.Normalise != nil && !*p.Normalise {
-		m.Mean, m.Std = make([]float64, m.Channels), make([]float64, m.Channels)
-		for c := range m.Std {
-			m.Std[c] = 1
-		}
-	}
-	return m.normalisation()
-}
-
 // Reclassify keeps the pixels' scale that the model was trained with.
 func (m *vit) Reclassify(classes []string) (Classifier, error) {
 	if len(classes) < 1 || len(classes) > maxClasses {

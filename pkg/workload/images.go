@@ -39,7 +39,7 @@ func ReadImages(d data.Config, c model.Classifier) (*Images, error) {
 }
 
 func readImages(c data.Config, img *model.Image) (*Images, error) {
-	all, err := data.OpenImages(c.Path, img.Channels, img.Side)
+	all, err := open(c.Path, img)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func readImages(c data.Config, img *model.Image) (*Images, error) {
 		p.training, p.validation = all.Split(c.Validation, c.Seed)
 	} else {
 		p.training = all
-		if p.validation, err = data.OpenImages(c.ValidationPath, img.Channels, img.Side); err != nil {
+		if p.validation, err = open(c.ValidationPath, img); err != nil {
 			return nil, err
 		}
 		if err := p.validation.Under(all.Classes); err != nil {
@@ -118,7 +118,7 @@ func openImages(c model.Classifier, s Source) (*Images, error) {
 		return nil, fault.Usage(errors.New("fields apply to text, the model classifies images"))
 	}
 	img := c.Image()
-	all, err := data.OpenImages(s.Path, img.Channels, img.Side)
+	all, err := open(s.Path, img)
 	if err == nil {
 		if err = under(all, c); err != nil {
 			err = fmt.Errorf("%s: %w", s.Path, err)
@@ -135,6 +135,11 @@ func openImages(c model.Classifier, s Source) (*Images, error) {
 		return nil, fault.BadInput(fmt.Errorf("%s has %d images, expected at least %d", s.Path, all.Len(), int(math.Ceil(1/s.Held))))
 	}
 	return p, nil
+}
+
+// open reads images as a model has them.
+func open(path string, img *model.Image) (*data.Images, error) {
+	return data.OpenImages(path, img.Channels, img.Side, (*data.Geometry)(img.Geometry))
 }
 
 func normalisation(img *model.Image) data.Normalise {
