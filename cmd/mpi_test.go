@@ -138,7 +138,7 @@ func interrupt(t *testing.T, cmd *exec.Cmd, run string, whom func(*exec.Cmd) (pi
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || !strings.Contains(log.String(), "stopped after step") {
+	if !errors.As(err, &exit) || !strings.Contains(log.String(), "after step") {
 		t.Errorf("%v: %v\n%s", sig, err, log.String())
 	}
 }

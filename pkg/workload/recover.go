@@ -15,10 +15,10 @@ import (
 const stopTokens = 8192
 
 // Recover adds a recovery to a job on the model at path: training on the workload's
-// training part for a budget (recovery.Options.ParseBudget; "none" adds nothing), at the
+// training part for a budget (recovery.Options.ParseBudget; "" and "none" add nothing), at the
 // context of the calibration.
 func Recover(job *prune.Job, w Workload, path, budget string) error {
-	if budget == "none" {
+	if budget == "" || budget == "none" {
 		return nil
 	}
 	stage := &recovery.Stage{Options: recovery.Options{Context: job.Data.Context}, Documents: job.Data.Packed()}
