@@ -20,7 +20,8 @@ const (
 	newestState   = "state/newest/" // of a run directory
 )
 
-// adapterFile is adapter_config.json.
+// adapterFile is adapter_config.json of adapters beside their model. Earlier versions wrote
+// directories of adapters alone with it, too; now they are PEFT's (AdapterDir).
 type adapterFile struct {
 	Base string     `json:"base_model_name_or_path,omitempty"` // model directory, for adapters without their model
 	LoRA train.LoRA `json:"lora"`
@@ -29,13 +30,6 @@ type adapterFile struct {
 // AdapterFiles are the files of adapters that stand beside their model.
 func AdapterFiles(a *train.Adapters, c train.LoRA) []checkpoint.File {
 	return []checkpoint.File{checkpoint.JSONFile(adapterConfig, adapterFile{LoRA: c}), checkpoint.SlabFile(adapterSlab, a.Set.Weights)}
-}
-
-// AdapterDir are the files of a directory of adapters without their model, which is at
-// base: absolute, or relative to that directory.
-func AdapterDir(a *train.Adapters, c train.LoRA, base string) []checkpoint.File {
-	files := checkpoint.Model{Config: nil}.Files(a.Set, model.AdapterTensors(a.Set), "F32")[1:]
-	return append(files, checkpoint.JSONFile(adapterConfig, adapterFile{Base: base, LoRA: c}))
 }
 
 // ReadAdapters reads the adapters that stand beside a model in a directory; nil when
@@ -64,15 +58,18 @@ func ReadAdapters(root checkpoint.Root, set *param.Set) (*train.Adapters, train.
 
 // readAdapterFile reads an adapter_config.json; nil when there is none.
 func readAdapterFile(root checkpoint.Root, name string) (*adapterFile, error) {
-	if old, err := leftOver(root, name); err != nil || old {
-		return nil, err
-	}
-	var f adapterFile
-	err := checkpoint.ReadJSON(root, name, &f)
+	text, err := checkpoint.ReadBytes(root, name, maxAdapterConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if is, err := ofPEFT(text); err != nil || is { // which readPEFT reads
+		return nil, wrong(filepath.Join(root.Name(), name), err)
+	}
+	var f adapterFile
+	if err := checkpoint.ReadJSON(root, name, &f); err != nil {
 		return nil, err
 	}
 	if err := f.LoRA.Validate(); err != nil {

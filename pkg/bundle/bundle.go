@@ -84,11 +84,15 @@ func Open(path string, o Options) (*Bundle, error) {
 
 // open reads a directory: a model, or adapters and the model that they name.
 func open(dir *folder.Dir, o Options) (b *Bundle, err error) {
+	peft, err := readPEFT(dir)
+	if err != nil {
+		return nil, err
+	}
 	alone, err := readAdapterFile(dir, adapterConfig)
 	if err != nil {
 		return nil, err
 	}
-	if alone != nil && !o.KeepAdapters && !o.ShapesOnly { // they are added to float32 weights
+	if (alone != nil || peft != nil) && !o.KeepAdapters && !o.ShapesOnly { // they are added to float32 weights
 		t := o.Weights
 		o.Weights = ""
 		defer func() {
@@ -98,6 +102,9 @@ func open(dir *folder.Dir, o Options) (b *Bundle, err error) {
 				}
 			}
 		}()
+	}
+	if peft != nil {
+		return openPEFT(dir, peft, o)
 	}
 	if alone != nil && alone.Base != "" {
 		return openAdapters(dir, alone, o)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -199,8 +199,13 @@ func TestAdapters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone := filepath.Join(filepath.Dir(dir), "alone")
-	for at, files := range map[string][]checkpoint.File{beside: append(files, AdapterFiles(a, c)...), alone: AdapterDir(a, c, "../m")} {
+	alone, old := filepath.Join(filepath.Dir(dir), "alone"), filepath.Join(filepath.Dir(dir), "old")
+	peft, err := src.AdapterDir(a, "../m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := append(checkpoint.Model{}.Files(a.Set, model.AdapterTensors(a.Set), "F32")[1:], checkpoint.JSONFile(adapterConfig, adapterFile{Base: "../m", LoRA: c}))
+	for at, files := range map[string][]checkpoint.File{beside: append(files, AdapterFiles(a, c)...), alone: peft, old: earlier} {
 		if err := checkpoint.WriteDir(at, files); err != nil {
 			t.Fatal(err)
 		}
@@ -208,12 +213,12 @@ func TestAdapters(t *testing.T) {
 	pool := kernel.NewPool(1)
 	defer pool.Close()
 	a.Merge(pool, src.Set)
-	for _, at := range []string{beside, alone} {
+	for _, at := range []string{beside, alone, old} {
 		b, err := Open(at, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Adapters != nil || !reflect.DeepEqual(b.LoRA, c) || !slices.Equal(b.Set.Weights.Data, src.Set.Weights.Data) {
+		if b.Adapters != nil || b.LoRA.Rank != 2 || b.LoRA.Scale() != 2 || !slices.Equal(b.LoRA.Targets, c.Targets) || !slices.Equal(b.Set.Weights.Data, src.Set.Weights.Data) {
 			t.Errorf("%s: other weights, or adapters %v of %+v", at, b.Adapters, b.LoRA)
 		}
 		b.Close()
@@ -300,20 +305,5 @@ func TestCacheOfTheHub(t *testing.T) {
 	if b, err := Open(snapshot, Options{}); err == nil || !strings.Contains(err.Error(), "escapes") {
 		b.Close()
 		t.Errorf("a link out of the cache: %v", err)
-	}
-}
-
-// TestAdaptersOfPEFT: a file left beside a model that they were folded into is no
-// adapter; adapters themselves are refused by the name of what they are.
-func TestAdaptersOfPEFT(t *testing.T) {
-	dir := saved(t, small, map[string]string{"adapter_config.json": `{"alpha_pattern":{},"peft_type":"LORA","base_model_name_or_path":"acme/tiny","r":8}`})
-	b, err := Open(dir, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Close()
-	put(t, dir, "adapter_model.safetensors", "x")
-	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "PEFT") || fault.Of(err) != fault.Input {
-		t.Errorf("adapters of PEFT: %v", err)
 	}
 }

@@ -173,7 +173,11 @@ func TestNothingLeaks(t *testing.T) {
 	c := train.LoRA{Rank: 2}
 	alone := filepath.Join(t.TempDir(), "a")
 	src := drawn(t, small)
-	if err := checkpoint.WriteDir(alone, AdapterDir(adapters(t, src, c), c, plain)); err != nil {
+	files, err := src.AdapterDir(adapters(t, src, c), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.WriteDir(alone, files); err != nil {
 		t.Fatal(err)
 	}
 	for name, o := range map[string]Options{"weights": {}, "shapes": {ShapesOnly: true}, "adapters kept": {KeepAdapters: true}} {

@@ -1,45 +1,105 @@
 package bundle
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
+	"github.com/ecospa/ecospa/internal/folder"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
-const peftWeights = "adapter_model.safetensors"
+const (
+	peftWeights = "adapter_model.safetensors"
+	peftPickle  = "adapter_model.bin"
+)
 
-// errPEFT is returned for adapters of the PEFT library, which are not read.
-func errPEFT(dir string) error {
-	return fmt.Errorf("%w: %s holds adapters of the PEFT library (%s), which are not read: fold them into the model first (merge_and_unload in PEFT)", checkpoint.ErrFormat, dir, peftWeights)
-}
-
-// leftOver reports whether an adapter_config.json is PEFT's, left beside a model that its
-// adapters were folded into: the adapters themselves are not there.
-func leftOver(root checkpoint.Root, name string) (bool, error) {
-	text, err := checkpoint.ReadBytes(root, name, 1<<20)
+// readPEFT reads the adapter_config.json of a directory with adapters of the PEFT library;
+// nil when there are none: also where the file was only left beside a model that its
+// adapters were folded into.
+func readPEFT(dir *folder.Dir) (*peftConfig, error) {
+	text, err := checkpoint.ReadBytes(dir, adapterConfig, maxAdapterConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	var head struct {
-		Type *string `json:"peft_type"`
+	at := filepath.Join(dir.Name(), adapterConfig)
+	if is, err := ofPEFT(text); err != nil || !is {
+		return nil, wrong(at, err)
 	}
-	if err := json.Unmarshal(text, &head); err != nil {
-		return false, fmt.Errorf("%w: %s: %w", checkpoint.ErrFormat, filepath.Join(root.Name(), name), err)
+	if _, err := dir.Stat(peftWeights); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if _, err := dir.Stat(peftPickle); err == nil {
+			return nil, wrong(dir.Name(), fmt.Errorf("%s of PEFT runs code when it is read, so it is not; save the adapters as %s (save_pretrained with safe_serialization=True)", peftPickle, peftWeights))
+		}
+		if _, err := dir.Stat("config.json"); err == nil {
+			return nil, nil
+		}
+		return nil, wrong(dir.Name(), fmt.Errorf("%s is PEFT's, but there is no %s beside it", adapterConfig, peftWeights))
 	}
-	if head.Type == nil {
-		return false, nil
+	c, err := parsePEFT(text)
+	return c, wrong(at, err)
+}
+
+// wrong marks what is the matter with a file; nil stays nil.
+func wrong(at string, err error) error {
+	if err == nil {
+		return nil
 	}
-	for _, weights := range []string{peftWeights, "adapter_model.bin"} {
-		if _, err := root.Stat(weights); err == nil {
-			return false, errPEFT(root.Name())
+	return fmt.Errorf("%w: %s: %w", checkpoint.ErrFormat, at, err)
+}
+
+// base is the directory of the model of PEFT's adapters: base_model_name_or_path, as it is
+// or from the adapters' directory.
+func (c *peftConfig) base(dir string) (string, error) {
+	tries := []string{c.Base}
+	if !filepath.IsAbs(c.Base) {
+		tries = []string{filepath.Join(dir, c.Base), c.Base}
+	}
+	for _, at := range tries {
+		if st, err := os.Stat(at); c.Base != "" && err == nil && st.IsDir() {
+			return at, nil
 		}
 	}
-	return true, nil
+	name := c.Base
+	if hubName.MatchString(name) {
+		name = fmt.Sprintf("%s (hf download %s --local-dir BASE)", name, name)
+	}
+	return "", fmt.Errorf("%s: the PEFT adapters need their model %s, and base_model_name_or_path is %q, which is no directory from there or from here: write the model's path there",
+		filepath.Join(dir, adapterConfig), name, c.Base)
+}
+
+// openPEFT reads a directory of PEFT's adapters together with the model that they name.
+func openPEFT(dir *folder.Dir, c *peftConfig, o Options) (*Bundle, error) {
+	base, err := c.base(dir.Name())
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) error {
+		return fmt.Errorf("the model of the PEFT adapters in %s: %w", dir.Name(), err)
+	}
+	of, err := folder.Open(base)
+	if err != nil {
+		return nil, fail(err)
+	}
+	defer of.Close()
+	b, err := openModel(of, o)
+	if err != nil {
+		return nil, fail(err)
+	}
+	b.Path = dir.Name()
+	if b.Adapters, b.LoRA, err = readModules(dir, c, b, o.ShapesOnly); err != nil {
+		b.Close()
+		return nil, err
+	}
+	if b.Adapters != nil && !o.KeepAdapters {
+		b.fold()
+	}
+	return b, nil
 }

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -65,19 +68,44 @@ func ReadWeights(root Root, set *param.Set, tensors []Tensor, ignore []string) e
 
 // ReadWeightsAs is ReadWeights that stores each block which can be stored so (see
 // param.Set.Store) as t, as soon as it is read: only few blocks are float32 at a time.
-func ReadWeightsAs(root Root, set *param.Set, tensors []Tensor, ignore []string, t param.DType) (err error) {
-	bound, err := bindAll(set, tensors)
-	if err != nil {
-		return err
-	}
+func ReadWeightsAs(root Root, set *param.Set, tensors []Tensor, ignore []string, t param.DType) error {
 	files, err := openWeights(root)
 	if err != nil {
 		return err
 	}
 	defer files.close()
-	jobs, wrong := files.match(bound, ignore)
+	return files.fill(root.Name(), set, tensors, ignore, t)
+}
+
+// ReadFile is ReadWeights from one safetensors file of another name.
+func ReadFile(root Root, file string, set *param.Set, tensors []Tensor) error {
+	files := &weights{entries: map[string]located{}}
+	defer files.close()
+	if err := files.open(root, file, nil); err != nil {
+		return err
+	}
+	return files.fill(filepath.Join(root.Name(), file), set, tensors, nil, param.F32)
+}
+
+// TensorNames are the names of a safetensors file's tensors, in order.
+func TensorNames(root Root, file string) ([]string, error) {
+	files := &weights{entries: map[string]located{}}
+	defer files.close()
+	if err := files.open(root, file, nil); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(files.entries)), nil
+}
+
+// fill reads the tensors of opened files into a set; from is what errors call them.
+func (w *weights) fill(from string, set *param.Set, tensors []Tensor, ignore []string, t param.DType) (err error) {
+	bound, err := bindAll(set, tensors)
+	if err != nil {
+		return err
+	}
+	jobs, wrong := w.match(bound, ignore)
 	if len(wrong) > 0 {
-		return fmt.Errorf("%w: %s: %s", ErrFormat, root.Name(), shorten(wrong, 8))
+		return fmt.Errorf("%w: %s: %s", ErrFormat, from, shorten(wrong, 8))
 	}
 	if set.Weights == nil {
 		set.Weights = set.NewSlab()

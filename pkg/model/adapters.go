@@ -14,17 +14,34 @@ import (
 // feed-forward network. They have the coupled dimensions of the matrices beside which
 // they stand, so that a cut shrinks both alike. A new adapter's product is 0.
 func AdapterSpecs(set *param.Set, rank int, attention, ffn bool) []param.Spec {
-	var out []param.Spec
-	r := param.Dim{Name: "rank", Size: rank}
-	for _, b := range set.Blocks {
-		ok := false
+	return adapterSpecs(set, func(b *param.Block) (r param.Dim) {
 		switch b.Params[0].Role {
 		case param.Q, param.O:
-			ok = attention
+			if attention {
+				r = param.Dim{Name: "rank", Size: rank}
+			}
 		case param.Gate, param.Up, param.Down:
-			ok = ffn
+			if ffn {
+				r = param.Dim{Name: "rank", Size: rank}
+			}
 		}
-		if !ok {
+		return r
+	})
+}
+
+// AdapterSpecsOf are AdapterSpecs where each block of matrices has a rank of its own; 0 is
+// no adapter.
+func AdapterSpecsOf(set *param.Set, rank map[string]int) []param.Spec {
+	return adapterSpecs(set, func(b *param.Block) param.Dim {
+		return param.Dim{Name: b.Name + ".rank", Size: rank[b.Name]}
+	})
+}
+
+func adapterSpecs(set *param.Set, rank func(*param.Block) param.Dim) []param.Spec {
+	var out []param.Spec
+	for _, b := range set.Blocks {
+		r := rank(b)
+		if r.Size == 0 {
 			continue
 		}
 		last := func(p *param.Param) param.Dim { return p.Dims[len(p.Dims)-1] }

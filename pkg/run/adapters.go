@@ -55,7 +55,11 @@ func (j *Job) finishAdapters() error {
 		}
 		base = abs
 	}
-	if err := checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, adapterDir), bundle.AdapterDir(a, j.cfg.LoRA, base)); err != nil {
+	alone, err := j.bundle.AdapterDir(a, base)
+	if err != nil {
+		return err
+	}
+	if err := checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, adapterDir), alone); err != nil {
 		return err
 	}
 	a.Merge(j.pool, j.bundle.Set)
