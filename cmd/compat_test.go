@@ -18,7 +18,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
 
@@ -88,11 +91,25 @@ func fingerprint(t *testing.T, path string) string {
 	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
+// asBefore writes a directory's adapters, which are laid out for PEFT, as that program did.
+func asBefore(t *testing.T, dir string) {
+	t.Helper()
+	b, err := bundle.Open(dir, bundle.Options{KeepAdapters: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	files := checkpoint.Model{}.Files(b.Adapters.Set, model.AdapterTensors(b.Adapters.Set), "F32")[1:]
+	if err := checkpoint.WriteDir(dir+"-before", files); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFilesOfCommitEbeec54: runs that the program of commit ebeec54 was interrupted in
 // end with the weights that it would have given itself; its models, plans and scores
 // prune as with it. testdata/compat/README.md says how the files were made.
 func TestFilesOfCommitEbeec54(t *testing.T) {
-	const interrupted, lora, tuned, byPlan, byScores = "interrupted/model.safetensors", "lora/adapter/model.safetensors", "tuned/model.safetensors", "by-plan/model.safetensors", "by-scores/model.safetensors"
+	const interrupted, lora, tuned, byPlan, byScores = "interrupted/model.safetensors", "lora/adapter-before/model.safetensors", "tuned/model.safetensors", "by-plan/model.safetensors", "by-scores/model.safetensors"
 	want := map[string]map[string]string{ // by path of the kernels
 		"avx2":     {interrupted: "1072114ec4621203", lora: "cdc75dc63a5b2fb2", tuned: "ed1d0736d11b34d2", byPlan: "d18b1c8603018694", byScores: "9a8d3d9a83efcb38"},
 		"portable": {interrupted: "818c44a58edb3067", lora: "191af05a1629b7b2", tuned: "0bded38d1a3ddcfe", byPlan: "5a972a1fed442f72", byScores: "9a8d3d9a83efcb38"},
@@ -117,6 +134,7 @@ func TestFilesOfCommitEbeec54(t *testing.T) {
 				t.Errorf("not resumed:\n%s", log)
 			}
 			mustRun(t, "ecospa", "finetune", "--resume", "--out", "lora")
+			asBefore(t, "lora/adapter")
 			mustRun(t, "ecospa", "finetune", "--resume", "--out", "tuned")
 			prune := []string{"ecospa", "prune", "--from", "base", "--data", "text.txt", "--context", "32", "--sequences", "16", "--threads", "1", "--dtype", "f32"}
 			mustRun(t, append(prune, "--plan", "plan.json", "--out", "by-plan")...)
