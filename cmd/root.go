@@ -112,6 +112,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			evalCommand(),
 			exportCommand(),
 			generateCommand(),
+			embedCommand(),
 			serveCommand(),
 			chatCommand(),
 			inspectCommand(),

@@ -118,7 +118,7 @@ def case(out, name, config, shapes, forward, vocab, image=None):
     p = {}
     for n, shape in shapes.items():
         x = torch.randn(shape) * 0.3
-        if "norm" in n or ".ln_" in n:
+        if "norm" in n.lower() or ".ln_" in n:
             x = x * 0.3 + (1 if n.endswith("weight") else 0)
         p[n] = x.requires_grad_()
     if image:

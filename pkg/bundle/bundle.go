@@ -58,6 +58,8 @@ type Bundle struct {
 
 	config    []byte // config.json as it was read
 	tokenizer []byte // tokenizer.json as it was read; nil when another file was
+	modules   []byte // modules.json of an encoder, the steps to a vector; nil for none
+	pooling   []byte // the file of its pooling
 }
 
 // Open opens the model at path. Errors say whose fault they are (package fault).
@@ -149,7 +151,7 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 	if b.Extra, err = readExtra(dir); err != nil {
 		return err
 	}
-	if err := b.readTokenizer(dir); err != nil {
+	if err := errors.Join(b.readModules(dir), b.readTokenizer(dir)); err != nil {
 		return err
 	}
 	if err := b.readSettings(); err != nil {

@@ -81,10 +81,14 @@ func (b *Bundle) fits(text []byte) error {
 	return nil
 }
 
-// Text reports why the model cannot read text: it classifies images, or has no tokenizer.
+// Text reports why the model cannot continue text: it classifies images, is an encoder, or
+// has no tokenizer.
 func (b *Bundle) Text() error {
 	if _, ok := b.Model.(model.Classifier); ok {
 		return fault.Usage(fmt.Errorf("%s: the model classifies images, it has no text", b.Path))
+	}
+	if _, ok := b.Model.(model.Encoder); ok {
+		return fault.Usage(fmt.Errorf("%s: the family %s is an encoder, which does not continue text: it is measured, pruned and trained on masked text, which is not supported yet (embed, inspect and export are)", b.Path, b.Model.Family()))
 	}
 	if b.Tokenizer == nil {
 		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", b.Path))

@@ -51,3 +51,14 @@ func Stored(root Root) (dtype string, bytes int64, err error) {
 	}
 	return most, bytes, nil
 }
+
+// Has reports whether a model's weights have a tensor of one of the names. Only headers
+// are read.
+func Has(root Root, names ...string) (bool, error) {
+	files, err := openWeights(root)
+	if err != nil {
+		return false, err
+	}
+	defer files.close()
+	return files.find(names) != "", nil
+}

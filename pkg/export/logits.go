@@ -39,7 +39,8 @@ func NewProbe(m model.Model) Probe {
 // Rows is the number of rows of logits: tokens, or images.
 func (p Probe) Rows() int { return max(len(p.IDs), p.Shape[0]) }
 
-// Logits runs a model forward: [Rows, V], or one row of classes an image.
+// Logits runs a model forward: [Rows, V], or one row of classes an image; hidden states
+// [Rows, E] of a model without a head.
 func Logits(m model.Model, set *param.Set, pool *kernel.Pool, p Probe) ([]float32, error) {
 	b := graph.NewBuilder(set, graph.BuildOptions{})
 	tokens := p.Shape[1]
@@ -63,7 +64,15 @@ func Logits(m model.Model, set *param.Set, pool *kernel.Pool, p Probe) ([]float3
 	if err := mc.RunAll(); err != nil {
 		return nil, err
 	}
-	return append([]float32(nil), mc.Output("logits")...), nil
+	return append([]float32(nil), mc.Output(answer(m, set))...), nil
+}
+
+// answer is the name of what a model's Decode gives.
+func answer(m model.Model, set *param.Set) string {
+	if w, _ := m.Head(set); w == nil {
+		return "hidden"
+	}
+	return "logits"
 }
 
 // Difference compares the logits of a file with those of its model.
@@ -75,7 +84,7 @@ type Difference struct {
 
 // Compare makes the difference; both are [rows, V].
 func Compare(got, want []float32, rows int) (Difference, error) {
-	if len(got) != len(want) || rows < 1 || len(want)%rows != 0 {
+	if len(got) != len(want) || len(want) == 0 || rows < 1 || len(want)%rows != 0 {
 		return Difference{}, fmt.Errorf("export: the file gives %d logits, the model %d", len(got), len(want))
 	}
 	d, most, v := Difference{}, 0.0, len(want)/rows

@@ -15,13 +15,17 @@ func (p *Plan) onnx(m model.Model, set *param.Set, o Options) error {
 	probe := NewProbe(m)
 	b := graph.NewBuilder(set, graph.BuildOptions{})
 	batch := onnx.Dim{Name: "batch"}
-	lower := graph.ONNXOptions{Name: "ecospa " + m.Family(), DType: o.DType, Output: "logits"}
+	lower := graph.ONNXOptions{Name: "ecospa " + m.Family(), DType: o.DType, Output: answer(m, set)}
 	if probe.Pixels == nil {
 		lower.Tokens = len(probe.IDs)
 		tokens := onnx.Dim{Name: graph.Sequence}
 		m.Decode(b, nil, 1, lower.Tokens, true)
 		lower.Inputs = map[string]onnx.Value{"ids": {Name: "input_ids", Type: onnx.Int64, Dims: []onnx.Dim{batch, tokens}}}
-		lower.Dims = []onnx.Dim{batch, tokens, {Size: int64(m.Vocab())}}
+		width := m.Vocab()
+		if lower.Output == "hidden" {
+			width = m.Arch().Hidden
+		}
+		lower.Dims = []onnx.Dim{batch, tokens, {Size: int64(width)}}
 	} else {
 		dims := []onnx.Dim{batch}
 		for _, d := range probe.Shape[1:] {

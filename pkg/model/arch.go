@@ -24,6 +24,8 @@ type Arch struct {
 	Eps       float64 // added to the mean square
 	PreNorm   bool    // norms before attention and the feed-forward network
 	PostNorm  bool    // norms on their outputs, before the residual stream
+	AddNorm   bool    // norms after that: norm(x + attention(x)), norm(x + ffn(x)); no last norm
+	EmbedNorm bool    // norm of the embedding
 	Parallel  bool    // both read the same residual stream: x + attention(x) + ffn(x)
 	QKNorm    QKNorm  // of queries and keys, before the rotation
 
@@ -42,6 +44,11 @@ type Arch struct {
 
 	// Multipliers; 0 is 1.
 	EmbedScale, ResidualScale, LogitScale float64
+
+	// Encoders.
+	Types    int  // token types, of which each text is the first; 0 none
+	Pooler   bool // a matrix for the first token's hidden state, kept but not used
+	MaskedLM bool // the head: matrix, activation, norm, then the token table with a bias
 
 	InitRange float64 // standard deviation of new weights
 	SmallInit bool    // those that write to the residual stream by a further 1/sqrt(2L)

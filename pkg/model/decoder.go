@@ -1,7 +1,6 @@
 package model
 
 import (
-	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -14,28 +13,7 @@ import (
 //	logits = head(norm(x))
 //
 // with the variations that Arch lists.
-type decoder struct {
-	family  string
-	a       *Arch
-	keys    keys
-	kept    *Kept
-	unknown []string
-	extra   rawObject // keys of config.json that the family does not read
-}
-
-func (m *decoder) Family() string           { return m.family }
-func (m *decoder) Arch() *Arch              { return m.a }
-func (m *decoder) Context() int             { return m.a.Positions }
-func (m *decoder) Vocab() int               { return m.a.Vocab }
-func (m *decoder) Scale() float64           { return m.a.Scale }
-func (m *decoder) UnknownKeys() []string    { return m.unknown }
-func (m *decoder) Table() *Table            { return m.keys.table() }
-func (m *decoder) Specs() []param.Spec      { return m.a.specs(m.a.widths(m.kept)) }
-func (m *decoder) DenseSpecs() []param.Spec { return m.a.specs(m.a.widths(nil)) }
-
-func (m *decoder) Restore(set *param.Set) error {
-	return restorePairs(set, m.kept, m.a.HeadDim/2)
-}
+type decoder struct{ text }
 
 func (m *decoder) Head(set *param.Set) (w, bias *param.Param) {
 	if m.a.Tied {
@@ -43,8 +21,6 @@ func (m *decoder) Head(set *param.Set) (w, bias *param.Param) {
 	}
 	return set.Param("head"), nil
 }
-
-func (m *decoder) Tensors(set *param.Set) []checkpoint.Tensor { return m.keys.table().HF(set) }
 
 // Cache is the floats a token of keys and of values in each layer.
 func (m *decoder) Cache(set *param.Set) [][2]int {
@@ -90,10 +66,4 @@ func (m *decoder) head(b *graph.Builder) *graph.Node {
 		return b.Param("embed")
 	}
 	return b.Param("head")
-}
-
-// Config writes the sizes of the dense model: the "ecospa" object has the present ones.
-func (m *decoder) Config(set *param.Set) ([]byte, error) {
-	k := keptOf(set, m.a, count(m.DenseSpecs()))
-	return writeConfig(m.keys, m.extra, k)
 }

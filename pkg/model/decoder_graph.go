@@ -31,7 +31,18 @@ func (m *decoder) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, l
 }
 
 func (l *lowering) embed() *graph.Node {
-	x := l.scaled(l.b.Embed(l.b.IDs("ids", l.B*l.T), l.b.Param("embed")), l.a.EmbedScale)
+	x := l.positioned(l.scaled(l.b.Embed(l.b.IDs("ids", l.B*l.T), l.b.Param("embed")), l.a.EmbedScale))
+	if l.a.Types > 0 {
+		x = l.b.AddRows(x, l.b.Param("token_types"), 1) // the first of them to every token
+	}
+	if l.a.EmbedNorm {
+		x = l.norm(x, l.b.Param("embed_norm"))
+	}
+	return x
+}
+
+// positioned adds learned positions, where the family has them.
+func (l *lowering) positioned(x *graph.Node) *graph.Node {
 	table := l.b.Param("positions")
 	switch {
 	case !l.a.Learned:
@@ -91,6 +102,9 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 		return b.LinearIn(ctx, at("o"), at("o_bias"), residual)
 	}) // (N, E)
 	endAttention()
+	if l.a.AddNorm {
+		x = l.norm(x, at("norm1"))
+	}
 	b.Site(dim(i, "mid"), x)
 	if h = x; l.a.Parallel {
 		h = before
@@ -102,6 +116,9 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 	x = l.join(x, at("post2"), func(residual *graph.Node) *graph.Node {
 		return b.LinearIn(h, at(l.a.down()), at(l.a.down()+"_bias"), residual)
 	}) // (N, E)
+	if l.a.AddNorm {
+		x = l.norm(x, at("norm2"))
+	}
 	endLayer()
 	return x
 }

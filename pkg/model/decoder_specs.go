@@ -6,7 +6,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// specs are the parameters of a decoder at the given widths. Their names and their
+// specs are the parameters of a decoder or an encoder at the given widths. Their names and their
 // order are those of saved runs, whose slabs follow them: they never change.
 func (a *Arch) specs(layers []Widths) []param.Spec {
 	s := newSpecs(a)
@@ -15,15 +15,46 @@ func (a *Arch) specs(layers []Widths) []param.Spec {
 	if a.Learned {
 		s.outside("positions", param.Positions, []param.Dim{{Name: "positions", Size: a.Positions}, s.e}, false, s.weight)
 	}
+	if a.Types > 0 {
+		s.outside("token_types", param.TokenTypes, []param.Dim{{Name: "types", Size: a.Types}, s.e}, false, s.weight)
+	}
+	if a.EmbedNorm {
+		s.norm("embed_norm", param.EmbedNorm)
+	}
 	for i, w := range layers {
 		s.layer(i, w)
 	}
 	s.at = param.Outside
+	if a.AddNorm {
+		s.encoderHeads()
+		return s.list
+	}
 	s.norm("norm", param.FinalNorm)
 	if !a.Tied {
 		s.outside("head", param.Head, table, false, s.weight)
 	}
 	return s.list
+}
+
+// encoderHeads adds what reads an encoder's hidden states.
+func (s *specs) encoderHeads() {
+	square := func(name string, role param.Role) {
+		s.outside(name, role, []param.Dim{{Size: s.e.Size}, s.e}, true, s.weight)
+		s.outside(name+"_bias", role.Bias(), []param.Dim{{Size: s.e.Size}}, false, param.Init{})
+	}
+	if s.a.Pooler {
+		square("pooler", param.Pooler)
+	}
+	if !s.a.MaskedLM {
+		return
+	}
+	square("head_dense", param.HeadDense)
+	s.norm("head_norm", param.HeadNorm)
+	vocab := param.Dim{Name: "vocab", Size: s.a.Vocab}
+	if !s.a.Tied {
+		s.outside("head", param.Head, []param.Dim{vocab, s.e}, false, s.weight)
+	}
+	s.outside("head_bias", param.Head.Bias(), []param.Dim{vocab}, false, param.Init{})
 }
 
 // specs collects parameters.
@@ -88,14 +119,14 @@ func (s *specs) bias(name, block string, role, of param.Role, dims ...param.Dim)
 
 func (s *specs) layer(i int, w Widths) {
 	s.at = i
-	if s.a.PreNorm {
+	if s.a.PreNorm || s.a.AddNorm {
 		s.norm("norm1", param.Norm1)
 	}
 	s.attention(w)
 	if s.a.PostNorm {
 		s.norm("post1", param.PostNorm1)
 	}
-	if s.a.PreNorm {
+	if s.a.PreNorm || s.a.AddNorm {
 		s.norm("norm2", param.Norm2)
 	}
 	ffn := param.Dim{Name: dim(i, "ffn"), Size: w.FFN, Kind: param.FFN}

@@ -70,9 +70,11 @@ type Decoder interface {
 }
 
 // Ignorable lists patterns (path.Match) of tensors that old files carry and
-// nobody needs: mask buffers, rotary frequencies, the pooler of vision models, the
-// head of a model that ties it to the embedding.
-var Ignorable = []string{"lm_head.weight", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*"}
+// nobody needs: mask buffers, rotary frequencies, positions' numbers, poolers that no
+// hidden state depends on, the head of a model that ties it to the embedding, an
+// encoder's head for pairs of sentences.
+var Ignorable = []string{"lm_head.weight", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*",
+	"embeddings.position_ids", "bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "cls.seq_relationship.*"}
 
 // family is what a file of this package registers.
 type family struct {

@@ -1,7 +1,9 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -20,6 +22,11 @@ func ReadShapes(root checkpoint.Root) (Model, *param.Set, error) {
 	if v, ok := m.(*vit); ok && files.Preprocessor != nil {
 		if err := v.preprocess(files.Preprocessor); err != nil {
 			return nil, nil, fmt.Errorf("%s: preprocessor_config.json: %w", root.Name(), err)
+		}
+	}
+	if e, ok := m.(*encoder); ok && !e.a.MaskedLM {
+		if e.a.Pooler, err = checkpoint.Has(root, "pooler.dense.weight", "bert.pooler.dense.weight"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
 		}
 	}
 	set, err := param.Layout(m.Specs())

@@ -63,7 +63,7 @@ func withNames(names []Name, more ...Name) []Name {
 // IsNorm reports whether a role is a norm's gain.
 func IsNorm(r param.Role) bool {
 	switch r {
-	case param.Norm1, param.Norm2, param.PostNorm1, param.PostNorm2, param.FinalNorm, param.QNorm, param.KNorm:
+	case param.Norm1, param.Norm2, param.PostNorm1, param.PostNorm2, param.FinalNorm, param.EmbedNorm, param.HeadNorm, param.QNorm, param.KNorm:
 		return true
 	}
 	return false

@@ -47,6 +47,12 @@ const (
 	Head      Role = "head"      // output matrix [V, E] that is not the token table
 	FinalNorm Role = "norm"      // last norm
 
+	TokenTypes Role = "token_types" // of an encoder: what text of a pair a token is of [types, E]
+	EmbedNorm  Role = "embed_norm"  // norm of the embedding
+	Pooler     Role = "pooler"      // matrix [E, E] for the first token
+	HeadDense  Role = "head_dense"  // matrix [E, E] before an encoder's head
+	HeadNorm   Role = "head_norm"   // norm before it
+
 	Norm1     Role = "norm1" // norm before attention
 	PostNorm1 Role = "post1" // norm on attention's output, before it joins the residual stream
 	Norm2     Role = "norm2" // norm before the feed-forward network

@@ -1,0 +1,159 @@
+package infer
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Pooling is how the hidden states of a text's tokens become one vector.
+type Pooling string
+
+// The poolings.
+const (
+	MeanPooling Pooling = "mean" // mean of all tokens, special ones included
+	CLSPooling  Pooling = "cls"  // the first token's
+)
+
+// ParsePooling reads a name of a pooling.
+func ParsePooling(name string) (Pooling, error) {
+	switch p := Pooling(name); p {
+	case MeanPooling, CLSPooling:
+		return p, nil
+	}
+	return "", fmt.Errorf("pooling is %q, expected mean or cls", name)
+}
+
+// Embedder makes vectors of texts with an encoder.
+type Embedder struct {
+	Model     model.Encoder
+	Set       *param.Set
+	Pool      *kernel.Pool
+	Pooling   Pooling
+	Normalize bool // vectors of length 1
+	Batch     int  // texts a pass; default 32
+}
+
+// Embed returns a vector [E] for each text, given as token ids with what the tokenizer's
+// template adds. Texts of like lengths are computed together, padded to the longest of
+// them; a token sees no padding, so that a vector does not depend on the others. An empty
+// text, or one longer than the model's context, is an error.
+func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, error) {
+	order := make([]int, len(texts))
+	for i, t := range texts {
+		if order[i] = i; len(t) < 1 || len(t) > e.Model.Context() {
+			return nil, fmt.Errorf("infer: text %d has %d tokens, expected 1 to %d", i+1, len(t), e.Model.Context())
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(texts[b]) - len(texts[a]) })
+	out := make([][]float32, len(texts))
+	batch := e.Batch
+	if batch == 0 {
+		batch = 32
+	}
+	var p pass
+	defer func() { p.close() }()
+	for _, of := range slices.Collect(slices.Chunk(order, batch)) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		rows := min(batch, len(texts))
+		length := min(e.Model.Context(), (len(texts[of[0]])+7)/8*8) // few different graphs
+		if p.machine == nil || p.T != length {
+			p.close()
+			var err error
+			if p, err = e.lower(rows, length); err != nil {
+				return nil, err
+			}
+		}
+		hidden, err := p.run(texts, of)
+		if err != nil {
+			return nil, err
+		}
+		for row, i := range of {
+			out[i] = e.vector(hidden[row*length*e.Model.Arch().Hidden:], len(texts[i]))
+		}
+	}
+	return out, nil
+}
+
+// vector pools the hidden states of n tokens.
+func (e *Embedder) vector(hidden []float32, n int) []float32 {
+	width := e.Model.Arch().Hidden
+	if e.Pooling == CLSPooling {
+		n = 1
+	}
+	v := make([]float32, width)
+	length := 0.0
+	for c := range v {
+		sum := 0.0
+		for t := range n {
+			sum += float64(hidden[t*width+c])
+		}
+		sum /= float64(n)
+		v[c] = float32(sum)
+		length += sum * sum
+	}
+	if length = math.Sqrt(length); e.Normalize && length > 0 {
+		for c := range v {
+			v[c] = float32(float64(v[c]) / length)
+		}
+	}
+	return v
+}
+
+// pass is a graph of B texts of T tokens, and its inputs [B·T].
+type pass struct {
+	B, T             int
+	machine          *graph.Machine
+	ids, starts, pos []int32
+}
+
+func (e *Embedder) lower(B, T int) (pass, error) {
+	p := pass{B: B, T: T, ids: make([]int32, B*T), starts: make([]int32, B*T), pos: make([]int32, B*T)}
+	b := graph.NewBuilder(e.Set, graph.BuildOptions{Documents: true})
+	b.Output("hidden", e.Model.Hidden(b, B, T))
+	var err error
+	p.machine, err = b.Lower(graph.LowerOptions{Pool: e.Pool})
+	return p, err
+}
+
+func (p *pass) close() {
+	if p.machine != nil {
+		p.machine.Close()
+	}
+}
+
+// run computes the hidden states of the texts that of lists; other rows are padding.
+func (p *pass) run(texts [][]int32, of []int) ([]float32, error) {
+	for row := range p.B {
+		var text []int32
+		if row < len(of) {
+			text = texts[of[row]]
+		}
+		for t := range p.T {
+			at := row*p.T + t
+			p.pos[at] = int32(t)
+			if t < len(text) {
+				p.ids[at], p.starts[at] = text[t], 0
+			} else {
+				p.ids[at], p.starts[at] = 0, int32(p.T)
+			}
+		}
+	}
+	for name, v := range map[string][]int32{"ids": p.ids, "starts": p.starts, "pos": p.pos} {
+		if err := p.machine.SetInts(name, v); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.machine.RunAll(); err != nil {
+		return nil, err
+	}
+	return p.machine.Output("hidden"), nil
+}

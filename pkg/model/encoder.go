@@ -1,0 +1,102 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Encoder is a Model of text in which every token sees the whole text, before and after
+// it: what comes out is a hidden state a token.
+type Encoder interface {
+	Model
+	// Hidden is the hidden states of B texts of T tokens, (B·T, E). Its inputs are "ids",
+	// and with BuildOptions.Documents "starts" and "pos": a token whose start is T is
+	// padding, which no token sees.
+	Hidden(b *graph.Builder, B, T int) *graph.Node
+}
+
+// encoder is every model of that kind:
+//
+//	x = norm(embed(ids) + positions + types[0])          (N, E)
+//	x = norm(x + O(attention(QKV(x))))                    per layer
+//	x = norm(x + out(act(in(x))))                         per layer
+//	logits = head(norm(act(dense(x)))) + bias             with a masked-language-model head
+//
+// with the variations that Arch lists.
+type encoder struct{ text }
+
+// errNoHead is why an encoder has no loss.
+var errNoHead = errors.New("model: it is an encoder without a masked-language-model head: it has hidden states, but no logits and no loss")
+
+// Hidden implements Encoder.
+func (m *encoder) Hidden(b *graph.Builder, B, T int) *graph.Node { return m.hidden(b, B, T, 0) }
+
+// hidden begins at the layer `from`.
+func (m *encoder) hidden(b *graph.Builder, B, T, from int) *graph.Node {
+	l := &lowering{a: m.a, b: b, B: B, T: T}
+	x := start(b, B*T, m.a.Hidden, from, l.embed) // (N, E)
+	for i := from; i < m.a.Layers; i++ {
+		x = l.layer(x, i, all)
+	}
+	b.Site("output", x)
+	return x
+}
+
+// beforeHead is what the head's matrix reads: (N, E).
+func (m *encoder) beforeHead(b *graph.Builder, x *graph.Node) *graph.Node {
+	l := &lowering{a: m.a, b: b}
+	x = b.GELU(b.Linear(x, b.Param("head_dense"), b.Param("head_dense_bias")), m.a.Act == TanhGELU)
+	return l.norm(x, b.Param("head_norm"))
+}
+
+func (m *encoder) table(b *graph.Builder) *graph.Node {
+	if m.a.Tied {
+		return b.Param("embed")
+	}
+	return b.Param("head")
+}
+
+// Head is nil for a model without a masked-language-model head.
+func (m *encoder) Head(set *param.Set) (w, bias *param.Param) {
+	switch {
+	case !m.a.MaskedLM:
+		return nil, nil
+	case m.a.Tied:
+		return set.Param("embed"), set.Param("head_bias")
+	}
+	return set.Param("head"), set.Param("head_bias")
+}
+
+// Loss is that of masked-language modelling: targets are the tokens that stood where
+// "ids" has the mask.
+func (m *encoder) Loss(b *graph.Builder, B, T, from int) {
+	if !m.a.MaskedLM {
+		b.Fail(errNoHead)
+		return
+	}
+	x := m.beforeHead(b, m.hidden(b, B, T, from))
+	b.HeadLoss(x, m.table(b), b.Param("head_bias"), b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing()})
+}
+
+// Decode gives "hidden" [B·T, E] for a model without a head.
+func (m *encoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
+	if cache != nil {
+		b.Fail(fmt.Errorf("model: %s is an encoder, it does not continue text", m.family))
+		return
+	}
+	x := m.hidden(b, B, T, 0)
+	if !m.a.MaskedLM {
+		b.Output("hidden", x)
+		return
+	}
+	if !all {
+		x = lastRow(b, x, T)
+	}
+	b.Output("logits", b.Linear(m.beforeHead(b, x), m.table(b), b.Param("head_bias")))
+}
+
+// Cache is none: nothing is kept from one text to the next.
+func (m *encoder) Cache(set *param.Set) [][2]int { return nil }
