@@ -29,17 +29,16 @@ type PruneOptions struct {
 	Text                       data.Options
 	Config                     coupled.Config
 	Improve                    coupled.Improve
+	Vocabulary                 workload.Vocabulary
 	Rounds, Sequences, Context int // Sequences and Context of calibration
 	Trial, EvalTokens          int // sequences for trial cuts; held-out tokens for the report, 0 is all
 
-	SaveScores, Scores, Plan       string
 	Recover                        string // budget in tokens or time; "none"
-	For                            string // a target of export whose shapes the plan has
+	SaveScores, Scores, Plan, For  string // For: a target of export whose shapes the plan has
 	Uncoupled, DryRun, Force, JSON bool
-	Threads                        int
 	DType                          string // of the weights written; "" is the source's
 	MemoryOf                       string // inference or training
-	MemoryBatch                    int    // sequences that memory is planned for
+	Threads, MemoryBatch           int    // MemoryBatch: sequences that memory is planned for
 	ranks                          ranks  // one process by default
 }
 
@@ -61,6 +60,8 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "memory-of", Value: "inference", Usage: "what --target-memory is about, `USE`: inference (weights, keys and values, one pass) or training (weights, gradients, moments, activations)"},
 			&cli.IntFlag{Name: "memory-batch", Value: 1, Usage: "sequences of --context tokens that memory is planned for, `N`"},
 			&cli.StringFlag{Name: "ratio", Usage: "fraction of units to remove, per kind, instead of --target: `qk=0.3,vo=0.4,ffn=0.5`"},
+			&cli.IntFlag{Name: "vocab", Usage: "cut the vocabulary first, to the `N` ids at most that are used most in --data or --vocab-data; --target, if any, is a share of what is left"},
+			&cli.StringFlag{Name: "vocab-data", Usage: "cut the vocabulary first, to the ids that the text at `PATH` uses; with --vocab to the most used of them"},
 			&cli.StringFlag{Name: "kinds", Usage: "unit kinds to prune, `LIST` of qk, vo, ffn, head; default qk,vo,ffn"},
 			&cli.StringFlag{Name: "criterion", Value: c.Criterion, Usage: "how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
 			&cli.StringFlag{Name: "allocation", Value: "auto", Usage: "how the budget is divided, `NAME`: " + strings.Join(coupled.Allocations(), ", ")},
@@ -110,7 +111,7 @@ func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 		EvalTokens: c.Int("eval-tokens"), SaveScores: c.String("save-scores"), Scores: c.String("scores"), Plan: c.String("plan"),
 		DryRun: c.Bool("dry-run"), Force: c.Bool("force"), JSON: c.Bool("json"), Threads: c.Int("threads"), DType: strings.ToUpper(c.String("dtype")),
 		MemoryOf: c.String("memory-of"), MemoryBatch: c.Int("memory-batch"), Recover: c.String("recover"),
-		Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), ranks: ranksOf(c),
+		Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), ranks: ranksOf(c), Vocabulary: workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")},
 	}
 	k := &o.Config
 	k.Target, k.TargetMemory, k.Of, k.Criterion, k.Allocation = c.String("target"), c.String("target-memory"), c.String("of"), c.String("criterion"), c.String("allocation")
@@ -146,8 +147,8 @@ func (o PruneOptions) check(c *cli.Context) error {
 	switch {
 	case o.Out == "" && !o.DryRun:
 		return errors.New("--out DIR is required (or --dry-run)")
-	case o.Plan == "" && !o.Config.Enabled():
-		return errors.New("prune needs --target, --target-memory, --ratio or --plan")
+	case o.Plan == "" && !o.Config.Enabled() && (!o.Vocabulary.Asked() || o.DryRun || o.Uncoupled):
+		return errors.New("prune needs --target, --target-memory, --ratio or --plan, or to write a model --vocab or --vocab-data")
 	case c.IsSet("memory-of") && o.Config.TargetMemory == "":
 		return errors.New("--memory-of applies only with --target-memory")
 	case o.Plan != "" && (o.Config.Enabled() || o.DryRun || o.Uncoupled || c.IsSet("steps")):
@@ -180,15 +181,12 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	if err := export.Constrain(o.For, b.Model, &o.Config); err != nil {
 		return fault.Usage(err)
 	}
-	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: o.Text, Held: 0.1, Seed: o.Config.Seed})
+	on := subject(b, o.ranks.orAlone(), o.Threads)
+	defer on.Close()
+	job, err := o.job(b, on, log)
 	if err != nil {
 		return err
 	}
-	job, err := o.job(b, w, log)
-	if err != nil {
-		return err
-	}
-	defer job.Pool.Close()
 	res, err := job.Run(ctx)
 	if mem := (*prune.MemoryError)(nil); errors.As(err, &mem) {
 		return fmt.Errorf("%w; give a shorter --context, or --basis none with --compensate none", err)
@@ -197,7 +195,7 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 		return err
 	}
 	defer res.Close()
-	r := res.Report(w.Unit() == workload.Image)
+	r := res.Report(b.Tokenizer == nil)
 	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = o.From, o.Out, o.MemoryBatch, job.Data.Context, b.Bytes
 	if !o.ranks.orAlone().lead() {
 		return nil
@@ -222,7 +220,11 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 }
 
 // job is the options as a job on an open model.
-func (o PruneOptions) job(b *bundle.Bundle, w workload.Workload, log io.Writer) (*prune.Job, error) {
+func (o PruneOptions) job(b *bundle.Bundle, on prune.Subject, log io.Writer) (*prune.Job, error) {
+	w, vocabulary, err := o.Vocabulary.OpenSmaller(b, workload.Source{Path: o.Data, Options: o.Text, Held: 0.1, Seed: o.Config.Seed}, &on, workload.EvalOptions{Context: o.Context, Limit: o.EvalTokens})
+	if err != nil {
+		return nil, err
+	}
 	context, err := w.Context(b.Model, o.Context, 512)
 	if err != nil {
 		return nil, err
@@ -231,14 +233,13 @@ func (o PruneOptions) job(b *bundle.Bundle, w workload.Workload, log io.Writer) 
 	if err != nil {
 		return nil, err
 	}
-	on := subject(b, o.ranks.orAlone(), o.Threads)
 	job := &prune.Job{
 		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks},
 		Config:      o.Config, Improve: o.Improve, Rounds: o.Rounds, Trial: o.Trial, Uncoupled: o.Uncoupled, DryRun: o.DryRun, CheckMemory: true,
-		PlanFile: o.Plan, EvidenceFile: o.Scores, SaveEvidence: o.SaveScores,
+		Vocabulary: vocabulary, PlanFile: o.Plan, EvidenceFile: o.Scores, SaveEvidence: o.SaveScores,
 		Notify: func(e prune.Event) { fmt.Fprintln(log, e) },
 		Measure: func() (prune.Evaluation, error) {
-			return w.Evaluate(on, workload.EvalOptions{Context: context, Limit: o.EvalTokens})
+			return w.Evaluate(on, workload.EvalOptions{Context: context, Limit: vocabulary.Limit(o.EvalTokens)})
 		},
 		Footprints: &prune.Footprints{Inference: infer.Memory(b.Model, o.MemoryBatch, context), Training: train.MemoryOf(b.Model, o.MemoryBatch, context)},
 	}

@@ -59,7 +59,7 @@ func Load(c Config) (Corpus, error) {
 		held, err := Read(c.ValidationPath, o)
 		return Corpus{all, held}, err
 	}
-	train, held := all.split(c.Validation)
+	train, held := all.Split(c.Validation)
 	return Corpus{train, held}, nil
 }
 
@@ -82,9 +82,9 @@ func loadStories(c Config) (Corpus, error) {
 	return Corpus{part(0, k), part(k, len(stories))}, nil
 }
 
-// split holds out the last share of the documents' bytes: of a stream at a character's
+// Split holds out the last share of the documents' bytes: of a stream at a character's
 // end, else whole documents, unless there is one only.
-func (p Part) split(share float64) (train, held Part) {
+func (p Part) Split(share float64) (train, held Part) {
 	train, held = p, p
 	if p.IDs != nil {
 		n := len(p.IDs) - int(share*float64(len(p.IDs)))

@@ -51,7 +51,7 @@ func TestStoriesEntropy(t *testing.T) {
 
 func TestSplitHoldsOutTheEnd(t *testing.T) {
 	docs := [][]byte{[]byte("abcdefgh"), []byte("ééé")}
-	train, held := Part{Documents: docs}.split(0.3)
+	train, held := Part{Documents: docs}.Split(0.3)
 	if string(train.Documents[0]) != "abcdefgh" || string(train.Documents[1])+string(held.Documents[0]) != "ééé" || len(held.Documents[0]) != 4 {
 		t.Errorf("split into %v and %v", train, held)
 	}
@@ -93,7 +93,7 @@ func TestPromptsAreNotPredicted(t *testing.T) {
 			t.Errorf("predicted are %q, %d targets", predicted, b.Predicted())
 		}
 	}
-	train, held := p.split(0.2)
+	train, held := p.Split(0.2)
 	if len(train.Documents) != 2 || len(held.Documents) != 1 || string(held.Prompts[0]) != "ij" || len(train.Prompts) != 2 {
 		t.Errorf("split into %v and %v", train, held)
 	}

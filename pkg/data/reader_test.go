@@ -95,7 +95,7 @@ func TestShardsAreOneCorpus(t *testing.T) {
 		if err != nil || fmt.Sprint(p.IDs) != "[0 1 2 10 11 12]" || p.Pack != PackStream {
 			t.Fatalf("%s: %v (%v)", path, p.IDs, err)
 		}
-		_, held := p.split(0.4)
+		_, held := p.Split(0.4)
 		if err := held.checked(12); err == nil || !strings.Contains(err.Error(), "part_1.bin: token 2 is 12") {
 			t.Errorf("a bad id: %v", err)
 		}
@@ -152,7 +152,7 @@ func TestSplitKeepsDocumentsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	train, held := p.split(0.2)
+	train, held := p.Split(0.2)
 	if len(train.Documents) != 2 || len(held.Documents) != 1 || string(held.Documents[0]) != "klmno" || train.Pack != PackDocuments || held.Pack != PackDocuments {
 		t.Errorf("split into %q, %q", train.Documents, held.Documents)
 	}

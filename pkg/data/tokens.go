@@ -74,6 +74,16 @@ func (t Tokens) Cut(share float64) int {
 	return at
 }
 
+// Predicted is the number of tokens that are to be predicted.
+func (t Tokens) Predicted() (n int) {
+	for _, id := range t {
+		if id >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // IDs is the tokens lo to hi.
 func (t Tokens) IDs(lo, hi int) []int32 {
 	out := make([]int32, hi-lo)

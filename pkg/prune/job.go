@@ -50,6 +50,11 @@ type Job struct {
 	Recovery *recovery.Stage
 	Parent   Parent
 
+	// Vocabulary, where it is not nil, is what was cut from the vocabulary before: the
+	// result's Before is the model that it was cut from, and without a target or a plan
+	// nothing else is cut.
+	Vocabulary *Vocabulary
+
 	// Evidence, where it is not nil, is used in the first round instead of a
 	// pass over the data; it must have been gathered in the same basis.
 	Evidence *coupled.Evidence
@@ -77,6 +82,7 @@ type Result struct {
 	Zeros    []coupled.Zero    // rows zeroed by the ablation; rank 0 has them
 
 	Before, After Side             // After is empty with DryRun; only Run fills them
+	Vocabulary    *Vocabulary      // of the job
 	Recovery      *recovery.Result // nil where none was asked for
 	Interrupted   bool             // the recovery was
 	// MemoryBefore and MemoryAfter are planned, with Footprints.
@@ -118,22 +124,23 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	if err := errors.Join(p.check(), fault.Usage(p.Config.Check(p.Set)), p.checkRecovery()); err != nil {
 		return r, err
 	}
-	if r.MemoryBefore, err = p.Footprints.of(p.Set.Like()); err != nil {
+	if err := p.before(r); err != nil {
 		return r, err
 	}
-	if r.Before, err = p.side(); err != nil {
-		return r, err
-	}
-	if err := p.work(r); err != nil {
+	if p.whole() {
+		r.Rows = []Row{}
+	} else if err := p.work(r); err != nil {
 		return r, err
 	}
 	after := p.Set.Like()
-	if p.DryRun {
+	if p.DryRun && !p.whole() {
 		if err := after.Shrink(r.Plan().Cut()); err != nil {
 			return r, err
 		}
 	}
-	r.Rows = rows(r.Plan(), after, p.Data.Context)
+	if !p.whole() {
+		r.Rows = rows(r.Plan(), after, p.Data.Context)
+	}
 	if r.MemoryAfter, err = p.Footprints.of(after); err != nil || p.DryRun {
 		return r, err
 	}
@@ -141,8 +148,25 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 		return r, err
 	}
 	p.ctx = nil // a signal ends the recovery, not what is left to do
-	r.After, err = p.side()
+	r.After, err = p.Side()
 	return r, err
+}
+
+// whole reports that no unit is to be cut: the vocabulary was all.
+func (p *Job) whole() bool {
+	return p.Vocabulary != nil && !p.Config.Enabled() && p.PlanFile == ""
+}
+
+// before measures the model as it was before anything was cut.
+func (p *Job) before(r *Result) (err error) {
+	shapes := p.Set
+	if r.Vocabulary = p.Vocabulary; r.Vocabulary != nil {
+		shapes, r.Before = r.Vocabulary.Shapes, r.Vocabulary.Before
+	} else if r.Before, err = p.Side(); err != nil {
+		return err
+	}
+	r.MemoryBefore, err = p.Footprints.of(shapes.Like())
+	return err
 }
 
 // work carries out the plan that is given, or makes its own.

@@ -23,6 +23,8 @@ type Report struct {
 	Planned      int           `json:"planned_params"`
 	Trials       int           `json:"trials"` // losses of trial cuts that were measured
 	Zeroed       int           `json:"zeroed"` // rows, of the ablation
+	// Vocabulary is what was cut from the vocabulary; null where it stayed.
+	Vocabulary *VocabularyReport `json:"vocabulary,omitempty"`
 	// Recovery is the training against the model before the cut, with held-out losses on
 	// the way; null where there was none.
 	Recovery *recovery.Result `json:"recovery,omitempty"`
@@ -49,7 +51,13 @@ type ReportSide struct {
 func (r *Result) Report(images bool) Report {
 	out := Report{
 		Before: r.Before.report(images), Rows: r.Rows, MemoryBefore: r.MemoryBefore, MemoryAfter: r.MemoryAfter,
-		Planned: r.Plan().After, Trials: r.Trials, Zeroed: r.Zeroed(), Recovery: r.Recovery,
+		Planned: r.After.Params, Trials: r.Trials, Zeroed: r.Zeroed(), Recovery: r.Recovery,
+	}
+	if len(r.Plans) > 0 {
+		out.Planned = r.Plan().After
+	}
+	if v := r.Vocabulary; v != nil {
+		out.Vocabulary = v.report(r)
 	}
 	if r.After.Params > 0 {
 		after := r.After.report(images)
@@ -72,14 +80,13 @@ func (s Side) report(images bool) ReportSide {
 // String is the report as text of at most 80 columns.
 func (r Report) String() string {
 	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "layer\tkind\tunits\tkept\tscore lost\tparameters\tFLOPs a token")
-	fmt.Fprintln(t, "-----\t----\t-----\t----\t----------\t----------\t-------------")
-	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%.2f %%\t%s -> %s\t%s -> %s\n", row.Layer, row.Kind, row.Units, row.Keep, 100*row.Removed,
-			units.Count(float64(row.Before)), units.Count(float64(row.After)), units.Count(row.FLOPsBefore), units.Count(row.FLOPsAfter))
+	r.layers(&b)
+	if r.Vocabulary != nil {
+		if len(r.Rows) > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(r.Vocabulary.String())
 	}
-	t.Flush()
 	fmt.Fprintf(&b, "\nplanned memory for %s of %d tokens:\n  inference  %s -> %s\n  training   %s -> %s\n\n", units.Plural(r.MemoryBatch, "sequence"), r.Context,
 		units.Bytes(r.MemoryBefore.Inference), units.Bytes(r.MemoryAfter.Inference), units.Bytes(r.MemoryBefore.Training), units.Bytes(r.MemoryAfter.Training))
 	if r.After == nil {
@@ -93,6 +100,21 @@ func (r Report) String() string {
 	}
 	fmt.Fprintf(&b, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))
 	return b.String()
+}
+
+// layers is the table of what the last plan cuts.
+func (r Report) layers(b *strings.Builder) {
+	if len(r.Rows) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "layer\tkind\tunits\tkept\tscore lost\tparameters\tFLOPs a token")
+	fmt.Fprintln(t, "-----\t----\t-----\t----\t----------\t----------\t-------------")
+	for _, row := range r.Rows {
+		fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%.2f %%\t%s -> %s\t%s -> %s\n", row.Layer, row.Kind, row.Units, row.Keep, 100*row.Removed,
+			units.Count(float64(row.Before)), units.Count(float64(row.After)), units.Count(row.FLOPsBefore), units.Count(row.FLOPsAfter))
+	}
+	t.Flush()
 }
 
 // sides is the table of the model before and after.

@@ -35,8 +35,9 @@ type Side struct {
 	Seconds float64 // of the evaluation
 }
 
-// side measures the model as it is now.
-func (p *Job) side() (Side, error) {
+// Side measures the model as it is now. It needs Calibration, of its Data only Context,
+// and Measure.
+func (p *Job) Side() (Side, error) {
 	s := Side{Params: p.Set.Count()}
 	if p.Measure == nil {
 		return s, nil

@@ -18,6 +18,9 @@ var ErrKeep = errors.New("tokenizer: the vocabulary cannot be rewritten")
 // kept has the same tokens as before. Ids are renumbered densely in their order;
 // renumbered has the new id of each old one, or -1.
 func Keep(t Tokenizer, ids []int32) (text []byte, renumbered []int32, err error) {
+	if e, ok := t.(ending); ok {
+		t = e.Tokenizer
+	}
 	p, ok := t.(*Pipeline)
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: its ids are the bytes", ErrKeep)

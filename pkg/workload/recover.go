@@ -38,6 +38,12 @@ func Recover(job *prune.Job, w Workload, path, budget string) error {
 		if err != nil {
 			return recovery.Net{}, nil, err
 		}
+		if v := job.Vocabulary; v != nil {
+			if _, err := b.KeepVocabulary(v.Kept); err != nil {
+				b.Close()
+				return recovery.Net{}, nil, err
+			}
+		}
 		return recovery.Net{Model: b.Model, Set: b.Set}, b.Close, nil
 	}
 	return nil

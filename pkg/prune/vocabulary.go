@@ -1,0 +1,60 @@
+package prune
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// Vocabulary is a cut of the vocabulary that was made before a job, and the model that
+// it was made from.
+type Vocabulary struct {
+	Kept           []int32    // ids that were asked to stay, by the old numbers
+	IDsBefore, IDs int        // of the model before and after
+	Before         Side       // the model with all of its vocabulary
+	Shapes         *param.Set // of that model
+	// PerByteBefore and PerByte are tokens a byte of the held-out part.
+	PerByteBefore, PerByte float64
+}
+
+// Limit is how many tokens after the cut are as much text as n before it; 0, for all,
+// stays 0. A nil receiver has cut nothing.
+func (v *Vocabulary) Limit(n int) int {
+	if v == nil || n == 0 {
+		return n
+	}
+	return max(1, int(float64(n)*v.PerByte/v.PerByteBefore))
+}
+
+// VocabularyReport is a cut of the vocabulary, in a Report.
+type VocabularyReport struct {
+	IDsBefore      int     `json:"ids_before"`
+	IDsAfter       int     `json:"ids_after"`
+	PerByteBefore  float64 `json:"tokens_per_byte_before"` // of the held-out part
+	PerByteAfter   float64 `json:"tokens_per_byte_after"`
+	LossByteBefore float64 `json:"loss_per_byte_before"`          // nats, on the same text
+	LossByteAfter  float64 `json:"loss_per_byte_after,omitempty"` // of the result; a dry run has none
+}
+
+func (v *Vocabulary) report(r *Result) *VocabularyReport {
+	return &VocabularyReport{
+		IDsBefore: v.IDsBefore, IDsAfter: v.IDs, PerByteBefore: v.PerByteBefore, PerByteAfter: v.PerByte,
+		LossByteBefore: r.Before.Loss * v.PerByteBefore, LossByteAfter: r.After.Loss * v.PerByte,
+	}
+}
+
+// String is the report as a table.
+func (v VocabularyReport) String() string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "vocabulary\tbefore\tafter\tratio\n----------\t------\t-----\t-----")
+	fmt.Fprintf(t, "ids\t%d\t%d\t%.3f\n", v.IDsBefore, v.IDsAfter, float64(v.IDsAfter)/float64(v.IDsBefore))
+	fmt.Fprintf(t, "tokens a byte\t%.4f\t%.4f\t%.3f\n", v.PerByteBefore, v.PerByteAfter, v.PerByteAfter/v.PerByteBefore)
+	if v.LossByteAfter > 0 {
+		fmt.Fprintf(t, "loss, nats a byte\t%.4f\t%.4f\t%.3f\n", v.LossByteBefore, v.LossByteAfter, v.LossByteAfter/v.LossByteBefore)
+	}
+	t.Flush()
+	return b.String()
+}

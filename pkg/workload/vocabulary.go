@@ -1,0 +1,136 @@
+package workload
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+// Vocabulary says which ids a model keeps; the zero value is all of them.
+type Vocabulary struct {
+	Size int    // most ids: those that the text uses most; 0 is all that it uses
+	Path string // text whose tokens are counted; "" is the training part of the data
+}
+
+// Asked reports whether anything is to be cut.
+func (v Vocabulary) Asked() bool { return v != Vocabulary{} }
+
+// OpenSmaller is Open with the vocabulary of a bundle cut before, where that is asked
+// for. What was cut is nil where it is not. Sequences for measuring have o.Context
+// tokens, or as many as the model has, at most 512, when it is 0; on.Model becomes the
+// smaller model.
+func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o EvalOptions) (Workload, *prune.Vocabulary, error) {
+	if !v.Asked() {
+		w, err := Open(b, s)
+		return w, nil, err
+	}
+	least, err := b.VocabularyRows(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if have := b.Model.Vocab(); v.Size != 0 && (v.Size < least || v.Size > have) {
+		return nil, nil, fault.Usage(fmt.Errorf("--vocab is %d, expected %d (what the tokenizer needs to encode any text) to %d (what the model has)", v.Size, least, have))
+	}
+	t, err := openText(b, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	cut := &prune.Vocabulary{IDsBefore: b.Model.Vocab(), Shapes: b.Set.Like()}
+	if o.Context, err = t.Context(b.Model, o.Context, 512); err != nil {
+		return nil, nil, err
+	}
+	if cut.PerByteBefore, err = perByte(b.Tokenizer, s); err != nil {
+		return nil, nil, err
+	}
+	if cut.Kept, err = v.choose(b, s, t.training); err != nil {
+		return nil, nil, err
+	}
+	whole := prune.Job{
+		Calibration: prune.Calibration{Model: on.Model, Set: on.Set, Data: prune.Sequences{Context: o.Context}},
+		Measure:     func() (prune.Evaluation, error) { return t.Evaluate(*on, o) },
+	}
+	if cut.Before, err = whole.Side(); err != nil {
+		return nil, nil, err
+	}
+	if _, err := b.KeepVocabulary(cut.Kept); err != nil {
+		return nil, nil, err
+	}
+	on.Model, cut.IDs = b.Model, b.Model.Vocab()
+	if cut.PerByte, err = perByte(b.Tokenizer, s); err != nil {
+		return nil, nil, err
+	}
+	w, err := Open(b, s)
+	return w, cut, err
+}
+
+// perByte is how many tokens a byte of the held-out part has.
+func perByte(t tokenizer.Tokenizer, s Source) (float64, error) {
+	part, err := data.Read(s.Path, s.Options)
+	if err != nil {
+		return 0, fault.BadInput(err)
+	}
+	if part.IDs != nil {
+		return 0, fault.Usage(fmt.Errorf("%s holds ids of the present vocabulary: to change the vocabulary, give text", s.Path))
+	}
+	if s.Held > 0 {
+		_, part = part.Split(s.Held)
+	}
+	ids, err := data.Encode(t, part)
+	return float64(ids.Predicted()) / float64(max(1, part.Bytes())), fault.BadInput(err)
+}
+
+// choose is the ids that stay.
+func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Tokens) ([]int32, error) {
+	if v.Path != "" {
+		part, err := data.Read(v.Path, s.Options)
+		if err == nil {
+			text, err = data.Encode(b.Tokenizer, part)
+		}
+		if err == nil {
+			err = text.Below(b.Model.Vocab())
+		}
+		if err != nil {
+			return nil, fault.BadInput(fmt.Errorf("%s: %w", v.Path, err))
+		}
+	}
+	order, used := byUse(b, text)
+	if v.Size == 0 {
+		return order[:used], nil
+	}
+	var err error
+	// More ids never leave fewer rows: the most of them that fit are searched for.
+	n := sort.Search(len(order), func(n int) bool {
+		if err != nil {
+			return true
+		}
+		var rows int
+		rows, err = b.VocabularyRows(order[:n+1])
+		return rows > v.Size
+	})
+	return order[:n], err
+}
+
+// byUse is every id with a token: the ones that a text uses, the most used first, then
+// the others, which come by their numbers, as a tokenizer's training found them.
+func byUse(b *bundle.Bundle, text data.Tokens) (order []int32, used int) {
+	count := make([]int, b.Model.Vocab())
+	for _, id := range text.IDs(0, len(text)) {
+		count[id]++
+	}
+	for id := range int32(len(count)) {
+		if _, err := b.Tokenizer.Piece(id); err != nil {
+			continue
+		}
+		if order = append(order, id); count[id] > 0 {
+			used++
+		}
+	}
+	slices.SortStableFunc(order, func(x, y int32) int { return count[y] - count[x] })
+	return order, used
+}
