@@ -15,8 +15,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
-// logits are those behind ids.
-func logits(t *testing.T, b *Bundle, ids []int32) []float32 {
+// lastLogits are those behind ids.
+func lastLogits(t *testing.T, b *Bundle, ids []int32) []float32 {
 	t.Helper()
 	pool := kernel.NewPool(1)
 	defer pool.Close()
@@ -78,7 +78,7 @@ func TestKeepVocabulary(t *testing.T) {
 		}
 		text := []byte("The quick lazy fox.")
 		was := b.Tokenizer.Encode(nil, text)
-		before, rows := logits(t, b, was), b.Model.Vocab()
+		before, rows := lastLogits(t, b, was), b.Model.Vocab()
 		end := b.Ends[0]
 
 		renumbered, err := b.KeepVocabulary(was)
@@ -99,7 +99,7 @@ func TestKeepVocabulary(t *testing.T) {
 		if back, err := b.Tokenizer.Decode(nil, b.Tokenizer.Encode(nil, other)); err != nil || string(back) != string(other) {
 			t.Errorf("%s: %q comes back as %q (%v)", name, other, back, err)
 		}
-		after := logits(t, b, is)
+		after := lastLogits(t, b, is)
 		for old, id := range renumbered {
 			if id >= 0 && math.Abs(float64(after[id]-before[old])) > 1e-6 {
 				t.Errorf("%s: the logit of id %d was %g, is %g", name, old, before[old], after[id])
@@ -111,11 +111,11 @@ func TestKeepVocabulary(t *testing.T) {
 			t.Fatal(err)
 		}
 		saved := reopened(t, dir)
-		if !slices.Equal(logits(t, saved, is), after) || !slices.Equal(saved.Ends, b.Ends) {
+		if !slices.Equal(lastLogits(t, saved, is), after) || !slices.Equal(saved.Ends, b.Ends) {
 			t.Errorf("%s: the saved model is another; its ends %v, expected %v", name, saved.Ends, b.Ends)
 		}
 		exported := reopened(t, writeGGUF(t, saved, "F32"))
-		if got := logits(t, exported, exported.Tokenizer.Encode(nil, text)); len(got) != len(after) || difference(got, after) > 1e-5 {
+		if got := lastLogits(t, exported, exported.Tokenizer.Encode(nil, text)); len(got) != len(after) || difference(got, after) > 1e-5 {
 			t.Errorf("%s: the GGUF file has %d logits, %g off, expected %d", name, len(got), difference(got, after), len(after))
 		}
 	}
