@@ -36,12 +36,12 @@ func (b *Bundle) readTokenizer(dir *folder.Dir) error {
 	return b.names(text)
 }
 
-// names notes a tokenizer that leaves more than a tenth of the model's rows without a
+// names notes a tokenizer that leaves more than half of the model's rows without a
 // token: it may be another model's.
 func (b *Bundle) names(text []byte) error {
 	rows := b.Model.Vocab()
 	missing := len(b.Unused())
-	if 10*missing <= rows {
+	if 2*missing <= rows {
 		return nil
 	}
 	var file struct{ Model struct{ Type string } }
