@@ -36,30 +36,14 @@ func MatMul16(p *Pool, c, a Matrix, b Matrix16, o Product) {
 
 func (g *gemm) run(m, n, k int) {
 	if g.isThin(m, k) {
-		g.thin(0, k, false)
+		g.thin(k)
 		return
 	}
 	if m*n*k <= smallProduct || g.p.threads == 1 {
-		g.alone(0, k)
+		g.alone(k)
 		return
 	}
 	g.shared(k)
-}
-
-// matTile is MatMul on the calling worker alone, for kernels that multiply
-// tiles within their own chunks. Its packed panels are apart from Scratch.
-func matTile(p *Pool, worker int, c, a, b Matrix, o Product) {
-	b.check()
-	m, n, k := o.dims(c, a, b.Rows, b.Cols)
-	if m == 0 || n == 0 {
-		return
-	}
-	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(b.Data, nil, b.Stride, !o.TransB), &o)
-	if g.isThin(m, k) {
-		g.thin(worker, k, true)
-		return
-	}
-	g.alone(worker, k)
 }
 
 const (
@@ -185,9 +169,9 @@ func (g *gemm) widen(l *lane, dst []float32, s side, n, w, k, size int) {
 	}
 }
 
-// alone does the whole product on one worker.
-func (g *gemm) alone(worker, k int) {
-	l, kc := &g.p.lanes[worker], g.slice(k)
+// alone does the whole product on the calling worker.
+func (g *gemm) alone(k int) {
+	l, kc := &g.p.lanes[0], g.slice(k)
 	na := g.a.panels()
 	for g.b.lo = 0; g.b.lo < g.c.Cols; g.b.lo += aloneCols {
 		g.b.n = min(aloneCols, g.c.Cols-g.b.lo)

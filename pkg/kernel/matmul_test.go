@@ -243,19 +243,6 @@ func TestMatMul16(t *testing.T) {
 	})
 }
 
-func TestMatTile(t *testing.T) {
-	eachMatMulPath(t, func(t *testing.T) {
-		p := NewPool(2)
-		defer p.Close()
-		r := rand.New(rand.NewPCG(3, 4))
-		for range 150 {
-			checkProduct(t, r, r.IntN(130), r.IntN(130), r.IntN(70), randomProduct(r),
-				func(c, a, b Matrix, o Product) { matTile(p, 1, c, a, b, o) })
-		}
-		checkProduct(t, r, 3, 300, 3, Product{TransB: true}, func(c, a, b Matrix, o Product) { matTile(p, 0, c, a, b, o) })
-	})
-}
-
 // The bits of a product must not depend on how many workers share it.
 func TestMatMulThreads(t *testing.T) {
 	eachMatMulPath(t, func(t *testing.T) {
@@ -287,7 +274,7 @@ func TestMatMulAllocates(t *testing.T) {
 	defer p.Close()
 	a, b, c := Mat(make([]float32, 90*100), 90, 100), Mat(make([]float32, 100*80), 100, 80), Mat(make([]float32, 90*80), 90, 80)
 	for _, o := range []Product{{}, {Accumulate: true, Bias: make([]float32, 80)}} {
-		if n := allocations(50, func() { MatMul(p, c, a, b, o); matTile(p, 0, c, a, b, o) }); n != 0 {
+		if n := allocations(50, func() { MatMul(p, c, a, b, o) }); n != 0 {
 			t.Errorf("%v allocations a product, want 0", n)
 		}
 	}

@@ -21,15 +21,14 @@ func (g *gemm) isThin(m, k int) bool {
 	return m <= thinMost || m <= thinMostDot && g.b.inner == 1
 }
 
-// thin does the product of inner length k, on one worker if it is small or if
-// alone.
-func (g *gemm) thin(worker, k int, alone bool) {
-	l, n := &g.p.lanes[worker], g.c.Cols
+// thin does the product of inner length k, on one worker if it is small.
+func (g *gemm) thin(k int) {
+	l, n := &g.p.lanes[0], g.c.Cols
 	g.k = k
 	g.rows(l)
 	g.group = g.strip()
 	chunks := min(bandsPerWorker*g.p.threads, n*k/thinChunk)
-	if alone || chunks <= 1 || g.p.threads == 1 {
+	if chunks <= 1 || g.p.threads == 1 {
 		g.thinRange(l, 0, n)
 		return
 	}

@@ -8,8 +8,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Offsets of the fields of kernel.tile, in bytes. A test in pkg/kernel holds
-// them.
+// Offsets of the fields of kernel.tile, in bytes; TestTileLayout of pkg/kernel holds them.
 const (
 	tileA, tileB, tileC       = 0, 24, 48
 	tileInit, tileBias, tileK = 72, 96, 120
