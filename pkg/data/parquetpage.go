@@ -129,6 +129,7 @@ func (f *parquetFile) values(c parquetPage, e format.Encoding, data []byte, coun
 	switch e {
 	case format.Plain:
 		return f.plain(data, count)
+	//lint:ignore SA1019 older writers name a dictionary's page so
 	case format.PlainDictionary, format.RLEDictionary:
 		return dictionaryTexts(data, count, c.dictionary)
 	case format.DeltaLengthByteArray:

@@ -202,9 +202,6 @@ func (j *Job) tell(e Event) {
 // Step is the number of steps made so far. It may be called while Train runs.
 func (j *Job) Step() int { return int(j.stage.Load()) }
 
-// Config is the effective run file.
-func (j *Job) Config() config.Run { return j.cfg }
-
 // Close gives up everything that the job holds. A directory that Start made and to
 // which nothing was written disappears again.
 func (j *Job) Close() {
