@@ -97,7 +97,7 @@ func TestRanks(t *testing.T) {
 
 	// An interruption is saved: of one rank, then of mpirun itself, which waits a
 	// second before it passes the signal on. One process goes on.
-	long := []string{"train.steps=240", "train.batch=32", "train.context=64", "model.width=160", "model.ffn=320"} // seconds, not milliseconds
+	long := []string{"train.steps=120", "train.batch=32", "train.context=64", "model.width=160", "model.ffn=320"} // seconds, not milliseconds
 	mustRun(t, args("long", long...)...)
 	interrupt(t, ranksRun(t, 2, nil, args("stopped", long...)...), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
 		return child(t, cmd.Process.Pid), syscall.SIGTERM
@@ -138,7 +138,7 @@ func interrupt(t *testing.T, cmd *exec.Cmd, run string, whom func(*exec.Cmd) (pi
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || !strings.Contains(log.String(), "after step") {
+	if !errors.As(err, &exit) || !strings.Contains(log.String(), "interrupted after step") {
 		t.Errorf("%v: %v\n%s", sig, err, log.String())
 	}
 }

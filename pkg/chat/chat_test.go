@@ -138,7 +138,7 @@ func TestParse(t *testing.T) {
 	if _, err := Parse([]byte(`{"prompt":"q","response":"a","messages":[{"role":"user","content":"z"}]}`), "prompt"); err != nil {
 		t.Error(err)
 	}
-	for _, name := range append(Formats(), "other") {
+	for _, name := range append(order, "other") {
 		if _, err := Parse([]byte(`{"text":"x"}`), name); !errors.Is(err, ErrRecord) {
 			t.Errorf("%s: %v", name, err)
 		}

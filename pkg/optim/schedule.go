@@ -17,9 +17,6 @@ func RegisterSchedule(name string, s Shape) {
 	shapes[name] = s
 }
 
-// Schedules lists the schedules, sorted.
-func Schedules() []string { return sorted(shapes) }
-
 func init() {
 	// cosine is the half period of SGDR, https://arxiv.org/abs/1608.03983.
 	RegisterSchedule("cosine", cosine)
