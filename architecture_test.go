@@ -30,6 +30,7 @@ var rooms = pairs([][2]string{
 	{"internal/onnx", "ONNX files"},
 	{"internal/onnxtest", "runs ONNX in tests"},
 	{"internal/report", "runs on a page"},
+	{"internal/shell", "completion, short forms"},
 	{"internal/sysmem", "free memory"},
 	{"internal/units", "numbers in words"},
 	{"pkg/bundle", "a model as it lies on disk"},

@@ -79,28 +79,14 @@ func runBenchStep(c *cli.Context, o bench.Options) error {
 	if err != nil {
 		return benchError(err)
 	}
-	if c.Bool("json") {
-		return printJSON(out, v)
-	}
-	if err := errors.Join(printBench(out, v.Dense, false), printBench(out, v.Pruned, false)); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "pruned over dense: %.3f of the parameters, %.3f of the planned memory, %.3f of the resident, %.3f of the time\n", v.Params, v.Planned, v.Resident, v.Time)
-	return nil
+	return show(out, v, c.Bool("json"))
 }
 
-// printBench prints a result as a line of text or, for the yardstick's scripts, of JSON.
+// printBench prints a result as text or, for the yardstick's scripts, as a line of JSON.
 func printBench(out io.Writer, r bench.Result, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(r)
 	}
-	fmt.Fprintf(out, "%s %s %s, %d parameters, batch %d x %d, %d threads, %s: %.1f ms, %.0f %s/s, %.2f of the peak of %.0f GFLOP/s, peak resident %d MiB\n",
-		r.Model, r.Mode, r.DType, r.Params, r.Batch, r.Seq, r.Threads, r.CPU, r.Ms, r.PerS, r.Unit, r.MFU, r.PeakGF, r.PeakRSS)
-	if r.Ranks > 1 {
-		fmt.Fprintf(out, "    %d ranks, %.2f MB of %s gradients per step and rank\n", r.Ranks, float64(r.WireBytes)/1e6, r.Wire)
-	}
-	if r.ReadShare > 0 {
-		fmt.Fprintf(out, "    reads %.2f of what %.1f GB/s allow\n", r.ReadShare, r.ReadGBs)
-	}
-	return nil
+	_, err := io.WriteString(out, r.String())
+	return err
 }

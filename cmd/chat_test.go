@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/serve"
 )
 
 // A model without a template says how to give it one; with one it answers each line,
@@ -21,10 +22,10 @@ func TestChat(t *testing.T) {
 		t.Errorf("without a template: exit code %d, %q", code, log)
 	}
 	saved := filepath.Join(t.TempDir(), "chat.jsonl")
-	o := ChatOptions{Model: dir, Template: "plain", System: "S.", Tokens: 5, Sampler: infer.SamplerConfig{TopP: 1}}
+	o := serve.TalkOptions{Model: dir, Template: "plain", System: "S.", Tokens: 5, Sampler: infer.SamplerConfig{TopP: 1}}
 	talk := func(lines ...string) (string, string) {
 		var out, log bytes.Buffer
-		if err := RunChat(t.Context(), o, strings.NewReader(strings.Join(lines, "\n")), &out, &log); err != nil {
+		if err := serve.Talk(t.Context(), o, strings.NewReader(strings.Join(lines, "\n")), &out, &log); err != nil {
 			t.Fatal(err)
 		}
 		return out.String(), log.String()

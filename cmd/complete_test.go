@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/shell"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -24,7 +25,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	ask := func(words ...string) []string {
-		code, out, log := runCommand(t, t.Context(), append(append([]string{"ecospa"}, words...), completeFlag)...)
+		code, out, log := runCommand(t, t.Context(), append(append([]string{"ecospa"}, words...), shell.CompleteFlag)...)
 		if code != exitOK || log != "" {
 			t.Fatalf("%v: exit code %d: %s", words, code, log)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/lab"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -47,13 +48,13 @@ var results = []struct {
 }{
 	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, vocabulary", prune.VocabularyReport{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", workload.TextResult{}}, {"eval, a model of images", workload.ImageResult{}}, {"eval --choices", workload.Choices{}}, {"eval --importance", prune.Importance{}}, {"eval --importance, each of rows", prune.ImportanceRow{}},
 	{"eval --sensitivity", prune.Sensitivities{}}, {"eval --sensitivity, each of kinds", prune.Sensitivity{}}, {"inspect", bundle.Facts{}}, {"inspect, each of layers", bundle.LayerFacts{}},
-	{"export", ExportResult{}}, {"embed", EmbedResult{}},
+	{"export", export.Report{}}, {"embed", EmbedResult{}},
 	{"bench step, bench infer", bench.Result{}},
 	{"bench step --versus-dense", bench.Pair{}}, {"bench infer --all-modes", InferModes{}},
 	{"bench compare", lab.CompareResult{}}, {"bench compare, each of rows", lab.CompareRow{}}, {"bench compare, each of cells", lab.CompareCell{}}, {"bench compare, a mean", lab.Spread{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", dist.Rate{}},
 	{"bench paper", lab.PaperResult{}}, {"bench paper, each of rows", lab.PaperRowResult{}}, {"bench paper, each of variants", lab.PaperSummary{}}, {"bench paper, each of claims", lab.PaperVerdict{}}, {"bench paper, each of cells", lab.PaperCell{}},
 	{"doctor", bench.Machine{}}, {"doctor, each of manners", bench.Manner{}}, {"doctor, each of sizes", bench.MachineSize{}},
-	{"report", ReportResult{}}, {"report, each of runs", report.Facts{}},
+	{"report", report.Written{}}, {"report, each of runs", report.Facts{}},
 	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
 }
 

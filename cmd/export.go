@@ -1,9 +1,7 @@
 package cmd
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -13,11 +11,9 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
-	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/export"
-	"github.com/ecospa/ecospa/pkg/prune"
 )
 
 // ExportOptions is what the flags of export say.
@@ -31,23 +27,6 @@ type ExportOptions struct {
 	Logits  string // file for the fixed input and the model's logits on it
 	Threads int
 	JSON    bool
-}
-
-// ExportResult is what export prints with --json.
-type ExportResult struct {
-	Format       string             `json:"format"`
-	Architecture string             `json:"architecture"` // the format's name of what the model is
-	Out          string             `json:"out"`
-	DType        string             `json:"dtype"`
-	Bytes        int64              `json:"bytes"`
-	Params       int                `json:"params"`     // of the model
-	Stored       int64              `json:"stored"`     // numbers in the file's tensors, zeros of --pad included
-	Padded       []export.Gap       `json:"padded"`     // constraints that zeros meet
-	OtherType    []string           `json:"other_type"` // matrices that DType does not fit, with their types
-	Loaders      []string           `json:"loaders"`    // programs that read the file
-	Difference   *export.Difference `json:"difference"` // of logits, file against model, on a fixed input; null for onnx, which is not read back
-	Seconds      float64            `json:"seconds"`
-	PeakRSS      int64              `json:"peak_rss"` // bytes
 }
 
 func exportCommand() *cli.Command {
@@ -117,87 +96,11 @@ func RunExport(o ExportOptions, out, log io.Writer) error {
 	}
 	on := subject(b, alone, o.Threads)
 	defer on.Close()
-	probe := export.NewProbe(b.Model)
-	want, err := export.Logits(b.Model, b.Set, on.Pool, probe)
+	r, err := plan.Make(b.Model, b.Set, on.Pool, export.Paths{Out: o.Out, Logits: o.Logits})
 	if err != nil {
 		return err
 	}
-	if o.Logits != "" {
-		if err := writeLogits(o.Logits, probe, want); err != nil {
-			return err
-		}
-	}
-	if err := plan.Write(o.Out); err != nil {
-		return err
-	}
-	b.Set.Weights.Close() // the file's weights take their place
-	diff, err := readBack(plan, o, on, probe, want)
-	if err != nil {
-		return err
-	}
-	r := ExportResult{
-		Format: o.Format, Architecture: plan.Architecture, Out: o.Out, DType: o.DType, Bytes: plan.Bytes, Params: plan.Params,
-		Stored: plan.Stored, Padded: plan.Gaps, OtherType: plan.Other, Loaders: plan.Loaders, Difference: diff,
-		Seconds: time.Since(start).Seconds(),
-	}
+	r.Seconds = time.Since(start).Seconds()
 	_, r.PeakRSS = sysmem.Resident()
-	if o.JSON {
-		return printJSON(out, r)
-	}
-	r.print(out, probe.Rows())
-	return nil
-}
-
-// readBack compares the logits of the file with the model's; nil where the format
-// is not read.
-func readBack(plan *export.Plan, o ExportOptions, on prune.Subject, probe export.Probe, want []float32) (*export.Difference, error) {
-	got, err := plan.Check(o.Out, on.Pool, probe)
-	if errors.Is(err, export.ErrNotRead) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read back: %w", err)
-	}
-	diff, err := export.Compare(got, want, probe.Rows())
-	if err != nil {
-		return nil, err
-	}
-	if limit := export.Tolerance(o.DType); diff.Relative > limit {
-		return nil, fmt.Errorf("%s was written, but its logits differ by %.3g of the largest, expected at most %g", o.Out, diff.Relative, limit)
-	}
-	return &diff, nil
-}
-
-// writeLogits keeps what another program's logits are compared with: the probe,
-// and logits [rows, V].
-func writeLogits(path string, probe export.Probe, logits []float32) error {
-	text, err := json.Marshal(struct {
-		export.Probe
-		Logits []float32 `json:"logits"`
-	}{probe, logits})
-	if err != nil {
-		return err
-	}
-	return checkpoint.WriteFile(path, text)
-}
-
-func (r *ExportResult) print(out io.Writer, rows int) {
-	fmt.Fprintf(out, "%s: %s %s, %s, %s\n", r.Out, r.Format, r.Architecture, r.DType, units.Bytes(r.Bytes))
-	if len(r.Padded) > 0 {
-		fmt.Fprintf(out, "zeros fill %d of %d numbers:\n", r.Stored-int64(r.Params), r.Stored)
-		for _, g := range r.Padded {
-			fmt.Fprintf(out, "  %s\n", g)
-		}
-	}
-	if n := len(r.OtherType); n > 0 {
-		fmt.Fprintf(out, "%d matrices whose rows are no multiple of 32 are not %s: %s first\n", n, r.DType, r.OtherType[0])
-	}
-	if r.Difference == nil {
-		fmt.Fprintf(out, "not read back: compare its logits in another runtime with those that --logits writes\n")
-		fmt.Fprintf(out, "loads in: %s\n", strings.Join(r.Loaders, "; "))
-		return
-	}
-	fmt.Fprintf(out, "read back: logits of %d rows differ by at most %.2g (%.2g of the largest), the likeliest agrees at %.0f %%\n",
-		rows, r.Difference.Largest, r.Difference.Relative, 100*r.Difference.Top)
-	fmt.Fprintf(out, "loads in: %s\n", strings.Join(r.Loaders, "; "))
+	return show(out, r, o.JSON)
 }

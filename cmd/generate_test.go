@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -17,20 +18,20 @@ func TestGenerateBF16(t *testing.T) {
 	args := []string{"ecospa", "generate", "--model", dir, "--prompt", "One day", "--tokens", "20", "--temperature", "0", "--dtype"}
 	got, _ := mustRun(t, append(args, "BF16")...)
 
-	l, err := openModel(dir)
+	l, err := bundle.Open(dir, bundle.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.root.Close()
+	defer l.Close()
 	pool := kernel.NewPool(0)
 	defer pool.Close()
-	s, err := infer.NewSession(l.m, l.set, pool, infer.SessionOptions{Batch: 1, Capacity: 32, BF16: true})
+	s, err := infer.NewSession(l.Model, l.Set, pool, infer.SessionOptions{Batch: 1, Capacity: 32, BF16: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	want, stream := "One day", tokenizer.NewStream(l.tok)
-	feed := l.tok.Encode(nil, []byte("One day"))
+	want, stream := "One day", tokenizer.NewStream(l.Tokenizer)
+	feed := l.Tokenizer.Encode(nil, []byte("One day"))
 	for range 20 {
 		logits, err := s.Feed(feed)
 		if err != nil {
@@ -42,7 +43,7 @@ func TestGenerateBF16(t *testing.T) {
 				best = i
 			}
 		}
-		if int32(best) == l.tok.EOS() {
+		if int32(best) == l.Tokenizer.EOS() {
 			break
 		}
 		text, err := stream.Next(int32(best))

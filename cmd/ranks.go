@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,56 +33,21 @@ func (r ranks) many() bool { return r.Size() > 1 }
 // distributed lists the subcommands that run on several ranks.
 var distributed = []string{"pretrain", "finetune", "prune", "eval", "bench step", "bench wire"}
 
-// join finds the other ranks when an MPI launcher started this process. Without a
-// usable library it fails: N processes that do not know of each other would each do
-// the whole run.
+// join finds the other ranks when an MPI launcher started this process.
 func join(getenv func(string) string) (ranks, error) {
-	l, ok := mpi.Launched(getenv)
-	if !ok || l.Size == 1 {
-		return alone, nil
+	w, local, err := mpi.Join(getenv, grace)
+	if w == nil || err != nil {
+		return alone, err
 	}
-	w, err := mpi.Open(getenv("ECOSPA_MPI_LIBRARY"))
-	if err != nil {
-		if l.Rank > 0 {
-			time.Sleep(grace) // rank 0 is likely to fail alike, says so and ends all
-		}
-		return alone, fmt.Errorf("%s is %d, but rank %d cannot join the others: %w; install Open MPI (Debian: libopenmpi3), or name a library in ECOSPA_MPI_LIBRARY", l.By, l.Size, l.Rank, err)
-	}
-	if w.Size() != l.Size {
-		return alone, fmt.Errorf("%s is %d, but %s knows of %d ranks: launcher and library do not belong together", l.By, l.Size, w.Library(), w.Size())
-	}
-	return ranks{Group: w, world: w, local: max(1, l.Local)}, nil
+	return ranks{Group: w, world: w, local: local}, nil
 }
 
-// threads is the worker threads of a rank when nothing else is asked for: the cores
-// that it is bound to, or its share of the host's. 0 is for alone: all.
+// threads is the worker threads of a rank when nothing else is asked for; 0 is for alone: all.
 func (r ranks) threads() int {
-	cores := runtime.NumCPU()
 	if !r.many() {
 		return 0
 	}
-	if online, err := os.ReadFile("/sys/devices/system/cpu/online"); err == nil && cores == countCPUs(string(online)) {
-		return max(1, cores/r.local)
-	}
-	return cores
-}
-
-// countCPUs counts a list such as "0-3,8-11"; 0 when it is not one.
-func countCPUs(list string) int {
-	n := 0
-	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
-		from, to, span := strings.Cut(part, "-")
-		if !span {
-			to = from
-		}
-		a, err1 := strconv.Atoi(from)
-		b, err2 := strconv.Atoi(to)
-		if err1 != nil || err2 != nil || b < a {
-			return 0
-		}
-		n += b - a + 1
-	}
-	return n
+	return mpi.Threads(r.local)
 }
 
 // outputs are where a rank prints: the lead to the process's, others nowhere but for

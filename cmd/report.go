@@ -1,23 +1,16 @@
 package cmd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/report"
-	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/config"
 )
 
 // ReportOptions is what the flags of report say.
@@ -27,14 +20,6 @@ type ReportOptions struct {
 	PNG     string   // directory for plots; empty for none
 	Refresh int      // seconds between two pages of a run that goes on; 0 is one page
 	JSON    bool
-}
-
-// ReportResult is what report prints with --json.
-type ReportResult struct {
-	Out   string         `json:"out"`
-	Bytes int            `json:"bytes"`
-	Plots []string       `json:"plots"` // files of --png
-	Runs  []report.Facts `json:"runs"`
 }
 
 func reportCommand() *cli.Command {
@@ -74,128 +59,17 @@ func reportCommand() *cli.Command {
 // RunReport reads the runs and writes the page and the plots, with Refresh until all runs
 // are finished.
 func RunReport(ctx context.Context, o ReportOptions, out, log io.Writer) error {
-	for {
-		runs, err := o.open(log)
-		if err != nil {
-			return err
-		}
-		goingOn := o.Refresh > 0 && slices.ContainsFunc(runs, func(r *report.Run) bool { return r.Summary == nil })
-		res, err := o.write(runs, goingOn)
-		if err != nil {
-			return err
-		}
-		if !goingOn {
-			return res.print(out, o.JSON)
-		}
-		select {
-		case <-ctx.Done():
-			return errInterrupted
-		case <-time.After(time.Duration(o.Refresh) * time.Second):
-		}
+	p := report.Pages{Runs: o.Runs, Out: o.Out, PNG: o.PNG, Refresh: o.Refresh, Version: Version}
+	p.Note = func(line string) { fmt.Fprintln(log, "note: "+line) }
+	r, err := p.Write(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return errInterrupted
 	}
-}
-
-// open reads the runs. Of several directories those without a run are left out.
-func (o ReportOptions) open(log io.Writer) (runs []*report.Run, err error) {
-	var none error
-	for _, dir := range o.Runs {
-		_, missing := os.Stat(filepath.Join(dir, "metrics.jsonl"))
-		r, err := report.Open(dir)
-		switch {
-		case err == nil:
-			runs = append(runs, r)
-		case len(o.Runs) > 1 && errors.Is(missing, os.ErrNotExist):
-			none = err
-			fmt.Fprintf(log, "note: %s holds no run and is left out\n", dir)
-		default:
-			return nil, fault.BadInput(err)
-		}
+	if errors.Is(err, report.ErrCount) {
+		return fault.Usage(err)
 	}
-	switch n := len(runs); {
-	case n == 0:
-		return nil, fault.BadInput(none)
-	case n > report.MaxRuns:
-		return nil, fault.Usage(fmt.Errorf("report: %d runs, expected 1 to %d", n, report.MaxRuns))
-	}
-	return runs, nil
-}
-
-func (o ReportOptions) write(runs []*report.Run, goingOn bool) (res ReportResult, err error) {
-	page, err := report.New(runs, Version)
 	if err != nil {
-		return res, err
+		return err
 	}
-	if goingOn {
-		page.Refresh = o.Refresh
-	}
-	if len(runs) == 1 {
-		page.Next = next(runs[0])
-	}
-	var html bytes.Buffer
-	if err := page.WriteHTML(&html); err != nil {
-		return res, err
-	}
-	if err := checkpoint.WriteFile(o.Out, html.Bytes()); err != nil {
-		return res, err
-	}
-	res = ReportResult{Out: o.Out, Bytes: html.Len(), Plots: []string{}}
-	for _, r := range runs {
-		res.Runs = append(res.Runs, r.Facts())
-	}
-	if o.PNG != "" {
-		res.Plots, err = writePlots(runs, o.PNG)
-	}
-	return res, err
-}
-
-func (r ReportResult) print(out io.Writer, asJSON bool) error {
-	if asJSON {
-		return printJSON(out, r)
-	}
-	fmt.Fprintf(out, "%s (%s)\n", r.Out, units.Bytes(int64(r.Bytes)))
-	for _, p := range r.Plots {
-		fmt.Fprintln(out, p)
-	}
-	return nil
-}
-
-// next is what is likely to be typed after a run.
-func next(r *report.Run) []report.Advice {
-	if r.Summary == nil {
-		command := "pretrain"
-		if c, err := config.Parse([]byte(r.Config), nil); err == nil && c.From != "" {
-			command = "finetune"
-		}
-		return []report.Advice{{What: "resume it, should it have stopped", Command: "ecospa " + command + " --resume --out " + r.Dir}}
-	}
-	if f := r.Facts(); f.After.ValTop1 != nil {
-		return []report.Advice{
-			{What: "measure it on other images", Command: "ecospa eval --model " + r.Dir + " --data IMAGES"},
-			{What: "take it to another program", Command: "ecospa export --model " + r.Dir + " --format onnx --out model.onnx"},
-		}
-	}
-	return []report.Advice{
-		{What: "let it write", Command: "ecospa generate --model " + r.Dir + " --prompt 'Once upon a time'"},
-		{What: "measure it on another text", Command: "ecospa eval --model " + r.Dir + " --data TEXT"},
-		{What: "make it smaller still", Command: "ecospa prune --from " + r.Dir + " --data TEXT --target 0.7x --out smaller"},
-		{What: "take it to llama.cpp", Command: "ecospa export --model " + r.Dir + " --format gguf --out model.gguf"},
-	}
-}
-
-func writePlots(runs []*report.Run, dir string) (names []string, err error) { // names of the files
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	for _, f := range report.Figures(runs) {
-		name := filepath.Join(dir, f.Key+".png")
-		png, err := f.Encode(name, 480, 300)
-		if err != nil {
-			return names, fmt.Errorf("draw %s: %w", name, err)
-		}
-		if err := checkpoint.WriteFile(name, png); err != nil {
-			return names, err
-		}
-		names = append(names, name)
-	}
-	return names, nil
+	return show(out, r, o.JSON)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/internal/report"
 )
 
 func TestReport(t *testing.T) {
@@ -27,7 +29,7 @@ func TestReport(t *testing.T) {
 	}
 	file, plots := filepath.Join(t.TempDir(), "both.html"), filepath.Join(t.TempDir(), "plots")
 	out, _ := mustRun(t, "ecospa", "report", dir, dense, "--out", file, "--json", "--png", plots) // flags behind the runs
-	var r ReportResult
+	var r report.Written
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/pkg/graph"
-	"github.com/ecospa/ecospa/pkg/kernel/blas"
+	"github.com/ecospa/ecospa/internal/shell"
+	"github.com/ecospa/ecospa/pkg/run"
 )
 
 // Version is the release; the release script sets it at link time.
@@ -28,7 +28,7 @@ EXIT STATUS
 
 // Main runs the command line and ends the process.
 func Main() {
-	graph.UseBLAS(blas.New(0))
+	run.UseBLAS()
 	// The first signal cancels the context: the step is finished and saved. The
 	// handler is then removed, so that another signal ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
@@ -70,12 +70,12 @@ func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout,
 	app := newApp(stdin, checked, log)
 	app.Metadata = map[string]any{"ranks": r}
 	app.Before = r.refuse
-	if n := len(args) - 1; n > 0 && args[n] == completeFlag {
-		complete(app, args[1:n], out)
+	if n := len(args) - 1; n > 0 && args[n] == shell.CompleteFlag {
+		hints.Complete(app, args[1:n], out)
 		return exitOK
 	}
-	checkRequired(app.Commands)
-	err := app.RunContext(ctx, flagsFirst(app, args))
+	shell.CheckRequired(app.Commands)
+	err := app.RunContext(ctx, shell.FlagsFirst(app, args))
 	if err == nil {
 		err = checked.err
 	}
@@ -131,7 +131,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
-	addShorts(app.Commands)
+	shell.AddShorts(app.Commands, shorts)
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
 		c.HideHelpCommand = true

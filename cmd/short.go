@@ -12,28 +12,6 @@ import (
 // shorts are the short forms of flags, the same in every command.
 var shorts = map[string]string{"model": "m", "prompt": "p", "tokens": "n", "threads": "t", "out": "o"}
 
-// addShorts gives the flags of all commands their short forms.
-func addShorts(commands []*cli.Command) {
-	for _, c := range commands {
-		addShorts(c.Subcommands)
-		for _, f := range c.Flags {
-			switch f := f.(type) {
-			case *cli.StringFlag:
-				f.Aliases = withShort(f.Name, f.Aliases)
-			case *cli.IntFlag:
-				f.Aliases = withShort(f.Name, f.Aliases)
-			}
-		}
-	}
-}
-
-func withShort(name string, aliases []string) []string {
-	if s := shorts[name]; s != "" && !slices.Contains(aliases, s) {
-		return append(aliases, s)
-	}
-	return aliases
-}
-
 func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "help",

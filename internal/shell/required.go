@@ -1,4 +1,4 @@
-package cmd
+package shell
 
 import (
 	"fmt"
@@ -9,13 +9,13 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 )
 
-// checkRequired takes the check of required flags over from urfave/cli, which prints
+// CheckRequired takes the check of required flags over from urfave/cli, which prints
 // the whole help on standard output before its error: a mistake is one line on
 // standard error, and --json promises one object or nothing. The flags' help says
 // that they are required.
-func checkRequired(commands []*cli.Command) {
+func CheckRequired(commands []*cli.Command) {
 	for _, c := range commands {
-		checkRequired(c.Subcommands)
+		CheckRequired(c.Subcommands)
 		var required []*cli.StringFlag
 		for _, f := range c.Flags {
 			if f, ok := f.(*cli.StringFlag); ok && f.Required {

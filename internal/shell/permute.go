@@ -1,4 +1,4 @@
-package cmd
+package shell
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// flagsFirst moves a command's flags before its positional arguments, since
+// FlagsFirst moves a command's flags before its positional arguments, since
 // urfave/cli stops reading flags at the first of those: "report RUN --out FILE"
 // means what it says. What follows "--" stays where it is.
-func flagsFirst(app *cli.App, args []string) []string {
+func FlagsFirst(app *cli.App, args []string) []string {
 	if len(args) < 2 {
 		return args
 	}
