@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -149,6 +148,3 @@ func ranksOf(c *cli.Context) ranks {
 	}
 	return alone
 }
-
-// errElsewhere ends ranks that are sound themselves.
-var errElsewhere = errors.New("another rank failed")
