@@ -76,6 +76,18 @@ func readExtra(dir *folder.Dir) ([]Extra, error) {
 	return out, nil
 }
 
+// setExtra puts a file among those that are carried, which are sorted by name.
+func (b *Bundle) setExtra(name string, data []byte) {
+	all := slices.Clone(b.Extra)
+	at, there := slices.BinarySearchFunc(all, name, func(e Extra, name string) int { return strings.Compare(e.Name, name) })
+	if there {
+		all[at].Data = data
+	} else {
+		all = slices.Insert(all, at, Extra{name, data})
+	}
+	b.Extra = all
+}
+
 // extra is the content of a file that was carried, or nil.
 func (b *Bundle) extra(name string) []byte {
 	for _, e := range b.Extra {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -71,6 +72,39 @@ func parse(record []byte, name string) (Conversation, error) {
 	}
 	c.Tools, err = tools(keys["tools"])
 	return c, err
+}
+
+// Keys are those of which Parse makes a conversation, of all formats.
+func Keys() []string {
+	keys := []string{"system", "tools", "input"}
+	for _, name := range order {
+		keys = append(keys, formats[name].keys...)
+	}
+	for _, p := range pairs {
+		keys = append(keys, p[:]...)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// FormatOf is the format that the keys of a record say, "" where they say none.
+func FormatOf(record []byte) string {
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(record, &keys) != nil {
+		return ""
+	}
+	has := func(names []string) bool {
+		return !slices.ContainsFunc(names, func(k string) bool { return keys[k] == nil || string(keys[k]) == "null" })
+	}
+	for _, name := range order {
+		if has(formats[name].keys) {
+			return name
+		}
+	}
+	if slices.ContainsFunc(pairs, func(p [2]string) bool { return has(p[:]) }) {
+		return "prompt"
+	}
+	return ""
 }
 
 // find is the format of a record.

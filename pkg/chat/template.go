@@ -62,6 +62,9 @@ func Compile(source string, tokens Tokens) (*Template, error) {
 // Source is the template as it was read.
 func (t *Template) Source() string { return t.source }
 
+// Tokens are the texts of the tokens that the template may name.
+func (t *Template) Tokens() Tokens { return t.tokens }
+
 // Render writes a conversation; with addGenerationPrompt the text ends where the
 // assistant's answer begins.
 func (t *Template) Render(c Conversation, addGenerationPrompt bool) (string, error) {

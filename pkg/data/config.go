@@ -16,6 +16,8 @@ type Config struct {
 	Prompt         string    `yaml:"prompt"`          // of a .jsonl line or column of a .parquet file, that holds what stands before field and is not learned; default none
 	Separator      string    `yaml:"separator"`       // of a .txt file: the line between its documents, such as <|endoftext|>; default none
 	Pack           string    `yaml:"pack"`            // how documents become sequences: documents (no document is cut that fits into one, attention does not leave it, positions begin at 0 in each) or stream (one after the other, cut where a sequence is full); default documents for files of records and with separator, stream for .txt and .bin
+	Format         string    `yaml:"format"`          // of records: text (field holds it), or chats: openai (messages), sharegpt (conversations), alpaca (instruction, input, output) or prompt (prompt and response); default text where the records have field, else chats by their keys
+	Template       string    `yaml:"template"`        // of chats: chatml, zephyr, alpaca or plain instead of the model's own chat template; default the model's own, chatml for a model without one
 	Synthetic      string    `yaml:"synthetic"`       // stories: a generated corpus instead of path
 	Bytes          string    `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
 	Seed           uint64    `yaml:"seed"`            // of a synthetic corpus, and of the choice of held-out images; default 1
@@ -50,6 +52,12 @@ func (c Config) Validate() error {
 	case c.Field == "":
 		return fmt.Errorf("data.field is empty, expected the name of the text in a .jsonl line or of a .parquet column")
 	}
+	if c.Synthetic != "" && (c.Format != "" || c.Template != "") {
+		return fmt.Errorf("data.format and data.template are for the records of data.path, the data are generated")
+	}
+	if err := c.options().Check("data."); err != nil {
+		return err
+	}
 	_, err := c.bytes()
 	return err
 }
@@ -65,8 +73,8 @@ func (c Config) CheckImages(images bool) error {
 	}
 	d := DefaultConfig()
 	switch {
-	case c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.Bytes != d.Bytes || c.Cache != "":
-		return fmt.Errorf("data.synthetic, field, prompt, separator, pack, bytes and cache apply only to text, the model reads images")
+	case c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.Format != "" || c.Template != "" || c.Bytes != d.Bytes || c.Cache != "":
+		return fmt.Errorf("data.synthetic, field, prompt, separator, pack, format, template, bytes and cache apply only to text, the model reads images")
 	case len(c.Mean) != len(c.Std):
 		return fmt.Errorf("data.mean has %d values and data.std %d, expected one each for a channel", len(c.Mean), len(c.Std))
 	case c.Shift < 0 || c.Shift > 64:
@@ -81,7 +89,9 @@ func (c Config) CheckImages(images bool) error {
 }
 
 // options says how the configuration's files become documents.
-func (c Config) options() Options { return Options{c.Field, c.Prompt, c.Separator, c.Pack} }
+func (c Config) options() Options {
+	return Options{c.Field, c.Prompt, c.Separator, c.Pack, c.Format, c.Template}
+}
 
 // bytes is the size of a synthetic corpus.
 func (c Config) bytes() (int, error) {

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ecospa/ecospa/pkg/chat"
 )
 
 // ErrFormat is returned when a data file is not what it should be; the message
@@ -19,15 +22,19 @@ var ErrFormat = errors.New("data: bad file")
 type Part struct {
 	Documents [][]byte
 	Prompts   [][]byte // before each document, not predicted; nil for none
-	IDs       []int32  // instead of documents: token ids from .bin files
-	Pack      string   // how documents become sequences: PackDocuments or PackStream
-	Skipped   int      // records without a text (empty or null), which are not in Documents
+	// Template renders documents that are chats, see Chats; Encode needs it for them.
+	Template *chat.Template
+	IDs      []int32 // instead of documents: token ids from .bin files
+	Pack     string  // how documents become sequences: PackDocuments or PackStream
+	Skipped  int     // records without a text (empty or null) or without an answer (chats), which are not in Documents
 	// Entropy is the information of the part in nats, where the generator
 	// knows it; NaN for files.
 	Entropy float64
 
-	shards []shard // files of IDs
-	first  int     // index of the first id in all of them
+	places []string // of documents that are chats: where each stands; nil for texts
+	format string   // of chats, see chat.Parse
+	shards []shard  // files of IDs
+	first  int      // index of the first id in all of them
 }
 
 // Bytes is the length of the documents together.
@@ -91,8 +98,9 @@ func (p Part) Split(share float64) (train, held Part) {
 		train.IDs, held.IDs, held.first = p.IDs[:n:n], p.IDs[n:], n
 		return train, held
 	}
-	train.Documents, train.Prompts, held.Documents, held.Prompts = nil, nil, nil, nil
-	whole := p.Prompts != nil || p.Pack == PackDocuments && len(p.Documents) > 1
+	train.Documents, train.Prompts, train.places = nil, nil, nil
+	held.Documents, held.Prompts, held.places = nil, nil, nil
+	whole := p.Prompts != nil || p.Chats() || p.Pack == PackDocuments && len(p.Documents) > 1
 	left := p.Bytes() - int(share*float64(p.Bytes()))
 	for i, d := range p.Documents {
 		at := max(0, min(left, len(d)))
@@ -119,6 +127,9 @@ func (p *Part) add(from Part, i int, text []byte) {
 	if from.Prompts != nil {
 		p.Prompts = append(p.Prompts, from.Prompts[i])
 	}
+	if from.places != nil {
+		p.places = append(p.places, from.places[i])
+	}
 }
 
 // Options says how files become documents.
@@ -127,6 +138,8 @@ type Options struct {
 	Prompt    string // that holds what stands before the text and is not predicted; "" for none
 	Separator string // line between the documents of a plain text; "" for none
 	Pack      string // documents or stream; "" is as the files' reader has it
+	Format    string // of records: text, or a format of chats (chat.Formats); "" is text where the records have the field, else as the keys say
+	Template  string // of chats: one of chat.Named for a model without a template, or instead of its own; "" is its own
 }
 
 // Read reads the documents at path: a file, a folder or a glob, whose files are sorted
@@ -143,8 +156,11 @@ func Read(path string, o Options) (Part, error) {
 			return p, err
 		}
 	}
-	if p.Bytes() == 0 && len(p.IDs) == 0 {
+	switch {
+	case p.Bytes() == 0 && len(p.IDs) == 0:
 		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
+	case o.Template != "" && !p.Chats():
+		return p, fmt.Errorf("%w: %s holds no chats, and the template %s is for chats", ErrFormat, path, o.Template)
 	}
 	return p, nil
 }
@@ -160,10 +176,19 @@ func (p *Part) read(s source, o Options) error {
 		return err
 	}
 	defer f.Close()
-	if r.Tokens != nil {
+	switch {
+	case r.Tokens != nil:
 		err = p.readTokens(f, s.path, r, o)
-	} else {
+	case o.chats() || p.Chats():
+		err = p.readChats(f, s, r, o, nil)
+	default:
 		err = p.readRecords(f, r, o)
+	}
+	var lacks missingField
+	if o.auto() && p.Documents == nil && errors.As(err, &lacks) {
+		if _, back := f.Seek(0, io.SeekStart); back == nil { // no pipe
+			err = p.readChats(f, s, r, o, err)
+		}
 	}
 	var system *fs.PathError
 	if err != nil && !errors.As(err, &system) {
@@ -181,6 +206,9 @@ func (p *Part) read(s source, o Options) error {
 func (p *Part) readTokens(f *os.File, path string, r Reader, o Options) error {
 	if o.Prompt != "" {
 		return errors.New("it holds tokens and no prompts")
+	}
+	if o.chats() {
+		return fmt.Errorf("it holds tokens, expected chats of the format %s", o.Format)
 	}
 	if p.Documents != nil {
 		return errors.New("it holds tokens, and files before it hold text")

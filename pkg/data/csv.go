@@ -32,6 +32,10 @@ func readTable(comma rune) func(f *os.File, fields []string, add func(Record) er
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
+		whole := fields == nil
+		if whole {
+			fields = slices.Clone(head)
+		}
 		at := make([]int, len(fields))
 		for i, field := range fields {
 			if at[i] = slices.Index(head, field); at[i] < 0 {
@@ -56,6 +60,13 @@ func readTable(comma rune) func(f *os.File, fields []string, add func(Record) er
 				if err := checkUTF8(rec.Values[i], r.InputOffset()-int64(len(row[c])), line); err != nil {
 					return err
 				}
+			}
+			if whole {
+				object, err := rowObject(fields, rec.Values)
+				if err != nil {
+					return err
+				}
+				rec.Values = [][]byte{object}
 			}
 			if err := add(rec); err != nil {
 				return err

@@ -18,10 +18,16 @@ import (
 // front of every other document), which then is predicted as the last of the one and
 // read as the first of the other. Ids that were read begin a document at each end of one.
 // They are checked: one outside the vocabulary is an ErrFormat.
+//
+// Chats are rendered by Part.Template, which writes all that stands around the messages:
+// each is a document, of which the assistant's turns with their ends are predicted.
 func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	end := tokenizer.DocumentEnd(t)
 	if p.IDs != nil {
 		return p.readIDs(t.Vocab(), end)
+	}
+	if p.Chats() {
+		return p.encodeChats(t)
 	}
 	e := encoder{t: t, end: end, separate: p.Pack == PackDocuments}
 	e.front, e.back = t.Template()

@@ -31,11 +31,14 @@ func readJSONLines(f *os.File, fields []string, add func(Record) error) error {
 	})
 }
 
-// jsonRecord takes fields, strings or null, from an object.
+// jsonRecord takes fields, strings or null, from an object, or all of it.
 func jsonRecord(object []byte, fields []string) (Record, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(object, &all); err != nil {
 		return Record{}, fmt.Errorf("is no JSON object: %w", err)
+	}
+	if fields == nil {
+		return Record{Values: [][]byte{bytes.Clone(object)}}, nil
 	}
 	r := Record{Values: make([][]byte, len(fields))}
 	for i, field := range fields {

@@ -1,12 +1,15 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/ecospa/ecospa/pkg/chat"
 )
 
 // What a Parquet file may become. Text compresses three to tenfold, and a dictionary
@@ -36,29 +39,37 @@ func (f *parquetFile) take(n int64) error {
 }
 
 // parquetTexts returns the texts of columns, one a row; nil stands for a row without one.
-func parquetTexts(r io.ReaderAt, size int64, columns []string) (texts [][][]byte, err error) {
+//
+// Without columns it takes those that may make up a chat, and says which.
+func parquetTexts(r io.ReaderAt, size int64, columns []string) (names []string, texts [][][]byte, err error) {
 	defer func() {
 		// The library panics on some damaged pages.
 		if p := recover(); p != nil {
-			texts, err = nil, fmt.Errorf("damaged: %v", p)
+			names, texts, err = nil, nil, fmt.Errorf("damaged: %v", p)
 		}
 	}()
 	f := &parquetFile{r: r, left: parquetExpansion*size + parquetSpare}
 	if err := f.readFooter(size); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for _, name := range columns {
+	names = columns
+	if columns == nil {
+		if names, err = f.chatColumns(); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, name := range names {
 		c, err := f.column(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		rows, err := f.texts(c)
 		if err != nil {
-			return nil, fmt.Errorf("column %q: %w", name, err)
+			return nil, nil, fmt.Errorf("column %q: %w", name, err)
 		}
 		texts = append(texts, rows)
 	}
-	return texts, nil
+	return names, texts, nil
 }
 
 // texts reads one column of all row groups.
@@ -162,7 +173,7 @@ func readParquet(f *os.File, fields []string, add func(Record) error) error {
 	if err != nil {
 		return err
 	}
-	columns, err := parquetTexts(f, st.Size(), fields)
+	names, columns, err := parquetTexts(f, st.Size(), fields)
 	if err != nil {
 		return fmt.Errorf("bad Parquet file: %w", err)
 	}
@@ -177,9 +188,32 @@ func readParquet(f *os.File, fields []string, add func(Record) error) error {
 			}
 			r.Values = append(r.Values, c[i])
 		}
+		if fields == nil {
+			object, err := rowObject(names, r.Values)
+			if err != nil {
+				return err
+			}
+			r.Values = [][]byte{object}
+		}
 		if err := add(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// chatColumns are the columns of text that may make up a chat.
+func (f *parquetFile) chatColumns() (names []string, err error) {
+	var lacks missingField
+	for _, name := range chat.Keys() {
+		if _, err = f.column(name); err == nil {
+			names = append(names, name)
+		} else if !errors.As(err, &lacks) && (name == "messages" || name == "conversations") {
+			return nil, err
+		}
+	}
+	if names == nil {
+		return nil, err
+	}
+	return names, nil
 }

@@ -22,7 +22,7 @@ func fixture(t testing.TB, name string) []byte {
 }
 
 func texts(data []byte, column string) ([][]byte, error) {
-	all, err := parquetTexts(bytes.NewReader(data), int64(len(data)), []string{column})
+	_, all, err := parquetTexts(bytes.NewReader(data), int64(len(data)), []string{column})
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (f *parquetFooter) column(name string) (c parquetColumn, err error) {
 			kids, repeat := e.NumChildren.V, e.RepetitionType.V
 			switch {
 			case kids > 0:
-				err = fmt.Errorf("column %q is nested, expected text in each row", name)
+				err = fmt.Errorf("column %q is nested, expected text in each row (lists of messages are read from .jsonl, or from a column that holds them as JSON)", name)
 			case !e.Type.Valid || e.Type.V != format.ByteArray:
 				err = fmt.Errorf("column %q is of type %s, expected BYTE_ARRAY (text)", name, e.Type.V)
 			case repeat != format.Required && repeat != format.Optional:
@@ -122,7 +122,7 @@ func (f *parquetFooter) column(name string) (c parquetColumn, err error) {
 			open += kids - 1
 		}
 	}
-	return c, fmt.Errorf("it has no column %q, its columns are %s", name, strings.Join(names, ", "))
+	return c, missingField(fmt.Sprintf("it has no column %q, its columns are %s", name, strings.Join(names, ", ")))
 }
 
 // chunk is a column's part of row group i.

@@ -28,7 +28,8 @@ type Reader struct {
 	Extensions []string // in lower case, with the dot
 	Pack       string   // how its documents become sequences where data.pack does not say
 	// Read gives add the records of a file, in order; one that lacks a field is an error.
-	// The values are not used again by the reader. Nil where Tokens is not.
+	// The values are not used again by the reader. Without fields a record has one value,
+	// a JSON object: all of it, or what of a table may be a chat. Nil where Tokens is not.
 	Read func(f *os.File, fields []string, add func(Record) error) error
 	// Plain says that a file is one text: Read gets no fields and gives one record.
 	Plain bool
@@ -156,5 +157,10 @@ func missing(field string, names []string) error {
 	if len(names) > 20 {
 		names = append(names[:20], "...")
 	}
-	return fmt.Errorf("has no field %q, it has %s", field, strings.Join(names, ", "))
+	return missingField(fmt.Sprintf("has no field %q, it has %s", field, strings.Join(names, ", ")))
 }
+
+// missingField is the error of a record that lacks a field.
+type missingField string
+
+func (m missingField) Error() string { return string(m) }

@@ -35,6 +35,9 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	sum := sha256.New()
 	sum.Write(spec)
 	fmt.Fprintf(sum, "end %d, %s\n", tokenizer.DocumentEnd(t), p.Pack)
+	if p.Chats() && p.Template != nil {
+		fmt.Fprintf(sum, "chats %q %q %q\n", p.format, p.Template.Source(), p.Template.Tokens())
+	}
 	for i, d := range p.Documents {
 		if p.Prompts != nil {
 			fmt.Fprintf(sum, "prompt %d\n", len(p.Prompts[i]))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/config"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -31,6 +32,13 @@ type (
 	Reclassified struct {
 		From, To int      // classes
 		Params   []string // that are new
+	}
+	// Counted is what the documents of the training data became, before the first step.
+	Counted struct {
+		data.Packing
+		Context int // tokens of a sequence
+		Skipped int // records with nothing to learn
+		Chats   bool
 	}
 	// Began is the first step of this process about to be made, or the first after a rollback.
 	Began struct{ Step, Steps int } // steps made, and of the whole run
@@ -94,6 +102,22 @@ func (e Resumed) String() string {
 
 func (e Reclassified) String() string {
 	return fmt.Sprintf("classes   %d instead of %d; new: %s", e.To, e.From, strings.Join(e.Params, ", "))
+}
+
+func (e Counted) String() string {
+	what := "documents"
+	if e.Chats {
+		what = "conversations"
+	}
+	s := fmt.Sprintf("data      %d %s in %d sequences of %d tokens: %d tokens learned, %d given, %d padded", e.Documents, what,
+		e.Sequences, e.Context, e.Learned, e.Read-e.Learned, e.Sequences*e.Context-e.Read)
+	if e.Cut > 0 {
+		s += fmt.Sprintf("; %d prompts cut at the front", e.Cut)
+	}
+	if e.Skipped > 0 {
+		s += fmt.Sprintf("; %d records skipped, which have nothing to learn", e.Skipped)
+	}
+	return s
 }
 
 func (e Began) String() string { return fmt.Sprintf("%d of %d steps have been made", e.Step, e.Steps) }

@@ -12,6 +12,7 @@ import (
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -31,6 +32,7 @@ type Job struct {
 	dir       *checkpoint.Run   // nil on ranks that do not write
 	bundle    *bundle.Bundle    // model that is trained, its tokenizer and what else belongs to it
 	work      workload.Workload // what the model is trained and judged on
+	template  *chat.Template    // with which chats are learned; nil where the data are none
 	otherData bool              // the data may be others than those of the interrupted run
 	pool      *kernel.Pool
 	batches   workload.Batches
@@ -102,6 +104,7 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 	if err := j.resolve(saved); err != nil {
 		return j, err
 	}
+	j.count()
 	if saved == nil {
 		err = j.fresh()
 	} else {

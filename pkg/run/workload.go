@@ -114,11 +114,33 @@ func (j *Job) readText() (in input) {
 	if cache.Dir == "" {
 		encode = data.Encode
 	}
-	t, tok, err := workload.ReadText(j.cfg.Data, j.tokenizer, encode)
+	own := ""
+	if j.bundle != nil {
+		own = j.bundle.ChatTemplate
+	}
+	t, tok, err := workload.ReadText(j.cfg.Data, j.tokenizer, func(t tokenizer.Tokenizer, p data.Part) (data.Tokens, error) {
+		p.Template = j.template
+		return encode(t, p)
+	})
 	if in.err = err; err == nil {
 		in.work, in.tok = t, tok
 	}
+	if j.template != nil && own == "" {
+		name := j.cfg.Data.Template
+		if name == "" {
+			name = "chatml"
+		}
+		in.notes = append(in.notes, Note(fmt.Sprintf("%s has no chat template: it learns %s, which is saved with it", j.cfg.From, name)))
+	}
 	return in
+}
+
+// count tells what the documents of the training data became.
+func (j *Job) count() {
+	if t, ok := j.work.(*workload.Text); ok && j.Ranks.lead() && (t.Separate() || t.Skipped() > 0) {
+		c := j.cfg.Train.Context
+		j.tell(Counted{t.Packing(c), c, t.Skipped(), t.Chats()})
+	}
 }
 
 // cacheDir is where encoded text is kept: what the run file says, or a folder of the
@@ -138,7 +160,14 @@ func cacheDir(named string) string {
 // new one.
 func (j *Job) tokenizer(training data.Part) (tokenizer.Tokenizer, error) {
 	if j.bundle != nil {
-		return j.bundle.Tokenizer, j.bundle.Text()
+		err := j.bundle.Text()
+		if err == nil && training.Chats() {
+			j.template, err = j.bundle.SetChat(j.cfg.Data.Template)
+		}
+		return j.bundle.Tokenizer, err
+	}
+	if training.Chats() {
+		return nil, fault.Usage(fmt.Errorf("%s holds chats, which a model that has learned language is taught: ecospa finetune does it", j.cfg.Data.Path))
 	}
 	if training.IDs != nil && j.cfg.Tokenizer.Path == "" && j.cfg.Tokenizer.Train != "bytes" {
 		return nil, fault.Usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.cfg.Data.Path))
@@ -173,7 +202,7 @@ func (j *Job) resolve(saved *state) (err error) {
 	if err := j.ranksAgree(); err != nil {
 		return err
 	}
-	if j.batches, err = j.work.Batches(c.Batch, c.Context, data.Cursor{Seed: c.Seed}); err != nil || saved != nil || j.cfg.Data.Prompt == "" {
+	if j.batches, err = j.work.Batches(c.Batch, c.Context, data.Cursor{Seed: c.Seed}); err != nil || saved != nil || j.cfg.Data.Prompt == "" && j.template == nil {
 		return err
 	}
 	if err := j.checkTargets(); err != nil {

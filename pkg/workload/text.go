@@ -22,7 +22,9 @@ type Text struct {
 	sum                  uint32
 	bytes                int     // of the validation part
 	entropy              float64 // of the validation part in nats; NaN where it is not known
-	name                 string  // of the data, for messages
+	skipped              int     // records of the training part that are no documents
+	chats                bool
+	name                 string // of the data, for messages
 }
 
 // Encode encodes a part of a corpus: data.Encode, or a cache of it.
@@ -47,7 +49,10 @@ func ReadText(c data.Config, make func(training data.Part) (tokenizer.Tokenizer,
 }
 
 func newText(name string, tok tokenizer.Tokenizer, corpus data.Corpus, encode Encode) (t *Text, err error) {
-	t = &Text{name: name, entropy: corpus.Validation.Entropy, bytes: corpus.Validation.Bytes()}
+	t = &Text{name: name, entropy: corpus.Validation.Entropy, bytes: corpus.Validation.Bytes(), skipped: corpus.Train.Skipped, chats: corpus.Train.Chats()}
+	if corpus.Validation.Chats() {
+		t.bytes = 0 // those of the records, of which the template shows a part
+	}
 	if t.training, err = encode(tok, corpus.Train); err == nil {
 		t.sum = t.training.Checksum()
 		t.validation, err = encode(tok, corpus.Validation)
@@ -65,6 +70,14 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 	if err != nil {
 		return nil, fault.BadInput(err)
 	}
+	if part.Chats() {
+		if part.Template, err = b.Chat(s.Template); err == nil && part.Template == nil {
+			part.Template, err = b.Chat("chatml")
+		}
+		if err != nil {
+			return nil, fault.BadInput(err)
+		}
+	}
 	all, err := data.Encode(b.Tokenizer, part)
 	if err == nil {
 		err = all.Below(b.Model.Vocab())
@@ -72,7 +85,10 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 	if err != nil {
 		return nil, fault.BadInput(fmt.Errorf("%s: %w", s.Path, err))
 	}
-	t := &Text{name: s.Path, training: all, validation: all, sum: all.Checksum(), entropy: math.NaN(), bytes: part.Bytes()}
+	t := &Text{name: s.Path, training: all, validation: all, sum: all.Checksum(), entropy: math.NaN(), bytes: part.Bytes(), skipped: part.Skipped, chats: part.Chats()}
+	if t.chats {
+		t.bytes = 0
+	}
 	if s.Held > 0 {
 		cut := all.Cut(s.Held)
 		t.training, t.validation, t.bytes = all[:cut], all[cut:], 0
@@ -123,6 +139,19 @@ func (t *Text) Sequences(context int) int {
 	}
 	return max(1, (len(t.training)-1)/context)
 }
+
+// Skipped is the number of records of the training part that have nothing to learn.
+func (t *Text) Skipped() int { return t.skipped }
+
+// Chats reports whether the training part is conversations.
+func (t *Text) Chats() bool { return t.chats }
+
+// Separate reports whether documents of the training part are told apart.
+func (t *Text) Separate() bool { return t.training.Separate() }
+
+// Examples are the first n documents of the training part as they are learned; of a
+// stream its first tokens, at most `most`.
+func (t *Text) Examples(n, most int) []data.Example { return t.training.Examples(n, most) }
 
 // Packing says how the training part becomes sequences: see data.Packing.
 func (t *Text) Packing(context int) data.Packing { return t.training.Packing(context) }
