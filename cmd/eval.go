@@ -110,7 +110,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 		apply bool
 		with  string
 	}{
-		{"field context separator pack", o.Choices == "", "--data"},
+		{"field context separator pack format template", o.Choices == "", "--data"},
 		{"batch limit prompt-field", o.Choices == "" && !units, "--data alone"},
 		{"weights", !units, "--data or --choices, without --importance and --sensitivity"},
 		{"sequences plot", units, "--importance or --sensitivity"},

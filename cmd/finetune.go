@@ -2,8 +2,11 @@ package cmd
 
 import (
 	"errors"
+	"io"
+	"os"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/run"
@@ -15,23 +18,47 @@ func finetuneCommand() *cli.Command {
 		Usage: "train a model further: all weights or low-rank adapters, from data or a teacher, pruning on the way if asked to",
 		Description: "Begins with the weights and the tokenizer of a model directory, whoever wrote it, and trains as pretrain\n" +
 			"does: the same run file without the sections model and tokenizer, the same run directory, the same pruning\n" +
-			"events. Beside text, the data may be .jsonl lines with a prompt, which is not learned, and a response.",
+			"events. Beside text, the data may be .jsonl lines with a prompt, which is not learned, and a response, or\n" +
+			"chats (messages, conversations, instruction and output, prompt and response): the model's chat template\n" +
+			"renders them, and the assistant's turns are learned.",
 		Flags: runFlags(
 			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to begin with (over from); required unless the run file names one or with --resume"},
 			&cli.BoolFlag{Name: "new-classifier", Usage: "of an image model: train a new classifier for the data's classes (over new_classifier)"},
+			&cli.IntFlag{Name: "show", Usage: "train nothing: print the first `N` documents as tokens with their ids, + before what is learned"},
 			&cli.BoolFlag{Name: "merge", Usage: "with lora: write the model with the adapters folded in to RUN/merged as well"},
 		),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
 			o.finetune, o.From, o.Merge, o.NewClassifier = true, c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
-			short := o.From != "" && o.Data != "" && o.Out != ""
+			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show"))
 			if o.Config == "" && !short && o.Resume != run.Continue && !(o.Resume == run.Auto && run.Exists(o.Out)) {
 				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)"))
 			}
 			if err := o.check(); err != nil {
 				return fault.Usage(err)
 			}
+			if c.IsSet("show") {
+				return showExamples(c, o)
+			}
 			return runTraining(c.Context, o, c.App.Writer, c.App.ErrWriter)
 		},
 	}
+}
+
+// showExamples prints documents as the run would learn them.
+func showExamples(c *cli.Context, o trainOptions) error {
+	n := c.Int("show")
+	if n < 1 || o.Resume != run.New {
+		return fault.Usage(errors.New("--show is expected to be 1 or more, and goes without --resume: nothing is trained"))
+	}
+	cfg, err := o.file()
+	if err != nil {
+		return err
+	}
+	e, err := run.ReadExamples(c.Context, cfg, n, newProgress(c.App.ErrWriter).event)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(c.App.Writer, e.Text(os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd()))))
+	return err
 }

@@ -35,12 +35,14 @@ func textFlags() []cli.Flag {
 		&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a record with the prompt: given as context, excluded from the loss"},
 		&cli.StringFlag{Name: "separator", Usage: "`LINE` between the documents of a .txt file, such as <|endoftext|>"},
 		&cli.StringFlag{Name: "pack", Usage: "`HOW` documents become sequences: documents (each by itself) or stream (one after the other); default documents for records and with --separator, stream for .txt and .bin"},
+		&cli.StringFlag{Name: "format", Usage: "`NAME` of what records are: text, or chats, of which the assistant's turns count: " + strings.Join(data.Formats()[1:], ", ") + "; default text where they have --field, else as their keys say"},
+		&cli.StringFlag{Name: "template", Usage: "`NAME` of a chat template (chatml, zephyr, alpaca, plain) instead of the model's own; default its own, chatml where it has none"},
 	}
 }
 
 // textOptions are those flags' values.
 func textOptions(c *cli.Context) data.Options {
-	return data.Options{Field: c.String("field"), Prompt: c.String("prompt-field"), Separator: c.String("separator"), Pack: c.String("pack")}
+	return data.Options{Field: c.String("field"), Prompt: c.String("prompt-field"), Separator: c.String("separator"), Pack: c.String("pack"), Format: c.String("format"), Template: c.String("template")}
 }
 
 // checkText reports the first of those values that makes no sense.
@@ -51,7 +53,7 @@ func checkText(o data.Options) error {
 	case o.Pack != "" && o.Pack != data.PackDocuments && o.Pack != data.PackStream:
 		return fmt.Errorf("--pack is %q, expected documents or stream", o.Pack)
 	}
-	return nil
+	return o.Check("--")
 }
 
 // list splits a comma-separated flag.

@@ -69,6 +69,8 @@ func TestEveryRange(t *testing.T) {
 		{"train.epochs=-1", []string{"expected 0 to"}},
 		{"train.epochs=2", []string{"give one of them"}},
 		{"optim.name=adam", []string{"expected one of", "adamw"}},
+		{"data.format=tight", []string{"expected one of text, openai, sharegpt, alpaca, prompt"}},
+		{"data.template=tight", []string{"expected one of alpaca, chatml, plain, zephyr"}},
 		{"data.field=", []string{"is empty", "the name of the text"}},
 		{"data.bytes=lots", []string{"from 1KB to 4GB"}},
 		{"data.bytes=", []string{"from 1KB to 4GB"}},

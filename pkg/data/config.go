@@ -52,11 +52,11 @@ func (c Config) Validate() error {
 	case c.Field == "":
 		return fmt.Errorf("data.field is empty, expected the name of the text in a .jsonl line or of a .parquet column")
 	}
-	if c.Synthetic != "" && (c.Format != "" || c.Template != "") {
-		return fmt.Errorf("data.format and data.template are for the records of data.path, the data are generated")
-	}
 	if err := c.options().Check("data."); err != nil {
 		return err
+	}
+	if c.Synthetic != "" && (c.Format != "" || c.Template != "") {
+		return fmt.Errorf("data.format and data.template are for the records of data.path, and data.synthetic is %s", c.Synthetic)
 	}
 	_, err := c.bytes()
 	return err
