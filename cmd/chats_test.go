@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/chat"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // TestFinetuneChats holds docs/chats.md: a model learns the assistant's turns of a file of
@@ -67,7 +68,7 @@ func TestFinetuneChats(t *testing.T) {
 	}
 
 	// The same turns are measured, and have been learned.
-	measure := func(model string) (r EvalResult) {
+	measure := func(model string) (r workload.TextResult) {
 		out, _ := mustRun(t, "ecospa", "eval", "--model", model, "--data", chats, "--context", "192", "--json")
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
 			t.Fatal(err)
