@@ -130,7 +130,7 @@ func TestBatchesOfChatsPredictAnswers(t *testing.T) {
 	if s := got.String(); s != "one<|im_end|>two<|im_end|>three<|im_end|>" || batch.Predicted() != answers {
 		t.Errorf("%q is predicted", s)
 	}
-	train, held := p.split(0.3)
+	train, held := p.Split(0.3)
 	if len(train.Documents) != 1 || len(held.Documents) != 1 || len(held.places) != 1 || !held.Chats() {
 		t.Errorf("split into %d and %d", len(train.Documents), len(held.Documents))
 	}
