@@ -33,6 +33,9 @@ var (
 	pairs = [][2]string{{"prompt", "response"}, {"prompt", "completion"}, {"question", "answer"}, {"query", "response"}, {"input", "output"}}
 )
 
+// Formats are the names that Parse knows.
+func Formats() []string { return append([]string(nil), order...) }
+
 // Parse reads a record, a JSON object, as a conversation: OpenAI's {"messages": [{role,
 // content}]}, ShareGPT's {"conversations": [{from, value}]}, Alpaca's {"instruction",
 // "input", "output"}, or a prompt and its response, each of them a text or, with a
