@@ -31,7 +31,7 @@ func TestEveryRange(t *testing.T) {
 	}{
 		{"model.name=llama-9t", []string{"expected one of", "llama-60m", "gpt2-small"}},
 		{"model.name=LLAMA-60M", []string{"llama-60m"}},
-		{"model.family=mamba", []string{"gpt2", "llama"}},
+		{"model.family=nothing", []string{"gpt2", "llama"}},
 		{"model.family=", []string{"neither name nor family"}},
 		{"model.layers=0", []string{"expected 1 to 4096"}},
 		{"model.layers=-1", []string{"expected 1 to 4096"}},
