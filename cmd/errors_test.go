@@ -62,7 +62,7 @@ func TestBadInput(t *testing.T) {
 		{"override of an unknown key", set("train.stepz=3"), 2, []string{"stepz"}},
 		{"size that does not divide", set("model.width=130"), 2, []string{"model.width", "130", "model.heads"}},
 		{"heads that do not divide", set("model.kv_heads=3"), 2, []string{"model.heads", "model.kv_heads"}},
-		{"unknown family", set("model.family=bert"), 2, []string{"bert", "gpt2", "llama"}},
+		{"unknown family", set("model.family=nothing"), 2, []string{"bert", "gpt2", "llama"}},
 		{"unknown size", set("model.name=llama-9t"), 2, []string{"llama-9t", "llama-60m"}},
 		{"micro-batch that does not divide", set("train.micro_batch=5"), 2, []string{"train.micro_batch", "5", "16"}},
 		{"learning rate", set("optim.lr=-1"), 2, []string{"optim.lr", "-1"}},
