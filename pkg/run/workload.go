@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -26,6 +27,8 @@ type input struct {
 	tok   tokenizer.Tokenizer // nil for images
 	notes []Event
 	err   error
+
+	template *chat.Template // that chats are rendered by; nil where there are none
 }
 
 // read reads the data for the model of the checkpoint, of the base or of the run
@@ -36,11 +39,12 @@ func (j *Job) read(ctx context.Context) error {
 		return err
 	}
 	done := make(chan input, 1)
+	b := j.bundle // the job may have given it up when an abandoned reading ends
 	go func() {
 		if c != nil {
 			done <- j.readImages(c)
 		} else {
-			done <- j.readText()
+			done <- j.readText(b)
 		}
 	}()
 	interrupted := ctx.Done()
@@ -52,7 +56,7 @@ func (j *Job) read(ctx context.Context) error {
 		for _, e := range in.notes {
 			j.tell(e)
 		}
-		j.work = in.work
+		j.work, j.template = in.work, in.template
 		if in.err == nil && j.bundle == nil {
 			j.bundle = &bundle.Bundle{Path: j.cfg.Out, Tokenizer: in.tok}
 		}
@@ -103,7 +107,7 @@ func (j *Job) readImages(c model.Classifier) (in input) {
 }
 
 // readText reads the corpus, makes or takes the tokenizer, and encodes.
-func (j *Job) readText() (in input) {
+func (j *Job) readText(b *bundle.Bundle) (in input) {
 	if j.cfg.NewClassifier {
 		return input{err: fault.Usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.cfg.From))}
 	}
@@ -115,17 +119,18 @@ func (j *Job) readText() (in input) {
 		encode = data.Encode
 	}
 	own := ""
-	if j.bundle != nil {
-		own = j.bundle.ChatTemplate
+	if b != nil {
+		own = b.ChatTemplate
 	}
-	t, tok, err := workload.ReadText(j.cfg.Data, j.tokenizer, func(t tokenizer.Tokenizer, p data.Part) (data.Tokens, error) {
-		p.Template = j.template
+	take := func(training data.Part) (tokenizer.Tokenizer, error) { return j.tokenizer(b, training, &in.template) }
+	t, tok, err := workload.ReadText(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (data.Tokens, error) {
+		p.Template = in.template
 		return encode(t, p)
 	})
 	if in.err = err; err == nil {
 		in.work, in.tok = t, tok
 	}
-	if j.template != nil && own == "" {
+	if in.template != nil && own == "" {
 		name := j.cfg.Data.Template
 		if name == "" {
 			name = "chatml"
@@ -158,13 +163,14 @@ func cacheDir(named string) string {
 
 // tokenizer is that of the checkpoint or of the model that the run begins with, or a
 // new one.
-func (j *Job) tokenizer(training data.Part) (tokenizer.Tokenizer, error) {
-	if j.bundle != nil {
-		err := j.bundle.Text()
+// Of chats it says the template.
+func (j *Job) tokenizer(b *bundle.Bundle, training data.Part, template **chat.Template) (tokenizer.Tokenizer, error) {
+	if b != nil {
+		err := b.Text()
 		if err == nil && training.Chats() {
-			j.template, err = j.bundle.SetChat(j.cfg.Data.Template)
+			*template, err = b.SetChat(j.cfg.Data.Template)
 		}
-		return j.bundle.Tokenizer, err
+		return b.Tokenizer, err
 	}
 	if training.Chats() {
 		return nil, fault.Usage(fmt.Errorf("%s holds chats, which a model that has learned language is taught: ecospa finetune does it", j.cfg.Data.Path))
