@@ -14,7 +14,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/infer"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -119,7 +118,7 @@ func RunEmbed(ctx context.Context, o EmbedOptions, out, log io.Writer) error {
 	}
 	part, err := data.Read(o.Data, o.Text)
 	if err != nil {
-		return err
+		return fault.BadInput(err)
 	}
 	if part.IDs != nil {
 		return fault.BadInput(fmt.Errorf("%s holds token ids, expected texts", o.Data))
@@ -133,7 +132,7 @@ func RunEmbed(ctx context.Context, o EmbedOptions, out, log io.Writer) error {
 		}
 		texts, r.Tokens = append(texts, ids), r.Tokens+len(ids)
 	}
-	pool := kernel.NewPool(o.Threads)
+	pool := subject(b, alone, o.Threads).Pool
 	defer pool.Close()
 	start := time.Now()
 	embedder := infer.Embedder{Model: b.Model.(model.Encoder), Set: b.Set, Pool: pool, Pooling: infer.Pooling(e.Pooling), Normalize: r.Normalized, Batch: o.Batch}
