@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/bench"
+	"github.com/ecospa/ecospa/internal/mpi"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/workload"
@@ -26,6 +27,9 @@ import (
 // ranksRun makes a command of the program under mpirun; without mpirun the test says that it proved nothing.
 func ranksRun(t *testing.T, n int, env []string, args ...string) *exec.Cmd {
 	t.Helper()
+	if !mpi.Built {
+		t.Skip("NOT RUN: without -tags mpi nothing about runs on several ranks is tested")
+	}
 	if _, err := exec.LookPath("mpirun"); err != nil {
 		t.Skip("NOT RUN: no mpirun here, so nothing about runs on several ranks was tested (Debian: openmpi-bin)")
 	}

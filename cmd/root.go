@@ -19,9 +19,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/run"
 )
 
-// Version is the release; the release script sets it at link time.
-var Version = "0.1.0-dev"
-
 const exitStatusHelp = `
 EXIT STATUS
    0 success, 1 failure, 2 usage or configuration, 3 bad input file, 130 interrupted (the message says whether state was saved)`
@@ -121,6 +118,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			doctorCommand(),
 			benchCommand(),
 			completionCommand(),
+			manCommand(),
 			helpCommand(),
 			versionCommand(),
 		},

@@ -20,7 +20,7 @@ text=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-(cd "$here/.." && go build -o "$dir/ecospa" .)
+(cd "$here/.." && go build -tags mpi -o "$dir/ecospa" .)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 say() { echo "$(date +%H:%M:%S) $*" >&2; }
 # key NAME: the numbers behind NAME in JSON, one a line.

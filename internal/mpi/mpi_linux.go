@@ -1,4 +1,4 @@
-//go:build linux && !nompi
+//go:build linux && mpi
 
 package mpi
 
@@ -19,6 +19,9 @@ var libraries = []string{"libmpi.so.40", "libmpi.so.12", "libmpich.so.12", "libm
 
 // most is the elements of one call: counts are 32-bit.
 const most = 1 << 28
+
+// Built says whether this build can load an MPI library.
+const Built = true
 
 // World is the group of all ranks that the launcher started.
 type World struct {

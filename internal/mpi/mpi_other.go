@@ -1,4 +1,4 @@
-//go:build !linux || nompi
+//go:build !linux || !mpi
 
 package mpi
 
@@ -16,9 +16,12 @@ var ErrLibrary = errors.New("mpi: no usable library")
 // World does not exist on this system.
 type World struct{ dist.Alone }
 
-// Open fails: MPI is loaded on Linux only, and not in builds with the tag nompi.
+// Built says whether this build can load an MPI library.
+const Built = false
+
+// Open fails: MPI is loaded on Linux only, and in builds with the tag mpi.
 func Open(string) (*World, error) {
-	return nil, fmt.Errorf("%w: this build for %s has no MPI", ErrLibrary, runtime.GOOS)
+	return nil, fmt.Errorf("%w: this build for %s has none (on Linux: go build -tags mpi)", ErrLibrary, runtime.GOOS)
 }
 
 func (*World) Library() string { return "" }

@@ -1,4 +1,4 @@
-//go:build linux && !nompi
+//go:build linux && mpi
 
 package mpi
 
