@@ -12,7 +12,7 @@ import (
 // values are those of flags that take one of a list, the same in every command.
 var values = map[string]func() []string{
 	"criterion": coupled.Criteria, "allocation": coupled.Allocations, "layout": coupled.Layouts, "format": export.Formats, "for": export.Targets, "cpu": cpuPaths,
-	"of": oneOf("all", "prunable"), "dtype": oneOf("f32", "f16", "bf16", "q8_0"), "moments": oneOf("f32", "bf16"), "wire": oneOf("f32", "bf16"),
+	"of": oneOf("all", "prunable"), "dtype": export.DTypes, "moments": oneOf("f32", "bf16"), "wire": oneOf("f32", "bf16"),
 	"basis": oneOf("none", "svd", "data-svd"), "compensate": oneOf("none", "bias", "lsq"), "qk-order": oneOf("score", "interactions", "attention"),
 	"recompute": oneOf("none", "light", "attention", "layer"), "memory-of": oneOf("inference", "training"), "kinds": oneOf("qk", "vo", "ffn", "head"),
 }

@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +18,9 @@ import (
 // ExportOptions is what the flags of export say.
 type ExportOptions struct {
 	Model   string
-	Format  string // hf, gguf or onnx
+	Format  string // one of export.Formats
 	Out     string
-	DType   string // F32, F16, BF16 or Q8_0
+	DType   string // one of export.DTypes; "" for the source's
 	Pad     bool
 	Force   bool
 	Logits  string // file for the fixed input and the model's logits on it
@@ -33,15 +32,15 @@ func exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "export",
 		Usage: "write a model in a format that other programs load",
-		Description: "Formats: hf is a directory for Hugging Face transformers, gguf a file for llama.cpp, onnx a file for\n" +
-			"onnxruntime. What a format cannot hold is refused with the constraint that failed; prune --for makes\n" +
-			"plans that fit. The result is read back (onnx is not), and its logits on a fixed input are compared. What the tokenizer's\n" +
+		Description: export.About() + ".\n" +
+			"What a format cannot hold is refused with the constraint that failed; prune --for makes plans that fit. The file is\n" +
+			"read back and its logits on a fixed input are compared (of onnx only the structure is checked). What the tokenizer's\n" +
 			"post_processor adds to a text is exported with the format's own keys (gguf: add_bos_token).",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
 			&cli.StringFlag{Name: "out", Required: true, Usage: "file or directory to write, `PATH`"},
-			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights: F32, F16, BF16 or (gguf) Q8_0; default the source's, or F32 where the format does not have that"},
+			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights: " + strings.Join(export.DTypes(), ", ") + "; default the source's, or F32 where the format does not have that"},
 			&cli.BoolFlag{Name: "pad", Usage: "fill up with zeros to a shape that the format has; logits stay, the file grows"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
 			&cli.StringFlag{Name: "logits", Usage: "write the fixed input and the model's logits on it to `FILE`, as JSON, for a comparison in another program"},
@@ -50,7 +49,7 @@ func exportCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			return RunExport(ExportOptions{
-				Model: c.String("model"), Format: c.String("format"), Out: c.String("out"), DType: strings.ToUpper(c.String("dtype")),
+				Model: c.String("model"), Format: c.String("format"), Out: c.String("out"), DType: c.String("dtype"),
 				Pad: c.Bool("pad"), Force: c.Bool("force"), Logits: c.String("logits"), Threads: c.Int("threads"), JSON: c.Bool("json"),
 			}, c.App.Writer, c.App.ErrWriter)
 		},
@@ -71,12 +70,11 @@ func RunExport(o ExportOptions, out, log io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	if o.DType == "" {
-		if o.DType = b.DType; !slices.Contains(export.DTypes(o.Format), o.DType) {
-			o.DType = "F32"
-		}
+	format, err := export.ByName(o.Format)
+	if err != nil {
+		return fault.Usage(err)
 	}
-	options := export.Options{Format: o.Format, DType: o.DType, Pad: o.Pad, EOS: -1, ChatTemplate: b.ChatTemplate}
+	options := export.Options{Format: o.Format, DType: format.DType(o.DType, b.DType), Pad: o.Pad, EOS: -1, ChatTemplate: b.ChatTemplate}
 	if b.Tokenizer != nil {
 		options.EOS = int(b.Tokenizer.EOS())
 		options.Front, options.Back = b.Tokenizer.Template()

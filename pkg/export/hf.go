@@ -3,10 +3,12 @@ package export
 import (
 	"encoding/json"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // hfRules are the constraints of a class of transformers: one number for all layers.
@@ -14,8 +16,30 @@ func hfRules(t *model.Table) rules {
 	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, scaled: t.FixedHeads || t.FixedScale, whole: t.FixedHeads || t.WholeHeads, divisible: !t.FixedHeads}
 }
 
-// hf plans a directory of transformers.
-func (p *Plan) hf(s *source, o Options) error {
+func init() {
+	Register(Format{
+		Name: "hf", About: "a directory for Hugging Face transformers", DTypes: []string{"F32", "F16", "BF16"},
+		Plan:    planHF,
+		Read:    readHF,
+		Targets: func() []string { return []string{"hf"} },
+		Demands: func(_ string, m model.Model) (Demands, error) {
+			return Demands{WholeAttention: m.Table().FixedHeads || m.Table().WholeHeads, AllHeads: "transformers wants heads that divide hidden_size, which pruning cannot guarantee"}, nil
+		},
+	})
+}
+
+func readHF(path string) (model.Model, *param.Set, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	return model.Read(root)
+}
+
+// planHF plans a directory of transformers.
+func planHF(p *Plan, m model.Model, set *param.Set, o Options) error {
+	s := newSource(m, set)
 	f := s.fitTo(hfRules(s.table))
 	config, err := s.m.Shaped(f.shape(s))
 	if err != nil {
@@ -40,22 +64,22 @@ func (p *Plan) hf(s *source, o Options) error {
 	streams := s.streams(f, true, true)
 	size := int64(0)
 	for _, t := range streams {
-		p.count(t, o.DType)
+		p.Count(t, o.DType)
 		size += int64(t.Elements()) * map[string]int64{"F32": 4, "F16": 2, "BF16": 2}[o.DType]
 	}
-	p.files = []checkpoint.File{
+	p.Files = []checkpoint.File{
 		checkpoint.BytesFile("config.json", append(text, '\n')),
 		{Name: "model.safetensors", Size: size, Write: func(w io.Writer) error { return checkpoint.WriteStreams(w, streams, o.DType) }},
 	}
 	if s.Image != nil {
-		p.files = append(p.files, checkpoint.JSONFile("preprocessor_config.json", s.preprocessor()))
+		p.Files = append(p.Files, checkpoint.JSONFile("preprocessor_config.json", s.preprocessor()))
 	}
 	if o.Tokenizer != nil {
 		settings, err := s.tokenizerSettings(o, config)
 		if err != nil {
 			return err
 		}
-		p.files = append(p.files, checkpoint.BytesFile("tokenizer.json", o.Tokenizer), checkpoint.JSONFile("tokenizer_config.json", settings))
+		p.Files = append(p.Files, checkpoint.BytesFile("tokenizer.json", o.Tokenizer), checkpoint.JSONFile("tokenizer_config.json", settings))
 	}
 	p.carry(o.Carried)
 	p.Loaders = []string{"transformers " + p.Architecture, "ecospa"}
@@ -66,12 +90,12 @@ func (p *Plan) hf(s *source, o Options) error {
 // what says how pixels are is written anew, as the model may have learned other values.
 func (p *Plan) carry(files []checkpoint.File) {
 	for _, f := range files {
-		at := slices.IndexFunc(p.files, func(have checkpoint.File) bool { return have.Name == f.Name })
+		at := slices.IndexFunc(p.Files, func(have checkpoint.File) bool { return have.Name == f.Name })
 		switch {
 		case at < 0:
-			p.files = append(p.files, f)
+			p.Files = append(p.Files, f)
 		case f.Name == "tokenizer_config.json" || f.Name == "preprocessor_config.json": // the source's own
-			p.files[at] = f
+			p.Files[at] = f
 		}
 	}
 }

@@ -9,14 +9,31 @@ import (
 	"github.com/ecospa/ecospa/pkg/model"
 )
 
-// Targets lists what models are pruned for: "gguf-" and an architecture of llama.cpp,
-// and the other formats.
+// Demands are the shapes that a target asks for.
+type Demands struct {
+	AnyShape       bool   // nothing is asked
+	PerLayer       bool   // layers may differ in heads and feed-forward width
+	WholeAttention bool   // attention stays as it is: only feed-forward units may be pruned
+	AllHeads       string // why no head may be removed; "" where heads may
+}
+
+// Targets lists what models can be pruned for: every format's.
 func Targets() []string {
-	out := []string{"hf"}
-	for _, arch := range model.Architectures() {
-		out = append(out, "gguf-"+arch)
+	var out []string
+	for _, name := range Formats() {
+		out = append(out, formats[name].Targets()...)
 	}
-	return append(out, "onnx")
+	return out
+}
+
+// demands asks the format that has the target.
+func demands(target string, m model.Model) (Demands, error) {
+	for _, f := range formats {
+		if slices.Contains(f.Targets(), target) {
+			return f.Demands(target, m)
+		}
+	}
+	return Demands{}, fmt.Errorf("target format %q is unknown, expected one of %s", target, strings.Join(Targets(), ", "))
 }
 
 // Constrain holds a pruning configuration to the shapes that a target has, so that
@@ -26,35 +43,24 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 	if target == "" {
 		return nil
 	}
-	if !slices.Contains(Targets(), target) {
-		return fmt.Errorf("--for is %q, expected one of %s", target, strings.Join(Targets(), ", "))
-	}
-	t := m.Table()
-	fixed, perLayer := t.FixedHeads || t.WholeHeads, false
-	if arch, ok := strings.CutPrefix(target, "gguf-"); ok {
-		if t.GGUF == nil || arch != t.GGUF.Arch && arch != t.GGUF.PerLayer {
-			return fmt.Errorf("--for %s is for another family than %s", target, m.Family())
-		}
-		fixed, perLayer = !t.GGUF.HeadDim || !t.GGUF.RopeFreqs, arch == t.GGUF.PerLayer
+	d, err := demands(target, m)
+	if err != nil || d.AnyShape {
+		return err
 	}
 	chosen := c.Kinds
 	for k := range c.Ratio {
 		chosen = append(chosen, k)
 	}
 	has := func(k coupled.Kind) bool { return slices.Contains(chosen, k) }
-	switch {
-	case target == "onnx":
-		return nil // any shape
-	case perLayer:
+	c.Layout = coupled.LayoutUniform
+	if d.PerLayer {
 		c.Layout = coupled.LayoutHeads
-	default:
-		c.Layout = coupled.LayoutUniform
 	}
-	if fixed {
+	if d.WholeAttention {
 		// Their head width is the residual width over the heads, or cannot be said.
 		for _, k := range chosen {
 			if k != coupled.FFN {
-				return fmt.Errorf("--for %s leaves the attention of a %s whole, but kind %s is to be pruned", target, m.Family(), k)
+				return fmt.Errorf("format %s needs the attention of a %s as it is, but kind %s is to be pruned", target, m.Family(), k)
 			}
 		}
 		if len(chosen) == 0 {
@@ -63,10 +69,10 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 		return nil
 	}
 	if len(chosen) > 0 && has(coupled.QK) != has(coupled.VO) {
-		return fmt.Errorf("--for %s keeps q, k and v heads at one width: kinds qk and vo go together", target)
+		return fmt.Errorf("format %s has q, k and v heads of one width: prune kinds qk and vo together", target)
 	}
-	if has(coupled.Head) && target == "hf" {
-		return fmt.Errorf("--for hf does not take kind head: transformers wants heads that divide hidden_size, which pruning cannot guarantee")
+	if has(coupled.Head) && d.AllHeads != "" {
+		return fmt.Errorf("format %s does not take kind head: %s", target, d.AllHeads)
 	}
 	return nil
 }

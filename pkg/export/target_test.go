@@ -35,10 +35,10 @@ func TestConstrain(t *testing.T) {
 		{"gguf-gpt2", "gpt2", ffn, coupled.LayoutUniform, ffn, ""},
 		{"onnx", "gpt2", nil, coupled.LayoutPerHead, nil, ""},
 		{"hf", "llama", coupled.Kinds(), "", nil, "does not take kind head"},
-		{"hf", "llama", []coupled.Kind{coupled.QK}, "", nil, "qk and vo go together"},
+		{"hf", "llama", []coupled.Kind{coupled.QK}, "", nil, "prune kinds qk and vo together"},
 		{"hf", "gpt2", []coupled.Kind{coupled.VO}, "", nil, "kind vo is to be pruned"},
 		{"gguf-llama", "gpt2", nil, "", nil, "is for another family than gpt2"},
-		{"tflite", "gpt2", nil, "", nil, "expected one of hf"},
+		{"tflite", "gpt2", nil, "", nil, "expected one of gguf-deci"},
 	} {
 		config := coupled.DefaultConfig()
 		config.Kinds = c.kinds

@@ -9,9 +9,19 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// onnx plans an ONNX file: it has every shape. The graph is that of the model's own
+func init() {
+	Register(Format{
+		Name: "onnx", About: "a file for onnxruntime", DTypes: []string{"F32", "F16"},
+		Plan:    planONNX,
+		Check:   onnx.Check,
+		Targets: func() []string { return []string{"onnx"} },
+		Demands: func(string, model.Model) (Demands, error) { return Demands{AnyShape: true}, nil },
+	})
+}
+
+// planONNX plans an ONNX file: it has every shape. The graph is that of the model's own
 // forward pass, for any number of sequences of any length, or of images.
-func (p *Plan) onnx(m model.Model, set *param.Set, o Options) error {
+func planONNX(p *Plan, m model.Model, set *param.Set, o Options) error {
 	probe := NewProbe(m)
 	b := graph.NewBuilder(set, graph.BuildOptions{})
 	batch := onnx.Dim{Name: "batch"}
@@ -46,16 +56,16 @@ func (p *Plan) onnx(m model.Model, set *param.Set, o Options) error {
 func (p *Plan) onnxGraph(g *onnx.Graph, o Options) {
 	for _, t := range g.Initializers {
 		if t.Ints == nil {
-			p.count(t.Stream, t.DType)
+			p.Count(t.Stream, t.DType)
 		}
 	}
 	p.Architecture = fmt.Sprintf("operator set %d", onnx.Opset)
 	p.Loaders = []string{"onnxruntime and other runtimes of operator set 17"}
-	p.write = g.Write
+	p.File = g.Write
 	if o.Embed == 0 {
 		o.Embed = onnx.MaxEmbedded
 	}
 	if g.Bytes() > o.Embed {
-		p.data = g.WriteData
+		p.Data = g.WriteData
 	}
 }
