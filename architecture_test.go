@@ -31,6 +31,7 @@ var rooms = pairs([][2]string{
 	{"internal/onnxtest", "runs ONNX in tests"},
 	{"internal/report", "runs on a page"},
 	{"internal/shell", "completion, short forms"},
+	{"internal/priority", "nice"},
 	{"internal/sysmem", "free memory"},
 	{"internal/units", "numbers in words"},
 	{"pkg/bundle", "a model as it lies on disk"},

@@ -56,7 +56,16 @@ func (p *progress) say(line string) {
 	if p.bar != nil {
 		p.bar.Clear()
 	}
-	fmt.Fprintln(p.out, line)
+	fmt.Fprintln(p.out, p.stamp()+line)
+}
+
+// stamp begins a line of a log: the time, where a file or a service's journal takes the
+// lines; a terminal has its own clock.
+func (p *progress) stamp() string {
+	if f, ok := p.out.(*os.File); ok && !term.IsTerminal(int(f.Fd())) {
+		return time.Now().Format("2006-01-02 15:04:05 ")
+	}
+	return ""
 }
 
 func (p *progress) begin(e run.Began) {
@@ -89,8 +98,8 @@ func (p *progress) step(r run.Stepped) {
 	if r.Step%p.every == 0 || r.Step == p.steps || r.Step == p.first+1 {
 		done := time.Since(p.begun)
 		left := time.Duration(float64(done) / float64(r.Step-p.first) * float64(p.steps-r.Step))
-		fmt.Fprintf(p.out, "step %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  %s resident  %s left\n",
-			r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, units.Bytes(r.RSS), units.Clock(left))
+		fmt.Fprintf(p.out, "%sstep %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  %s resident  %s left\n",
+			p.stamp(), r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, units.Bytes(r.RSS), units.Clock(left))
 	}
 }
 

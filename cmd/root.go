@@ -138,6 +138,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			c.Before = noArguments(c.ArgsUsage)
 		}
 	}
+	shell.AddNice(app.Commands, "pretrain", "finetune", "prune", "eval", "generate", "embed", "export", "serve")
 	return app
 }
 
