@@ -4,7 +4,7 @@ import "fmt"
 
 // Config is the optim section of a run file.
 type Config struct {
-	Name        string  `yaml:"name"`         // the optimizer: adamw (default), sgd (momentum beta1) or muon (matrices by orthogonalised momentum, the rest by adamw; takes 4 bytes less a weight)
+	Name        string  `yaml:"name"`         // the optimizer: adamw (default), apollo (rows of matrices by gradients scaled as adamw would, see rank; a few numbers a row instead of 8 bytes a weight), muon (matrices by orthogonalised momentum, the rest by adamw; takes 4 bytes less a weight) or sgd (momentum beta1)
 	LR          float64 `yaml:"lr"`           // highest learning rate; default 1e-3
 	MinLR       float64 `yaml:"min_lr"`       // learning rate at the last step; default (-1) a tenth of lr
 	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
@@ -15,11 +15,13 @@ type Config struct {
 	Eps         float64 `yaml:"eps"`          // added to the root of the second moment; default 1e-8
 	Clip        float64 `yaml:"clip"`         // largest global gradient norm; default 1, 0 switches clipping off
 	Moments     string  `yaml:"moments"`      // what the two moments are kept in: f32 (default), or bf16: half the memory, rounded at random
+	Rank        int     `yaml:"rank"`         // of apollo: numbers of each moment that a row keeps; default 8
+	Seed        uint64  `yaml:"seed"`         // of apollo's projections, and of rounding where train.weights is bf16; default 1
 }
 
 // Default is the configuration of a run file without an optim section.
 func Default() Config {
-	return Config{Name: "adamw", LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32"}
+	return Config{Name: "adamw", LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32", Rank: 8, Seed: 1}
 }
 
 // Resolve fills in the defaults that depend on the number of steps.
@@ -51,6 +53,9 @@ func (c Config) Validate() error {
 	}
 	if c.WarmUp < -1 {
 		return fmt.Errorf("optim.warm_up is %d steps, expected 0 or more", c.WarmUp)
+	}
+	if c.Rank < 1 || c.Rank > 4096 {
+		return fmt.Errorf("optim.rank is %d, expected 1 to 4096", c.Rank)
 	}
 	if c.Moments != "" && c.Moments != "f32" && c.Moments != "bf16" {
 		return fmt.Errorf("optim.moments is %q, expected f32 or bf16", c.Moments)

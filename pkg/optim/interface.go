@@ -15,6 +15,11 @@ type Interface interface {
 	Slabs() []NamedSlab
 	// Update makes one step and clears the gradients.
 	Update(s Step)
+	// Begin begins a step that is made block by block: UpdateBlock follows for each of the
+	// optimizer's Blocks, in any order. Together they do what Update does.
+	Begin()
+	// UpdateBlock changes the weights of one block by its gradient g, which stays as it is.
+	UpdateBlock(s Step, b *param.Block, g []float32)
 	// BytesPerParam is the bytes of state a weight.
 	BytesPerParam() float64
 	// Updates is the number of steps made so far; SetUpdates restores it.
@@ -38,7 +43,7 @@ type NamedSlab struct {
 type Step struct {
 	Pool  *kernel.Pool
 	Set   *param.Set
-	Grads *param.Slab
+	Grads *param.Slab // not read by UpdateBlock
 	LR    float64
 	Norm  float64 // global L2 norm of the gradients, for Config.Clip
 	// Scale, where it is not nil, is what LR is multiplied by for a parameter: rates that
@@ -57,20 +62,16 @@ func (s Step) rate(p *param.Param) float64 {
 	return s.LR * s.Scale(p)
 }
 
-// Clear clears the gradients of a block unless they are Stale.
-func (s Step) Clear(b *param.Block) {
-	if s.Stale == nil || !s.Stale(b.Name) {
-		clear(b.In(s.Grads))
-	}
-}
+// stale reports whether the gradients of a block need not be cleared.
+func (s Step) stale(b *param.Block) bool { return s.Stale != nil && s.Stale(b.Name) }
 
 // Rule is what one kind of optimizer registers.
 type Rule struct {
 	// Slots lists the state for a set. The configuration is valid.
 	Slots func(set *param.Set, c Config) []Slot
-	// Update changes the weights of s.Blocks(u.Set) and the state, and clears their
-	// gradients. s.Updates() counts the step under way.
-	Update func(s *State, u Step)
+	// Update changes the weights of a block and the state by the block's gradient g, which
+	// stays as it is. s.Updates() counts the step under way.
+	Update func(s *State, u Step, b *param.Block, g []float32)
 }
 
 var rules = map[string]Rule{}

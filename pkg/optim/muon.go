@@ -33,32 +33,31 @@ func muonSlots(set *param.Set, _ Config) []Slot {
 	return append(slots, Slot{"moment2.f32", layout})
 }
 
-func muonUpdate(s *State, u Step) {
-	scale := s.GradScale(u.Norm)
-	for _, b := range s.Blocks(u.Set) {
-		m := s.Of(u.Set, 0, b.Name)
-		for _, p := range b.Params {
-			w, g, own := p.In(u.Set.Weights), p.In(u.Grads), m[p.Offset-b.Offset:][:p.Size()]
-			rate := u.rate(p)
-			if !p.Decay {
-				args := s.adamW(u)
-				args.LR = float32(rate)
-				v := s.Of(u.Set, 1, b.Name)[p.Offset-b.Offset:][:p.Size()]
-				kernel.AdamWStep(u.Pool, w, g, own, v, args)
-				continue
-			}
-			// Nesterov's step: the momentum of the next one.
-			kernel.WeightedSum(u.Pool, own, own, float32(s.Beta1), g, scale)
-			step := make([]float32, len(w))
-			kernel.WeightedSum(u.Pool, step, own, float32(s.Beta1), g, scale)
-			rows, cols := heads(p)
-			for at := 0; at < len(w); at += rows * cols {
-				orthogonalize(u.Pool, step[at:at+rows*cols], rows, cols)
-			}
-			size := 0.2 * math.Sqrt(float64(max(rows, cols)))
-			kernel.WeightedSum(u.Pool, w, w, float32(1-rate*s.WeightDecay), step, float32(-rate*size))
+func muonUpdate(s *State, u Step, b *param.Block, g []float32) {
+	scale, m := s.GradScale(u.Norm), s.Of(u.Set, 0, b.Name)
+	for _, p := range b.Params {
+		from := p.Offset - b.Offset
+		g, own := g[from:][:p.Size()], m[from:][:p.Size()]
+		if !p.Decay {
+			args, v := s.adamW(u, p), s.Of(u.Set, 1, b.Name)[from:][:p.Size()]
+			s.edit(u, p, 1, func(w []float32, at int) {
+				kernel.AdamWStep(u.Pool, w, g[at:][:len(w)], own[at:][:len(w)], v[at:][:len(w)], args)
+			})
+			continue
 		}
-		u.Clear(b)
+		// Nesterov's step: the momentum of the next one.
+		kernel.WeightedSum(u.Pool, own, own, float32(s.Beta1), g, scale)
+		rate := u.rate(p)
+		rows, cols := heads(p)
+		size := 0.2 * math.Sqrt(float64(max(rows, cols)))
+		s.edit(u, p, rows*cols, func(w []float32, at int) {
+			step := make([]float32, len(w))
+			kernel.WeightedSum(u.Pool, step, own[at:][:len(w)], float32(s.Beta1), g[at:][:len(w)], scale)
+			for i := 0; i < len(w); i += rows * cols {
+				orthogonalize(u.Pool, step[i:i+rows*cols], rows, cols)
+			}
+			kernel.WeightedSum(u.Pool, w, w, float32(1-rate*s.WeightDecay), step, float32(-rate*size))
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ func newBench(t *testing.T) *bench {
 		{Name: "norm", Dims: []param.Dim{e}, Init: init},
 		{Name: "q", Dims: []param.Dim{kv, two, qk, e}, Block: "qk", Decay: true, Init: init},
 		{Name: "k", Dims: []param.Dim{kv, qk, e}, Block: "qk", Decay: true, Init: init},
-		{Name: "up", Dims: []param.Dim{ffn, e}, Decay: true, Init: init},
+		{Name: "up", Role: param.Up, Dims: []param.Dim{ffn, e}, Decay: true, Init: init},
 		{Name: "down", Dims: []param.Dim{ffn, e}, Decay: true, Init: init},
 	})
 	if err != nil {

@@ -16,27 +16,26 @@ func init() {
 	}, sgdUpdate})
 }
 
-func sgdUpdate(s *State, u Step) {
+func sgdUpdate(s *State, u Step, b *param.Block, g []float32) {
 	scale := s.GradScale(u.Norm)
-	for _, b := range s.Blocks(u.Set) {
-		m := []float32(nil)
-		if len(s.slabs) > 0 {
-			m = s.Of(u.Set, 0, b.Name)
+	m := []float32(nil)
+	if len(s.slabs) > 0 {
+		m = s.Of(u.Set, 0, b.Name)
+	}
+	for _, p := range b.Params {
+		rate, keep, from := u.rate(p), float32(1), p.Offset-b.Offset
+		if p.Decay {
+			keep = float32(1 - rate*s.WeightDecay)
 		}
-		for _, p := range b.Params {
-			rate, keep := u.rate(p), float32(1)
-			if p.Decay {
-				keep = float32(1 - rate*s.WeightDecay)
-			}
-			w, g := p.In(u.Set.Weights), p.In(u.Grads)
+		s.edit(u, p, 1, func(w []float32, at int) {
+			g := g[from+at:][:len(w)]
 			if m == nil {
 				kernel.WeightedSum(u.Pool, w, w, keep, g, float32(-rate)*scale)
-				continue
+				return
 			}
-			own := m[p.Offset-b.Offset:][:len(w)]
+			own := m[from+at:][:len(w)]
 			kernel.WeightedSum(u.Pool, own, own, float32(s.Beta1), g, scale)
 			kernel.WeightedSum(u.Pool, w, w, keep, own, float32(-rate))
-		}
-		u.Clear(b)
+		})
 	}
 }

@@ -15,6 +15,9 @@ type State struct {
 	slabs   []NamedSlab
 	updates int
 	weights int // elements that are updated
+
+	wide []float32 // weights of a block that is bfloat16, piece by piece; see edit
+	apolloWork
 }
 
 // Slabs is the state, in the order of the rule's Slots.
@@ -28,9 +31,21 @@ func (s *State) SetUpdates(n int) { s.updates = n }
 
 // Update makes one step by the rule.
 func (s *State) Update(u Step) {
-	s.updates++
-	s.rule.Update(s, u)
+	s.Begin()
+	for _, b := range s.Blocks(u.Set) {
+		g := b.In(u.Grads)
+		s.UpdateBlock(u, b, g)
+		if !u.stale(b) {
+			clear(g)
+		}
+	}
 }
+
+// Begin begins a step that is made block by block.
+func (s *State) Begin() { s.updates++ }
+
+// UpdateBlock makes the part of a step that concerns a block.
+func (s *State) UpdateBlock(u Step, b *param.Block, g []float32) { s.rule.Update(s, u, b, g) }
 
 // BytesPerParam is the bytes of state a weight.
 func (s *State) BytesPerParam() float64 {
