@@ -18,6 +18,7 @@ func (l *lowering) bind() error {
 		if err := l.bindStep(s); err != nil {
 			return err
 		}
+		l.update(s.pos)
 		for _, b := range dying[s.pos] {
 			l.add(poison, Call{Out: l.memory(b)})
 		}
@@ -25,6 +26,7 @@ func (l *lowering) bind() error {
 	for _, s := range l.leaves {
 		l.addTerms(s)
 	}
+	l.update(len(l.order))
 	l.freshen()
 	for _, o := range l.outputs {
 		l.m.outputs[o.name] = value{l.operand(o.step).F, o.step.shape()}
@@ -58,8 +60,11 @@ func (l *lowering) bindStep(s *step) error {
 	for _, o := range s.in {
 		c.In = append(c.In, l.operand(o))
 	}
+	if c.Add && l.opens(s.terms[0]) {
+		c.Add = false
+	}
 	if len(s.op.Deposits) > 0 {
-		c.Deposits = l.deposits(s)
+		l.deposits(s, &c)
 	}
 	if s.op.IDs != nil {
 		r := s.op.IDs(s.shapes())
@@ -73,7 +78,7 @@ func (l *lowering) bindStep(s *step) error {
 	if s.op.Check != nil {
 		l.m.checks = append(l.m.checks, bound{op: s.op, Call: c})
 	}
-	l.m.calls = append(l.m.calls, bound{op: s.op, Call: c, phase: s.phase, grad: c.Add, label: s.label(), block: l.blockOf(s)})
+	l.m.calls = append(l.m.calls, bound{op: s.op, Call: c, phase: s.phase, grad: l.ownsGrad(s), label: s.label(), block: l.blockOf(s)})
 	l.addTerms(s)
 	return nil
 }
@@ -98,19 +103,31 @@ func (l *lowering) addTerms(s *step) {
 	}
 	for _, p := range s.terms {
 		g := l.gradient(p)
+		if l.opens(p) {
+			l.add(zero, Call{Out: g})
+		}
 		l.m.calls = append(l.m.calls, bound{op: sum, Call: Call{Pool: l.o.Pool, Out: g, In: []Operand{{F: g}, {F: l.operand(s).F}}}, phase: s.phase, grad: true})
 	}
 }
 
-// deposits finds where a loss is to add the gradients of its operands.
-func (l *lowering) deposits(loss *step) [][]float32 {
-	d := make([][]float32, len(loss.in))
+// deposits finds where a loss is to add the gradients of its operands, for its call.
+func (l *lowering) deposits(loss *step, c *Call) {
+	c.Deposits = make([][]float32, len(loss.in))
 	for _, s := range l.order {
-		if v := s.op.View; v.Kind == Deposit && s.in[0] == loss && len(s.terms) == 1 {
-			d[v.Index] = l.gradient(s.terms[0])
+		v := s.op.View
+		if v.Kind != Deposit || s.in[0] != loss || len(s.terms) != 1 {
+			continue
+		}
+		g := l.gradient(s.terms[0])
+		c.Deposits[v.Index] = g
+		switch {
+		case !l.opens(s.terms[0]):
+		case v.Index == loss.op.Deposits[0]:
+			c.Fresh = true
+		default:
+			l.add(zero, Call{Out: g})
 		}
 	}
-	return d
 }
 
 // Operations of the machine's own.

@@ -15,7 +15,7 @@ type lent struct {
 // that no step writes is never free.
 func (l *lowering) lend() lent {
 	set := l.b.set
-	if !l.o.Lend || !l.grads[0] || len(set.Blocks) == 0 {
+	if !l.o.Lend || l.blockwise || !l.grads[0] || len(set.Blocks) == 0 {
 		return lent{}
 	}
 	first := l.firstWrites()

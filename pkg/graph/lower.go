@@ -39,6 +39,12 @@ type LowerOptions struct {
 	// machine then has RunFresh only, not RunAll: gradients of several runs cannot be
 	// summed. It has an effect where Grads is given.
 	Lend bool
+	// Update, where it is not nil, takes the place of Grads: it is called during a run for
+	// each block of parameters that the loss depends on, with the block's gradient of that run, as soon as this is
+	// complete and nothing of the run reads the block's weights any longer; it may change
+	// both. The gradient's memory is another's afterwards. The order of blocks is the same in
+	// every run. Its error ends the run.
+	Update func(b *param.Block, grad []float32) error
 	// Recompute trades time for memory; the zero value keeps all.
 	Recompute Recompute
 	// Reuse is a machine that this one replaces: its arena is taken over where
@@ -64,6 +70,9 @@ type lowering struct {
 	bufs    []*Buffer
 	arena   int64 // bytes
 	lent    int64 // where the arena begins among offsets
+
+	blockwise bool                  // LowerOptions.Update
+	blocks    map[string]*blockGrad // with blockwise
 }
 
 type namedStep struct {
@@ -95,7 +104,13 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	if n := slabLen(b.set); o.Half != nil && len(o.Half) != n {
 		return nil, fmt.Errorf("graph: the bfloat16 weights have %d values, the weights %d", len(o.Half), n)
 	}
-	l := &lowering{b: b, o: o, grads: [2]bool{o.Grads != nil, o.AdapterGrads != nil}, steps: map[*Node]*step{}, m: newMachine()}
+	if o.Update != nil && o.Grads != nil {
+		return nil, errors.New("graph: LowerOptions has both Grads and Update, which takes its place")
+	}
+	l := &lowering{
+		b: b, o: o, grads: [2]bool{o.Grads != nil || o.Update != nil, o.AdapterGrads != nil},
+		blockwise: o.Update != nil, steps: map[*Node]*step{}, m: newMachine(),
+	}
 	if err := l.arrange(); err != nil {
 		return nil, err
 	}
@@ -112,14 +127,17 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	return l.m, nil
 }
 
-// frozen fails where parameters that are not stored as float32 are to be trained.
+// frozen fails where parameters are to be trained that are stored as neither float32 nor
+// bfloat16.
 func (b *Builder) frozen(o LowerOptions) error {
 	for i, set := range []*param.Set{b.set, b.more} {
-		if set == nil || []*param.Slab{o.Grads, o.AdapterGrads}[i] == nil {
+		if set == nil || ![]bool{o.Grads != nil || o.Update != nil, o.AdapterGrads != nil}[i] {
 			continue
 		}
-		if err := set.Float32(); err != nil {
-			return fmt.Errorf("graph: gradients: %w", err)
+		for _, bl := range set.Blocks {
+			if t := bl.DType(); t == param.Q8 {
+				return fmt.Errorf("graph: gradients of %s: %w but as %s", bl.Name, param.ErrStored, t)
+			}
 		}
 	}
 	return nil
@@ -158,6 +176,7 @@ type PlanOptions struct {
 	Taps      bool
 	Recompute Recompute
 	Lend      bool
+	Update    bool // LowerOptions.Update is given
 }
 
 // Plan is the plan of the machine that Lower would make, with gradients if the
@@ -171,7 +190,8 @@ func (b *Builder) Plan(o PlanOptions) (p *Plan, err error) {
 	defer caught(&err, "plan")
 	l := &lowering{
 		b: b, o: LowerOptions{Taps: o.Taps, Recompute: o.Recompute, Lend: o.Lend},
-		grads: [2]bool{b.o.Train && b.more == nil, b.o.Train && b.more != nil}, steps: map[*Node]*step{}, m: newMachine(),
+		grads:     [2]bool{b.o.Train && b.more == nil, b.o.Train && b.more != nil},
+		blockwise: o.Update, steps: map[*Node]*step{}, m: newMachine(),
 	}
 	if err := l.arrange(); err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (l *lowering) arrangeMemory() {
 		}
 	}
 	in := l.lend()
-	m := planMemory(needs, in, l.o.private)
+	m := planMemory(needs, l.holdGrads(), in, l.o.private)
 	l.bufs, l.arena, l.lent = m.bufs, m.arena, in.bytes
 	for i, s := range l.order {
 		r := m.rooms[i]
@@ -61,15 +61,18 @@ func (l *lowering) purpose(s *step) Purpose {
 
 // gradient is the memory that a block's gradient is added to.
 func (l *lowering) gradient(p paramLeaf) []float32 {
+	if p.set == l.b.set && l.blockwise {
+		return l.memory(l.blocks[p.block.Name].buf)
+	}
 	if p.set == l.b.set {
 		return p.in(l.o.Grads)
 	}
 	return p.in(l.o.AdapterGrads)
 }
 
-// allocate finds the memory outside the arena and makes the arena, or takes that
-// of the machine that is replaced.
+// allocate makes the arena and finds the memory outside of it.
 func (l *lowering) allocate() {
+	l.makeArena()
 	for _, s := range l.leaves {
 		l.leaf(s)
 	}
@@ -87,6 +90,10 @@ func (l *lowering) allocate() {
 			l.m.foreign = append(l.m.foreign, foreignLeaf{v, s.mem.fixed})
 		}
 	}
+}
+
+// makeArena makes the arena, or takes that of the machine that is replaced.
+func (l *lowering) makeArena() {
 	l.m.lent = l.lent
 	need := int(l.arena / 4)
 	if r := l.o.Reuse; r != nil && r.arena != nil {

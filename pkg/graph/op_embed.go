@@ -51,10 +51,11 @@ func embed() *Op {
 // embedGrad is the gradient of the table; operands dy, ids, the table.
 func embedGrad() *Op {
 	return &Op{
-		Name:  "EmbedGrad",
-		Shape: sameShape(2),
-		Run:   func(c *Call) { kernel.EmbedBackward(c.Pool, c.Out, c.In[0].F, c.In[1].IDs, c.Cols) },
-		Adds:  AlwaysAdds,
+		Name:   "EmbedGrad",
+		Shape:  sameShape(2),
+		Run:    func(c *Call) { kernel.EmbedBackward(c.Pool, c.Out, c.In[0].F, c.In[1].IDs, c.Cols) },
+		Adds:   AlwaysAdds,
+		Stored: []int{2},
 	}
 }
 

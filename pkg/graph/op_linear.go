@@ -200,7 +200,8 @@ func weightGrad(in, bf16 bool) *Op {
 			}
 			kernel.MatMul(c.Pool, c.mat(), a, b, kernel.Product{TransA: true, BF16: bf16, Accumulate: c.Add})
 		},
-		Adds: CanAdd,
+		Adds:   CanAdd,
+		Stored: []int{2},
 		FLOPs: func(s []tensor.Shape, out tensor.Shape) int64 {
 			n, _ := MatrixShape(s[0])
 			return productFLOPs(out, n)

@@ -321,6 +321,7 @@ func headGrad(operand int) *Op {
 		Shape:   sameShape(1),
 		View:    View{Deposit, operand},
 		Adds:    AlwaysAdds,
+		Stored:  []int{1},
 		SavedOf: []int{0},
 		Unread:  []int{0},
 	}

@@ -10,11 +10,13 @@ const (
 	Gradient   Purpose = "gradient"   // of a value of the forward pass
 	Again      Purpose = "recomputed" // a value of the forward pass, computed a second time
 	Evidence   Purpose = "evidence"   // gate gradients
-	Scratch    Purpose = "scratch"    // an operation's while it runs: logits of some rows
+	// WeightGradient is of a block of parameters, with LowerOptions.Update.
+	WeightGradient Purpose = "weight gradient"
+	Scratch        Purpose = "scratch" // an operation's while it runs: logits of some rows
 )
 
 // Purposes lists them in the order in which they are shown.
-var Purposes = []Purpose{Activation, Saved, Gradient, Again, Evidence, Scratch}
+var Purposes = []Purpose{Activation, Saved, Gradient, Again, Evidence, WeightGradient, Scratch}
 
 // Buffer is one stretch of the arena over the steps in which its values are
 // alive. Values that an operation overwrites in place share one.

@@ -30,10 +30,12 @@ type memoryPlan struct {
 }
 
 // planMemory decides which values share memory and where every buffer lies. It is a
-// function of its operands and changes none of them. private gives every value a buffer
+// function of its operands and changes none of them but for the offsets of held: buffers
+// whose lifetimes are known, the first in the plan. private gives every value a buffer
 // of its own that is never free.
-func planMemory(steps []need, in lent, private bool) memoryPlan {
+func planMemory(steps []need, held []*Buffer, in lent, private bool) memoryPlan {
 	p := planner{steps: steps, private: private}
+	p.bufs = append(p.bufs, held...)
 	p.lifetimes()
 	p.rooms = make([]rooms, len(steps))
 	for i := range steps {

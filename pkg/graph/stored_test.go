@@ -97,10 +97,10 @@ func TestStoredWeights(t *testing.T) {
 
 func TestStoredRefused(t *testing.T) {
 	set := storedModel(t)
-	ok(t, set.StoreAll(param.BF16))
+	ok(t, set.StoreAll(param.Q8))
 	_, err := buildStored(set, nil, true).Lower(LowerOptions{Pool: newPool(t), Grads: set.NewSlab()})
 	if !errors.Is(err, param.ErrStored) {
-		t.Errorf("gradients of weights that are bfloat16: %v", err)
+		t.Errorf("gradients of weights of 8 bits: %v", err)
 	}
 	b := NewBuilder(set, BuildOptions{})
 	b.Output("y", b.Scale(b.Param("up"), 2))

@@ -11,7 +11,7 @@ type HeadOptions struct {
 	Fresh     bool    // dw is overwritten instead of added to
 	Logits    Logits  // what becomes of the logits before the softmax
 	// Stored, where it holds values, is the head w as it is stored, instead of w, which
-	// is nil: of 16 or 8 bits. It has no gradient.
+	// is nil: of 16 or 8 bits. Its gradient is float32.
 	Stored Weights
 	// Scratch is HeadScratch(N, V) values to work in, DistillScratch(N, V) with a
 	// teacher; nil takes the pool's, which keeps them.
@@ -176,8 +176,6 @@ func (h *head) check() {
 	h.o.Logits.check()
 	if h.w != nil {
 		h.o.Stored = Weights{F32: h.w}
-	} else if h.dw != nil {
-		panic(badShape)
 	}
 	h.o.Stored.check(h.v, h.e)
 	need(h.targets, h.n)

@@ -9,11 +9,10 @@ import (
 
 func TestProjectRows(t *testing.T) {
 	for _, s := range []struct{ rows, cols, k int }{{1, 1, 1}, {3, 33, 2}, {70, 100, 8}, {40, 768, 5}} {
-		f := float32(0.25)
+		f, squares := float32(0.25), make([]float64, s.rows)
 		conform(t, op{
 			name: "project", in: []int{s.rows * s.cols, s.k * s.cols}, out: []int{s.rows * s.k, s.rows}, tol: 1e-5,
 			forward: func(p *Pool, out, in [][]float32) {
-				squares := make([]float64, s.rows)
 				ProjectRows(p, out[0], squares, in[0], in[1], s.cols, f)
 				for i, x := range squares {
 					out[1][i] = float32(x)
