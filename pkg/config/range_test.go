@@ -144,6 +144,9 @@ func TestEveryRange(t *testing.T) {
 		{"optim.clip=-1", []string{"expected 0 to 1e+12"}},
 		{"optim.clip=1e13", []string{"1e+13", "expected 0 to 1e+12"}},
 		{"optim.moments=f16", []string{"expected f32 or bf16"}},
+		{"optim.moments=bf16 optim.name=apollo", []string{"only adamw"}},
+		{"optim.rank=0", []string{"expected 1 to 4096"}},
+		{"optim.rank=4097", []string{"expected 1 to 4096"}},
 
 		{"prune.target=half", []string{"0.45x", "27M"}},
 		{"prune.target=-1", []string{"0.45x"}},
@@ -257,6 +260,7 @@ func TestEveryRange(t *testing.T) {
 	free := map[string]bool{
 		"data.validation_path": true, "model.tied": true, "data.separator": true, "data.seed": true, "data.cache": true, "tokenizer.path": true, "train.seed": true, "prune.seed": true,
 		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "train.shard_optimizer": true, "teacher.model": true,
+		"optim.seed": true,
 	}
 	var walk func(v reflect.Type, path string)
 	walk = func(typ reflect.Type, path string) {

@@ -14,7 +14,7 @@ type Config struct {
 	Beta2       float64 `yaml:"beta2"`        // decay of the second moment; default 0.95
 	Eps         float64 `yaml:"eps"`          // added to the root of the second moment; default 1e-8
 	Clip        float64 `yaml:"clip"`         // largest global gradient norm; default 1, 0 switches clipping off
-	Moments     string  `yaml:"moments"`      // what the two moments are kept in: f32 (default), or bf16: half the memory, rounded at random
+	Moments     string  `yaml:"moments"`      // what adamw's two moments are kept in: f32 (default), or bf16: half the memory, rounded at random
 	Rank        int     `yaml:"rank"`         // of apollo: numbers of each moment that a row keeps; default 8
 	Seed        uint64  `yaml:"seed"`         // of apollo's projections, and of rounding where train.weights is bf16; default 1
 }
@@ -62,6 +62,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := lookup(rules, "name", c.Name); err != nil {
 		return err
+	}
+	if c.BF16Moments() && c.Name != "adamw" {
+		return fmt.Errorf("optim.moments is %q with optim.name %s: only adamw keeps its moments so", c.Moments, c.Name)
 	}
 	_, err := lookup(shapes, "schedule", c.Schedule)
 	return err
