@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +10,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/lab"
-	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/run"
 )
 
@@ -91,13 +87,5 @@ func labEnv(log io.Writer) lab.Env {
 		Version: Version,
 		Log:     func(line string) { fmt.Fprintln(log, line) },
 		Notify:  func() func(run.Event) { return newProgress(log).event },
-		Prune: func(ctx context.Context, c lab.Cut) ([]byte, error) {
-			var out bytes.Buffer
-			err := RunPrune(ctx, PruneOptions{
-				From: c.From, Data: c.Data, Text: data.Options{Field: "text"}, Out: c.Out, Config: c.Config, Improve: c.Improve, Rounds: c.Rounds, Sequences: c.Sequences, Trial: prune.DefaultTrial,
-				EvalTokens: 32768, DType: "F32", MemoryOf: "inference", MemoryBatch: 1, Force: true, JSON: true,
-			}, &out, log)
-			return out.Bytes(), err
-		},
 	}
 }

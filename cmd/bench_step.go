@@ -37,10 +37,7 @@ func benchStepCommand() *cli.Command {
 				return fault.Usage(err)
 			}
 			g := ranksOf(c)
-			o.Evidence, o.Group, o.Wire, o.Shard = c.Bool("evidence"), g.Group, c.String("wire"), c.Bool("shard-optimizer")
-			if o.Threads == 0 {
-				o.Threads = g.threads()
-			}
+			o.Evidence, o.Group, o.Wire, o.Shard, o.Threads = c.Bool("evidence"), g.Group, c.String("wire"), c.Bool("shard-optimizer"), g.share(o.Threads)
 			if err := checkBenchRanks(c, o); err != nil {
 				return fault.Usage(err)
 			}

@@ -94,10 +94,7 @@ func openBundle(path string, o bundle.Options, log io.Writer) (*bundle.Bundle, e
 
 // subject is a model with worker threads, by default this rank's share of the cores.
 func subject(b *bundle.Bundle, r ranks, threads int) prune.Subject {
-	if threads == 0 {
-		threads = r.threads()
-	}
-	return prune.NewSubject(b.Model, b.Set, threads, r.Group)
+	return prune.NewSubject(b.Model, b.Set, r.share(threads), r.Group)
 }
 
 // vacant refuses an --out that is there already, or that is the source; "" is none.

@@ -8,38 +8,19 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/internal/sysmem"
-	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/export"
-	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/prune"
-	"github.com/ecospa/ecospa/pkg/train"
 	"github.com/ecospa/ecospa/pkg/workload"
 	"github.com/urfave/cli/v2"
 )
 
 // PruneOptions is what the flags of prune say.
 type PruneOptions struct {
-	From, Data, Out            string
-	Text                       data.Options
-	Config                     coupled.Config
-	Improve                    coupled.Improve
-	Vocabulary                 workload.Vocabulary
-	Rounds, Sequences, Context int // Sequences and Context of calibration
-	Trial, EvalTokens          int // sequences for trial cuts; held-out tokens for the report, 0 is all
-
-	Recover                        string // budget in tokens or time; "none"
-	SaveScores, Scores, Plan, For  string // For: a target of export whose shapes the plan has
-	Uncoupled, DryRun, Force, JSON bool
-	DType                          string // of the weights written; "" is the source's
-	MemoryOf                       string // inference or training
-	Threads, MemoryBatch           int    // MemoryBatch: sequences that memory is planned for
-	ranks                          ranks  // one process by default
+	workload.Pruning
+	Force, JSON bool
 }
 
 func pruneCommand() *cli.Command {
@@ -105,14 +86,13 @@ func pruneCommand() *cli.Command {
 }
 
 func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
-	o = PruneOptions{
-		From: c.String("from"), For: c.String("for"), Data: c.String("data"), Text: textOptions(c), Out: c.String("out"),
-		Rounds: c.Int("steps"), Uncoupled: c.Bool("uncoupled"), Sequences: c.Int("sequences"), Context: c.Int("context"), Trial: c.Int("trial-sequences"),
-		EvalTokens: c.Int("eval-tokens"), SaveScores: c.String("save-scores"), Scores: c.String("scores"), Plan: c.String("plan"),
-		DryRun: c.Bool("dry-run"), Force: c.Bool("force"), JSON: c.Bool("json"), Threads: c.Int("threads"), DType: strings.ToUpper(c.String("dtype")),
-		MemoryOf: c.String("memory-of"), MemoryBatch: c.Int("memory-batch"), Recover: c.String("recover"),
-		Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), ranks: ranksOf(c), Vocabulary: workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")},
-	}
+	o = PruneOptions{Pruning: workload.DefaultPruning(), Force: c.Bool("force"), JSON: c.Bool("json")}
+	o.From, o.For, o.Data, o.Text, o.Out = c.String("from"), c.String("for"), c.String("data"), textOptions(c), c.String("out")
+	o.Rounds, o.Uncoupled, o.Sequences, o.Context, o.Trial = c.Int("steps"), c.Bool("uncoupled"), c.Int("sequences"), c.Int("context"), c.Int("trial-sequences")
+	o.EvalTokens, o.SaveScores, o.Scores, o.Plan = c.Int("eval-tokens"), c.String("save-scores"), c.String("scores"), c.String("plan")
+	o.DryRun, o.DType, o.MemoryOf, o.MemoryBatch = c.Bool("dry-run"), strings.ToUpper(c.String("dtype")), c.String("memory-of"), c.Int("memory-batch")
+	o.Recover, o.Vocabulary = c.String("recover"), workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")}
+	o.Ranks, o.Threads = ranksOf(c).Group, ranksOf(c).share(c.Int("threads"))
 	k := &o.Config
 	k.Target, k.TargetMemory, k.Of, k.Criterion, k.Allocation = c.String("target"), c.String("target-memory"), c.String("of"), c.String("criterion"), c.String("allocation")
 	k.QKOrder, k.Layout, k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.String("qk-order"), c.String("layout"), c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")
@@ -161,6 +141,8 @@ func (o PruneOptions) check(c *cli.Context) error {
 		return errors.New("--save-scores keeps the evidence of one round in the model's own basis: give --basis none and no --steps")
 	case o.Sequences < 1 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < 0 || o.Threads < 0 || o.Rounds < 1 || o.MemoryBatch < 1:
 		return errors.New("--sequences, --trial-sequences, --steps and --memory-batch are expected to be at least 1, --context, --eval-tokens and --threads at least 0")
+	case !slices.Contains([]string{"inference", "training"}, o.MemoryOf):
+		return fmt.Errorf("--memory-of is %q, expected inference or training", o.MemoryOf)
 	case !slices.Contains([]string{"", "F32", "F16", "BF16"}, o.DType):
 		return fmt.Errorf("--dtype is %q, expected f32, f16 or bf16", strings.ToLower(o.DType))
 	}
@@ -172,79 +154,16 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	if err := vacant(o.Out, o.From, o.Force); err != nil {
 		return err
 	}
-	start := time.Now()
-	b, err := openBundle(o.From, bundle.Options{}, log)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	if err := export.Constrain(o.For, b.Model, &o.Config); err != nil {
-		return fault.Usage(err)
-	}
-	on := subject(b, o.ranks.orAlone(), o.Threads)
-	defer on.Close()
-	job, err := o.job(b, on, log)
-	if err != nil {
-		return err
-	}
-	res, err := job.Run(ctx)
+	o.Log = func(line string) { fmt.Fprintln(log, line) }
+	r, err := o.Run(ctx)
 	if mem := (*prune.MemoryError)(nil); errors.As(err, &mem) {
 		return fmt.Errorf("%w; give a shorter --context, or --basis none with --compensate none", err)
 	}
-	if err != nil {
+	if errors.Is(err, workload.ErrRecoveryEnded) {
+		err = fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	if r == nil { // an error, or another rank than the first
 		return err
 	}
-	defer res.Close()
-	r := res.Report(b.Tokenizer == nil)
-	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = o.From, o.Out, o.MemoryBatch, job.Data.Context, b.Bytes
-	if !o.ranks.orAlone().lead() {
-		return nil
-	}
-	switch {
-	case o.DryRun && o.Out == "":
-	case o.DryRun:
-		err = prune.WritePlan(o.Out, res.Plan())
-	default:
-		r.After.FileBytes, err = b.WeightBytes(o.DType)
-		err = errors.Join(err, b.Save(o.Out, bundle.SaveOptions{DType: o.DType, Replace: true}))
-	}
-	if err != nil {
-		return err
-	}
-	r.Seconds = time.Since(start).Seconds()
-	_, r.PeakRSS = sysmem.Resident()
-	if err = show(out, r, o.JSON); res.Interrupted {
-		err = errors.Join(err, fmt.Errorf("%w: the recovery ended early, the model was saved", errInterrupted))
-	}
-	return err
-}
-
-// job is the options as a job on an open model.
-func (o PruneOptions) job(b *bundle.Bundle, on prune.Subject, log io.Writer) (*prune.Job, error) {
-	w, vocabulary, err := o.Vocabulary.OpenSmaller(b, workload.Source{Path: o.Data, Options: o.Text, Held: 0.1, Seed: o.Config.Seed}, &on, workload.EvalOptions{Context: o.Context, Limit: o.EvalTokens})
-	if err != nil {
-		return nil, err
-	}
-	context, err := w.Context(b.Model, o.Context, 512)
-	if err != nil {
-		return nil, err
-	}
-	cal, err := w.Calibration(o.Sequences, context, o.Config.Seed)
-	if err != nil {
-		return nil, err
-	}
-	job := &prune.Job{
-		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks},
-		Config:      o.Config, Improve: o.Improve, Rounds: o.Rounds, Trial: o.Trial, Uncoupled: o.Uncoupled, DryRun: o.DryRun, CheckMemory: true,
-		Vocabulary: vocabulary, PlanFile: o.Plan, EvidenceFile: o.Scores, SaveEvidence: o.SaveScores,
-		Notify: func(e prune.Event) { fmt.Fprintln(log, e) },
-		Measure: func() (prune.Evaluation, error) {
-			return w.Evaluate(on, workload.EvalOptions{Context: context, Limit: vocabulary.Limit(o.EvalTokens)})
-		},
-		Footprints: &prune.Footprints{Inference: infer.Memory(b.Model, o.MemoryBatch, context), Training: train.MemoryOf(b.Model, o.MemoryBatch, context)},
-	}
-	if job.Footprint, err = job.Footprints.Of(o.MemoryOf); err != nil {
-		return nil, fmt.Errorf("--memory-of %w", err)
-	}
-	return job, workload.Recover(job, w, o.From, o.Recover)
+	return errors.Join(show(out, r, o.JSON), err)
 }

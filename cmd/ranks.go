@@ -49,6 +49,14 @@ func (r ranks) threads() int {
 	return mpi.Threads(r.local)
 }
 
+// share is the worker threads of a rank that is asked for n; 0 is its share of the cores.
+func (r ranks) share(n int) int {
+	if n == 0 {
+		return r.threads()
+	}
+	return n
+}
+
 // outputs are where a rank prints: the lead to the process's, others nowhere but for
 // the error that ends them.
 func (r ranks) outputs(stdout, stderr io.Writer) (out, log io.Writer) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/config"
-	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/run"
 )
 
@@ -19,16 +18,6 @@ type Env struct {
 	Version string                 // recorded in runs and reports
 	Log     func(line string)      // progress; may be nil
 	Notify  func() func(run.Event) // makes the display of a run that begins; may be nil
-	Prune   func(ctx context.Context, c Cut) (report []byte, err error)
-}
-
-// Cut is one pruning of a model on disk.
-type Cut struct {
-	From, Data, Out string // model, calibration text, model to write
-	Config          coupled.Config
-	Improve         coupled.Improve
-	Rounds          int
-	Sequences       int // of calibration
 }
 
 func (e Env) say(format string, a ...any) {

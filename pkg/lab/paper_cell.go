@@ -20,8 +20,10 @@ import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // PaperCell is one run of a variant, and what it gave.
@@ -191,10 +193,15 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, f
 	if errors.Is(err, os.ErrNotExist) {
 		p.say("-- %s", out)
 		fresh()
-		cut := Cut{From: from, Data: p.data(row.Data), Out: out, Rounds: v.Method.Steps, Sequences: row.Sequences}
+		cut := workload.DefaultPruning()
+		cut.From, cut.Data, cut.Out, cut.Rounds, cut.Sequences, cut.DType, cut.Log = from, p.data(row.Data), out, v.Method.Steps, row.Sequences, "F32", p.Log
 		cut.Config, cut.Improve = config.Compare{Of: "prunable"}.Pruning(v.Method, v.Budget, seed)
-		if text, err = p.Prune(p.ctx, cut); err == nil {
-			err = checkpoint.WriteFile(file, text)
+		var r *prune.Report
+		if r, err = cut.Run(p.ctx); err == nil {
+			text, err = json.MarshalIndent(r, "", "  ")
+		}
+		if err == nil {
+			err = checkpoint.WriteFile(file, append(text, '\n'))
 		}
 	}
 	if err != nil {

@@ -1,0 +1,145 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/sysmem"
+	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/export"
+	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/train"
+)
+
+// ErrRecoveryEnded is returned beside the report when the context ended while the model
+// recovered: it was written as it was then.
+var ErrRecoveryEnded = errors.New("the recovery ended early, the model was saved")
+
+// Pruning is one pruning of a model on disk, from opening it to the smaller model on disk.
+type Pruning struct {
+	From, Data, Out string       // model, calibration data, model or plan to write ("" writes none)
+	Text            data.Options // how Data is read; its last tenth is held out for the report
+	For             string       // a target of export whose shapes the plan has; "" is none
+	Config          coupled.Config
+	Improve         coupled.Improve
+	Vocabulary      Vocabulary
+
+	Rounds, Sequences, Context int // of calibration; Context 0 is the model's, at most 512
+	Trial, EvalTokens          int // sequences for trial cuts; held-out tokens for the report, 0 is all
+	Recover                    string
+	SaveScores, Scores, Plan   string // files of evidence and of a plan; "" for none
+	Uncoupled, DryRun          bool
+	DType                      string // of the weights written; "" is the source's
+	MemoryOf                   string // what Config.TargetMemory is about: inference or training
+	MemoryBatch                int    // sequences that memory is planned for
+
+	Threads int               // 0 is one a core
+	Ranks   dist.Group        // processes that share the work; nil is this one only
+	Log     func(line string) // progress; nil for none
+}
+
+// DefaultPruning is a pruning as the subcommand's flags have it where they are not given.
+func DefaultPruning() Pruning {
+	return Pruning{
+		Text: data.Options{Field: "text"}, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Rounds: 1, Sequences: 256,
+		Trial: prune.DefaultTrial, EvalTokens: 32768, MemoryOf: "inference", MemoryBatch: 1,
+	}
+}
+
+// Run prunes and writes the result. Only the first rank writes, and has a report.
+func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
+	start := time.Now()
+	if p.Ranks == nil {
+		p.Ranks = dist.Alone{}
+	}
+	if p.Log == nil {
+		p.Log = func(string) {}
+	}
+	b, err := bundle.Open(p.From, bundle.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	for _, n := range b.Notes {
+		p.Log(fmt.Sprintf("note: %s: %s", p.From, n))
+	}
+	if err := export.Constrain(p.For, b.Model, &p.Config); err != nil {
+		return nil, fault.Usage(err)
+	}
+	on := prune.NewSubject(b.Model, b.Set, p.Threads, p.Ranks)
+	defer on.Close()
+	job, err := p.job(b, on)
+	if err != nil {
+		return nil, err
+	}
+	res, err := job.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Close()
+	if p.Ranks.Rank() != 0 {
+		return nil, nil
+	}
+	r := res.Report(b.Tokenizer == nil)
+	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = p.From, p.Out, p.MemoryBatch, job.Data.Context, b.Bytes
+	if err := p.write(b, res, &r); err != nil {
+		return nil, err
+	}
+	r.Seconds = time.Since(start).Seconds()
+	_, r.PeakRSS = sysmem.Resident()
+	if res.Interrupted {
+		err = ErrRecoveryEnded
+	}
+	return &r, err
+}
+
+// write keeps the plan of a dry run, or the smaller model.
+func (p Pruning) write(b *bundle.Bundle, res *prune.Result, r *prune.Report) (err error) {
+	switch {
+	case p.DryRun && p.Out == "":
+		return nil
+	case p.DryRun:
+		return prune.WritePlan(p.Out, res.Plan())
+	}
+	if r.After.FileBytes, err = b.WeightBytes(p.DType); err != nil {
+		return err
+	}
+	return b.Save(p.Out, bundle.SaveOptions{DType: p.DType, Replace: true})
+}
+
+// job is the pruning as a job on an open model.
+func (p Pruning) job(b *bundle.Bundle, on prune.Subject) (*prune.Job, error) {
+	w, vocabulary, err := p.Vocabulary.OpenSmaller(b, Source{Path: p.Data, Options: p.Text, Held: 0.1, Seed: p.Config.Seed}, &on, EvalOptions{Context: p.Context, Limit: p.EvalTokens})
+	if err != nil {
+		return nil, err
+	}
+	context, err := w.Context(b.Model, p.Context, 512)
+	if err != nil {
+		return nil, err
+	}
+	cal, err := w.Calibration(p.Sequences, context, p.Config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	job := &prune.Job{
+		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks},
+		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, DryRun: p.DryRun, CheckMemory: true,
+		Vocabulary: vocabulary, PlanFile: p.Plan, EvidenceFile: p.Scores, SaveEvidence: p.SaveScores,
+		Notify: func(e prune.Event) { p.Log(e.String()) },
+		Measure: func() (prune.Evaluation, error) {
+			return w.Evaluate(on, EvalOptions{Context: context, Limit: vocabulary.Limit(p.EvalTokens)})
+		},
+		Footprints: &prune.Footprints{Inference: infer.Memory(b.Model, p.MemoryBatch, context), Training: train.MemoryOf(b.Model, p.MemoryBatch, context)},
+	}
+	if job.Footprint, err = job.Footprints.Of(p.MemoryOf); err != nil {
+		return nil, fault.Usage(fmt.Errorf("memory of %w", err))
+	}
+	return job, Recover(job, w, p.From, p.Recover)
+}
