@@ -25,6 +25,7 @@ var ErrRecoveryEnded = errors.New("the recovery ended early, the model was saved
 // Pruning is one pruning of a model on disk, from opening it to the smaller model on disk.
 type Pruning struct {
 	From, Data, Out string       // model, calibration data, model or plan to write ("" writes none)
+	Open            bundle.Options
 	Text            data.Options // how Data is read; its last tenth is held out for the report
 	For             string       // a target of export whose shapes the plan has; "" is none
 	Config          coupled.Config
@@ -62,7 +63,7 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	if p.Log == nil {
 		p.Log = func(string) {}
 	}
-	b, err := bundle.Open(p.From, bundle.Options{})
+	b, err := bundle.Open(p.From, p.Open)
 	if err != nil {
 		return nil, err
 	}
