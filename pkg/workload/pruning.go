@@ -24,7 +24,7 @@ var ErrRecoveryEnded = errors.New("the recovery ended early, the model was saved
 
 // Pruning is one pruning of a model on disk, from opening it to the smaller model on disk.
 type Pruning struct {
-	From, Data, Out string       // model, calibration data, model or plan to write ("" writes none)
+	From, Data, Out string // model, calibration data, model or plan to write ("" writes none)
 	Open            bundle.Options
 	Text            data.Options // how Data is read; its last tenth is held out for the report
 	For             string       // a target of export whose shapes the plan has; "" is none
