@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
@@ -13,18 +12,13 @@ import (
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
 
-// Recovering is progress of training against the uncut model: how long it will take, as
-// soon as that is known (Held is NaN), and each measurement.
-type Recovering struct {
-	Step, Steps int
-	Tokens      int64
-	Left        time.Duration
-	Held        float64 // nats a token
-}
+// Recovering is progress of training against the uncut model: how long it will take
+// before the first step, and each measurement.
+type Recovering struct{ recovery.Progress }
 
 func (e Recovering) String() string {
-	if math.IsNaN(e.Held) {
-		return fmt.Sprintf("recovering: %d steps against the model before the cut, about %s", e.Steps, units.Clock(e.Left))
+	if e.Step == 0 {
+		return fmt.Sprintf("recovering: %s against the model before the cut, about %s", units.Plural(e.Steps, "step"), units.Clock(e.Left))
 	}
 	return fmt.Sprintf("recovering: step %d of %d, %s tokens, held-out loss %.4f, about %s left", e.Step, e.Steps, units.Count(float64(e.Tokens)), e.Held, units.Clock(e.Left))
 }
@@ -61,14 +55,10 @@ func (p *Job) recover(ctx context.Context, r *Result) error {
 	defer closeParent()
 	stage := *p.Recovery
 	stage.Parent, stage.Child, stage.Pool = parent, recovery.Net{Model: p.Model, Set: p.Set}, p.Pool
-	told := false
 	stage.Progress = func(s recovery.Progress) {
-		if s.Steps == 0 || told && math.IsNaN(s.Held) || s.Step < 3 {
-			return
+		if s.Step == 0 || !math.IsNaN(s.Held) {
+			p.tell(Recovering{s})
 		}
-		told = true
-		left := time.Duration(float64(s.Elapsed) / float64(s.Step) * float64(s.Steps-s.Step))
-		p.tell(Recovering{s.Step, s.Steps, s.Tokens, left, s.Held})
 	}
 	r.Recovery, err = stage.Run(ctx)
 	if r.Interrupted = errors.Is(err, recovery.ErrInterrupted); r.Interrupted {

@@ -22,6 +22,9 @@ type Evaluation struct {
 	// mean over them of each one's own loss, nats per predicted token.
 	Documents    int
 	DocumentLoss float64
+	// Positions is the loss of equal stretches of the context, from its beginning as far as
+	// anything was predicted, nats per predicted token; nil for images.
+	Positions []float64
 }
 
 // Perplexity is exp of the loss.

@@ -3,12 +3,12 @@ package recovery
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // newRunner builds the graphs of parent and child.
@@ -22,7 +22,10 @@ func newRunner(s *Stage) (*runner, error) {
 	}
 	if err == nil && s.Held != nil {
 		r.best = s.Child.Set.NewSlab()
-		r.eval, err = s.evaluator(s.Child)
+		r.judge, err = s.Held(s.Child)
+	}
+	if s.Save != nil || s.From != nil {
+		r.now = s.Child.Set.NewSlab()
 	}
 	if err != nil {
 		r.close()
@@ -32,14 +35,18 @@ func newRunner(s *Stage) (*runner, error) {
 }
 
 func (r *runner) close() {
-	for _, m := range []*graph.Machine{r.parent, r.child, r.eval} {
+	for _, m := range []*graph.Machine{r.parent, r.child} {
 		if m != nil {
 			m.Close()
 		}
 	}
-	r.grads.Close()
-	if r.best != nil {
-		r.best.Close()
+	if r.judge != nil {
+		r.judge.Close()
+	}
+	for _, s := range []*param.Slab{r.grads, r.best, r.now} {
+		if s != nil {
+			s.Close()
+		}
 	}
 	optim.Close(r.opt)
 }
@@ -135,45 +142,4 @@ func (r *runner) gradients(b data.Batch) (float64, error) {
 		}
 	}
 	return sum / float64(predicted), nil
-}
-
-// evaluator is a model's machine for held-out batches.
-func (s *Stage) evaluator(n Net) (*graph.Machine, error) {
-	b := graph.NewBuilder(n.Set, graph.BuildOptions{BF16: s.BF16, Documents: s.Documents})
-	n.Model.Loss(b, s.Batch, s.Context, 0)
-	return b.Lower(graph.LowerOptions{Pool: s.Pool})
-}
-
-func (s *Stage) lossOf(n Net) (float64, error) {
-	m, err := s.evaluator(n)
-	if err != nil {
-		return 0, err
-	}
-	defer m.Close()
-	return heldLoss(m, s.Held())
-}
-
-// heldLoss is the mean loss of batches, in nats a token.
-func heldLoss(m *graph.Machine, batches iter.Seq2[data.Batch, error]) (float64, error) {
-	sum, n := 0.0, 0
-	for b, err := range batches {
-		if err == nil {
-			err = b.Feed(m, 1)
-		}
-		if err == nil {
-			err = m.RunAll()
-		}
-		if err != nil {
-			return 0, fmt.Errorf("recovery: held-out text: %w", err)
-		}
-		for i, x := range m.Output("nll") {
-			if b.Targets[i] >= 0 {
-				sum, n = sum+float64(x), n+1
-			}
-		}
-	}
-	if n == 0 {
-		return 0, errors.New("recovery: the held-out text has nothing to predict")
-	}
-	return sum / float64(n), nil
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"time"
 
-	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -28,25 +26,36 @@ type Stage struct {
 	Parent Net
 	Child  Net // what is trained, in place
 	Pool   *kernel.Pool
-	// Next is the next batch of Options.Batch sequences of Options.Context tokens.
-	Next func() (data.Batch, error)
-	// Held is the held-out batches, of the same size; nil measures nothing, and the
-	// last weights are the result.
-	Held func() iter.Seq2[data.Batch, error]
-	// Documents says that batches, held-out ones too, are packed of documents
-	// (data.Batch.Packed).
+	// Batches are of Options.Batch sequences of Options.Context tokens.
+	Batches Batches
+	// Held makes the judge of the parent or the child on held-out batches; nil measures
+	// nothing, and the last weights are the result.
+	Held func(Net) (Judge, error)
+	// Documents says that batches are packed of documents (data.Batch.Packed).
 	Documents bool
-	// Progress is told after every step; may be nil.
+	// Progress is told after every step, and before the first one; may be nil.
 	Progress func(Progress)
+
+	// Save keeps a state every SaveEvery and when the context ends; the child has the
+	// best weights so far while it runs. nil keeps none.
+	Save      func(State, []optim.NamedSlab) error
+	SaveEvery time.Duration // default DefaultSaveEvery
+	// From, where it is not nil, is the state to go on from; Restore fills its slabs.
+	From    *State
+	Restore func([]optim.NamedSlab) error
 }
+
+// DefaultSaveEvery is how often a recovery is saved when nobody says.
+const DefaultSaveEvery = 2 * time.Minute
 
 // Progress is where a recovery stands.
 type Progress struct {
-	Step, Steps int // Steps is 0 while it is measured how many fit
+	Step, Steps int // Step is 0 before the first one
 	Tokens      int64
 	Elapsed     time.Duration
-	KL          float64 // mean divergence of the step, nats a token
-	Held        float64 // held-out loss where it was just measured, else NaN
+	Left        time.Duration // estimated
+	KL          float64       // mean divergence of the step, nats a token
+	Held        float64       // held-out loss where it was just measured, else NaN
 }
 
 // Point is a measurement on held-out batches.
@@ -66,6 +75,13 @@ type Result struct {
 	Points  []Point `json:"points"`      // before the first step, and on the way
 	Best    Point   `json:"best"`        // whose weights the child has now
 	Stopped bool    `json:"stopped_early"`
+	// Held-out losses along the context, of equal stretches of it: of the parent, of the
+	// child before the first step, and of the best.
+	Positions struct {
+		Parent []float64 `json:"parent"`
+		Before []float64 `json:"before"`
+		Best   []float64 `json:"best"`
+	} `json:"positions"`
 }
 
 // ErrInterrupted is returned when the context ended; the child has the best weights
@@ -76,6 +92,9 @@ var ErrInterrupted = errors.New("recovery: interrupted")
 // held-out loss.
 func (s *Stage) Run(ctx context.Context) (*Result, error) {
 	s.Options = s.Resolve()
+	if s.SaveEvery == 0 {
+		s.SaveEvery = DefaultSaveEvery
+	}
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -90,8 +109,11 @@ func (s *Stage) Run(ctx context.Context) (*Result, error) {
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
-	for r.step < r.steps || r.steps == 0 {
+	for r.step < r.steps {
 		if ctx.Err() != nil {
+			if err := r.save(); err != nil {
+				return nil, err
+			}
 			return r.finish(), ErrInterrupted
 		}
 		if err := r.next(); err != nil {
@@ -108,35 +130,72 @@ func (s *Stage) Run(ctx context.Context) (*Result, error) {
 // runner is a Stage under way.
 type runner struct {
 	*Stage
-	parent, child, eval *graph.Machine
-	sites               []string
-	grads               *param.Slab
-	best                *param.Slab // weights of the best evaluation
-	opt                 optim.Interface
-	optConfig           optim.Config
-	scale               func(*param.Param) float64
-	step, steps         int
-	start               time.Time
-	bad                 int // evaluations since the best
-	result              Result
+	parent, child *graph.Machine
+	judge         Judge // of the child
+	sites         []string
+	grads         *param.Slab
+	best, now     *param.Slab // weights of the best measurement; the present ones, while they are saved
+	opt           optim.Interface
+	optConfig     optim.Config
+	scale         func(*param.Param) float64
+	step, steps   int
+	start, saved  time.Time
+	before        time.Duration // of training before an interruption
+	each          time.Duration // of a step, as the first ones were
+	bad           int           // measurements since the best
+	result        Result
 }
 
+// begin measures both models, or goes on from a state.
 func (r *runner) begin() error {
-	r.start = time.Now()
+	r.start, r.saved = time.Now(), time.Now()
+	if r.From != nil {
+		return r.resume(*r.From)
+	}
 	r.result.Parent, r.result.Best.Loss = math.NaN(), math.NaN()
 	if r.Held != nil {
-		var err error
-		if r.result.Parent, err = r.lossOf(r.Parent); err != nil {
+		h, err := r.of(r.Parent)
+		if err != nil {
 			return err
 		}
+		r.result.Parent, r.result.Positions.Parent = h.Loss, h.Positions
 		if err := r.measure(); err != nil {
 			return err
 		}
+		r.result.Positions.Before = r.result.Positions.Best
+	}
+	if err := r.try(); err != nil {
+		return err
 	}
 	r.start = time.Now()
-	if r.Tokens > 0 {
-		r.plan(r.Options.steps())
+	return nil
+}
+
+// try takes the time of a step, which says how many fit into a budget of time, and how long
+// one of tokens takes. The batch comes again.
+func (r *runner) try() error {
+	at := r.Batches.Cursor()
+	b, err := r.Batches.Next()
+	if err != nil {
+		return err
 	}
+	for range 2 { // the first one touches fresh memory
+		start := time.Now()
+		if _, err = r.gradients(b); err != nil {
+			return err
+		}
+		r.each = time.Since(start)
+		clear(r.grads.Data)
+	}
+	if err := r.Batches.Seek(at); err != nil {
+		return err
+	}
+	steps := r.Options.steps()
+	if r.Tokens == 0 {
+		steps = int(max(1, r.Time/max(1, r.each)))
+	}
+	r.plan(steps)
+	r.tell(math.NaN(), math.NaN())
 	return nil
 }
 
@@ -146,16 +205,9 @@ func (r *runner) plan(steps int) {
 	r.optConfig = r.optimizer(steps)
 }
 
-// trialSteps is how many steps say how many fit into a budget of time.
-const trialSteps = 5
-
 // next makes one step.
 func (r *runner) next() error {
-	if r.steps == 0 && r.step == trialSteps {
-		each := time.Since(r.start) / trialSteps
-		r.plan(max(r.step+1, int(r.Time/max(1, each))))
-	}
-	b, err := r.Next()
+	b, err := r.Batches.Next()
 	if err != nil {
 		return err
 	}
@@ -168,36 +220,47 @@ func (r *runner) next() error {
 		return fmt.Errorf("recovery: step %d: the loss or its gradient is not finite; a lower rate than %g may help", r.step+1, r.Rate)
 	}
 	r.step++
-	c, all := r.optConfig, r.steps
-	if all == 0 { // the first steps of a budget of time are part of its warm-up
-		c, all = r.optimizer(500), 500
-	}
-	r.opt.Update(optim.Step{Pool: r.Pool, Set: r.Child.Set, Grads: r.grads, LR: c.Rate(r.step, all), Norm: norm, Scale: r.scale})
-	p := Progress{Step: r.step, Steps: r.steps, Tokens: r.tokens(), Elapsed: time.Since(r.start), KL: kl, Held: math.NaN()}
-	if r.Held != nil && r.steps > 0 && (r.step == r.steps || r.step*r.Evaluations/r.steps != (r.step-1)*r.Evaluations/r.steps) {
+	r.opt.Update(optim.Step{Pool: r.Pool, Set: r.Child.Set, Grads: r.grads, LR: r.optConfig.Rate(r.step, r.steps), Norm: norm, Scale: r.scale})
+	held := math.NaN()
+	if r.Held != nil && (r.step == r.steps || r.step*r.Evaluations/r.steps != (r.step-1)*r.Evaluations/r.steps) {
 		if err := r.measure(); err != nil {
 			return err
 		}
-		p.Held = r.result.Points[len(r.result.Points)-1].Loss
+		held = r.result.Points[len(r.result.Points)-1].Loss
 	}
-	if r.Progress != nil {
-		r.Progress(p)
+	r.tell(kl, held)
+	if r.step < r.steps && time.Since(r.saved) > r.SaveEvery {
+		return r.save()
 	}
 	return nil
+}
+
+// tell says where the recovery stands.
+func (r *runner) tell(kl, held float64) {
+	if r.Progress == nil {
+		return
+	}
+	each := r.each
+	if r.step > 2 {
+		each = r.elapsed() / time.Duration(r.step)
+	}
+	r.Progress(Progress{
+		Step: r.step, Steps: r.steps, Tokens: r.tokens(), Elapsed: r.elapsed(), Left: each * time.Duration(r.steps-r.step), KL: kl, Held: held,
+	})
 }
 
 func (r *runner) tokens() int64 { return int64(r.step) * int64(r.Batch*r.Context) }
 
 // measure takes the held-out loss, and keeps the weights where it is the best.
 func (r *runner) measure() error {
-	loss, err := heldLoss(r.eval, r.Held())
+	h, err := r.judge.Measure()
 	if err != nil {
-		return err
+		return fmt.Errorf("recovery: held-out text: %w", err)
 	}
-	p := Point{Step: r.step, Tokens: r.tokens(), Seconds: time.Since(r.start).Seconds(), Loss: loss}
+	p := Point{Step: r.step, Tokens: r.tokens(), Seconds: r.elapsed().Seconds(), Loss: h.Loss}
 	r.result.Points = append(r.result.Points, p)
-	if !(loss >= r.result.Best.Loss) {
-		r.result.Best, r.bad = p, 0
+	if !(h.Loss >= r.result.Best.Loss) {
+		r.result.Best, r.result.Positions.Best, r.bad = p, h.Positions, 0
 		copy(r.best.Data, r.Child.Set.Weights.Data)
 		return nil
 	}
@@ -210,7 +273,7 @@ func (r *runner) measure() error {
 
 // finish gives the child its best weights.
 func (r *runner) finish() *Result {
-	r.result.Steps, r.result.Tokens, r.result.Seconds = r.step, r.tokens(), time.Since(r.start).Seconds()
+	r.result.Steps, r.result.Tokens, r.result.Seconds = r.step, r.tokens(), r.elapsed().Seconds()
 	if r.Held != nil && r.result.Best.Step != r.step {
 		copy(r.Child.Set.Weights.Data, r.best.Data)
 	}

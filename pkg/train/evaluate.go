@@ -86,7 +86,7 @@ func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error
 // RunOn is Run with the batches dealt out to ranks; all get the result.
 func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
 	t := tally{}
-	per := documents{}
+	per, along := documents{}, positions{}
 	n := -1
 	for b, err := range batches {
 		if err != nil {
@@ -114,6 +114,7 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 		} else {
 			t.tokens(e.machine.Output("nll"), b.Targets)
 			per.add(e.machine.Output("nll"), b)
+			along.add(e.machine.Output("nll"), b)
 		}
 	}
 	if err := g.SumFloat64(t[:]); err != nil {
@@ -131,7 +132,11 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 	}
 	v := Evaluation{Loss: t[nats] / predicted, Tokens: int(predicted), Top1: t[firsts] / predicted, Top5: t[fifths] / predicted}
 	v.Documents, v.DocumentLoss = per.mean()
-	return v, nil
+	var err error
+	if e.classes == 0 {
+		v.Positions, err = along.means(g)
+	}
+	return v, err
 }
 
 // tally is the sums of an evaluation.
