@@ -28,7 +28,7 @@ type Options struct {
 	// Adapters.
 	KeepAdapters bool
 	// Weights is the type in which matrices are kept in memory, see param.Set.Store; ""
-	// is float32, without which a bundle can neither be saved, pruned nor trained.
+	// is float32, without which a bundle cannot be trained. It can be saved and pruned.
 	Weights param.DType
 	// StrictConfig makes keys of config.json that nobody knows an error instead of a note.
 	StrictConfig bool

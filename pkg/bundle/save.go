@@ -47,9 +47,6 @@ func (b *Bundle) dtype(asked string) string {
 // the type F32, F16 or BF16; "" is the type of the source. What the source held beside
 // its weights is carried through.
 func (b *Bundle) Files(dtype string) ([]checkpoint.File, error) {
-	if err := b.Set.Float32(); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Path, err)
-	}
 	dtype = b.dtype(dtype)
 	config, err := b.Config(dtype)
 	if err != nil {

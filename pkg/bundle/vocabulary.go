@@ -23,9 +23,6 @@ var vocabularyFiles = []string{"vocab.json", "merges.txt", "vocab.txt", "added_t
 // what they were. renumbered has the new id of each old one, or -1. Nothing has changed
 // when it returns an error.
 func (b *Bundle) KeepVocabulary(ids []int32) (renumbered []int32, err error) {
-	if err := b.Set.Float32(); err != nil {
-		return nil, fault.Usage(err)
-	}
 	text, renumbered, err := b.vocabulary(ids)
 	if err != nil {
 		return nil, err

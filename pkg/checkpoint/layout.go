@@ -313,14 +313,15 @@ func (s *segment) chunk() int {
 // plain is the parameter's elements of rows lo to hi when they are in the
 // file's order already, or nil.
 func (s *segment) plain(lo, hi int) []float32 {
-	if len(s.pieces) != 1 {
+	if !s.inOrder() {
 		return nil
 	}
-	pc := s.pieces[0]
-	if len(pc.dims) != 1 || pc.dims[0].param != 1 {
-		return nil
-	}
-	return pc.p.Data()[lo*s.width : hi*s.width]
+	return s.pieces[0].p.Data()[lo*s.width : hi*s.width]
+}
+
+// inOrder reports whether the segment is one parameter in the file's order.
+func (s *segment) inOrder() bool {
+	return len(s.pieces) == 1 && len(s.pieces[0].dims) == 1 && s.pieces[0].dims[0].param == 1
 }
 
 // gather copies rows lo to hi from the parameters to buf, in the file's order.

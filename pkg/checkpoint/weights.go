@@ -18,8 +18,9 @@ import (
 
 // WriteWeights writes the tensors as one safetensors file of the type F32, F16
 // or BF16, straight from the parameters: no second copy of the weights is made.
-// Tensors of 16 bits are rounded to nearest even. A number that is not finite,
-// or too large for the type, is an ErrNonFinite that names its tensor.
+// Tensors of 16 bits are rounded to nearest even. Weights that are stored as another type are
+// widened a chunk, at most a block, at a time. A number that is not finite, or too large for
+// the type, is an ErrNonFinite that names its tensor.
 func WriteWeights(w io.Writer, set *param.Set, tensors []Tensor, dtype string) error {
 	if !isFloat(dtype) {
 		return fmt.Errorf("checkpoint: weights of type %s, expected F32, F16 or BF16", quote(dtype))
@@ -37,11 +38,33 @@ func WriteWeights(w io.Writer, set *param.Set, tensors []Tensor, dtype string) e
 	}
 	var b buffers
 	for _, t := range bound {
-		if err := b.write(w, t, dtype); err != nil {
+		wide := t.widen(set)
+		err := b.write(w, t, dtype)
+		for _, block := range wide {
+			set.Revert(block)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// widen widens the stored blocks of a tensor whose elements are in another order in the file,
+// and lists them.
+func (p *placed) widen(set *param.Set) (out []*param.Block) {
+	for i := range p.segments {
+		if p.segments[i].inOrder() {
+			continue
+		}
+		for _, pc := range p.segments[i].pieces {
+			if b := set.Block(pc.p.Block); b.DType() != param.F32 {
+				set.Widen(b)
+				out = append(out, b)
+			}
+		}
+	}
+	return out
 }
 
 // WeightsSize is the bytes that WriteWeights writes.
@@ -266,10 +289,11 @@ func (b *buffers) write(w io.Writer, t placed, dtype string) error {
 		for lo := 0; lo < s.rows; lo += step {
 			hi := min(s.rows, lo+step)
 			n := (hi - lo) * s.width
-			values := s.plain(lo, hi)
-			if values == nil {
-				b.values = grow(b.values, step*s.width)
-				values = b.values[:n]
+			b.values = grow(b.values, step*s.width)
+			values := b.values[:n]
+			if s.inOrder() {
+				values = s.pieces[0].p.Floats(values, lo*s.width, hi*s.width)
+			} else {
 				s.gather(values, lo, hi)
 			}
 			raw := b.raw[:n*bytes]

@@ -3,7 +3,6 @@ package param
 import (
 	"errors"
 	"fmt"
-	"sort"
 )
 
 // Keep lists the units of one dimension that stay, ascending. It has one list
@@ -76,13 +75,11 @@ type run struct{ dst, src, n int }
 
 // Shrink applies the cut to the weights and to every slab given (gradients,
 // moments), in place, one forward sweep over each, then releases the freed
-// tails. Nothing is changed when it returns an error.
+// tails. Weights that are not float32 are cut as they are stored. Nothing is changed when it
+// returns an error.
 //
 // Views of parameters and blocks taken before are dead after it.
 func (s *Set) Shrink(c Cut, slabs ...*Slab) error {
-	if err := s.Float32(); err != nil {
-		return err
-	}
 	if err := s.Check(c); err != nil {
 		return err
 	}
@@ -96,32 +93,48 @@ func (s *Set) Shrink(c Cut, slabs ...*Slab) error {
 	}
 	// Sources in the old layout, destinations in the new one.
 	src := make(map[*Param][]run, len(s.Params))
+	old := map[*Block]int{}
 	for _, p := range s.Params {
 		src[p] = p.runs(c)
+	}
+	for _, b := range s.Blocks {
+		old[b] = b.Offset
+	}
+	if err := s.storedFits(src, old); err != nil {
+		return err
 	}
 	s.resize(c)
 	if err := s.place(); err != nil {
 		return err
 	}
-	var moves []run
-	for _, p := range s.Params {
-		at := p.Offset
-		for _, r := range src[p] {
-			moves = append(moves, run{at, r.src, r.n})
-			at += r.n
-		}
-	}
-	sort.Slice(moves, func(i, j int) bool { return moves[i].dst < moves[j].dst })
+	s.shrinkStored(src, old)
 	for _, sl := range slabs {
-		end := 0
-		for _, m := range moves {
-			clear(sl.Data[end:m.dst]) // padding stays zero
-			copy(sl.Data[m.dst:m.dst+m.n], sl.Data[m.src:m.src+m.n])
-			end = m.dst + m.n
-		}
+		s.move(sl, src)
 		sl.Truncate(s.length)
 	}
 	return nil
+}
+
+// move brings the runs that stay to their places in a slab. Of the weights only blocks of
+// float32 are there.
+func (s *Set) move(sl *Slab, src map[*Param][]run) {
+	for i, b := range s.Blocks {
+		if b.slab != nil && sl == s.Weights {
+			continue
+		}
+		at := b.Offset
+		for _, p := range b.Params {
+			for _, r := range src[p] {
+				copy(sl.Data[at:at+r.n], sl.Data[r.src:r.src+r.n])
+				at += r.n
+			}
+		}
+		end := s.length
+		if i+1 < len(s.Blocks) {
+			end = s.Blocks[i+1].Offset
+		}
+		clear(sl.Data[at:end]) // padding stays zero
+	}
 }
 
 // resize gives the dimensions their sizes after the cut, and tracked ones their origins.

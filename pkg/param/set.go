@@ -40,6 +40,7 @@ type Block struct {
 	of      *Set
 	weights kernel.Weights // where they are not float32, see Set.Store
 	slab    *Slab          // the memory of these
+	wide    bool           // they are kept, and a float32 copy in the set's slab counts
 }
 
 // Size is the number of elements.

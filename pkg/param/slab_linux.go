@@ -24,7 +24,9 @@ func mapMemory(n int) mapping {
 		return mapping{}
 	}
 	n = (n + page - 1) / page * page
-	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	// Without reserving: a slab whose blocks are stored in smaller types is hardly touched,
+	// and may be larger than the machine's memory.
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		// As with the Go heap, running out of memory here is fatal; callers
 		// compare their plan with the machine before they get this far.

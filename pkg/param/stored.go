@@ -53,9 +53,11 @@ func (b *Block) CanStore(t DType) bool {
 	return b.Rows > 1 && (t != Q8 || b.Cols%kernel.Q8Block == 0)
 }
 
-// DType is the type that the block is stored in.
+// DType is the type that the block is stored in; F32 while it is widened.
 func (b *Block) DType() DType {
 	switch {
+	case b.wide:
+		return F32
 	case b.weights.Q8 != nil:
 		return Q8
 	case b.weights.BF16 != nil:
@@ -64,8 +66,14 @@ func (b *Block) DType() DType {
 	return F32
 }
 
-// Bytes is the memory of the block's weights.
-func (b *Block) Bytes() int64 { return int64(b.weights.Bytes(b.Size())) }
+// Bytes is the memory of the block's weights, while it is widened both copies.
+func (b *Block) Bytes() int64 {
+	n := int64(b.weights.Bytes(b.Size()))
+	if b.wide {
+		n += 4 * int64(b.Size())
+	}
+	return n
+}
 
 // Stored is the block's weights as they are stored, of s, its set.
 func (b *Block) Stored(s *Set) kernel.Weights {
@@ -76,10 +84,13 @@ func (b *Block) Stored(s *Set) kernel.Weights {
 }
 
 // Store rounds the block's float32 weights to t and gives their memory back: from then on
-// only Stored has them, Data and In of the weights panic, and the set cannot be pruned or
-// trained. Its own error is of a block that cannot be stored so.
+// only Stored has them, Data and In of the weights panic, and the set cannot be trained; it
+// can be pruned, and Widen makes the block float32 for a while. Its own error is of a block
+// that cannot be stored so.
 func (s *Set) Store(b *Block, t DType) error {
 	switch {
+	case b.wide:
+		return fmt.Errorf("%w: %s is widened for a while, it cannot become %s", ErrStored, b.Name, t)
 	case t == b.DType():
 		return nil
 	case b.DType() != F32:
@@ -141,7 +152,7 @@ func (s *Set) Close() {
 	for _, b := range s.Blocks {
 		if b.slab != nil {
 			b.slab.Close()
-			b.slab, b.weights = nil, kernel.Weights{}
+			b.slab, b.weights, b.wide = nil, kernel.Weights{}, false
 		}
 	}
 	if s.Weights != nil {
@@ -151,7 +162,7 @@ func (s *Set) Close() {
 
 // refuse panics where sl is the weights of a block that is not float32.
 func (b *Block) refuse(sl *Slab) {
-	if b.slab != nil && sl == b.of.Weights {
+	if b.slab != nil && !b.wide && sl == b.of.Weights {
 		panic("param: " + b.Name + " is stored as " + string(b.DType()) + ", not as float32")
 	}
 }

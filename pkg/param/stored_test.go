@@ -63,9 +63,6 @@ func TestStore(t *testing.T) {
 		if err := s.Float32(); !errors.Is(err, ErrStored) {
 			t.Errorf("%s: Float32 says %v", dtype, err)
 		}
-		if err := s.Shrink(Cut{}); !errors.Is(err, ErrStored) {
-			t.Errorf("%s: Shrink says %v", dtype, err)
-		}
 		for name, read := range map[string]func(){
 			"Data": func() { s.Param("q").Data() }, "In": func() { s.Block("embed").In(s.Weights) },
 		} {
