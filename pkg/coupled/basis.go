@@ -1,8 +1,10 @@
 package coupled
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/param"
 	"gonum.org/v1/gonum/mat"
@@ -53,7 +55,10 @@ type Spectrum map[string][][]float64
 // evidence's moments are carried over into the new basis; gates and squared gradients
 // seen before mean nothing in it and are forgotten for the units that changed.
 // Optimizer moments are of the old basis as well: start them afresh.
-func ChangeBasis(set *param.Set, e *Evidence, method string) (Spectrum, error) {
+//
+// layers are those whose basis is changed, all without any. Weights that are not float32 are
+// widened a layer at a time and rounded to their type again.
+func ChangeBasis(set *param.Set, e *Evidence, method string, layers ...int) (Spectrum, error) {
 	if method == BasisNone {
 		return nil, nil
 	}
@@ -64,45 +69,67 @@ func ChangeBasis(set *param.Set, e *Evidence, method string) (Spectrum, error) {
 		return nil, fmt.Errorf("%w: change basis: the set has no weights", ErrEvidence)
 	}
 	spectrum := Spectrum{}
-	type change struct {
-		g    Group
-		a, b []*mat.Dense // M and M^-T of each list
-	}
-	var changes []change
+	var changes []basisChange
 	for _, g := range Groups(set) {
-		if g.Kind != VO && (g.Kind != QK || set.Dim(g.Dim).Track || g.normed) {
+		if g.Kind != VO && (g.Kind != QK || set.Dim(g.Dim).Track || g.normed) || len(layers) > 0 && !slices.Contains(layers, g.Layer) {
 			continue
 		}
-		c := change{g: g}
-		for l := range g.Lists {
-			ga, gb, err := moments(set, e, &g, l, method)
-			if err != nil {
-				return nil, fmt.Errorf("change basis of %s: %w", g, err)
-			}
-			m, inverse, s, err := balance(ga, gb)
-			if err != nil {
-				return nil, fmt.Errorf("change basis of %s, head %d: %w", g, l, err)
-			}
-			c.a, c.b = append(c.a, m), append(c.b, inverse)
-			spectrum[g.Dim] = append(spectrum[g.Dim], s)
+		c, s, err := newBasis(set, e, g, method)
+		if err != nil {
+			return nil, err
 		}
-		changes = append(changes, c)
+		changes, spectrum[g.Dim] = append(changes, c), s
 	}
-	for _, c := range changes {
-		for _, p := range c.g.params {
-			by := c.a
-			if c.g.Side(p) == param.SideB {
-				by = c.b
-			}
-			for l, m := range by {
-				c.g.mix(p, l, m)
-			}
+	for _, c := range changes { // nothing has been changed before all of them are known to be possible
+		if err := c.carryOut(set); err != nil {
+			return nil, fmt.Errorf("change basis of %s: %w", c.g, err)
 		}
 		if e != nil {
 			e.rotate(c.g, c.a, c.b)
 		}
 	}
 	return spectrum, nil
+}
+
+// basisChange is the new basis of a group.
+type basisChange struct {
+	g    Group
+	a, b []*mat.Dense // M and M^-T of each list
+}
+
+// newBasis finds the new basis of a group and the singular values of its lists.
+func newBasis(set *param.Set, e *Evidence, g Group, method string) (c basisChange, spectrum [][]float64, err error) {
+	done := widened(set, g.params...)
+	defer func() { err = errors.Join(err, done(false)) }()
+	c.g = g
+	for l := range g.Lists {
+		ga, gb, err := moments(set, e, &g, l, method)
+		if err != nil {
+			return c, nil, fmt.Errorf("change basis of %s: %w", g, err)
+		}
+		m, inverse, s, err := balance(ga, gb)
+		if err != nil {
+			return c, nil, fmt.Errorf("change basis of %s, head %d: %w", g, l, err)
+		}
+		c.a, c.b = append(c.a, m), append(c.b, inverse)
+		spectrum = append(spectrum, s)
+	}
+	return c, spectrum, nil
+}
+
+// carryOut changes the weights.
+func (c *basisChange) carryOut(set *param.Set) error {
+	done := widened(set, c.g.params...)
+	for _, p := range c.g.params {
+		by := c.a
+		if c.g.Side(p) == param.SideB {
+			by = c.b
+		}
+		for l, m := range by {
+			c.g.mix(p, l, m)
+		}
+	}
+	return done(true)
 }
 
 // balance returns M, M^-T and the singular values, falling.

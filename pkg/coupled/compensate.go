@@ -1,9 +1,11 @@
 package coupled
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/param"
 	"gonum.org/v1/gonum/mat"
 )
@@ -67,7 +69,9 @@ func Compensate(set *param.Set, e *Evidence, cut param.Cut, method string, ridge
 		}
 	}
 	for _, f := range fits { // nothing has been changed before all of them are known to be possible
-		if err := f.run(method, ridge); err != nil {
+		done := widened(set, f.consumer)
+		err := f.run(method, ridge)
+		if err = errors.Join(err, done(err == nil)); err != nil {
 			return err
 		}
 	}
@@ -77,9 +81,11 @@ func Compensate(set *param.Set, e *Evidence, cut param.Cut, method string, ridge
 // fit is one consumer to be refitted.
 type fit struct {
 	group      Group
-	rows       []float32 // of the consumer: [columns of the moment, width]
+	consumer   *param.Param // [columns of the moment, width]
+	offset     *param.Param // its bias; nil without
 	width      int
-	bias       []float32 // of the consumer; nil without
+	rows, bias []float32 // of both, while run changes them
+	pool       *kernel.Pool
 	moment     *moment
 	kept, gone []int // columns
 }
@@ -91,7 +97,7 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	if !units && (!headCut || g.Per == "") {
 		return nil, nil
 	}
-	f := &fit{group: *g}
+	f := &fit{group: *g, pool: e.pool()}
 	var consumer *param.Param
 	for _, p := range g.params {
 		if g.Side(p) == param.SideB {
@@ -101,10 +107,8 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	if consumer == nil {
 		return nil, fmt.Errorf("%w: nothing consumes the units of %s", ErrEvidence, g)
 	}
-	f.rows, f.width = consumer.Data(), consumer.Dims[len(consumer.Dims)-1].Size
-	if b := set.LayerParam(g.Layer, consumer.Role.Bias()); b != nil {
-		f.bias = b.Data()
-	} else if method == CompensateBias {
+	f.consumer, f.width = consumer, consumer.Dims[len(consumer.Dims)-1].Size
+	if f.offset = set.LayerParam(g.Layer, consumer.Role.Bias()); f.offset == nil && method == CompensateBias {
 		return nil, fmt.Errorf("%s has no bias: use lsq", consumer.Name)
 	}
 	if e == nil || e.sites[g.Layer] == nil {
@@ -115,7 +119,7 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	if g.Kind == FFN {
 		f.moment = s.ffn
 	}
-	n := len(f.rows) / f.width
+	n := consumer.Size() / f.width
 	if f.moment == nil || f.moment.weight == 0 || len(f.moment.sum) != n ||
 		method == CompensateLSQ && len(f.moment.gram) != 1 {
 		return nil, fmt.Errorf("%w: no second moments of %d columns were gathered", ErrEvidence, n)
@@ -149,52 +153,62 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 
 // run changes the kept rows and the bias.
 func (f *fit) run(method string, ridge float64) error {
-	m := f.moment
-	mean := m.mean(0, len(m.sum))
+	if f.rows = f.consumer.Data(); f.offset != nil {
+		f.bias = f.offset.Data()
+	}
+	mean := f.moment.mean(0, len(f.moment.sum))
+	if method == CompensateLSQ {
+		solve := f.solve
+		if f.pool != nil && len(f.kept) >= fastRefit {
+			solve = f.solveFast
+		}
+		change, err := solve(mean, ridge)
+		if err != nil {
+			return fmt.Errorf("compensate %s: %w", f.group, err)
+		}
+		if f.bias != nil {
+			f.shift(mean, f.kept, -1, change)
+		}
+		for i, r := range f.kept {
+			for j := range f.width {
+				f.rows[r*f.width+j] += float32(change(i, j))
+			}
+		}
+	}
+	if f.bias != nil {
+		f.shift(mean, f.gone, 1, func(i, j int) float64 { return float64(f.rows[f.gone[i]*f.width+j]) })
+	}
+	return nil
+}
+
+// shift adds sign times the mean of some columns times rows to the bias.
+func (f *fit) shift(mean []float64, cols []int, sign float64, rows func(i, j int) float64) {
+	for j := range f.bias {
+		sum := 0.0
+		for i, c := range cols {
+			sum += mean[c] * rows(i, j)
+		}
+		f.bias[j] += float32(sign * sum)
+	}
+}
+
+// covariance is C of two columns, centred where the consumer has a bias.
+func (f *fit) covariance(mean []float64, i, j int) float64 {
+	c := float64(f.moment.gram[0][i*len(mean)+j]) / f.moment.weight
+	if f.bias != nil {
+		c -= mean[i] * mean[j]
+	}
+	return c
+}
+
+// solve is (C_kk + lambda I)^-1 C_kp B_p.
+func (f *fit) solve(mean []float64, ridge float64) (change func(i, j int) float64, err error) {
+	at := func(i, j int) float64 { return f.covariance(mean, i, j) }
 	gone := mat.NewDense(len(f.gone), f.width, nil) // B_p
 	for i, r := range f.gone {
 		for j := range f.width {
 			gone.Set(i, j, float64(f.rows[r*f.width+j]))
 		}
-	}
-	shift := func(cols []int, rows *mat.Dense, sign float64) {
-		for j := range f.bias {
-			sum := 0.0
-			for i, c := range cols {
-				sum += mean[c] * rows.At(i, j)
-			}
-			f.bias[j] += float32(sign * sum)
-		}
-	}
-	if method == CompensateLSQ {
-		change, err := f.solve(mean, gone, ridge)
-		if err != nil {
-			return fmt.Errorf("compensate %s: %w", f.group, err)
-		}
-		for i, r := range f.kept {
-			for j := range f.width {
-				f.rows[r*f.width+j] += float32(change.At(i, j))
-			}
-		}
-		if f.bias != nil {
-			shift(f.kept, change, -1)
-		}
-	}
-	if f.bias != nil {
-		shift(f.gone, gone, 1)
-	}
-	return nil
-}
-
-// solve is (C_kk + lambda I)^-1 C_kp B_p.
-func (f *fit) solve(mean []float64, gone *mat.Dense, ridge float64) (*mat.Dense, error) {
-	m, n := f.moment, len(mean)
-	at := func(i, j int) float64 {
-		c := float64(m.gram[0][i*n+j]) / m.weight
-		if f.bias != nil {
-			c -= mean[i] * mean[j]
-		}
-		return c
 	}
 	k := len(f.kept)
 	kk := mat.NewSymDense(k, nil)
@@ -211,19 +225,21 @@ func (f *fit) solve(mean []float64, gone *mat.Dense, ridge float64) (*mat.Dense,
 	}
 	lambda := ridge * trace / float64(k)
 	if !(lambda > 0) || math.IsInf(lambda, 0) {
-		return mat.NewDense(k, f.width, nil), nil // the kept units were never active: they cannot help
+		return noChange, nil // the kept units were never active: they cannot help
 	}
 	for a := range k {
 		kk.SetSym(a, a, kk.At(a, a)+lambda)
 	}
-	var right, change mat.Dense
+	var right, x mat.Dense
 	right.Mul(kp, gone)
 	var c mat.Cholesky
 	if !c.Factorize(kk) {
 		return nil, fmt.Errorf("%w: the Gram matrix of %d kept columns is not positive definite: raise the ridge (%g)", ErrEvidence, k, ridge)
 	}
-	if err := c.SolveTo(&change, &right); err != nil {
+	if err := c.SolveTo(&x, &right); err != nil {
 		return nil, fmt.Errorf("%w: solve for %d kept columns: %w", ErrEvidence, k, err)
 	}
-	return &change, nil
+	return x.At, nil
 }
+
+func noChange(int, int) float64 { return 0 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -36,6 +38,9 @@ type Options struct {
 	Gains bool
 	// Kinds names kinds of evidence that were registered (RegisterEvidence).
 	Kinds []string
+	// Layers are those that evidence is gathered of; nil for all. Evidence of some layers
+	// is used where it is gathered: it is not saved.
+	Layers []int
 	// Scale multiplies q.k before the softmax: 1/sqrt of the original head width.
 	// Needed for Gains.
 	Scale float64
@@ -45,7 +50,12 @@ type Options struct {
 	// Product computes c[n,n] += x^T x for x of `rows` rows of n columns, `stride`
 	// elements apart. nil is plain Go; a caller with a fast kernel gives that.
 	Product func(c []float32, n int, x []float32, rows, stride int)
+	// Pool makes large refits fast; nil is one worker and float64.
+	Pool *kernel.Pool
 }
+
+// of reports whether a layer is among Layers.
+func (o Options) of(layer int) bool { return o.Layers == nil || slices.Contains(o.Layers, layer) }
 
 // Evidence is what training steps or a calibration pass showed about the units
 // of one model. Its size depends only on the model, never on the number of
@@ -69,6 +79,9 @@ type Evidence struct {
 func NewEvidence(set *param.Set, o Options) *Evidence {
 	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[int]*site{}}
 	for _, g := range Groups(set) {
+		if !o.of(g.Layer) {
+			continue
+		}
 		e.gates[g.Dim] = newGateStat(g, hasKind(o.Interactions, g.Kind))
 		if g.Kind == VO {
 			e.heads[g.Dim] = g.Per

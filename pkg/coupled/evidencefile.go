@@ -57,6 +57,9 @@ type storedOptions struct {
 // comes back is the same to the bit.
 func (e *Evidence) Save(w io.Writer, family string, set *param.Set) error {
 	o := e.options
+	if o.Layers != nil {
+		return fmt.Errorf("save evidence: it is of layers %v only", o.Layers)
+	}
 	header, err := json.Marshal(evidenceHeader{PrintOf(family, set), storedOptions{
 		o.Interactions, o.Squares, o.Activations, o.Basis, o.Compensation, o.Gains, o.Scale, o.Queries, o.Kinds,
 	}})

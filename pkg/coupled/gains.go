@@ -1,6 +1,7 @@
 package coupled
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -40,19 +41,29 @@ func FitGains(set *param.Set, e *Evidence, cut param.Cut, ridge float64) error {
 		if err != nil {
 			return fmt.Errorf("fit gains of %s: %w", g, err)
 		}
-		group := len(s.gram) / g.Lists
 		heads := upTo(g.Lists)
 		if k, ok := cut[g.Per]; ok {
 			heads = k[0]
 		}
-		for _, l := range heads {
-			for r := range group {
-				a, b, err := gains(s.gram[l*group+r], g.Units, keep[l], ridge)
-				if err != nil {
-					return fmt.Errorf("fit gains of %s, query head %d: %w", g, l*group+r, err)
-				}
-				g.turn(l, r, keep[l], a, b)
+		done := widened(set, g.params...)
+		err = g.fitGains(s, heads, keep, ridge)
+		if err = errors.Join(err, done(err == nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fitGains fits and folds in the gains of the heads that stay.
+func (g *Group) fitGains(s *scoreStat, heads []int, keep param.Keep, ridge float64) error {
+	group := len(s.gram) / g.Lists
+	for _, l := range heads {
+		for r := range group {
+			a, b, err := gains(s.gram[l*group+r], g.Units, keep[l], ridge)
+			if err != nil {
+				return fmt.Errorf("fit gains of %s, query head %d: %w", g, l*group+r, err)
 			}
+			g.turn(l, r, keep[l], a, b)
 		}
 	}
 	return nil

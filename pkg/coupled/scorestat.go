@@ -39,11 +39,27 @@ const featureRows = 1 << 12
 // leastProbability is what a key must have to be looked at.
 const leastProbability = 1e-7
 
+// scoring says how the scores of a sequence are looked at.
+type scoring struct {
+	at      *site
+	options Options
+	product func(c []float32, n int, x []float32, rows, stride int)
+	starts  []int32 // where each token's document begins; nil for 0
+}
+
+// first is the first token that token pos sees.
+func (s *scoring) first(pos int) int {
+	if s.starts == nil {
+		return 0
+	}
+	return int(s.starts[pos])
+}
+
 // add takes one sequence of T rows of rotated q | k | v, causal.
-func (s *scoreStat) add(x []float32, t, stride int, at *site, o Options, product func(c []float32, n int, x []float32, rows, stride int)) {
+func (s *scoreStat) add(x []float32, t, stride int, of scoring) {
 	n := 2 * s.pairs // features of a head, and its columns
-	keys := at.heads * at.group * n
-	queries := o.Queries
+	keys := of.at.heads * of.at.group * n
+	queries := of.options.Queries
 	if queries == 0 {
 		queries = defaultQueries
 	}
@@ -55,16 +71,17 @@ func (s *scoreStat) add(x []float32, t, stride int, at *site, o Options, product
 		rows := 0 // of f, for several queries
 		for i := range queries {
 			if (rows+t)*n > len(f) {
-				product(gram, n, f, rows, n)
+				of.product(gram, n, f, rows, n)
 				rows = 0
 			}
 			pos := (2*i + 1) * t / (2 * queries) // evenly spread
+			first := of.first(pos)
 			q := x[pos*stride+h*n:][:n]
-			k0 := keys + h/at.group*n
-			scoreFeatures(f[rows*n:], p, q, x[k0:], pos+1, n, stride, o.Scale)
-			rows += centre(f[rows*n:], p, mean, pos+1, n)
+			k0 := keys + h/of.at.group*n
+			scoreFeatures(f[rows*n:], p, q, x[first*stride+k0:], pos+1-first, n, stride, of.options.Scale)
+			rows += centre(f[rows*n:], p, mean, pos+1-first, n)
 		}
-		product(gram, n, f, rows, n)
+		of.product(gram, n, f, rows, n)
 	}
 	s.weight += float64(queries)
 }

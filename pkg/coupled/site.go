@@ -86,7 +86,7 @@ func when(b bool, n int) int {
 
 func (e *Evidence) addSites(set *param.Set) {
 	for _, g := range Groups(set) {
-		if e.sites[g.Layer] == nil {
+		if e.sites[g.Layer] == nil && e.options.of(g.Layer) {
 			e.sites[g.Layer] = newSite(set, g.Layer, e.options)
 		}
 	}
@@ -133,6 +133,14 @@ func (e *Evidence) layers() []int {
 // Observe takes one site's activations of B sequences of T tokens: x is
 // [B*T, cols]. Nothing is added when it returns an error; a value that is not finite is one.
 func (e *Evidence) Observe(name string, x []float32, b, t int) error {
+	return e.ObserveDocuments(name, x, b, t, nil)
+}
+
+// ObserveDocuments is Observe of sequences that are packed of documents: starts [B*T] is where
+// each token's document begins in its sequence. Rows of padding, which is at the end of a
+// sequence and starts at T, do not count, and no attention between documents does. nil is one
+// document a sequence.
+func (e *Evidence) ObserveDocuments(name string, x []float32, b, t int, starts []int32) error {
 	var at Site
 	for _, s := range e.Sites() {
 		if s.Name == name {
@@ -142,7 +150,7 @@ func (e *Evidence) Observe(name string, x []float32, b, t int) error {
 	if at.Cols == 0 {
 		return fmt.Errorf("%w: no activation is expected at %q", ErrEvidence, name)
 	}
-	if b < 1 || t < 1 || len(x) != b*t*at.Cols {
+	if b < 1 || t < 1 || len(x) != b*t*at.Cols || starts != nil && len(starts) != b*t {
 		return fmt.Errorf("%w: activation %q has %d values, expected %d sequences of %d tokens of %d", ErrEvidence, name, len(x), b, t, at.Cols)
 	}
 	for i, v := range x {
@@ -150,14 +158,39 @@ func (e *Evidence) Observe(name string, x []float32, b, t int) error {
 			return fmt.Errorf("%w: activation %q, row %d, column %d is %g", ErrEvidence, name, i/at.Cols, i%at.Cols, f)
 		}
 	}
+	if starts == nil {
+		e.observe(at, x, shown{b: b, t: t, rows: b * t})
+		return nil
+	}
+	for i := range b {
+		s := shown{b: 1, t: t, starts: starts[i*t : (i+1)*t]}
+		for s.rows < t && int(s.starts[s.rows]) < t {
+			s.rows++
+		}
+		if s.rows > 0 {
+			e.observe(at, x[i*t*at.Cols:][:s.rows*at.Cols], s)
+		}
+	}
+	return nil
+}
+
+// shown is what rows of activations are: of b whole sequences of t tokens, or the first rows
+// of one that is packed of documents, which begin at starts.
+type shown struct {
+	b, t, rows int
+	starts     []int32
+}
+
+// observe adds rows that have been checked.
+func (e *Evidence) observe(at Site, x []float32, of shown) {
 	product := e.options.Product
 	if product == nil {
 		product = addProduct
 	}
-	rows := b * t
+	rows := of.rows
 	for _, m := range e.more {
-		if slices.ContainsFunc(m.Sites, func(o Site) bool { return o.Name == name }) {
-			m.Activations(name, x, rows, at.Cols)
+		if slices.ContainsFunc(m.Sites, func(o Site) bool { return o.Name == at.Name }) {
+			m.Activations(at.Name, x, rows, at.Cols)
 		}
 	}
 	s := e.sites[at.layer]
@@ -171,8 +204,9 @@ func (e *Evidence) Observe(name string, x []float32, b, t int) error {
 			s.k.add(x[queries:], rows, at.Cols, product)
 		}
 		if s.scores != nil {
-			for i := range b {
-				s.scores.add(x[i*t*at.Cols:(i+1)*t*at.Cols], t, at.Cols, s, e.options, product)
+			each := rows / of.b
+			for i := range of.b {
+				s.scores.add(x[i*each*at.Cols:(i+1)*each*at.Cols], each, at.Cols, scoring{s, e.options, product, of.starts})
 			}
 		}
 	case "ctx":
@@ -180,7 +214,16 @@ func (e *Evidence) Observe(name string, x []float32, b, t int) error {
 	case "hidden":
 		s.ffn.add(x, rows, at.Cols, product)
 	}
-	return nil
+}
+
+// UseScores makes e have what another evidence of the same model saw of attention scores
+// (Options.Gains) beside what it saw itself.
+func (e *Evidence) UseScores(of *Evidence) {
+	for n, s := range e.sites {
+		if from := of.sites[n]; from != nil && from.scores != nil {
+			s.scores = from.scores
+		}
+	}
 }
 
 // moments are those that are gathered, in a fixed order.

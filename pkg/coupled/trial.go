@@ -10,23 +10,23 @@ import (
 // back as they were, to the bit. Nothing is reshaped: the units that would go are
 // masked by zeroing their rows on side B (k, o, out or down), which is the same
 // function (masking equals slicing), so f may run a graph built before. It is what a
-// Request's Loss is best made of. Only the layers that the cut touches are copied.
+// Request's Losses are best made of. Only what the cut changes is copied; blocks that are not
+// float32 are widened while f runs, which makes or reuses a graph that reads float32 there.
 func (m Improve) Try(set *param.Set, e *Evidence, cut param.Cut, f func() error) error {
 	if err := set.Check(cut); err != nil {
 		return err
 	}
-	layers := map[int]bool{}
-	for dim := range cut {
-		n, ok := set.DimLayer(dim)
-		if !ok {
-			return fmt.Errorf("%w: dimension %q has no units", param.ErrCut, dim)
-		}
-		layers[n] = true
+	touched, err := Touched(set, cut)
+	if err != nil {
+		return err
 	}
 	saved := map[*param.Param][]float32{}
-	for _, p := range set.Params {
-		if p.Role != "" && p.Layer != param.Outside && layers[p.Layer] {
+	for _, p := range touched {
+		if b := p.BlockOf(); b.DType() == param.F32 {
 			saved[p] = append([]float32(nil), p.Data()...)
+		} else {
+			set.Widen(b)
+			defer set.Revert(b)
 		}
 	}
 	defer func() {
@@ -39,6 +39,38 @@ func (m Improve) Try(set *param.Set, e *Evidence, cut param.Cut, f func() error)
 	}
 	mask(set, cut)
 	return f()
+}
+
+// Touched are the parameters that a trial of a cut changes, in the order of the set.
+func Touched(set *param.Set, cut param.Cut) ([]*param.Param, error) {
+	changed := map[*param.Param]bool{}
+	for dim := range cut {
+		if _, ok := set.DimLayer(dim); !ok {
+			return nil, fmt.Errorf("%w: dimension %q has no units", param.ErrCut, dim)
+		}
+	}
+	for _, g := range Groups(set) {
+		_, units := cut[g.Dim]
+		_, heads := cut[g.Per]
+		if !units && !(heads && g.Per != "") {
+			continue
+		}
+		for _, p := range g.params {
+			if side := g.Side(p); side == param.SideB || side == param.SideA && (g.Kind == QK || g.normed) {
+				changed[p] = true
+				if b := set.LayerParam(g.Layer, p.Role.Bias()); b != nil {
+					changed[b] = true
+				}
+			}
+		}
+	}
+	var out []*param.Param
+	for _, p := range set.Params {
+		if changed[p] {
+			out = append(out, p)
+		}
+	}
+	return out, nil
 }
 
 // mask zeroes the rows on side B of the units that a checked cut removes, and on

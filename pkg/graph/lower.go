@@ -24,6 +24,8 @@ type LowerOptions struct {
 	// Observe, where it is not nil, is shown the value of every site [rows, cols]
 	// during a run; x is valid until Observe returns. Its error ends the run.
 	Observe func(site string, x []float32, rows, cols int) error
+	// Sites names those that Observe is shown; nil is all.
+	Sites []string
 	// SitesOnly computes what Observe is shown and no outputs: a loss, and the inputs
 	// that only it reads, are left out.
 	SitesOnly bool
@@ -257,7 +259,11 @@ func (l *lowering) gather() error {
 		}
 	}
 	if l.o.Observe != nil {
-		for _, s := range l.b.sites {
+		shown, err := l.shown()
+		if err != nil {
+			return err
+		}
+		for _, s := range shown {
 			roots = append(roots, s.node)
 		}
 	}

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -166,13 +168,30 @@ func (l *lowering) countUses() {
 	}
 }
 
+// shown are the sites that Observe is shown.
+func (l *lowering) shown() ([]site, error) {
+	if l.o.Sites == nil {
+		return l.b.sites, nil
+	}
+	var out []site
+	for _, name := range l.o.Sites {
+		i := slices.IndexFunc(l.b.sites, func(s site) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("graph: no site %q, there are %s", name, strings.Join(l.b.Sites(), ", "))
+		}
+		out = append(out, l.b.sites[i])
+	}
+	return out, nil
+}
+
 // watch puts a step after each site that shows its value.
 func (l *lowering) watch() {
 	if l.o.Observe == nil {
 		return
 	}
 	at := map[*Node][]string{}
-	for _, s := range l.b.sites {
+	shown, _ := l.shown() // gather has asked before
+	for _, s := range shown {
 		at[s.node] = append(at[s.node], s.name)
 	}
 	order := l.order
