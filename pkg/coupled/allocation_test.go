@@ -273,6 +273,20 @@ func quadratic(set *param.Set, weight map[string]float64, calls *int) func(param
 	}
 }
 
+// each is the losses of several cuts from that of one.
+func each(loss func(param.Cut) (float64, error)) func([]param.Cut) ([]float64, error) {
+	return func(cuts []param.Cut) (out []float64, err error) {
+		for _, c := range cuts {
+			x, err := loss(c)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, x)
+		}
+		return out, nil
+	}
+}
+
 // TestSensitivityFindsTheBestDivision of a budget over quadratic curves, against
 // every other division of it.
 func TestSensitivityFindsTheBestDivision(t *testing.T) {
@@ -282,7 +296,7 @@ func TestSensitivityFindsTheBestDivision(t *testing.T) {
 	cost := Groups(set)[2].Cost
 	const gone = 28
 	r := Request{
-		Set: set, Scores: flatScores(set, func(g Group, l, u int) float64 { return float64(u) }), Loss: loss,
+		Set: set, Scores: flatScores(set, func(g Group, l, u int) float64 { return float64(u) }), Losses: each(loss),
 		Budget: Budget{Params: set.Count() - gone*cost},
 		Config: configOf(func(c *Config) { c.Kinds, c.Allocation = []Kind{FFN}, "sensitivity" }),
 	}
@@ -316,7 +330,7 @@ func TestSensitivityIsBounded(t *testing.T) {
 	calls := 0
 	r := Request{
 		Set: set, Scores: flatScores(set, func(g Group, l, u int) float64 { return float64(u) }),
-		Loss: quadratic(set, map[string]float64{"layer.0.qk": 1}, &calls), Budget: Budget{Params: set.Count() / 2},
+		Losses: each(quadratic(set, map[string]float64{"layer.0.qk": 1}, &calls)), Budget: Budget{Params: set.Count() / 2},
 		Config: configOf(func(c *Config) { c.Allocation, c.Evaluations = "sensitivity", 20 }),
 	}
 	if _, err := MakePlan(r); err != nil || calls > 20 {
@@ -326,7 +340,7 @@ func TestSensitivityIsBounded(t *testing.T) {
 	if _, err := MakePlan(r); err == nil || !strings.Contains(err.Error(), "at least 10") {
 		t.Errorf("error is %v, expected one that names the least number of evaluations, 10", err)
 	}
-	r.Loss = nil
+	r.Losses = nil
 	r.Config.Evaluations = 100
 	if _, err := MakePlan(r); !errors.Is(err, ErrEvidence) {
 		t.Errorf("without a loss the error is %v", err)
@@ -339,7 +353,7 @@ func TestAutoKeepsTheBest(t *testing.T) {
 	calls := 0
 	loss := quadratic(set, map[string]float64{"layer.0.qk": 9, "layer.1.ffn": 5, "layer.2.vo": 7}, &calls)
 	plan, err := MakePlan(Request{
-		Set: set, Evidence: seen(t, set, Options{}, 4, 2), Loss: loss, Held: loss, Budget: Budget{Params: set.Count() * 6 / 10},
+		Set: set, Evidence: seen(t, set, Options{}, 4, 2), Losses: each(loss), Held: each(loss), Budget: Budget{Params: set.Count() * 6 / 10},
 		Config: configOf(func(c *Config) { c.Allocation = "auto" }),
 	})
 	if err != nil {
@@ -361,15 +375,18 @@ func TestAutoKeepsTheBest(t *testing.T) {
 
 func TestLossFailuresAreNamed(t *testing.T) {
 	set := small.set(t)
-	broken := errors.New("broken")
+	broken, value := errors.New("broken"), math.NaN()
 	p, err := newProblem(Request{
 		Set: set, Scores: flatScores(set, func(Group, int, int) float64 { return 1 }), Config: DefaultConfig(),
-		Loss: func(c param.Cut) (float64, error) {
-			if _, ok := c["layer.1.vo"]; ok {
+		Losses: each(func(c param.Cut) (float64, error) {
+			if _, ok := c["layer.1.vo"]; !ok {
+				return 1, nil
+			}
+			if value == 0 {
 				return 0, broken
 			}
-			return 1, nil
-		},
+			return value, nil
+		}),
 	})
 	if err == nil {
 		err = p.rank()
@@ -378,8 +395,12 @@ func TestLossFailuresAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = p.measure()
-	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "layer 1 vo") {
+	if !errors.Is(err, ErrEvidence) || !strings.Contains(err.Error(), "layer 1 vo") {
 		t.Errorf("error is %v, expected one that names layer 1 vo", err)
+	}
+	value = 0
+	if _, err = p.measure(); !errors.Is(err, broken) {
+		t.Errorf("error is %v, expected what the measuring says", err)
 	}
 }
 

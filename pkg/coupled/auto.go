@@ -3,6 +3,8 @@ package coupled
 import (
 	"fmt"
 	"math"
+
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 func init() { registerAllocation(auto{}) }
@@ -21,20 +23,26 @@ func (auto) widths(p *problem) (map[string]int, error) {
 	if err := p.reachable(); err != nil {
 		return nil, err
 	}
-	var best map[string]int
-	least := math.Inf(1)
-	for _, a := range []allocation{uniform{}, global{}, sensitivity{}} {
+	tried := []allocation{uniform{}, global{}, sensitivity{}}
+	var widths []map[string]int
+	var cuts []param.Cut
+	for _, a := range tried {
 		width, err := p.fit(a)
 		if err != nil {
 			return nil, fmt.Errorf("try %s: %w", a.name(), err)
 		}
-		loss, err := p.Held(p.cut(width))
-		if err != nil {
-			return nil, fmt.Errorf("try %s: %w", a.name(), err)
-		}
-		p.trials = append(p.trials, Trial{a.name(), loss})
-		if loss < least {
-			best, least = width, loss
+		widths, cuts = append(widths, width), append(cuts, p.cut(width))
+	}
+	losses, err := p.Held(cuts)
+	if err != nil {
+		return nil, fmt.Errorf("measure the losses of %d plans: %w", len(cuts), err)
+	}
+	var best map[string]int
+	least := math.Inf(1)
+	for i, a := range tried {
+		p.trials = append(p.trials, Trial{a.name(), losses[i]})
+		if losses[i] < least {
+			best, least = widths[i], losses[i]
 		}
 	}
 	if best == nil {

@@ -16,13 +16,13 @@ type Request struct {
 	Improve  Improve // recorded in the plan: what goes along with its cut, and the basis its units are of; zero is nothing
 	Evidence *Evidence
 	Scores   Scores // used instead of scoring, when not nil
-	// Loss returns the mean loss in nats on a small calibration batch of the model
-	// with a cut applied (weights must come back unchanged). The allocations
-	// sensitivity and auto need it; others do not call it.
-	Loss func(param.Cut) (float64, error)
-	// Held is Loss on a part of the calibration data that Loss does not see.
+	// Losses returns, for each of several cuts, the mean loss in nats on a small calibration
+	// batch of the model with it (weights must come back unchanged). The allocations
+	// sensitivity and auto need it, and call it once; others do not.
+	Losses func([]param.Cut) ([]float64, error)
+	// Held is Losses on a part of the calibration data that Losses does not see.
 	// The allocation auto chooses by it.
-	Held func(param.Cut) (float64, error)
+	Held func([]param.Cut) ([]float64, error)
 	// Footprint is needed only for Budget.Bytes.
 	Footprint Footprint
 }

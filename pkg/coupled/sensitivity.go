@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sort"
+
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 func init() { registerAllocation(sensitivity{}) }
@@ -27,7 +29,7 @@ type Curve struct {
 	Points []Point
 }
 
-// Evaluations is the number of calls of Request.Loss that measuring takes.
+// Evaluations is the number of cuts whose loss measuring takes.
 func Evaluations(r Request) (int, error) {
 	r.Budget = Budget{}
 	p, err := newProblem(r)
@@ -66,41 +68,44 @@ func (p *problem) trialWidths() ([][]int, error) {
 	return out, nil
 }
 
+// measure measures the curves of all clusters.
 func (p *problem) measure() ([]Curve, error) {
-	if p.Loss == nil {
+	if p.Losses == nil {
 		return nil, fmt.Errorf("%w: the allocation sensitivity needs a calibration loss, and there is none here", ErrEvidence)
 	}
 	widths, err := p.trialWidths()
 	if err != nil {
 		return nil, err
 	}
-	loss := func(width map[string]int) (float64, error) {
-		x, err := p.Loss(p.cut(width))
-		if err == nil && (math.IsNaN(x) || math.IsInf(x, 0)) {
-			err = fmt.Errorf("%w: the calibration loss is %g", ErrEvidence, x)
-		}
-		return x, err
-	}
-	dense, err := loss(nil)
-	if err != nil {
-		return nil, fmt.Errorf("measure the whole model: %w", err)
-	}
-	var curves []Curve
+	cuts := []param.Cut{{}}
 	for i, c := range p.clusters {
-		cv := Curve{Kind: c.kind, Points: []Point{{0, dense}}}
-		for _, g := range c.groups {
-			cv.Layers, cv.Dims = append(cv.Layers, g.Layer), append(cv.Dims, g.Dim)
-		}
 		for _, w := range widths[i] {
 			width := map[string]int{}
 			for i, g := range c.groups {
 				width[g.Dim] = w * c.of[i]
 			}
-			x, err := loss(width)
-			if err != nil {
-				return nil, fmt.Errorf("measure %s cut to %d of %d units: %w", c.groups[0], w, c.units, err)
+			cuts = append(cuts, p.cut(width))
+		}
+	}
+	losses, err := p.Losses(cuts)
+	if err != nil {
+		return nil, fmt.Errorf("measure the losses of %d trial cuts: %w", len(cuts), err)
+	}
+	var curves []Curve
+	at := 1
+	for i, c := range p.clusters {
+		cv := Curve{Kind: c.kind, Points: []Point{{0, losses[0]}}}
+		for _, g := range c.groups {
+			cv.Layers, cv.Dims = append(cv.Layers, g.Layer), append(cv.Dims, g.Dim)
+		}
+		for _, w := range widths[i] {
+			cv.Points = append(cv.Points, Point{1 - float64(w)/float64(c.units), losses[at]})
+			at++
+		}
+		for _, x := range cv.Points {
+			if math.IsNaN(x.Loss) || math.IsInf(x.Loss, 0) {
+				return nil, fmt.Errorf("%w: the calibration loss with %.0f %% of %s cut is %g", ErrEvidence, 100*x.Removed, c.groups[0], x.Loss)
 			}
-			cv.Points = append(cv.Points, Point{1 - float64(w)/float64(c.units), x})
 		}
 		curves = append(curves, cv)
 	}

@@ -179,6 +179,9 @@ type PlanOptions struct {
 	Recompute Recompute
 	Lend      bool
 	Update    bool // LowerOptions.Update is given
+	// Sites, where there are any, makes the plan that of a machine that shows these sites
+	// and makes no outputs (LowerOptions.SitesOnly).
+	Sites []string
 }
 
 // Plan is the plan of the machine that Lower would make, with gradients if the
@@ -192,8 +195,12 @@ func (b *Builder) Plan(o PlanOptions) (p *Plan, err error) {
 	defer caught(&err, "plan")
 	l := &lowering{
 		b: b, o: LowerOptions{Taps: o.Taps, Recompute: o.Recompute, Lend: o.Lend},
-		grads:     [2]bool{b.o.Train && b.more == nil, b.o.Train && b.more != nil},
+		grads:     [2]bool{b.o.Train && b.more == nil && o.Sites == nil, b.o.Train && b.more != nil && o.Sites == nil},
 		blockwise: o.Update, steps: map[*Node]*step{}, m: newMachine(),
+	}
+	if len(o.Sites) > 0 {
+		l.o.Sites, l.o.SitesOnly = o.Sites, true
+		l.o.Observe = func(string, []float32, int, int) error { return nil }
 	}
 	if err := l.arrange(); err != nil {
 		return nil, err

@@ -44,7 +44,15 @@ type Calibration struct {
 	// and all get the evidence of the whole. nil for one.
 	Ranks dist.Group
 
-	ctx context.Context // of a job that runs; nil never ends
+	ctx  context.Context   // of a job that runs; nil never ends
+	work func(flops int64) // is told of operations that have been done; may be nil
+}
+
+// worked reports so many operations.
+func (c *Calibration) worked(flops int64) {
+	if c.work != nil {
+		c.work(flops)
+	}
 }
 
 // stopped is why a pass ends early, or nil.
@@ -93,76 +101,32 @@ func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 
 func (c *Calibration) recompute() graph.Recompute { return max(c.Recompute, graph.RecomputeLight) }
 
-// enough is how many tokens, for each column of the widest activation, its second
-// moments are taken from: more changes nothing that a cut could show.
-const enough = 4
-
 // every is how many batches there are for one whose activations are observed.
-func (c *Calibration) every(e *coupled.Evidence) int {
-	widest := 0
-	for _, s := range e.Sites() {
-		widest = max(widest, s.Cols)
-	}
+func (c *Calibration) every(widest int) int {
 	return max(1, c.Data.Len()*c.Data.Context/max(1, enough*widest))
 }
 
-// Look runs all sequences forward and returns the second moments that a change of
-// basis needs.
-func (c *Calibration) Look(o coupled.Options) (*coupled.Evidence, error) {
-	o.Product = c.product()
-	e := coupled.NewEvidence(c.Set, o)
-	batch, n := c.batch(), c.Data.Len()
-	full := n / batch * batch
-	if err := c.forward(e, 0, full, batch); err != nil {
-		return nil, err
-	}
-	if err := c.forward(e, full, n, 1); err != nil {
-		return nil, err
-	}
-	return e, c.merge(e)
+// observing hands the activations of the batch at hand that the evidence expects to it.
+type observing struct {
+	e     *coupled.Evidence
+	sites map[string]bool
+	now   Sequences
+	skip  bool // the batch at hand is not looked at
 }
 
-// forward shows sequences lo..hi, batch at a time, to the evidence.
-func (c *Calibration) forward(e *coupled.Evidence, lo, hi, batch int) error {
-	if lo == hi {
+func newObserving(e *coupled.Evidence) *observing {
+	o := &observing{e: e, sites: map[string]bool{}}
+	for _, s := range e.Sites() {
+		o.sites[s.Name] = true
+	}
+	return o
+}
+
+func (o *observing) show(name string, x []float32, rows, _ int) error {
+	if o.skip || !o.sites[name] {
 		return nil
 	}
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{Documents: c.Data.Packed()})
-	c.Model.Loss(b, batch, c.Data.Context, 0)
-	m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Observe: c.observe(e), SitesOnly: true})
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	for i := 0; lo < hi; i, lo = i+1, lo+batch {
-		if !c.mine(i, 1) {
-			continue
-		}
-		if err := c.stopped(); err != nil {
-			return err
-		}
-		if err := c.Data.slice(lo, lo+batch).FeedInputs(m); err != nil {
-			return err
-		}
-		if err := m.RunAll(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// observe hands the activations that the evidence expects to it.
-func (c *Calibration) observe(e *coupled.Evidence) func(name string, x []float32, rows, cols int) error {
-	sites := map[string]bool{}
-	for _, s := range e.Sites() {
-		sites[s.Name] = true
-	}
-	return func(name string, x []float32, rows, cols int) error {
-		if !sites[name] {
-			return nil
-		}
-		return e.Observe(name, x, rows/c.Data.Context, c.Data.Context)
-	}
+	return o.e.ObserveDocuments(name, x, o.now.Len(), rows/o.now.Len(), o.now.Starts)
 }
 
 // pass runs sequences lo..hi, batch at a time. grads is where the gradients of the weights
@@ -171,17 +135,12 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 	if lo == hi {
 		return nil
 	}
-	show, every, count := c.observe(e), c.every(e), 0
+	show, every, count := newObserving(e), c.every(widest(c.Set)), 0
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: grads != nil, Gates: grads == nil, Documents: c.Data.Packed()})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
 		Pool: c.Pool, Grads: grads, Taps: true, Lend: true, Recompute: c.recompute(),
-		Observe: func(name string, x []float32, rows, cols int) error {
-			if count%every != 0 {
-				return nil
-			}
-			return show(name, x, rows, cols)
-		},
+		Observe: show.show,
 	})
 	if err != nil {
 		return err
@@ -194,9 +153,11 @@ func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch
 		if err := c.stopped(); err != nil {
 			return err
 		}
-		if err := c.run(m, e, grads, c.Data.slice(lo, lo+batch)); err != nil {
+		show.now, show.skip = c.Data.slice(lo, lo+batch), count%every != 0
+		if err := c.run(m, e, grads, show.now); err != nil {
 			return err
 		}
+		c.worked(m.Plan().FLOPs())
 		if c.Seen != nil {
 			c.Seen(lo+batch, c.Data.Len())
 		}

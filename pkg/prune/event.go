@@ -25,8 +25,11 @@ type ChoosingBasis struct{ Sequences int }
 // Gathering begins the pass that gathers evidence.
 type Gathering struct{ Sequences, Context int }
 
-// Trials begins the measuring of so many trial cuts.
-type Trials struct{ Cuts, Sequences, Context int }
+// Measuring begins the measuring of so many trial cuts.
+type Measuring struct{ Cuts, Sequences, Context int }
+
+// Comparing begins the measuring of whole plans on held calibration data.
+type Comparing struct{ Plans, Sequences, Context int }
 
 // Measured is one point of a sensitivity: the loss with a share of a kind's units.
 type Measured struct {
@@ -49,8 +52,12 @@ func (e Gathering) String() string {
 	return fmt.Sprintf("gathering evidence from %d sequences of %d tokens", e.Sequences, e.Context)
 }
 
-func (e Trials) String() string {
+func (e Measuring) String() string {
 	return fmt.Sprintf("measuring sensitivity: %d trial cuts on %d sequences of %d tokens", e.Cuts, e.Sequences, e.Context)
+}
+
+func (e Comparing) String() string {
+	return fmt.Sprintf("comparing %d plans on %d sequences of %d tokens", e.Plans, e.Sequences, e.Context)
 }
 
 func (e Measured) String() string {

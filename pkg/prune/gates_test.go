@@ -31,7 +31,9 @@ func TestEvidenceWithoutWeightGradients(t *testing.T) {
 		for _, batch := range []int{4, 1, 1} {
 			b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: true})
 			c.Model.Loss(b, batch, c.Data.Context, 0)
-			m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Grads: grads, Taps: true, Observe: c.observe(want)})
+			show := newObserving(want)
+			show.now = c.Data.slice(at, at+batch)
+			m, err := b.Lower(graph.LowerOptions{Pool: c.Pool, Grads: grads, Taps: true, Observe: show.show})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,7 +3,6 @@ package prune
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -280,85 +279,40 @@ func (p *Job) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*
 		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: r.Evidence,
 		Footprint: p.Footprint,
 	}
-	if needsLoss(p.Config.Allocation) {
-		l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, r.Evidence)
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		req.Loss = p.remember(l.Of)
-		n, err := coupled.Evaluations(req)
-		if err != nil {
-			return nil, err
-		}
-		p.tell(Trials{n, trial.Len(), trial.Context})
-		defer func() { r.Trials += l.Runs }()
+	if !needsLoss(p.Config.Allocation) {
+		return coupled.MakePlan(req)
+	}
+	t := p.trials(r.Evidence)
+	defer func() { r.Trials += t.Runs }()
+	req.Losses = func(cuts []param.Cut) ([]float64, error) {
+		p.tell(Measuring{len(cuts), trial.Len(), trial.Context})
+		return t.Losses(cuts, trial)
 	}
 	if held.Context > 0 {
-		h, err := NewLosses(p.Model, p.Set, p.Pool, held, p.Improve, r.Evidence)
-		if err != nil {
-			return nil, err
+		req.Held = func(cuts []param.Cut) ([]float64, error) {
+			p.tell(Comparing{len(cuts), held.Len(), held.Context})
+			h := *t
+			h.Known = nil // of other data
+			defer func() { t.Runs = h.Runs }()
+			return h.Losses(cuts, held)
 		}
-		defer h.Close()
-		req.Held = h.Of
-		defer func() { r.Trials += h.Runs }()
 	}
 	return coupled.MakePlan(req)
 }
 
-// basisTokens is how many tokens at least the basis is chosen by.
-const basisTokens = 8192
-
-// remember looks losses up in Known.
-func (p *Job) remember(loss func(param.Cut) (float64, error)) func(param.Cut) (float64, error) {
-	if p.Known == nil {
-		return loss
-	}
-	return func(cut param.Cut) (float64, error) {
-		key := fmt.Sprint(cut)
-		if x, ok := p.Known[key]; ok {
-			return x, nil
-		}
-		x, err := loss(cut)
-		if err == nil {
-			p.Known[key] = x
-		}
-		return x, err
-	}
-}
-
-// changeBasis changes the basis of the set, by forward passes over an eighth of
-// the sequences (at least basisTokens) where it needs to see activations.
-func (p *Job) changeBasis(c Calibration, improve coupled.Improve) error {
-	var e *coupled.Evidence
-	if prepare, _ := improve.Options(p.Model.Scale()); prepare.Basis {
-		n := c.Data.Len()
-		c.Data = c.Data.slice(0, min(n, max(n/8, (basisTokens+c.Data.Context-1)/c.Data.Context)))
-		p.tell(ChoosingBasis{c.Data.Len()})
-		var err error
-		if e, err = c.Look(prepare); err != nil {
-			return err
-		}
-		defer e.Close()
-	}
-	method := improve.Basis
-	if method == "" { // of a plan that came with another program
-		method = coupled.BasisNone
-	}
-	if method == coupled.BasisNone {
-		return nil
-	}
-	return p.once(func() error {
-		_, err := coupled.ChangeBasis(p.Set, e, method)
-		return err
-	})
+// trials measures trial cuts; the moments of refits are those of the data that evidence is
+// gathered from.
+func (p *Job) trials(scores *coupled.Evidence) *Trials {
+	t := &Trials{Calibration: p.Calibration, Improve: p.Improve, Scores: scores, Known: p.Known}
+	t.Data, _, _ = p.split()
+	return t
 }
 
 // look changes the basis and gathers the evidence that scores and improvements need.
 func (p *Job) look(gather Sequences) (*coupled.Evidence, error) {
 	c := p.Calibration
 	c.Data = gather
-	if err := p.changeBasis(c, p.Improve); err != nil {
+	if err := p.changeBasis(gather, p.Improve); err != nil {
 		return nil, err
 	}
 	if e := p.Evidence; e != nil {
@@ -369,10 +323,12 @@ func (p *Job) look(gather Sequences) (*coupled.Evidence, error) {
 	return c.Gather(p.options())
 }
 
-// options is the evidence that scores and improvements need.
+// options is the evidence that scores and improvements need from a pass over all sequences;
+// what refits need is gathered layer by layer, where it is used.
 func (p *Job) options() coupled.Options {
 	scale := p.Model.Scale()
 	_, improve := p.Improve.Options(scale)
+	improve.Compensation = false
 	o := p.Config.Options(scale).Join(improve)
 	o.Squares = o.Squares || p.Uncoupled
 	return o
@@ -389,18 +345,18 @@ func (p *Job) follow(plan *coupled.Plan) error {
 	c := p.Calibration
 	c.Data, _, _ = p.split()
 	_, improve := plan.Improve.Options(p.Model.Scale())
-	if err := p.changeBasis(c, plan.Improve); err != nil {
+	if err := p.changeBasis(c.Data, plan.Improve); err != nil {
 		return err
 	}
 	var e *coupled.Evidence
-	if improve.Compensation || improve.Gains {
+	if improve.Compensation = false; improve.Gains {
 		var err error
 		if e, err = c.Gather(improve); err != nil {
 			return err
 		}
 		defer e.Close()
 	}
-	return p.carryOut(plan, e)
+	return p.carryOut(c, plan, e)
 }
 
 func needsLoss(allocation string) bool { return allocation == "sensitivity" || allocation == "auto" }
@@ -415,17 +371,7 @@ func (p *Job) apply(r *Result, plan *coupled.Plan) error {
 			return coupled.SetZero(p.Set, r.Zeros)
 		})
 	}
-	return p.carryOut(plan, r.Evidence)
-}
-
-// improves reports whether a plan changes weights that stay.
-func improves(plan *coupled.Plan) bool {
-	return plan.Improve.Compensate != coupled.CompensateNone && plan.Improve.Compensate != "" || plan.Improve.Gains
-}
-
-func improve(set *param.Set, plan *coupled.Plan, e *coupled.Evidence) error {
-	if e == nil {
-		return fmt.Errorf("prune: the plan compensates (%s, gains %t), which needs calibration data", plan.Improve.Compensate, plan.Improve.Gains)
-	}
-	return plan.Improve.Apply(set, e, plan.Cut())
+	c := p.Calibration
+	c.Data, _, _ = p.split()
+	return p.carryOut(c, plan, r.Evidence)
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -59,40 +58,36 @@ func TestTrialsAreTheCutModel(t *testing.T) {
 			t.Fatal("layer 0 was to stay whole")
 		}
 		_, trial, _ := p.split()
-		l, err := NewLosses(c.Model, c.Set, c.Pool, trial, p.Improve, res.Evidence)
+		l := p.trials(res.Evidence)
+		// A trial of the first layer begins with the data, others with the streams of others.
+		first := param.Cut{"layer.0.ffn": param.Keep{{0}}}
+		losses, err := l.Losses([]param.Cut{nil, first, plan.Cut(), nil}, trial)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		whole, err := l.Of(nil)
-		if err != nil {
+		whole, want := losses[0], losses[2]
+		if losses[1] == whole || losses[3] != whole || l.Runs != 4 {
+			t.Errorf("%s: losses are %v after %d trials", family, losses, l.Runs)
+		}
+		if again, err := l.Losses([]param.Cut{plan.Cut()}, trial); err != nil || again[0] != want {
+			t.Errorf("%s: a trial by itself gives %v, together with others %g (%v)", family, again, want, err)
+		}
+		if err := apply(p, plan, res.Evidence); err != nil {
 			t.Fatal(err)
 		}
-		// A trial of the first layer runs the machine that the inputs of the others came from.
-		if first, err := l.Of(param.Cut{"layer.0.ffn": param.Keep{{0}}}); err != nil || first == whole {
-			t.Fatalf("%s: cutting layer 0 gives %g (%v), the whole model %g", family, first, err, whole)
-		}
-		want, err := l.Of(plan.Cut())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again, _ := l.Of(nil); again != whole {
-			t.Errorf("%s: a trial changed the weights: loss %g, then %g", family, whole, again)
-		}
-		if err := apply(c.Set, plan, res.Evidence); err != nil {
-			t.Fatal(err)
-		}
-		after, err := NewLosses(c.Model, c.Set, c.Pool, trial, coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer after.Close()
-		got, err := after.Of(nil)
+		got, err := lossOf(c, trial)
 		// The same sums in another order.
 		if err != nil || math.Abs(got-want) > 1e-5*want {
 			t.Errorf("%s: loss after the cut is %g, the trial said %g (whole %g, %v)", family, got, want, whole, err)
 		}
 	}
+}
+
+// lossOf is the loss of the model as it is.
+func lossOf(c Calibration, data Sequences) (float64, error) {
+	s := c.newStream(data)
+	defer s.Close()
+	return s.loss()
 }
 
 // TestGatherIsTheSameInAnyBatch: how sequences are batched, and what is left over
@@ -188,12 +183,9 @@ func TestKnownTrials(t *testing.T) {
 }
 
 // apply carries out a plan made for the set as it is: the improvements that it
-// records, which need evidence, then the cut, of the slabs as well.
-func apply(set *param.Set, plan *coupled.Plan, e *coupled.Evidence, slabs ...*param.Slab) error {
-	if improves(plan) {
-		if err := improve(set, plan, e); err != nil {
-			return err
-		}
-	}
-	return graph.Rewrite(set, plan.Cut(), slabs)
+// records, then the cut.
+func apply(p *Job, plan *coupled.Plan, e *coupled.Evidence) error {
+	c := p.Calibration
+	c.Data, _, _ = p.split()
+	return p.carryOut(c, plan, e)
 }

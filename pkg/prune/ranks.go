@@ -8,7 +8,6 @@ import (
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/graph"
 )
 
 // group is the ranks of the calibration; dist.Alone where there is one.
@@ -94,18 +93,4 @@ func (p *Job) once(change func() error) error {
 		return errors.New("prune: rank 0 could not change the weights")
 	}
 	return g.Broadcast(dist.Bytes(p.Set.Weights.Data))
-}
-
-// carryOut is Apply on every rank: rank 0 improves, all cut, and check that they
-// have the same weights.
-func (p *Job) carryOut(plan *coupled.Plan, e *coupled.Evidence) error {
-	if improves(plan) {
-		if err := p.once(func() error { return improve(p.Set, plan, e) }); err != nil {
-			return err
-		}
-	}
-	if err := graph.Rewrite(p.Set, plan.Cut(), p.Slabs, p.Parallel...); err != nil {
-		return err
-	}
-	return dist.AgreeOn(p.group(), "the parameters behind the plan", p.Set.Weights.Data)
 }

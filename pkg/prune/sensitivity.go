@@ -29,15 +29,7 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 		return nil, err
 	}
 	defer e.Close()
-	l, err := NewLosses(p.Model, p.Set, p.Pool, trial, p.Improve, e)
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	whole, err := l.Of(param.Cut{})
-	if err != nil {
-		return nil, err
-	}
+	t := p.trials(e)
 	has := map[coupled.Kind]bool{}
 	for _, g := range coupled.Groups(p.Set) {
 		has[g.Kind] = true
@@ -46,37 +38,55 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 	if kinds == nil {
 		kinds = []coupled.Kind{coupled.QK, coupled.VO, coupled.FFN}
 	}
+	cuts := []param.Cut{{}}
 	var out []Sensitivity
 	for _, k := range kinds {
 		if !has[k] {
 			return nil, fmt.Errorf("the model has no unit of kind %s", k)
 		}
-		s := Sensitivity{Kind: k, Kept: []float64{1}, Loss: []float64{whole}}
+		s := Sensitivity{Kind: k, Kept: []float64{1}}
 		for _, share := range shares {
-			c := p.Config
-			c.Target, c.TargetMemory, c.Allocation = "", "", "uniform"
-			c.Kinds, c.Ratio = nil, map[coupled.Kind]float64{k: 1 - share}
-			goal, err := c.Goal(p.Set, nil)
+			cut, err := p.uniform(k, share, e)
 			if errors.Is(err, coupled.ErrBudget) {
 				break // no list has so few units
 			}
 			if err != nil {
 				return nil, err
 			}
-			plan, err := coupled.MakePlan(coupled.Request{Set: p.Set, Family: p.Model.Family(), Config: c, Budget: goal.At(1), Improve: p.Improve, Evidence: e})
-			if err != nil {
-				return nil, err
-			}
-			loss, err := l.Of(plan.Cut())
-			if err != nil {
-				return nil, err
-			}
-			p.tell(Measured{k, share, loss})
-			s.Kept, s.Loss = append(s.Kept, share), append(s.Loss, loss)
+			cuts, s.Kept = append(cuts, cut), append(s.Kept, share)
 		}
 		out = append(out, s)
 	}
+	losses, err := t.Losses(cuts, trial)
+	if err != nil {
+		return nil, err
+	}
+	at := 1
+	for i := range out {
+		out[i].Loss = append(out[i].Loss, losses[0])
+		for _, share := range out[i].Kept[1:] {
+			out[i].Loss = append(out[i].Loss, losses[at])
+			p.tell(Measured{out[i].Kind, share, losses[at]})
+			at++
+		}
+	}
 	return out, nil
+}
+
+// uniform is the cut that keeps a share of one kind's units in every layer.
+func (p *Job) uniform(k coupled.Kind, share float64, e *coupled.Evidence) (param.Cut, error) {
+	c := p.Config
+	c.Target, c.TargetMemory, c.Allocation = "", "", "uniform"
+	c.Kinds, c.Ratio = nil, map[coupled.Kind]float64{k: 1 - share}
+	goal, err := c.Goal(p.Set, nil)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := coupled.MakePlan(coupled.Request{Set: p.Set, Family: p.Model.Family(), Config: c, Budget: goal.At(1), Improve: p.Improve, Evidence: e})
+	if err != nil {
+		return nil, err
+	}
+	return plan.Cut(), nil
 }
 
 // Scores gathers evidence from all of the data and scores every unit, on the

@@ -1,0 +1,52 @@
+package prune
+
+import (
+	"github.com/ecospa/ecospa/pkg/coupled"
+)
+
+// basisTokens is how many tokens at least the basis is chosen by.
+const basisTokens = 8192
+
+// basisData is the sequences that a basis is chosen by: an eighth, at least basisTokens.
+func basisData(s Sequences) Sequences {
+	return s.slice(0, min(s.Len(), max(s.Len()/8, (basisTokens+s.Context-1)/s.Context)))
+}
+
+// changeBasis changes the basis of the set, layer by layer, by a forward pass over some
+// sequences where it needs to see activations.
+func (p *Job) changeBasis(data Sequences, improve coupled.Improve) error {
+	if improve.Basis == "" || improve.Basis == coupled.BasisNone { // "" of a plan that came with another program
+		return nil
+	}
+	prepare, _ := improve.Options(p.Model.Scale())
+	c := p.Calibration
+	c.Data = basisData(data)
+	if prepare.Basis {
+		p.tell(ChoosingBasis{c.Data.Len()})
+	}
+	return p.once(func() error { return c.basis(improve.Basis, prepare) })
+}
+
+// basis changes the basis of one layer after the other.
+func (c *Calibration) basis(method string, o coupled.Options) error {
+	s := c.newStream(c.Data)
+	defer s.Close()
+	for layer := range c.Set.Layers() {
+		var e *coupled.Evidence
+		if o.Basis {
+			o.Layers, o.Product, o.Pool = []int{layer}, c.product(), c.Pool
+			e = coupled.NewEvidence(c.Set, o)
+			if err := s.step(e); err != nil { // before the basis changes, which leaves its outputs alone
+				return err
+			}
+		}
+		_, err := coupled.ChangeBasis(c.Set, e, method, layer)
+		if e != nil {
+			e.Close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

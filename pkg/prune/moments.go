@@ -1,0 +1,111 @@
+package prune
+
+import (
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// enough is how many tokens, for each column of the widest activation, its second
+// moments are taken from: more changes nothing that a cut could show.
+const enough = 4
+
+// moments gathers the second moments of one layer's activations after the other, as a
+// stream of sequences passes through the layers of the uncut model.
+type moments struct {
+	c       *Calibration
+	improve coupled.Improve
+	scores  *coupled.Evidence // where gains read the attention scores; nil for nowhere
+	stream  *stream           // nil where no refit needs moments
+	until   int               // the last layer that is asked for
+}
+
+// newMoments prepares a pass over the sequences of the calibration that determine the moments.
+func (c *Calibration) newMoments(improve coupled.Improve, scores *coupled.Evidence, until int) *moments {
+	m := &moments{c: c, improve: improve, scores: scores, until: until}
+	if _, o := improve.Options(0); o.Compensation {
+		m.stream = c.newStream(c.enough())
+	}
+	return m
+}
+
+func (m *moments) Close() { m.stream.Close() }
+
+// of is the evidence that improves cuts of a layer, nil where nothing is improved; layers are
+// asked for one after the other. wanted false skips the layer. The caller closes what it gets.
+func (m *moments) of(layer int, wanted bool) (*coupled.Evidence, error) {
+	var e *coupled.Evidence
+	if wanted && (m.stream != nil || m.scores != nil) {
+		o := coupled.Options{Layers: []int{layer}, Product: m.c.product(), Pool: m.c.Pool}
+		o.Compensation = m.stream != nil && m.improve.Compensate == coupled.CompensateLSQ
+		o.Activations = m.stream != nil && !o.Compensation // means are all that a bias needs
+		e = coupled.NewEvidence(m.c.Set, o)
+	}
+	if m.stream != nil && layer <= m.until {
+		if err := m.stream.step(e); err != nil {
+			return nil, err
+		}
+	}
+	if e != nil && m.scores != nil {
+		e.UseScores(m.scores)
+	}
+	return e, nil
+}
+
+// enough is the sequences, batches of them evenly spread, that determine second moments.
+func (c *Calibration) enough() Sequences {
+	every := c.every(widest(c.Set))
+	if every == 1 {
+		return c.Data
+	}
+	batch, out := c.batch(), Sequences{Context: c.Data.Context}
+	for i := 0; i*batch < c.Data.Len(); i += every {
+		out.Batch = join(out.Batch, c.Data.slice(i*batch, min((i+1)*batch, c.Data.Len())).Batch)
+	}
+	return out
+}
+
+// join is the sequences of both.
+func join(a, b data.Batch) data.Batch {
+	return data.Batch{
+		N: a.N + b.N, IDs: append(a.IDs, b.IDs...), Pixels: append(a.Pixels, b.Pixels...), Targets: append(a.Targets, b.Targets...),
+		Starts: append(a.Starts, b.Starts...), Positions: append(a.Positions, b.Positions...), Documents: append(a.Documents, b.Documents...),
+	}
+}
+
+// widest is the columns of the widest activation that a refit reads.
+func widest(set *param.Set) (cols int) {
+	for _, g := range coupled.Groups(set) {
+		if g.Kind != coupled.VO && g.Kind != coupled.FFN {
+			continue
+		}
+		for _, p := range g.Params() {
+			if g.Side(p) == param.SideB {
+				cols = max(cols, p.Size()/p.Dims[len(p.Dims)-1].Size)
+			}
+		}
+	}
+	return cols
+}
+
+// layerCut is the part of a cut that falls to a layer.
+func layerCut(set *param.Set, cut param.Cut, layer int) param.Cut {
+	out := param.Cut{}
+	for dim, keep := range cut {
+		if n, ok := set.DimLayer(dim); ok && n == layer {
+			out[dim] = keep
+		}
+	}
+	return out
+}
+
+// lastLayer is the highest layer that a cut touches, -1 for none.
+func lastLayer(set *param.Set, cut param.Cut) int {
+	last := -1
+	for dim := range cut {
+		if n, ok := set.DimLayer(dim); ok {
+			last = max(last, n)
+		}
+	}
+	return last
+}
