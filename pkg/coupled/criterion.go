@@ -1,6 +1,7 @@
 package coupled
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sort"
@@ -34,6 +35,9 @@ type Context struct {
 	Evidence *Evidence  // nil when none was gathered
 	Seed     uint64     // of random
 }
+
+// gatesOnly is a criterion that never looks at weights.
+type gatesOnly interface{ gatesOnly() }
 
 var criteria = map[string]Criterion{}
 
@@ -72,8 +76,12 @@ func Score(name string, c *Context, groups []Group) (Scores, error) {
 	}
 	scores := Scores{}
 	for _, g := range groups {
+		done := func(bool) error { return nil }
+		if _, ok := crit.(gatesOnly); !ok { // weights of another type are float32 meanwhile
+			done = widened(c.Set, g.params...)
+		}
 		t, err := crit.Score(c, g)
-		if err != nil {
+		if err = errors.Join(err, done(false)); err != nil {
 			return nil, fmt.Errorf("score %s by %s: %w", g, name, err)
 		}
 		for l := range t {

@@ -9,6 +9,7 @@ func init() { RegisterCriterion(fisher{}) }
 type fisher struct{}
 
 func (fisher) Name() string { return "fisher" }
+func (fisher) gatesOnly()   {}
 func (fisher) Needs() Needs { return Needs{Gates: true} }
 
 func (fisher) Score(c *Context, g Group) ([][]float64, error) {

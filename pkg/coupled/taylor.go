@@ -9,6 +9,7 @@ func init() { RegisterCriterion(taylor{}) }
 type taylor struct{}
 
 func (taylor) Name() string { return "taylor" }
+func (taylor) gatesOnly()   {}
 func (taylor) Needs() Needs { return Needs{Gates: true} }
 
 func (taylor) Score(c *Context, g Group) ([][]float64, error) {
