@@ -34,7 +34,7 @@ var layers = pairs([][2]string{
 	{"pkg/kernel/blas", "pkg/kernel"},
 	{"pkg/param", "pkg/kernel"},
 	{"pkg/checkpoint", "internal/folder pkg/param"},
-	{"pkg/coupled", "pkg/param"},
+	{"pkg/coupled", "pkg/kernel pkg/param"},
 	{"pkg/optim", "pkg/kernel pkg/param"},
 	{"internal/gguf", "pkg/checkpoint"},
 	{"internal/onnx", "pkg/checkpoint"},
