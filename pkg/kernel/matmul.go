@@ -148,24 +148,28 @@ func (g *gemm) pack(l *lane, dst []float32, f *factor, lo, hi int) {
 	}
 }
 
-// widen packs a side of 16 or 8 bits as float32, a panel at a time, or where values of
-// a block lie in several panels these together.
+// widen packs a side of 16 or 8 bits as float32: where its free index is contiguous, a
+// piece at a time that stays in the first cache, else a panel.
 func (g *gemm) widen(l *lane, dst []float32, s side, n, w, k, size int) {
-	step := w
-	if s.q8 != nil && s.free == 1 {
-		step = max(w, Q8Block/w*w)
-	}
-	for lo := 0; lo < n; lo += step {
-		from, m := s.at(lo, 0), min(step, n-lo)
-		rows, cols, stride := m, k, from.free
-		wide := side{free: k, inner: 1}
-		if from.free == 1 {
-			rows, cols, stride = k, m, from.inner
-			wide = side{free: 1, inner: m}
+	if s.free != 1 {
+		for lo := 0; lo < n; lo += w {
+			m := min(w, n-lo)
+			wide := side{data: grow(&l.wide, m*k), free: k, inner: 1}
+			from := s.at(lo, 0)
+			from.widen(wide.data, k, s.free, m, k)
+			g.q.pack(dst[lo/w*size:], wide, m, w, k, size)
 		}
-		wide.data = grow(&l.wide, m*k)
-		from.widen(wide.data, cols, stride, rows, cols)
-		g.q.pack(dst[lo/w*size:], wide, m, w, k, size)
+		return
+	}
+	const cols, rows = 256, 32 // of a piece; panels' widths divide the former, as blocks of eight bits do
+	for lo := 0; lo < n; lo += cols {
+		m := min(cols, n-lo)
+		wide := side{data: grow(&l.wide, m*rows), free: 1, inner: m}
+		for kk := 0; kk < k; kk += rows {
+			from, high := s.at(lo, kk), min(rows, k-kk)
+			from.widen(wide.data, m, s.inner, high, m)
+			g.q.pack(dst[lo/w*size+kk*w:], wide, m, w, high, size)
+		}
 	}
 }
 

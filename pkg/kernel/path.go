@@ -23,10 +23,17 @@ type path struct {
 	// Thin products, see thin.go: of B as float32 and as bfloat16.
 	thinDot, thinDotHalves   func(t *tile)
 	thinDotBF16              func(t *tile) // of both as bfloat16, A's rows as pairs in float32s; nil without bf16
-	thinDotRows              int           // rows of A that these take at most
 	thinRows, thinRowsHalves func(t *tile)
-	thinStrip                []int // columns that they take, by rows of A less one
+	thinDotCols              []int // rows of B that thinDot takes, by rows of A less one
+	thinStrip                []int // columns that thinRows takes, likewise
 	thinVector               int   // or up to so many columns
+	// Rows of a product that is thin whatever B is, and with B transposed; of those with
+	// more rows than a kernel takes, the columns done for all rows before the next, and
+	// the slices of the inner length (0: whole).
+	thinMost, thinMostDot   int
+	thinBlock, thinBlockDot int
+	thinSlice, thinSliceDot int
+	wideRows, wideDot       [2]int // columns and inner length of a piece of B of eight bits
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

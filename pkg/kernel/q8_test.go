@@ -127,7 +127,7 @@ func stored(r *rand.Rand, kind string, rows, cols int) (w Weights, values []floa
 func TestMatMulWeights(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 88))
 	for _, kind := range []string{"f32", "bf16", "q8"} {
-		for _, m := range []int{1, 2, 5, 8, 16, 40} {
+		for _, m := range []int{1, 2, 5, 7, 8, 11, 16, 40} {
 			for _, size := range [][2]int{{3, 32}, {37, 96}, {70, 1120}, {300, 64}} { // rows and columns of the weights
 				rows, cols := size[0], size[1]
 				w, values := stored(r, kind, rows, cols)

@@ -7,8 +7,6 @@ import "math"
 // once, in order, as it lies; nothing is packed.
 
 const (
-	thinMost    = 8       // rows of C in a product that is thin whatever B is
-	thinMostDot = 16      // and with B transposed
 	thinChunk   = 1 << 14 // values of B that a worker takes at least
 	thinColumns = 256     // columns that thinRowsPortable takes at most
 )
@@ -18,7 +16,7 @@ func (g *gemm) isThin(m, k int) bool {
 	if k == 0 || g.bf16 && g.b.half == nil {
 		return false // the latter would round B again for every row
 	}
-	return m <= thinMost || m <= thinMostDot && g.b.inner == 1
+	return m <= g.q.thinMost || m <= g.q.thinMostDot && g.b.inner == 1
 }
 
 // thin does the product of inner length k, on one worker if it is small.
@@ -36,15 +34,29 @@ func (g *gemm) thin(k int) {
 	thinLoop.run(g.p, ceil(n, g.group), *g)
 }
 
-// strip is how many columns are done at a time.
+// strip is how many columns are done at a time: with more rows than a kernel takes,
+// those whose part of B stays in a cache from one group of rows to the next.
 func (g *gemm) strip() int {
-	if g.b.q8 != nil && g.b.inner != 1 {
-		return 64
+	dot, groups := g.b.inner == 1, g.groups()
+	switch {
+	case g.b.q8 != nil && dot:
+		return g.q.wideDot[0]
+	case g.b.q8 != nil:
+		return g.q.wideRows[0]
+	case dot:
+		return g.q.thinBlockDot
+	case groups > 1:
+		return g.q.thinBlock
 	}
+	return g.q.thinStrip[g.c.Rows-1]
+}
+
+// groups is how many groups the rows of A are cut in, each as many as a kernel takes.
+func (g *gemm) groups() int {
 	if g.b.inner == 1 {
-		return 4
+		return ceil(g.c.Rows, len(g.q.thinDotCols))
 	}
-	return g.q.thinStrip[min(g.c.Rows, len(g.q.thinStrip))-1]
+	return ceil(g.c.Rows, len(g.q.thinStrip))
 }
 
 var thinLoop = newLoop(func(g *gemm, worker, chunk int) {
@@ -88,19 +100,13 @@ func (g *gemm) rows(l *lane) {
 	}
 }
 
-// B of eight bits is widened a piece at a time, which stays in the first cache.
-const (
-	wideStrip = 256  // columns of a piece of wideRows rows of B at most
-	wideRows  = 32   // rows
-	wideCols  = 1024 // columns of a piece of four rows, with B transposed
-)
-
-// thinWidened is thinRange for B of eight bits.
+// thinWidened is thinRange for B of eight bits, which is widened a piece at a time that
+// stays in the first cache.
 func (g *gemm) thinWidened(l *lane, lo, hi int) {
 	h, k := *g, g.k
-	wide, slice := wideStrip, wideRows
+	wide, slice := g.q.wideRows[0], g.q.wideRows[1]
 	if g.b.inner == 1 {
-		wide, slice = 4, wideCols
+		wide, slice = g.q.wideDot[0], g.q.wideDot[1]
 	}
 	buf := grow(&l.wide, wide*slice)
 	for j := lo; j < hi; j += wide {
@@ -117,62 +123,95 @@ func (g *gemm) thinWidened(l *lane, lo, hi int) {
 			}
 			h.first = j
 			h.a.side = g.a.at(0, h.k0)
-			h.thinRange(l, j, j+n)
+			h.thinColumns(l, j, j+n)
 		}
 	}
 }
 
-// thinRange does columns lo to hi of C.
+// thinRange does columns lo to hi of C. Where rows come in several groups, the inner
+// length is cut in slices, so that what the groups read again is in the first cache.
 func (g *gemm) thinRange(l *lane, lo, hi int) {
 	if g.b.q8 != nil {
 		g.thinWidened(l, lo, hi)
 		return
 	}
-	t, q, m := &l.tile, g.q, g.c.Rows
-	t.k, t.cs, t.is, t.as = g.k, g.c.Stride, g.c.Stride, g.a.free
-	dot, most, kernel := g.b.inner == 1, q.thinDotRows, q.thinDot
-	switch {
-	case g.inPairs():
-		kernel = q.thinDotBF16
-	case dot && g.b.half != nil:
-		kernel = q.thinDotHalves
-	case !dot && g.b.half != nil:
-		most, kernel = len(q.thinStrip), q.thinRowsHalves
-	case !dot:
-		most, kernel = len(q.thinStrip), q.thinRows
+	slice := g.q.thinSlice
+	if g.b.inner == 1 {
+		slice = g.q.thinSliceDot
 	}
-	for strip := g.strip(); lo < hi; lo += strip {
-		end := min(lo+strip, hi)
-		for i := 0; i < m; i += t.rows {
-			t.rows = min(most, m-i)
-			for j := lo; j < end; j += t.cols {
-				t.cols = end - j
-				switch {
-				case dot && t.cols == 4:
-					t.bs = g.b.free
-				case dot: // one row of B at a time, as if it were four
-					t.cols, t.bs = 1, 0
-				default:
-					t.bs = g.b.inner
-					if own := q.thinStrip[t.rows-1]; t.cols != own {
-						t.cols = min(t.cols, q.thinVector)
-					}
-				}
+	if slice == 0 || g.groups() == 1 || g.k <= slice || g.inPairs() {
+		g.thinColumns(l, lo, hi)
+		return
+	}
+	h, k, block := *g, g.k, g.strip()
+	slice = ceil(ceil(k, ceil(k, slice)), 16) * 16
+	for ; lo < hi; lo += block {
+		for h.k0 = 0; h.k0 < k; h.k0 += slice {
+			h.k = min(slice, k-h.k0)
+			h.a.side, h.b.side, h.first = g.a.at(0, h.k0), g.b.at(lo, h.k0), lo
+			h.thinColumns(l, lo, min(lo+block, hi))
+		}
+	}
+}
+
+// thinColumns does columns lo to hi of C for the slice at hand.
+func (g *gemm) thinColumns(l *lane, lo, hi int) {
+	t, m := &l.tile, g.c.Rows
+	t.k, t.cs, t.is, t.as = g.k, g.c.Stride, g.c.Stride, g.a.free
+	groups, kernel := g.groups(), g.thinKernel()
+	for block := g.strip(); lo < hi; lo += block {
+		end := min(lo+block, hi)
+		for n, i := groups, 0; n > 0; n-- {
+			t.rows = ceil(m-i, n)
+			for j := lo; j < end; j += t.all {
+				t.cols, t.bs, t.all = g.thinCols(t.rows, end-j)
 				g.place(t, i, j)
 				b := g.b.at(j-g.first, 0)
 				t.b, t.half = b.data, b.half // both: the tile may be left from a product of the other type
 				t.a = g.a.data[i*g.a.free:]
 				kernel(t)
 			}
+			i += t.rows
 		}
 	}
+}
+
+// thinCols is how many of n columns the kernel of some rows takes at a time, how far
+// apart the rows of B are that it reads, and how many columns it does in all.
+func (g *gemm) thinCols(rows, n int) (cols, stride, all int) {
+	if g.b.inner == 1 {
+		if own := g.q.thinDotCols[rows-1]; n >= own {
+			return own, g.b.free, n / own * own
+		}
+		return 1, 0, 1 // one row of B at a time, as if it were several
+	}
+	if own := g.q.thinStrip[rows-1]; n >= own {
+		return own, g.b.inner, own
+	}
+	n = min(n, g.q.thinVector)
+	return n, g.b.inner, n
+}
+
+// thinKernel is the kernel for B as it is stored and lies.
+func (g *gemm) thinKernel() func(t *tile) {
+	switch dot := g.b.inner == 1; {
+	case g.inPairs():
+		return g.q.thinDotBF16
+	case dot && g.b.half != nil:
+		return g.q.thinDotHalves
+	case dot:
+		return g.q.thinDot
+	case g.b.half != nil:
+		return g.q.thinRowsHalves
+	}
+	return g.q.thinRows
 }
 
 // thinDotPortable is t for B's rows bs values apart: B[k,j] = b[j*bs+k].
 func thinDotPortable(t *tile) {
 	for i := range t.rows {
 		a := t.a[i*t.as:][:t.k]
-		for j := range t.cols {
+		for j := range t.all {
 			var s float32
 			if t.half != nil {
 				for k, v := range t.half[j*t.bs:][:t.k] {

@@ -7,11 +7,25 @@
 // func thinDotBF16(t uintptr)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·thinDotBF16(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	MOVQ   160(AX), DX
-	ADDQ   DX, DX
-	ADDQ   DX, DX
+	MOVQ t+0(FP), AX
+	XORQ CX, CX
+	MOVQ 144(AX), DX
+	CMPQ DX, $0x06
+	JEQ  m6
+	CMPQ DX, $0x05
+	JEQ  m5
+	CMPQ DX, $0x04
+	JEQ  m4
+	CMPQ DX, $0x03
+	JEQ  m3
+	CMPQ DX, $0x02
+	JEQ  m2
+
+m1:
+	MOVQ   (AX), DX
+	MOVQ   160(AX), BX
+	ADDQ   BX, BX
+	ADDQ   BX, BX
 	MOVQ   176(AX), BX
 	MOVQ   168(AX), SI
 	ADDQ   SI, SI
@@ -19,75 +33,70 @@ TEXT ·thinDotBF16(SB), NOSPLIT, $0-8
 	MOVQ   128(AX), R8
 	ADDQ   R8, R8
 	ADDQ   R8, R8
-	MOVQ   120(AX), R9
-	MOVQ   144(AX), R10
-	CMPQ   R10, $0x06
-	JEQ    m6
-	CMPQ   R10, $0x05
-	JEQ    m5
-	CMPQ   R10, $0x04
-	JEQ    m4
-	CMPQ   R10, $0x03
-	JEQ    m3
-	CMPQ   R10, $0x02
-	JEQ    m2
-	LEAQ   (SI)(SI*2), DX
-	LEAQ   (BX)(DX*1), DX
-	LEAQ   (BX)(SI*8), R8
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (R8)(R10*1), R10
+	MOVQ   120(AX), R8
+	MOVQ   SI, R9
+	IMULQ  CX, R9
+	ADDQ   R9, BX
+	LEAQ   (SI)(SI*2), R9
+	LEAQ   (BX)(R9*1), R9
+	LEAQ   (BX)(SI*8), R10
+	LEAQ   (SI)(SI*2), R11
+	LEAQ   (R10)(R11*1), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	SUBQ   $0x20, R9
+	SUBQ   $0x20, R8
 	JL     m1part
 
 m1loop:
-	VMOVUPS    (CX), Z24
-	VMOVUPS    (BX), Z30
-	PREFETCHT0 (R8)
-	LONG       $0x403e9262
-	WORD       $0xc652
-	VMOVUPS    (BX)(SI*1), Z31
-	PREFETCHT0 (R8)(SI*1)
-	LONG       $0x403e9262
-	WORD       $0xcf52
-	VMOVUPS    (BX)(SI*2), Z30
-	PREFETCHT0 (R8)(SI*2)
-	LONG       $0x403e9262
-	WORD       $0xd652
-	VMOVUPS    (DX), Z31
+	VMOVUPS    (DX), Z4
+	VMOVUPS    (BX), Z5
 	PREFETCHT0 (R10)
-	LONG       $0x403e9262
-	WORD       $0xdf52
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, BX
+	LONG       $0x485ef262
+	WORD       $0xc552
+	VMOVUPS    (BX)(SI*1), Z6
+	PREFETCHT0 (R10)(SI*1)
+	LONG       $0x485ef262
+	WORD       $0xce52
+	VMOVUPS    (BX)(SI*2), Z5
+	PREFETCHT0 (R10)(SI*2)
+	LONG       $0x485ef262
+	WORD       $0xd552
+	VMOVUPS    (R9), Z6
+	PREFETCHT0 (R11)
+	LONG       $0x485ef262
+	WORD       $0xde52
 	ADDQ       $0x40, DX
-	ADDQ       $0x40, R8
+	ADDQ       $0x40, BX
+	ADDQ       $0x40, R9
 	ADDQ       $0x40, R10
-	SUBQ       $0x20, R9
+	ADDQ       $0x40, R11
+	SUBQ       $0x20, R8
 	JGE        m1loop
 
 m1part:
-	ADDQ        $0x20, R9
+	ADDQ        $0x20, R8
 	JZ          m1sum
-	MOVL        $0xffffffff, R8
-	BZHIL       R9, R8, R8
-	KMOVD       R8, K2
-	VMOVDQU16.Z (CX), K2, Z24
-	VMOVDQU16.Z (BX), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xc652
-	VMOVDQU16.Z (BX)(SI*1), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xcf52
-	VMOVDQU16.Z (BX)(SI*2), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xd652
-	VMOVDQU16.Z (DX), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xdf52
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVD       R10, K2
+	VMOVDQU16.Z (BX), K2, Z5
+	VMOVDQU16.Z (DX), K2, Z4
+	LONG        $0x485ef262
+	WORD        $0xc552
+	VMOVDQU16.Z (BX)(SI*1), K2, Z5
+	VMOVDQU16.Z (DX), K2, Z4
+	LONG        $0x485ef262
+	WORD        $0xcd52
+	VMOVDQU16.Z (BX)(SI*2), K2, Z5
+	VMOVDQU16.Z (DX), K2, Z4
+	LONG        $0x485ef262
+	WORD        $0xd552
+	VMOVDQU16.Z (R9), K2, Z5
+	VMOVDQU16.Z (DX), K2, Z4
+	LONG        $0x485ef262
+	WORD        $0xdd52
 
 m1sum:
 	VUNPCKLPS     Z1, Z0, Z30
@@ -103,36 +112,54 @@ m1sum:
 	VADDPS        Y30, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X30
 	VADDPS        X30, X0, X0
-	MOVQ          152(AX), CX
-	MOVL          $0xffffffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	MOVQ          72(AX), CX
-	MOVQ          96(AX), DX
-	TESTQ         CX, CX
+	MOVQ          152(AX), DX
+	MOVL          $0xffffffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	MOVQ          72(AX), DX
+	MOVQ          96(AX), BX
+	TESTQ         DX, DX
 	JZ            m1bias
-	MOVQ          136(AX), AX
-	SHLQ          $0x02, AX
-	VMOVUPS.Z     (CX), K1, X30
+	MOVQ          136(AX), SI
+	SHLQ          $0x02, SI
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X0, X0
 
 m1bias:
-	TESTQ     DX, DX
+	TESTQ     BX, BX
 	JZ        m1store
-	VMOVUPS.Z (DX), K1, X30
+	VMOVUPS.Z (BX)(CX*4), K1, X30
 	VADDPS    X30, X0, X0
 
 m1store:
-	VMOVUPS X0, K1, (DI)
+	VMOVUPS X0, K1, (DI)(CX*4)
+	ADDQ    $0x04, CX
+	CMPQ    CX, 200(AX)
+	JLT     m1
 	VZEROUPPER
 	RET
 
 m2:
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (BX)(R10*1), R10
-	LEAQ   (BX)(SI*8), R11
-	LEAQ   (SI)(SI*2), R12
-	LEAQ   (R11)(R12*1), R12
+	MOVQ   (AX), DX
+	MOVQ   160(AX), BX
+	ADDQ   BX, BX
+	ADDQ   BX, BX
+	MOVQ   176(AX), SI
+	MOVQ   168(AX), DI
+	ADDQ   DI, DI
+	MOVQ   48(AX), R8
+	MOVQ   128(AX), R9
+	ADDQ   R9, R9
+	ADDQ   R9, R9
+	MOVQ   120(AX), R10
+	MOVQ   DI, R11
+	IMULQ  CX, R11
+	ADDQ   R11, SI
+	LEAQ   (DI)(DI*2), R11
+	LEAQ   (SI)(R11*1), R11
+	LEAQ   (SI)(DI*8), R12
+	LEAQ   (DI)(DI*2), R13
+	LEAQ   (R12)(R13*1), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -141,72 +168,78 @@ m2:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	SUBQ   $0x20, R9
+	SUBQ   $0x20, R10
 	JL     m2part
 
 m2loop:
-	VMOVUPS    (CX), Z24
-	VMOVUPS    (CX)(DX*1), Z25
-	VMOVUPS    (BX), Z30
-	PREFETCHT0 (R11)
-	LONG       $0x403e9262
-	WORD       $0xc652
-	LONG       $0x40369262
-	WORD       $0xe652
-	VMOVUPS    (BX)(SI*1), Z31
-	PREFETCHT0 (R11)(SI*1)
-	LONG       $0x403e9262
-	WORD       $0xcf52
-	LONG       $0x40369262
-	WORD       $0xef52
-	VMOVUPS    (BX)(SI*2), Z30
-	PREFETCHT0 (R11)(SI*2)
-	LONG       $0x403e9262
-	WORD       $0xd652
-	LONG       $0x40369262
-	WORD       $0xf652
-	VMOVUPS    (R10), Z31
+	VMOVUPS    (DX), Z8
+	VMOVUPS    (DX)(BX*1), Z9
+	VMOVUPS    (SI), Z10
 	PREFETCHT0 (R12)
-	LONG       $0x403e9262
-	WORD       $0xdf52
-	LONG       $0x40369262
-	WORD       $0xff52
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, BX
-	ADDQ       $0x40, R10
+	LONG       $0x483ed262
+	WORD       $0xc252
+	LONG       $0x4836d262
+	WORD       $0xe252
+	VMOVUPS    (SI)(DI*1), Z11
+	PREFETCHT0 (R12)(DI*1)
+	LONG       $0x483ed262
+	WORD       $0xcb52
+	LONG       $0x4836d262
+	WORD       $0xeb52
+	VMOVUPS    (SI)(DI*2), Z10
+	PREFETCHT0 (R12)(DI*2)
+	LONG       $0x483ed262
+	WORD       $0xd252
+	LONG       $0x4836d262
+	WORD       $0xf252
+	VMOVUPS    (R11), Z11
+	PREFETCHT0 (R13)
+	LONG       $0x483ed262
+	WORD       $0xdb52
+	LONG       $0x4836d262
+	WORD       $0xfb52
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, SI
 	ADDQ       $0x40, R11
 	ADDQ       $0x40, R12
-	SUBQ       $0x20, R9
+	ADDQ       $0x40, R13
+	SUBQ       $0x20, R10
 	JGE        m2loop
 
 m2part:
-	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	JZ          m2sum
-	MOVL        $0xffffffff, R11
-	BZHIL       R9, R11, R11
-	KMOVD       R11, K2
-	VMOVDQU16.Z (CX), K2, Z24
-	VMOVDQU16.Z (CX)(DX*1), K2, Z25
-	VMOVDQU16.Z (BX), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xc652
-	LONG        $0x40369262
-	WORD        $0xe652
-	VMOVDQU16.Z (BX)(SI*1), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xcf52
-	LONG        $0x40369262
-	WORD        $0xef52
-	VMOVDQU16.Z (BX)(SI*2), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xd652
-	LONG        $0x40369262
-	WORD        $0xf652
-	VMOVDQU16.Z (R10), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xdf52
-	LONG        $0x40369262
-	WORD        $0xff52
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVD       R12, K2
+	VMOVDQU16.Z (SI), K2, Z9
+	VMOVDQU16.Z (DX), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xc152
+	VMOVDQU16.Z (DX)(BX*1), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xe152
+	VMOVDQU16.Z (SI)(DI*1), K2, Z9
+	VMOVDQU16.Z (DX), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xc952
+	VMOVDQU16.Z (DX)(BX*1), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xe952
+	VMOVDQU16.Z (SI)(DI*2), K2, Z9
+	VMOVDQU16.Z (DX), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xd152
+	VMOVDQU16.Z (DX)(BX*1), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xf152
+	VMOVDQU16.Z (R11), K2, Z9
+	VMOVDQU16.Z (DX), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xd952
+	VMOVDQU16.Z (DX)(BX*1), K2, Z8
+	LONG        $0x483ed262
+	WORD        $0xf952
 
 m2sum:
 	VUNPCKLPS     Z1, Z0, Z30
@@ -235,42 +268,60 @@ m2sum:
 	VADDPS        Y30, Y4, Y4
 	VEXTRACTF32X4 $0x01, Y4, X30
 	VADDPS        X30, X4, X4
-	MOVQ          152(AX), CX
-	MOVL          $0xffffffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	MOVQ          72(AX), CX
-	MOVQ          96(AX), DX
-	TESTQ         CX, CX
+	MOVQ          152(AX), DX
+	MOVL          $0xffffffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	MOVQ          72(AX), DX
+	MOVQ          96(AX), BX
+	TESTQ         DX, DX
 	JZ            m2bias
-	MOVQ          136(AX), AX
-	SHLQ          $0x02, AX
-	VMOVUPS.Z     (CX), K1, X30
+	MOVQ          136(AX), SI
+	SHLQ          $0x02, SI
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X0, X0
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X4, X4
 
 m2bias:
-	TESTQ     DX, DX
+	TESTQ     BX, BX
 	JZ        m2store
-	VMOVUPS.Z (DX), K1, X30
+	VMOVUPS.Z (BX)(CX*4), K1, X30
 	VADDPS    X30, X0, X0
 	VADDPS    X30, X4, X4
 
 m2store:
-	VMOVUPS X0, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X4, K1, (DI)
+	VMOVUPS X0, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X4, K1, (R8)(CX*4)
+	ADDQ    $0x04, CX
+	CMPQ    CX, 200(AX)
+	JLT     m2
 	VZEROUPPER
 	RET
 
 m3:
-	LEAQ   (SI)(SI*2), R10
-	LEAQ   (BX)(R10*1), R10
-	LEAQ   (BX)(SI*8), R11
-	LEAQ   (SI)(SI*2), R12
-	LEAQ   (R11)(R12*1), R12
+	MOVQ   (AX), DX
+	MOVQ   160(AX), BX
+	ADDQ   BX, BX
+	ADDQ   BX, BX
+	MOVQ   176(AX), SI
+	MOVQ   168(AX), DI
+	ADDQ   DI, DI
+	MOVQ   48(AX), R8
+	MOVQ   128(AX), R9
+	ADDQ   R9, R9
+	ADDQ   R9, R9
+	MOVQ   120(AX), R10
+	MOVQ   DI, R11
+	IMULQ  CX, R11
+	ADDQ   R11, SI
+	LEAQ   (DI)(DI*2), R11
+	LEAQ   (SI)(R11*1), R11
+	LEAQ   (SI)(DI*8), R12
+	LEAQ   (DI)(DI*2), R13
+	LEAQ   (R12)(R13*1), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -283,90 +334,99 @@ m3:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	SUBQ   $0x20, R9
+	SUBQ   $0x20, R10
 	JL     m3part
 
 m3loop:
-	VMOVUPS    (CX), Z24
-	VMOVUPS    (CX)(DX*1), Z25
-	VMOVUPS    (CX)(DX*2), Z26
-	VMOVUPS    (BX), Z30
-	PREFETCHT0 (R11)
-	LONG       $0x403e9262
-	WORD       $0xc652
-	LONG       $0x40369262
-	WORD       $0xe652
-	LONG       $0x402e1262
-	WORD       $0xc652
-	VMOVUPS    (BX)(SI*1), Z31
-	PREFETCHT0 (R11)(SI*1)
-	LONG       $0x403e9262
-	WORD       $0xcf52
-	LONG       $0x40369262
-	WORD       $0xef52
-	LONG       $0x402e1262
-	WORD       $0xcf52
-	VMOVUPS    (BX)(SI*2), Z30
-	PREFETCHT0 (R11)(SI*2)
-	LONG       $0x403e9262
-	WORD       $0xd652
-	LONG       $0x40369262
-	WORD       $0xf652
-	LONG       $0x402e1262
-	WORD       $0xd652
-	VMOVUPS    (R10), Z31
+	VMOVUPS    (DX), Z12
+	VMOVUPS    (DX)(BX*1), Z13
+	VMOVUPS    (DX)(BX*2), Z14
+	VMOVUPS    (SI), Z15
 	PREFETCHT0 (R12)
-	LONG       $0x403e9262
-	WORD       $0xdf52
-	LONG       $0x40369262
-	WORD       $0xff52
-	LONG       $0x402e1262
-	WORD       $0xdf52
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, BX
-	ADDQ       $0x40, R10
+	LONG       $0x481ed262
+	WORD       $0xc752
+	LONG       $0x4816d262
+	WORD       $0xe752
+	LONG       $0x480e5262
+	WORD       $0xc752
+	VMOVUPS    (SI)(DI*1), Z16
+	PREFETCHT0 (R12)(DI*1)
+	LONG       $0x481eb262
+	WORD       $0xc852
+	LONG       $0x4816b262
+	WORD       $0xe852
+	LONG       $0x480e3262
+	WORD       $0xc852
+	VMOVUPS    (SI)(DI*2), Z15
+	PREFETCHT0 (R12)(DI*2)
+	LONG       $0x481ed262
+	WORD       $0xd752
+	LONG       $0x4816d262
+	WORD       $0xf752
+	LONG       $0x480e5262
+	WORD       $0xd752
+	VMOVUPS    (R11), Z16
+	PREFETCHT0 (R13)
+	LONG       $0x481eb262
+	WORD       $0xd852
+	LONG       $0x4816b262
+	WORD       $0xf852
+	LONG       $0x480e3262
+	WORD       $0xd852
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, SI
 	ADDQ       $0x40, R11
 	ADDQ       $0x40, R12
-	SUBQ       $0x20, R9
+	ADDQ       $0x40, R13
+	SUBQ       $0x20, R10
 	JGE        m3loop
 
 m3part:
-	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	JZ          m3sum
-	MOVL        $0xffffffff, R11
-	BZHIL       R9, R11, R11
-	KMOVD       R11, K2
-	VMOVDQU16.Z (CX), K2, Z24
-	VMOVDQU16.Z (CX)(DX*1), K2, Z25
-	VMOVDQU16.Z (CX)(DX*2), K2, Z26
-	VMOVDQU16.Z (BX), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xc652
-	LONG        $0x40369262
-	WORD        $0xe652
-	LONG        $0x402e1262
-	WORD        $0xc652
-	VMOVDQU16.Z (BX)(SI*1), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xcf52
-	LONG        $0x40369262
-	WORD        $0xef52
-	LONG        $0x402e1262
-	WORD        $0xcf52
-	VMOVDQU16.Z (BX)(SI*2), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xd652
-	LONG        $0x40369262
-	WORD        $0xf652
-	LONG        $0x402e1262
-	WORD        $0xd652
-	VMOVDQU16.Z (R10), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xdf52
-	LONG        $0x40369262
-	WORD        $0xff52
-	LONG        $0x402e1262
-	WORD        $0xdf52
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVD       R12, K2
+	VMOVDQU16.Z (SI), K2, Z13
+	VMOVDQU16.Z (DX), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xc552
+	VMOVDQU16.Z (DX)(BX*1), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xe552
+	VMOVDQU16.Z (DX)(BX*2), K2, Z12
+	LONG        $0x481e5262
+	WORD        $0xc552
+	VMOVDQU16.Z (SI)(DI*1), K2, Z13
+	VMOVDQU16.Z (DX), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xcd52
+	VMOVDQU16.Z (DX)(BX*1), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xed52
+	VMOVDQU16.Z (DX)(BX*2), K2, Z12
+	LONG        $0x481e5262
+	WORD        $0xcd52
+	VMOVDQU16.Z (SI)(DI*2), K2, Z13
+	VMOVDQU16.Z (DX), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xd552
+	VMOVDQU16.Z (DX)(BX*1), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xf552
+	VMOVDQU16.Z (DX)(BX*2), K2, Z12
+	LONG        $0x481e5262
+	WORD        $0xd552
+	VMOVDQU16.Z (R11), K2, Z13
+	VMOVDQU16.Z (DX), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xdd52
+	VMOVDQU16.Z (DX)(BX*1), K2, Z12
+	LONG        $0x481ed262
+	WORD        $0xfd52
+	VMOVDQU16.Z (DX)(BX*2), K2, Z12
+	LONG        $0x481e5262
+	WORD        $0xdd52
 
 m3sum:
 	VUNPCKLPS     Z1, Z0, Z30
@@ -408,50 +468,68 @@ m3sum:
 	VADDPS        Y30, Y8, Y8
 	VEXTRACTF32X4 $0x01, Y8, X30
 	VADDPS        X30, X8, X8
-	MOVQ          152(AX), CX
-	MOVL          $0xffffffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	MOVQ          72(AX), CX
-	MOVQ          96(AX), DX
-	TESTQ         CX, CX
+	MOVQ          152(AX), DX
+	MOVL          $0xffffffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	MOVQ          72(AX), DX
+	MOVQ          96(AX), BX
+	TESTQ         DX, DX
 	JZ            m3bias
-	MOVQ          136(AX), AX
-	SHLQ          $0x02, AX
-	VMOVUPS.Z     (CX), K1, X30
+	MOVQ          136(AX), SI
+	SHLQ          $0x02, SI
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X0, X0
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X4, X4
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X8, X8
 
 m3bias:
-	TESTQ     DX, DX
+	TESTQ     BX, BX
 	JZ        m3store
-	VMOVUPS.Z (DX), K1, X30
+	VMOVUPS.Z (BX)(CX*4), K1, X30
 	VADDPS    X30, X0, X0
 	VADDPS    X30, X4, X4
 	VADDPS    X30, X8, X8
 
 m3store:
-	VMOVUPS X0, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X4, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X8, K1, (DI)
+	VMOVUPS X0, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X4, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X8, K1, (R8)(CX*4)
+	ADDQ    $0x04, CX
+	CMPQ    CX, 200(AX)
+	JLT     m3
 	VZEROUPPER
 	RET
 
 m4:
-	LEAQ   (DX)(DX*2), R10
-	LEAQ   (CX)(R10*1), R10
-	LEAQ   (SI)(SI*2), R11
-	LEAQ   (BX)(R11*1), R11
-	LEAQ   (BX)(SI*8), R12
-	LEAQ   (SI)(SI*2), R13
-	LEAQ   (R12)(R13*1), R13
+	MOVQ   (AX), DX
+	MOVQ   160(AX), BX
+	ADDQ   BX, BX
+	ADDQ   BX, BX
+	MOVQ   176(AX), SI
+	MOVQ   168(AX), DI
+	ADDQ   DI, DI
+	MOVQ   48(AX), R8
+	MOVQ   128(AX), R9
+	ADDQ   R9, R9
+	ADDQ   R9, R9
+	MOVQ   120(AX), R10
+	MOVQ   DI, R11
+	IMULQ  CX, R11
+	ADDQ   R11, SI
+	LEAQ   (BX)(BX*2), R11
+	LEAQ   (DX)(R11*1), R11
+	LEAQ   (DI)(DI*2), R12
+	LEAQ   (SI)(R12*1), R12
+	LEAQ   (SI)(DI*8), R13
+	LEAQ   (DI)(DI*2), R14
+	LEAQ   (R13)(R14*1), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -468,109 +546,121 @@ m4:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-	SUBQ   $0x20, R9
+	SUBQ   $0x20, R10
 	JL     m4part
 
 m4loop:
-	VMOVUPS    (CX), Z24
-	VMOVUPS    (CX)(DX*1), Z25
-	VMOVUPS    (CX)(DX*2), Z26
-	VMOVUPS    (R10), Z27
-	VMOVUPS    (BX), Z30
-	PREFETCHT0 (R12)
-	LONG       $0x403e9262
-	WORD       $0xc652
-	LONG       $0x40369262
-	WORD       $0xe652
-	LONG       $0x402e1262
-	WORD       $0xc652
-	LONG       $0x40261262
-	WORD       $0xe652
-	VMOVUPS    (BX)(SI*1), Z31
-	PREFETCHT0 (R12)(SI*1)
-	LONG       $0x403e9262
-	WORD       $0xcf52
-	LONG       $0x40369262
-	WORD       $0xef52
-	LONG       $0x402e1262
-	WORD       $0xcf52
-	LONG       $0x40261262
-	WORD       $0xef52
-	VMOVUPS    (BX)(SI*2), Z30
-	PREFETCHT0 (R12)(SI*2)
-	LONG       $0x403e9262
-	WORD       $0xd652
-	LONG       $0x40369262
-	WORD       $0xf652
-	LONG       $0x402e1262
-	WORD       $0xd652
-	LONG       $0x40261262
-	WORD       $0xf652
-	VMOVUPS    (R11), Z31
+	VMOVUPS    (DX), Z16
+	VMOVUPS    (DX)(BX*1), Z17
+	VMOVUPS    (DX)(BX*2), Z18
+	VMOVUPS    (R11), Z19
+	VMOVUPS    (SI), Z20
 	PREFETCHT0 (R13)
-	LONG       $0x403e9262
-	WORD       $0xdf52
-	LONG       $0x40369262
-	WORD       $0xff52
-	LONG       $0x402e1262
-	WORD       $0xdf52
-	LONG       $0x40261262
-	WORD       $0xff52
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, R10
-	ADDQ       $0x40, BX
+	LONG       $0x407eb262
+	WORD       $0xc452
+	LONG       $0x4076b262
+	WORD       $0xe452
+	LONG       $0x406e3262
+	WORD       $0xc452
+	LONG       $0x40663262
+	WORD       $0xe452
+	VMOVUPS    (SI)(DI*1), Z21
+	PREFETCHT0 (R13)(DI*1)
+	LONG       $0x407eb262
+	WORD       $0xcd52
+	LONG       $0x4076b262
+	WORD       $0xed52
+	LONG       $0x406e3262
+	WORD       $0xcd52
+	LONG       $0x40663262
+	WORD       $0xed52
+	VMOVUPS    (SI)(DI*2), Z20
+	PREFETCHT0 (R13)(DI*2)
+	LONG       $0x407eb262
+	WORD       $0xd452
+	LONG       $0x4076b262
+	WORD       $0xf452
+	LONG       $0x406e3262
+	WORD       $0xd452
+	LONG       $0x40663262
+	WORD       $0xf452
+	VMOVUPS    (R12), Z21
+	PREFETCHT0 (R14)
+	LONG       $0x407eb262
+	WORD       $0xdd52
+	LONG       $0x4076b262
+	WORD       $0xfd52
+	LONG       $0x406e3262
+	WORD       $0xdd52
+	LONG       $0x40663262
+	WORD       $0xfd52
+	ADDQ       $0x40, DX
 	ADDQ       $0x40, R11
+	ADDQ       $0x40, SI
 	ADDQ       $0x40, R12
 	ADDQ       $0x40, R13
-	SUBQ       $0x20, R9
+	ADDQ       $0x40, R14
+	SUBQ       $0x20, R10
 	JGE        m4loop
 
 m4part:
-	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	JZ          m4sum
-	MOVL        $0xffffffff, R12
-	BZHIL       R9, R12, R12
-	KMOVD       R12, K2
-	VMOVDQU16.Z (CX), K2, Z24
-	VMOVDQU16.Z (CX)(DX*1), K2, Z25
-	VMOVDQU16.Z (CX)(DX*2), K2, Z26
-	VMOVDQU16.Z (R10), K2, Z27
-	VMOVDQU16.Z (BX), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xc652
-	LONG        $0x40369262
-	WORD        $0xe652
-	LONG        $0x402e1262
-	WORD        $0xc652
-	LONG        $0x40261262
-	WORD        $0xe652
-	VMOVDQU16.Z (BX)(SI*1), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xcf52
-	LONG        $0x40369262
-	WORD        $0xef52
-	LONG        $0x402e1262
-	WORD        $0xcf52
-	LONG        $0x40261262
-	WORD        $0xef52
-	VMOVDQU16.Z (BX)(SI*2), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xd652
-	LONG        $0x40369262
-	WORD        $0xf652
-	LONG        $0x402e1262
-	WORD        $0xd652
-	LONG        $0x40261262
-	WORD        $0xf652
-	VMOVDQU16.Z (R11), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xdf52
-	LONG        $0x40369262
-	WORD        $0xff52
-	LONG        $0x402e1262
-	WORD        $0xdf52
-	LONG        $0x40261262
-	WORD        $0xff52
+	MOVL        $0xffffffff, R13
+	BZHIL       R10, R13, R13
+	KMOVD       R13, K2
+	VMOVDQU16.Z (SI), K2, Z17
+	VMOVDQU16.Z (DX), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xc152
+	VMOVDQU16.Z (DX)(BX*1), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xe152
+	VMOVDQU16.Z (DX)(BX*2), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xc152
+	VMOVDQU16.Z (R11), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xe152
+	VMOVDQU16.Z (SI)(DI*1), K2, Z17
+	VMOVDQU16.Z (DX), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xc952
+	VMOVDQU16.Z (DX)(BX*1), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xe952
+	VMOVDQU16.Z (DX)(BX*2), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xc952
+	VMOVDQU16.Z (R11), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xe952
+	VMOVDQU16.Z (SI)(DI*2), K2, Z17
+	VMOVDQU16.Z (DX), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xd152
+	VMOVDQU16.Z (DX)(BX*1), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xf152
+	VMOVDQU16.Z (DX)(BX*2), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xd152
+	VMOVDQU16.Z (R11), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xf152
+	VMOVDQU16.Z (R12), K2, Z17
+	VMOVDQU16.Z (DX), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xd952
+	VMOVDQU16.Z (DX)(BX*1), K2, Z16
+	LONG        $0x407eb262
+	WORD        $0xf952
+	VMOVDQU16.Z (DX)(BX*2), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xd952
+	VMOVDQU16.Z (R11), K2, Z16
+	LONG        $0x407e3262
+	WORD        $0xf952
 
 m4sum:
 	VUNPCKLPS     Z1, Z0, Z30
@@ -625,56 +715,74 @@ m4sum:
 	VADDPS        Y30, Y12, Y12
 	VEXTRACTF32X4 $0x01, Y12, X30
 	VADDPS        X30, X12, X12
-	MOVQ          152(AX), CX
-	MOVL          $0xffffffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	MOVQ          72(AX), CX
-	MOVQ          96(AX), DX
-	TESTQ         CX, CX
+	MOVQ          152(AX), DX
+	MOVL          $0xffffffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	MOVQ          72(AX), DX
+	MOVQ          96(AX), BX
+	TESTQ         DX, DX
 	JZ            m4bias
-	MOVQ          136(AX), AX
-	SHLQ          $0x02, AX
-	VMOVUPS.Z     (CX), K1, X30
+	MOVQ          136(AX), SI
+	SHLQ          $0x02, SI
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X0, X0
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X4, X4
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X8, X8
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X12, X12
 
 m4bias:
-	TESTQ     DX, DX
+	TESTQ     BX, BX
 	JZ        m4store
-	VMOVUPS.Z (DX), K1, X30
+	VMOVUPS.Z (BX)(CX*4), K1, X30
 	VADDPS    X30, X0, X0
 	VADDPS    X30, X4, X4
 	VADDPS    X30, X8, X8
 	VADDPS    X30, X12, X12
 
 m4store:
-	VMOVUPS X0, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X4, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X8, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X12, K1, (DI)
+	VMOVUPS X0, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X4, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X8, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X12, K1, (R8)(CX*4)
+	ADDQ    $0x04, CX
+	CMPQ    CX, 200(AX)
+	JLT     m4
 	VZEROUPPER
 	RET
 
 m5:
-	LEAQ   (DX)(DX*2), R10
-	LEAQ   (CX)(R10*1), R10
-	LEAQ   (SI)(SI*2), R11
-	LEAQ   (BX)(R11*1), R11
-	LEAQ   (BX)(SI*8), R12
-	LEAQ   (SI)(SI*2), R13
-	LEAQ   (R12)(R13*1), R13
+	MOVQ   (AX), DX
+	MOVQ   160(AX), BX
+	ADDQ   BX, BX
+	ADDQ   BX, BX
+	MOVQ   176(AX), SI
+	MOVQ   168(AX), DI
+	ADDQ   DI, DI
+	MOVQ   48(AX), R8
+	MOVQ   128(AX), R9
+	ADDQ   R9, R9
+	ADDQ   R9, R9
+	MOVQ   120(AX), R10
+	MOVQ   DI, R11
+	IMULQ  CX, R11
+	ADDQ   R11, SI
+	LEAQ   (BX)(BX*2), R11
+	LEAQ   (DX)(R11*1), R11
+	LEAQ   (DI)(DI*2), R12
+	LEAQ   (SI)(R12*1), R12
+	LEAQ   (SI)(DI*8), R13
+	LEAQ   (DI)(DI*2), R14
+	LEAQ   (R13)(R14*1), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -695,127 +803,142 @@ m5:
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
-	SUBQ   $0x20, R9
+	SUBQ   $0x20, R10
 	JL     m5part
 
 m5loop:
-	VMOVUPS    (CX), Z24
-	VMOVUPS    (CX)(DX*1), Z25
-	VMOVUPS    (CX)(DX*2), Z26
-	VMOVUPS    (R10), Z27
-	VMOVUPS    (R10)(DX*1), Z28
-	VMOVUPS    (BX), Z30
-	PREFETCHT0 (R12)
-	LONG       $0x403e9262
-	WORD       $0xc652
-	LONG       $0x40369262
-	WORD       $0xe652
-	LONG       $0x402e1262
-	WORD       $0xc652
-	LONG       $0x40261262
-	WORD       $0xe652
-	LONG       $0x401e8262
-	WORD       $0xc652
-	VMOVUPS    (BX)(SI*1), Z31
-	PREFETCHT0 (R12)(SI*1)
-	LONG       $0x403e9262
-	WORD       $0xcf52
-	LONG       $0x40369262
-	WORD       $0xef52
-	LONG       $0x402e1262
-	WORD       $0xcf52
-	LONG       $0x40261262
-	WORD       $0xef52
-	LONG       $0x401e8262
-	WORD       $0xcf52
-	VMOVUPS    (BX)(SI*2), Z30
-	PREFETCHT0 (R12)(SI*2)
-	LONG       $0x403e9262
-	WORD       $0xd652
-	LONG       $0x40369262
-	WORD       $0xf652
-	LONG       $0x402e1262
-	WORD       $0xd652
-	LONG       $0x40261262
-	WORD       $0xf652
-	LONG       $0x401e8262
-	WORD       $0xd652
-	VMOVUPS    (R11), Z31
+	VMOVUPS    (DX), Z20
+	VMOVUPS    (DX)(BX*1), Z21
+	VMOVUPS    (DX)(BX*2), Z22
+	VMOVUPS    (R11), Z23
+	VMOVUPS    (R11)(BX*1), Z24
+	VMOVUPS    (SI), Z25
 	PREFETCHT0 (R13)
-	LONG       $0x403e9262
-	WORD       $0xdf52
-	LONG       $0x40369262
-	WORD       $0xff52
-	LONG       $0x402e1262
-	WORD       $0xdf52
-	LONG       $0x40261262
-	WORD       $0xff52
-	LONG       $0x401e8262
-	WORD       $0xdf52
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, R10
-	ADDQ       $0x40, BX
+	LONG       $0x405e9262
+	WORD       $0xc152
+	LONG       $0x40569262
+	WORD       $0xe152
+	LONG       $0x404e1262
+	WORD       $0xc152
+	LONG       $0x40461262
+	WORD       $0xe152
+	LONG       $0x403e8262
+	WORD       $0xc152
+	VMOVUPS    (SI)(DI*1), Z26
+	PREFETCHT0 (R13)(DI*1)
+	LONG       $0x405e9262
+	WORD       $0xca52
+	LONG       $0x40569262
+	WORD       $0xea52
+	LONG       $0x404e1262
+	WORD       $0xca52
+	LONG       $0x40461262
+	WORD       $0xea52
+	LONG       $0x403e8262
+	WORD       $0xca52
+	VMOVUPS    (SI)(DI*2), Z25
+	PREFETCHT0 (R13)(DI*2)
+	LONG       $0x405e9262
+	WORD       $0xd152
+	LONG       $0x40569262
+	WORD       $0xf152
+	LONG       $0x404e1262
+	WORD       $0xd152
+	LONG       $0x40461262
+	WORD       $0xf152
+	LONG       $0x403e8262
+	WORD       $0xd152
+	VMOVUPS    (R12), Z26
+	PREFETCHT0 (R14)
+	LONG       $0x405e9262
+	WORD       $0xda52
+	LONG       $0x40569262
+	WORD       $0xfa52
+	LONG       $0x404e1262
+	WORD       $0xda52
+	LONG       $0x40461262
+	WORD       $0xfa52
+	LONG       $0x403e8262
+	WORD       $0xda52
+	ADDQ       $0x40, DX
 	ADDQ       $0x40, R11
+	ADDQ       $0x40, SI
 	ADDQ       $0x40, R12
 	ADDQ       $0x40, R13
-	SUBQ       $0x20, R9
+	ADDQ       $0x40, R14
+	SUBQ       $0x20, R10
 	JGE        m5loop
 
 m5part:
-	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	JZ          m5sum
-	MOVL        $0xffffffff, R12
-	BZHIL       R9, R12, R12
-	KMOVD       R12, K2
-	VMOVDQU16.Z (CX), K2, Z24
-	VMOVDQU16.Z (CX)(DX*1), K2, Z25
-	VMOVDQU16.Z (CX)(DX*2), K2, Z26
-	VMOVDQU16.Z (R10), K2, Z27
-	VMOVDQU16.Z (R10)(DX*1), K2, Z28
-	VMOVDQU16.Z (BX), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xc652
-	LONG        $0x40369262
-	WORD        $0xe652
-	LONG        $0x402e1262
-	WORD        $0xc652
-	LONG        $0x40261262
-	WORD        $0xe652
-	LONG        $0x401e8262
-	WORD        $0xc652
-	VMOVDQU16.Z (BX)(SI*1), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xcf52
-	LONG        $0x40369262
-	WORD        $0xef52
-	LONG        $0x402e1262
-	WORD        $0xcf52
-	LONG        $0x40261262
-	WORD        $0xef52
-	LONG        $0x401e8262
-	WORD        $0xcf52
-	VMOVDQU16.Z (BX)(SI*2), K2, Z30
-	LONG        $0x403e9262
-	WORD        $0xd652
-	LONG        $0x40369262
-	WORD        $0xf652
-	LONG        $0x402e1262
-	WORD        $0xd652
-	LONG        $0x40261262
-	WORD        $0xf652
-	LONG        $0x401e8262
-	WORD        $0xd652
-	VMOVDQU16.Z (R11), K2, Z31
-	LONG        $0x403e9262
-	WORD        $0xdf52
-	LONG        $0x40369262
-	WORD        $0xff52
-	LONG        $0x402e1262
-	WORD        $0xdf52
-	LONG        $0x40261262
-	WORD        $0xff52
-	LONG        $0x401e8262
-	WORD        $0xdf52
+	MOVL        $0xffffffff, R13
+	BZHIL       R10, R13, R13
+	KMOVD       R13, K2
+	VMOVDQU16.Z (SI), K2, Z21
+	VMOVDQU16.Z (DX), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xc552
+	VMOVDQU16.Z (DX)(BX*1), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xe552
+	VMOVDQU16.Z (DX)(BX*2), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xc552
+	VMOVDQU16.Z (R11), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xe552
+	VMOVDQU16.Z (R11)(BX*1), K2, Z20
+	LONG        $0x405ea262
+	WORD        $0xc552
+	VMOVDQU16.Z (SI)(DI*1), K2, Z21
+	VMOVDQU16.Z (DX), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xcd52
+	VMOVDQU16.Z (DX)(BX*1), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xed52
+	VMOVDQU16.Z (DX)(BX*2), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xcd52
+	VMOVDQU16.Z (R11), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xed52
+	VMOVDQU16.Z (R11)(BX*1), K2, Z20
+	LONG        $0x405ea262
+	WORD        $0xcd52
+	VMOVDQU16.Z (SI)(DI*2), K2, Z21
+	VMOVDQU16.Z (DX), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xd552
+	VMOVDQU16.Z (DX)(BX*1), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xf552
+	VMOVDQU16.Z (DX)(BX*2), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xd552
+	VMOVDQU16.Z (R11), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xf552
+	VMOVDQU16.Z (R11)(BX*1), K2, Z20
+	LONG        $0x405ea262
+	WORD        $0xd552
+	VMOVDQU16.Z (R12), K2, Z21
+	VMOVDQU16.Z (DX), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xdd52
+	VMOVDQU16.Z (DX)(BX*1), K2, Z20
+	LONG        $0x405eb262
+	WORD        $0xfd52
+	VMOVDQU16.Z (DX)(BX*2), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xdd52
+	VMOVDQU16.Z (R11), K2, Z20
+	LONG        $0x405e3262
+	WORD        $0xfd52
+	VMOVDQU16.Z (R11)(BX*1), K2, Z20
+	LONG        $0x405ea262
+	WORD        $0xdd52
 
 m5sum:
 	VUNPCKLPS     Z1, Z0, Z30
@@ -883,35 +1006,35 @@ m5sum:
 	VADDPS        Y30, Y16, Y16
 	VEXTRACTF32X4 $0x01, Y16, X30
 	VADDPS        X30, X16, X16
-	MOVQ          152(AX), CX
-	MOVL          $0xffffffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	MOVQ          72(AX), CX
-	MOVQ          96(AX), DX
-	TESTQ         CX, CX
+	MOVQ          152(AX), DX
+	MOVL          $0xffffffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	MOVQ          72(AX), DX
+	MOVQ          96(AX), BX
+	TESTQ         DX, DX
 	JZ            m5bias
-	MOVQ          136(AX), AX
-	SHLQ          $0x02, AX
-	VMOVUPS.Z     (CX), K1, X30
+	MOVQ          136(AX), SI
+	SHLQ          $0x02, SI
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X0, X0
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X4, X4
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X8, X8
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X12, X12
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X16, X16
 
 m5bias:
-	TESTQ     DX, DX
+	TESTQ     BX, BX
 	JZ        m5store
-	VMOVUPS.Z (DX), K1, X30
+	VMOVUPS.Z (BX)(CX*4), K1, X30
 	VADDPS    X30, X0, X0
 	VADDPS    X30, X4, X4
 	VADDPS    X30, X8, X8
@@ -919,26 +1042,44 @@ m5bias:
 	VADDPS    X30, X16, X16
 
 m5store:
-	VMOVUPS X0, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X4, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X8, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X12, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X16, K1, (DI)
+	VMOVUPS X0, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X4, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X8, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X12, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X16, K1, (R8)(CX*4)
+	ADDQ    $0x04, CX
+	CMPQ    CX, 200(AX)
+	JLT     m5
 	VZEROUPPER
 	RET
 
 m6:
-	LEAQ   (DX)(DX*2), R10
-	LEAQ   (CX)(R10*1), R10
-	LEAQ   (SI)(SI*2), R11
-	LEAQ   (BX)(R11*1), R11
-	LEAQ   (BX)(SI*8), R12
-	LEAQ   (SI)(SI*2), R13
-	LEAQ   (R12)(R13*1), R13
+	MOVQ   (AX), DX
+	MOVQ   160(AX), BX
+	ADDQ   BX, BX
+	ADDQ   BX, BX
+	MOVQ   176(AX), SI
+	MOVQ   168(AX), DI
+	ADDQ   DI, DI
+	MOVQ   48(AX), R8
+	MOVQ   128(AX), R9
+	ADDQ   R9, R9
+	ADDQ   R9, R9
+	MOVQ   120(AX), R10
+	MOVQ   DI, R11
+	IMULQ  CX, R11
+	ADDQ   R11, SI
+	LEAQ   (BX)(BX*2), R11
+	LEAQ   (DX)(R11*1), R11
+	LEAQ   (DI)(DI*2), R12
+	LEAQ   (SI)(R12*1), R12
+	LEAQ   (SI)(DI*8), R13
+	LEAQ   (DI)(DI*2), R14
+	LEAQ   (R13)(R14*1), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -963,61 +1104,61 @@ m6:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
-	SUBQ   $0x20, R9
+	SUBQ   $0x20, R10
 	JL     m6part
 
 m6loop:
-	VMOVUPS    (CX), Z24
-	VMOVUPS    (CX)(DX*1), Z25
-	VMOVUPS    (CX)(DX*2), Z26
-	VMOVUPS    (R10), Z27
-	VMOVUPS    (R10)(DX*1), Z28
-	VMOVUPS    (R10)(DX*2), Z29
-	VMOVUPS    (BX), Z30
-	PREFETCHT0 (R12)
-	LONG       $0x403e9262
-	WORD       $0xc652
-	LONG       $0x40369262
-	WORD       $0xe652
-	LONG       $0x402e1262
-	WORD       $0xc652
-	LONG       $0x40261262
-	WORD       $0xe652
-	LONG       $0x401e8262
-	WORD       $0xc652
-	LONG       $0x40168262
-	WORD       $0xe652
-	VMOVUPS    (BX)(SI*1), Z31
-	PREFETCHT0 (R12)(SI*1)
-	LONG       $0x403e9262
-	WORD       $0xcf52
-	LONG       $0x40369262
-	WORD       $0xef52
-	LONG       $0x402e1262
-	WORD       $0xcf52
-	LONG       $0x40261262
-	WORD       $0xef52
-	LONG       $0x401e8262
-	WORD       $0xcf52
-	LONG       $0x40168262
-	WORD       $0xef52
-	VMOVUPS    (BX)(SI*2), Z30
-	PREFETCHT0 (R12)(SI*2)
-	LONG       $0x403e9262
-	WORD       $0xd652
-	LONG       $0x40369262
-	WORD       $0xf652
-	LONG       $0x402e1262
-	WORD       $0xd652
-	LONG       $0x40261262
-	WORD       $0xf652
-	LONG       $0x401e8262
-	WORD       $0xd652
-	LONG       $0x40168262
-	WORD       $0xf652
-	VMOVUPS    (R11), Z31
+	VMOVUPS    (DX), Z24
+	VMOVUPS    (DX)(BX*1), Z25
+	VMOVUPS    (DX)(BX*2), Z26
+	VMOVUPS    (R11), Z27
+	VMOVUPS    (R11)(BX*1), Z28
+	VMOVUPS    (R11)(BX*2), Z29
+	VMOVUPS    (SI), Z30
 	PREFETCHT0 (R13)
 	LONG       $0x403e9262
+	WORD       $0xc652
+	LONG       $0x40369262
+	WORD       $0xe652
+	LONG       $0x402e1262
+	WORD       $0xc652
+	LONG       $0x40261262
+	WORD       $0xe652
+	LONG       $0x401e8262
+	WORD       $0xc652
+	LONG       $0x40168262
+	WORD       $0xe652
+	VMOVUPS    (SI)(DI*1), Z31
+	PREFETCHT0 (R13)(DI*1)
+	LONG       $0x403e9262
+	WORD       $0xcf52
+	LONG       $0x40369262
+	WORD       $0xef52
+	LONG       $0x402e1262
+	WORD       $0xcf52
+	LONG       $0x40261262
+	WORD       $0xef52
+	LONG       $0x401e8262
+	WORD       $0xcf52
+	LONG       $0x40168262
+	WORD       $0xef52
+	VMOVUPS    (SI)(DI*2), Z30
+	PREFETCHT0 (R13)(DI*2)
+	LONG       $0x403e9262
+	WORD       $0xd652
+	LONG       $0x40369262
+	WORD       $0xf652
+	LONG       $0x402e1262
+	WORD       $0xd652
+	LONG       $0x40261262
+	WORD       $0xf652
+	LONG       $0x401e8262
+	WORD       $0xd652
+	LONG       $0x40168262
+	WORD       $0xf652
+	VMOVUPS    (R12), Z31
+	PREFETCHT0 (R14)
+	LONG       $0x403e9262
 	WORD       $0xdf52
 	LONG       $0x40369262
 	WORD       $0xff52
@@ -1029,79 +1170,97 @@ m6loop:
 	WORD       $0xdf52
 	LONG       $0x40168262
 	WORD       $0xff52
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, R10
-	ADDQ       $0x40, BX
+	ADDQ       $0x40, DX
 	ADDQ       $0x40, R11
+	ADDQ       $0x40, SI
 	ADDQ       $0x40, R12
 	ADDQ       $0x40, R13
-	SUBQ       $0x20, R9
+	ADDQ       $0x40, R14
+	SUBQ       $0x20, R10
 	JGE        m6loop
 
 m6part:
-	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	JZ          m6sum
-	MOVL        $0xffffffff, R12
-	BZHIL       R9, R12, R12
-	KMOVD       R12, K2
-	VMOVDQU16.Z (CX), K2, Z24
-	VMOVDQU16.Z (CX)(DX*1), K2, Z25
-	VMOVDQU16.Z (CX)(DX*2), K2, Z26
-	VMOVDQU16.Z (R10), K2, Z27
-	VMOVDQU16.Z (R10)(DX*1), K2, Z28
-	VMOVDQU16.Z (R10)(DX*2), K2, Z29
-	VMOVDQU16.Z (BX), K2, Z30
+	MOVL        $0xffffffff, R13
+	BZHIL       R10, R13, R13
+	KMOVD       R13, K2
+	VMOVDQU16.Z (SI), K2, Z25
+	VMOVDQU16.Z (DX), K2, Z24
 	LONG        $0x403e9262
-	WORD        $0xc652
-	LONG        $0x40369262
-	WORD        $0xe652
-	LONG        $0x402e1262
-	WORD        $0xc652
-	LONG        $0x40261262
-	WORD        $0xe652
-	LONG        $0x401e8262
-	WORD        $0xc652
-	LONG        $0x40168262
-	WORD        $0xe652
-	VMOVDQU16.Z (BX)(SI*1), K2, Z31
+	WORD        $0xc152
+	VMOVDQU16.Z (DX)(BX*1), K2, Z24
 	LONG        $0x403e9262
-	WORD        $0xcf52
-	LONG        $0x40369262
-	WORD        $0xef52
-	LONG        $0x402e1262
-	WORD        $0xcf52
-	LONG        $0x40261262
-	WORD        $0xef52
-	LONG        $0x401e8262
-	WORD        $0xcf52
-	LONG        $0x40168262
-	WORD        $0xef52
-	VMOVDQU16.Z (BX)(SI*2), K2, Z30
+	WORD        $0xe152
+	VMOVDQU16.Z (DX)(BX*2), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xc152
+	VMOVDQU16.Z (R11), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xe152
+	VMOVDQU16.Z (R11)(BX*1), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xc152
+	VMOVDQU16.Z (R11)(BX*2), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xe152
+	VMOVDQU16.Z (SI)(DI*1), K2, Z25
+	VMOVDQU16.Z (DX), K2, Z24
 	LONG        $0x403e9262
-	WORD        $0xd652
-	LONG        $0x40369262
-	WORD        $0xf652
-	LONG        $0x402e1262
-	WORD        $0xd652
-	LONG        $0x40261262
-	WORD        $0xf652
-	LONG        $0x401e8262
-	WORD        $0xd652
-	LONG        $0x40168262
-	WORD        $0xf652
-	VMOVDQU16.Z (R11), K2, Z31
+	WORD        $0xc952
+	VMOVDQU16.Z (DX)(BX*1), K2, Z24
 	LONG        $0x403e9262
-	WORD        $0xdf52
-	LONG        $0x40369262
-	WORD        $0xff52
-	LONG        $0x402e1262
-	WORD        $0xdf52
-	LONG        $0x40261262
-	WORD        $0xff52
-	LONG        $0x401e8262
-	WORD        $0xdf52
-	LONG        $0x40168262
-	WORD        $0xff52
+	WORD        $0xe952
+	VMOVDQU16.Z (DX)(BX*2), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xc952
+	VMOVDQU16.Z (R11), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xe952
+	VMOVDQU16.Z (R11)(BX*1), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xc952
+	VMOVDQU16.Z (R11)(BX*2), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xe952
+	VMOVDQU16.Z (SI)(DI*2), K2, Z25
+	VMOVDQU16.Z (DX), K2, Z24
+	LONG        $0x403e9262
+	WORD        $0xd152
+	VMOVDQU16.Z (DX)(BX*1), K2, Z24
+	LONG        $0x403e9262
+	WORD        $0xf152
+	VMOVDQU16.Z (DX)(BX*2), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xd152
+	VMOVDQU16.Z (R11), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xf152
+	VMOVDQU16.Z (R11)(BX*1), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xd152
+	VMOVDQU16.Z (R11)(BX*2), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xf152
+	VMOVDQU16.Z (R12), K2, Z25
+	VMOVDQU16.Z (DX), K2, Z24
+	LONG        $0x403e9262
+	WORD        $0xd952
+	VMOVDQU16.Z (DX)(BX*1), K2, Z24
+	LONG        $0x403e9262
+	WORD        $0xf952
+	VMOVDQU16.Z (DX)(BX*2), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xd952
+	VMOVDQU16.Z (R11), K2, Z24
+	LONG        $0x403e1262
+	WORD        $0xf952
+	VMOVDQU16.Z (R11)(BX*1), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xd952
+	VMOVDQU16.Z (R11)(BX*2), K2, Z24
+	LONG        $0x403e8262
+	WORD        $0xf952
 
 m6sum:
 	VUNPCKLPS     Z1, Z0, Z30
@@ -1182,38 +1341,38 @@ m6sum:
 	VADDPS        Y30, Y20, Y20
 	VEXTRACTF32X4 $0x01, Y20, X30
 	VADDPS        X30, X20, X20
-	MOVQ          152(AX), CX
-	MOVL          $0xffffffff, DX
-	BZHIL         CX, DX, DX
-	KMOVW         DX, K1
-	MOVQ          72(AX), CX
-	MOVQ          96(AX), DX
-	TESTQ         CX, CX
+	MOVQ          152(AX), DX
+	MOVL          $0xffffffff, BX
+	BZHIL         DX, BX, BX
+	KMOVW         BX, K1
+	MOVQ          72(AX), DX
+	MOVQ          96(AX), BX
+	TESTQ         DX, DX
 	JZ            m6bias
-	MOVQ          136(AX), AX
-	SHLQ          $0x02, AX
-	VMOVUPS.Z     (CX), K1, X30
+	MOVQ          136(AX), SI
+	SHLQ          $0x02, SI
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X0, X0
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X4, X4
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X8, X8
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X12, X12
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X16, X16
-	ADDQ          AX, CX
-	VMOVUPS.Z     (CX), K1, X30
+	ADDQ          SI, DX
+	VMOVUPS.Z     (DX)(CX*4), K1, X30
 	VADDPS        X30, X20, X20
 
 m6bias:
-	TESTQ     DX, DX
+	TESTQ     BX, BX
 	JZ        m6store
-	VMOVUPS.Z (DX), K1, X30
+	VMOVUPS.Z (BX)(CX*4), K1, X30
 	VADDPS    X30, X0, X0
 	VADDPS    X30, X4, X4
 	VADDPS    X30, X8, X8
@@ -1222,16 +1381,19 @@ m6bias:
 	VADDPS    X30, X20, X20
 
 m6store:
-	VMOVUPS X0, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X4, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X8, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X12, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X16, K1, (DI)
-	ADDQ    R8, DI
-	VMOVUPS X20, K1, (DI)
+	VMOVUPS X0, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X4, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X8, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X12, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X16, K1, (R8)(CX*4)
+	ADDQ    R9, R8
+	VMOVUPS X20, K1, (R8)(CX*4)
+	ADDQ    $0x04, CX
+	CMPQ    CX, 200(AX)
+	JLT     m6
 	VZEROUPPER
 	RET

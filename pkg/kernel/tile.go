@@ -17,13 +17,16 @@ type tile struct {
 
 	as, bs int // of a thin product: rows of A and B are as and bs values apart
 	half   []uint16
+	all    int // columns of all strips of cols that thinDot does
 }
 
 var portablePath = &path{
 	name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10,
 	tile: tilePortable, pack: packPortable,
-	thinDot: thinDotPortable, thinDotHalves: thinDotPortable, thinDotRows: 1,
+	thinDot: thinDotPortable, thinDotHalves: thinDotPortable, thinDotCols: []int{4},
 	thinRows: thinRowsPortable, thinRowsHalves: thinRowsPortable, thinStrip: []int{thinColumns}, thinVector: thinColumns,
+	thinMost: 8, thinMostDot: 16, thinBlock: thinColumns, thinBlockDot: 4,
+	wideRows: [2]int{256, 32}, wideDot: [2]int{4, 1024},
 	peak: peakPortable, peakOps: 16,
 	verbs: &portableVerbs,
 }

@@ -14,8 +14,9 @@ import (
 // thinArgs are the fields of a kernel.tile that they use.
 type thinArgs struct{ t, a, as, b, bs, c, cs, k GPVirtual }
 
-func loadThin(size int) thinArgs {
-	t := Load(Param("t"), GP64()).(GPVirtual)
+func loadThin(size int) thinArgs { return thinFields(Load(Param("t"), GP64()).(GPVirtual), size) }
+
+func thinFields(t GPVirtual, size int) thinArgs {
 	field := func(at, size int) GPVirtual {
 		r := GP64()
 		MOVQ(Mem{Base: t, Disp: at}, r)
@@ -31,8 +32,10 @@ func loadThin(size int) thinArgs {
 	return thinArgs{t, field(tileA, 1), field(tileAS, 4), field(b, 1), field(tileBS, size), field(tileC, 1), field(tileCS, 4), field(tileK, 1)}
 }
 
-// thin writes all of them for an instruction set, of float32 and of bfloat16.
-func thin(suffix string, s isa, dot int, vecs []int) {
+// thin writes all of them for an instruction set, of float32 and of bfloat16: dot and
+// vecs are, by rows of A less one, the rows of B and the vectors of its columns that are
+// taken at a time.
+func thin(suffix string, s isa, dot, vecs []int) {
 	thinDot("thinDot"+suffix, s, wideDot(s, 4), dot)
 	thinDot("thinDotHalves"+suffix, s, wideDot(s, 2), dot)
 	thinRows("thinRows"+suffix, s, 4, vecs)
@@ -120,105 +123,68 @@ func pairDot() dotForm {
 	}
 }
 
-// thinDot writes the kernel for a B whose inner index is contiguous: up to four
-// of its rows against up to most rows of A, a vector of inner values at a time.
-func thinDot(name string, s isa, f dotForm, most int) {
-	const four = 4
+// thinDot writes the kernel for a B whose inner index is contiguous: strips of cols[m-1]
+// of its rows, three or four, against m rows of A, a vector of inner values at a time.
+func thinDot(name string, s isa, f dotForm, cols []int) {
 	TEXT(name, NOSPLIT, "func(t uintptr)")
-	Doc(fmt.Sprintf("%s multiplies up to %d rows by %d rows.", name, most, four))
-	x := loadThin(f.size)
-	rows := GP64()
-	MOVQ(Mem{Base: x.t, Disp: tileRows}, rows)
-	for r := most; r > 1; r-- {
-		CMPQ(rows, Imm(uint64(r)))
-		JEQ(LabelRef(fmt.Sprintf("m%d", r)))
+	Doc(fmt.Sprintf("%s multiplies up to %d rows by strips of three or four rows.", name, len(cols)))
+	t, done, rows := Load(Param("t"), GP64()).(GPVirtual), GP64(), GP64()
+	XORQ(done, done)
+	MOVQ(Mem{Base: t, Disp: tileRows}, rows)
+	for m := len(cols); m > 1; m-- {
+		CMPQ(rows, Imm(uint64(m)))
+		JEQ(LabelRef(fmt.Sprintf("m%d", m)))
 	}
-	for m := 1; m <= most; m++ {
-		label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
-		acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
-		Label(label(""))
-		if m == 1 && f.oneLine {
-			dotRows(s, f.size, x)
+	for m, n := range cols {
+		d := dotStrip{isa: s, f: f, m: m + 1, n: n, done: done}
+		Label(d.label(""))
+		d.x = thinFields(t, f.size)
+		behind := GP64()
+		MOVQ(d.x.bs, behind)
+		IMULQ(done, behind)
+		ADDQ(behind, d.x.b)
+		if m == 0 && f.oneLine {
+			dotRows(s, f.size, d.x)
 		} else {
-			dotStrip(s, f, x, m, most)
+			d.strip()
 		}
-		Label(label("sum"))
-		for i := range m {
-			s.sumFour(acc(i, 0), acc(i, 1), acc(i, 2), acc(i, 3))
-		}
-		cols, init, bias := GP64(), GP64(), GP64()
-		MOVQ(Mem{Base: x.t, Disp: tileCols}, cols)
-		s.mask(0, cols, 0)
-		MOVQ(Mem{Base: x.t, Disp: tileInit}, init)
-		MOVQ(Mem{Base: x.t, Disp: tileBias}, bias)
-		TESTQ(init, init)
-		JZ(LabelRef(label("bias")))
-		is := GP64()
-		MOVQ(Mem{Base: x.t, Disp: tileIS}, is)
-		SHLQ(Imm(2), is)
-		spare := s.temps[0].AsX()
-		for i := range m {
-			s.load(0, Mem{Base: init}, spare.(VecPhysical))
-			VADDPS(spare, acc(i, 0).AsX(), acc(i, 0).AsX())
-			if i < m-1 {
-				ADDQ(is, init)
-			}
-		}
-		Label(label("bias"))
-		TESTQ(bias, bias)
-		JZ(LabelRef(label("store")))
-		s.load(0, Mem{Base: bias}, spare.(VecPhysical))
-		for i := range m {
-			VADDPS(spare, acc(i, 0).AsX(), acc(i, 0).AsX())
-		}
-		Label(label("store"))
-		for i := range m {
-			s.store(0, acc(i, 0).AsX().(VecPhysical), Mem{Base: x.c})
-			if i < m-1 {
-				ADDQ(x.cs, x.c)
-			}
-		}
-		VZEROUPPER()
-		RET()
+		d.finish()
 	}
 }
 
-// dotStrip multiplies m rows by four at a time: the sums of row i by row j are left
-// in register 4*i+j.
-func dotStrip(s isa, f dotForm, x thinArgs, m, most int) {
-	const four = 4
-	label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
-	acc := func(i, j int) VecPhysical { return s.regs[i*four+j] }
-	fromA := s.regs[four*most : four*most+m]
-	fromB := s.regs[four*most+most : four*most+most+2]
-	atA, pa := rowsAt(x.a, x.as, m)
-	atB, pb := rowsAt(x.b, x.bs, four)
+// dotStrip is the part of a kernel for m rows of A and n of B: the sums of row i by row
+// j are register n*i+j.
+type dotStrip struct {
+	isa
+	f    dotForm
+	x    thinArgs
+	m, n int
+	done GPVirtual // columns before the strip
+}
+
+func (d dotStrip) label(what string) string { return fmt.Sprintf("m%d%s", d.m, what) }
+
+func (d dotStrip) acc(i, j int) VecPhysical { return d.regs[i*d.n+j] }
+
+// spare are registers that hold no sums, the masks' and the temporary ones last.
+func (d dotStrip) spare() []VecPhysical { return d.regs[d.m*d.n:] }
+
+// strip adds up over the inner index.
+func (d dotStrip) strip() {
+	f, x, s := d.f, d.x, d.isa
+	atA, pa := rowsAt(x.a, x.as, d.m)
+	atB, pb := rowsAt(x.b, x.bs, d.n)
 	next := GP64()
 	LEAQ(Mem{Base: x.b, Index: x.bs, Scale: f.ahead}, next)
-	atNext, pn := rowsAt(next, x.bs, four)
-	for i := range four * m {
+	atNext, pn := rowsAt(next, x.bs, d.n)
+	for i := range d.m * d.n {
 		s.zero(s.regs[i])
-	}
-	step := func(part bool) {
-		for i := range m {
-			f.a(atA(i), fromA[i], part)
-		}
-		for j := range four {
-			b := fromB[j%2]
-			f.b(atB(j), b, part)
-			if !part {
-				PREFETCHT0(atNext(j))
-			}
-			for i := range m {
-				f.add(fromA[i], b, acc(i, j))
-			}
-		}
 	}
 	k := x.k
 	SUBQ(Imm(uint64(f.values)), k)
-	JL(LabelRef(label("part")))
-	Label(label("loop"))
-	step(false)
+	JL(LabelRef(d.label("part")))
+	Label(d.label("loop"))
+	d.step(atA, atB, atNext)
 	for _, p := range pa {
 		ADDQ(Imm(uint64(4*s.lanes)), p)
 	}
@@ -226,36 +192,127 @@ func dotStrip(s isa, f dotForm, x thinArgs, m, most int) {
 		ADDQ(Imm(uint64(f.size*f.values)), p)
 	}
 	SUBQ(Imm(uint64(f.values)), k)
-	JGE(LabelRef(label("loop")))
-	Label(label("part"))
+	JGE(LabelRef(d.label("loop")))
+	Label(d.label("part"))
 	ADDQ(Imm(uint64(f.values)), k)
-	JZ(LabelRef(label("sum")))
-	if s.lanes == 8 && f.size == 2 { // no masked loads of words: one by one
-		Label(label("one"))
-		for i := range m {
-			VMOVSS(atA(i), fromA[i].AsX())
-		}
-		for j := range four {
-			word := GP32()
-			MOVWLZX(atB(j), word)
-			SHLL(Imm(16), word)
-			VMOVD(word, fromB[j%2].AsX())
-			for i := range m {
-				VFMADD231PS(fromB[j%2], fromA[i], acc(i, j))
+	JZ(LabelRef(d.label("sum")))
+	fromA, fromB := d.regs[14], d.regs[15] // free in AVX2, where 13 is the mask
+	if s.lanes == 16 {
+		fromA, fromB = d.spare()[0], d.spare()[1]
+	}
+	if s.lanes == 16 || f.size == 4 {
+		f.mask(k)
+		for j := range d.n {
+			f.b(atB(j), fromB, true)
+			for i := range d.m {
+				f.a(atA(i), fromA, true)
+				f.add(fromA, fromB, d.acc(i, j))
 			}
 		}
-		for _, p := range pa {
-			ADDQ(Imm(4), p)
-		}
-		for _, p := range pb {
-			ADDQ(Imm(2), p)
-		}
-		DECQ(k)
-		JNZ(LabelRef(label("one")))
-	} else {
-		f.mask(k)
-		step(true)
+		return
 	}
+	Label(d.label("one")) // no masked loads of words: one by one
+	for j := range d.n {
+		word := GP32()
+		MOVWLZX(atB(j), word)
+		SHLL(Imm(16), word)
+		VMOVD(word, fromB.AsX())
+		for i := range d.m {
+			VMOVSS(atA(i), fromA.AsX())
+			VFMADD231PS(fromB, fromA, d.acc(i, j))
+		}
+	}
+	for _, p := range pa {
+		ADDQ(Imm(4), p)
+	}
+	for _, p := range pb {
+		ADDQ(Imm(2), p)
+	}
+	DECQ(k)
+	JNZ(LabelRef(d.label("one")))
+}
+
+// step adds a whole vector of every row. The factor with fewer rows stays in registers,
+// so that all of them are enough.
+func (d dotStrip) step(atA, atB, atNext func(i int) Mem) {
+	free := d.spare()
+	if d.m > d.n && len(free) < d.m+1 {
+		for j := range d.n {
+			d.f.b(atB(j), free[j], false)
+			PREFETCHT0(atNext(j))
+		}
+		for i := range d.m {
+			d.f.a(atA(i), free[d.n], false)
+			for j := range d.n {
+				d.f.add(free[d.n], free[j], d.acc(i, j))
+			}
+		}
+		return
+	}
+	fromB := free[d.m:][:min(2, len(free)-d.m)]
+	for i := range d.m {
+		d.f.a(atA(i), free[i], false)
+	}
+	for j := range d.n {
+		b := fromB[j%len(fromB)]
+		d.f.b(atB(j), b, false)
+		PREFETCHT0(atNext(j))
+		for i := range d.m {
+			d.f.add(free[i], b, d.acc(i, j))
+		}
+	}
+}
+
+// finish adds the lanes of every sum up, adds init and bias and stores.
+func (d dotStrip) finish() {
+	s, x := d.isa, d.x
+	Label(d.label("sum"))
+	for i := range d.m {
+		last := d.regs[13]
+		if d.n == 4 {
+			last = d.acc(i, 3)
+		} else {
+			s.zero(last)
+		}
+		s.sumFour(d.acc(i, 0), d.acc(i, 1), d.acc(i, 2), last)
+	}
+	cols, init, bias := GP64(), GP64(), GP64()
+	MOVQ(Mem{Base: x.t, Disp: tileCols}, cols)
+	s.mask(0, cols, 0)
+	MOVQ(Mem{Base: x.t, Disp: tileInit}, init)
+	MOVQ(Mem{Base: x.t, Disp: tileBias}, bias)
+	TESTQ(init, init)
+	JZ(LabelRef(d.label("bias")))
+	is := GP64()
+	MOVQ(Mem{Base: x.t, Disp: tileIS}, is)
+	SHLQ(Imm(2), is)
+	spare := s.temps[0].AsX()
+	for i := range d.m {
+		s.load(0, Mem{Base: init, Index: d.done, Scale: 4}, spare.(VecPhysical))
+		VADDPS(spare, d.acc(i, 0).AsX(), d.acc(i, 0).AsX())
+		if i < d.m-1 {
+			ADDQ(is, init)
+		}
+	}
+	Label(d.label("bias"))
+	TESTQ(bias, bias)
+	JZ(LabelRef(d.label("store")))
+	s.load(0, Mem{Base: bias, Index: d.done, Scale: 4}, spare.(VecPhysical))
+	for i := range d.m {
+		VADDPS(spare, d.acc(i, 0).AsX(), d.acc(i, 0).AsX())
+	}
+	Label(d.label("store"))
+	for i := range d.m {
+		s.store(0, d.acc(i, 0).AsX().(VecPhysical), Mem{Base: x.c, Index: d.done, Scale: 4})
+		if i < d.m-1 {
+			ADDQ(x.cs, x.c)
+		}
+	}
+	ADDQ(Imm(uint64(d.n)), d.done)
+	CMPQ(d.done, Mem{Base: x.t, Disp: tileAll})
+	JLT(LabelRef(d.label("")))
+	VZEROUPPER()
+	RET()
 }
 
 // thinAhead is how far in front of its reads B is prefetched, in bytes, where it is
@@ -389,7 +446,8 @@ func thinRows(name string, s isa, size int, vecs []int) {
 			}
 			label := func(what string) string { return fmt.Sprintf("%s%d%s", name, m, what) }
 			acc := func(i, v int) VecPhysical { return s.regs[i*n+v] }
-			fromA, fromB := s.regs[m*n:m*n+m], s.regs[m*n+m]
+			free := s.regs[m*n:]
+			fromB := free[len(free)-1]
 			Label(label(""))
 			if !wide {
 				s.mask(1, cols, 0)
@@ -403,17 +461,33 @@ func thinRows(name string, s isa, size int, vecs []int) {
 			TESTQ(x.k, x.k)
 			JZ(LabelRef(label("sum")))
 			Label(label("loop"))
-			for i := range m {
-				VBROADCASTSS(atA(i), fromA[i])
-			}
-			for v := range n {
+			part := !wide && (size == 4 || s.lanes == 16)
+			load := func(v int, to VecPhysical) {
 				at := size * s.lanes * v
-				value(s, size, Mem{Base: x.b, Disp: at}, fromB, !wide && (size == 4 || s.lanes == 16))
+				value(s, size, Mem{Base: x.b, Disp: at}, to, part)
 				if at%64 == 0 {
 					PREFETCHT0(Mem{Base: next, Disp: at})
 				}
+			}
+			if len(free) > m { // A's values stay in registers, else B's
 				for i := range m {
-					VFMADD231PS(fromB, fromA[i], acc(i, v))
+					VBROADCASTSS(atA(i), free[i])
+				}
+				for v := range n {
+					load(v, fromB)
+					for i := range m {
+						VFMADD231PS(fromB, free[i], acc(i, v))
+					}
+				}
+			} else {
+				for v := range n {
+					load(v, free[v])
+				}
+				for i := range m {
+					VBROADCASTSS(atA(i), fromB)
+					for v := range n {
+						VFMADD231PS(free[v], fromB, acc(i, v))
+					}
 				}
 			}
 			for _, p := range pa {

@@ -15,6 +15,7 @@ const (
 	tileCS, tileIS            = 128, 136
 	tileRows, tileCols        = 144, 152
 	tileAS, tileBS, tileHalf  = 160, 168, 176
+	tileAll                   = 200
 )
 
 // tile writes the register tile of an instruction set: one loop for every
