@@ -1,25 +1,16 @@
 package infer
 
 import (
-	"math"
 	"slices"
-)
 
-// logNormaliser is log(sum of exp) of logits.
-func logNormaliser(logits []float32) float64 {
-	top := float64(slices.Max(logits))
-	var sum float64
-	for _, l := range logits {
-		sum += math.Exp(float64(l) - top)
-	}
-	return top + math.Log(sum)
-}
+	"github.com/ecospa/ecospa/pkg/kernel"
+)
 
 // scoreOf is what logits say of the token id, with n alternatives. Of equal
 // logits the lower id comes first, as in greedy choice, so that the token which is
 // chosen greedily is the first of its alternatives, with the same number.
 func scoreOf(logits []float32, id int32, n int) score {
-	z := logNormaliser(logits)
+	z := kernel.LogSumExp(logits, 1)
 	s := score{known: true, logprob: float32(float64(logits[id]) - z)}
 	if n == 0 {
 		return s

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
 // SamplerConfig says how the next token is drawn.
@@ -39,7 +41,7 @@ type Sampler struct {
 
 type candidate struct {
 	id int32
-	p  float64 // logit, then unnormalised probability
+	p  float64 // probability over that of the most likely token
 }
 
 // NewSampler makes a sampler; the same seed and logits give the same tokens.
@@ -50,40 +52,78 @@ func NewSampler(c SamplerConfig) (*Sampler, error) {
 	return &Sampler{SamplerConfig: c, rng: rand.New(rand.NewPCG(c.Seed, 0x9e3779b97f4a7c15))}, nil
 }
 
-// Next draws a token from logits [V]. Ties go to the lower id.
+// Next draws a token from logits [V]: of the tokens in order of their probability, the
+// one at which the sum of probabilities passes a random part of the whole. Ties go to the
+// lower id. Only as many tokens are sorted as the draw needs.
 func (s *Sampler) Next(logits []float32) int32 {
 	if s.Temperature == 0 || s.TopK == 1 {
 		return argmax(logits)
 	}
+	top := float64(slices.Max(logits)) / s.Temperature
+	k, all, mass := len(logits), false, 0.0
+	if s.TopK > 0 {
+		k = min(k, s.TopK)
+	}
+	if k == len(logits) {
+		mass = math.Exp(kernel.LogSumExp(logits, float32(1/s.Temperature)) - top)
+	}
+	u := s.rng.Float64()
+	for within := 4.0; ; within *= 2 {
+		all = within > 1000
+		s.collect(logits, top, within, all)
+		order := s.order[:min(k, len(s.order))]
+		if len(order) < k && k < len(logits) && !all {
+			continue
+		}
+		if id, ok := draw(order, mass, s.TopP, u, all || len(order) == k); ok {
+			return id
+		}
+	}
+}
+
+// collect sorts the tokens whose probability is at least e^-within of the largest, or all.
+func (s *Sampler) collect(logits []float32, top, within float64, all bool) {
 	s.order = s.order[:0]
+	least := float32((top - within) * s.Temperature)
 	for i, l := range logits {
-		s.order = append(s.order, candidate{int32(i), float64(l) / s.Temperature})
+		if l >= least || all {
+			s.order = append(s.order, candidate{int32(i), math.Exp(float64(l)/s.Temperature - top)})
+		}
 	}
-	slices.SortStableFunc(s.order, func(a, b candidate) int { return cmp.Compare(b.p, a.p) })
-	if s.TopK > 0 && s.TopK < len(s.order) {
-		s.order = s.order[:s.TopK]
+	slices.SortFunc(s.order, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.p, a.p), cmp.Compare(a.id, b.id)) })
+}
+
+// draw takes the token of order, the most likely first, at the part u of the nucleus:
+// the fewest tokens whose sum reaches topP of mass, which is the sum of all tokens, or 0
+// where order is all of them. It reports false when that takes more tokens than order
+// has; complete says that there are no more.
+func draw(order []candidate, mass, topP, u float64, complete bool) (id int32, ok bool) {
+	sum, nucleus := 0.0, len(order)
+	for _, c := range order {
+		sum += c.p
 	}
-	top, sum := s.order[0].p, 0.0
-	for i := range s.order {
-		s.order[i].p = math.Exp(s.order[i].p - top)
-		sum += s.order[i].p
+	if mass == 0 {
+		mass = sum
 	}
-	if s.TopP < 1 {
-		mass := 0.0
-		for i := range s.order {
-			if mass += s.order[i].p; mass >= s.TopP*sum {
-				s.order, sum = s.order[:i+1], mass
+	if topP < 1 {
+		part := 0.0
+		for i, c := range order {
+			if part += c.p; part >= topP*mass {
+				nucleus, mass = i+1, part
 				break
 			}
 		}
-	}
-	x := s.rng.Float64() * sum
-	for _, c := range s.order {
-		if x -= c.p; x < 0 {
-			return c.id
+		if nucleus == len(order) && !complete {
+			return 0, false
 		}
 	}
-	return s.order[len(s.order)-1].id
+	x := u * mass
+	for _, c := range order[:nucleus] {
+		if x -= c.p; x < 0 {
+			return c.id, true
+		}
+	}
+	return order[max(0, nucleus-1)].id, complete // rounding: the last of all
 }
 
 func argmax(x []float32) int32 {

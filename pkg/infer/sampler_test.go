@@ -1,7 +1,10 @@
 package infer
 
 import (
+	"cmp"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -57,5 +60,84 @@ func TestSamplerRefuses(t *testing.T) {
 		if _, err := NewSampler(c); err == nil {
 			t.Errorf("accepted %+v", c)
 		}
+	}
+}
+
+// sorted draws as Sampler does, from all tokens in order.
+func sorted(c SamplerConfig, rng *rand.Rand, logits []float32) int32 {
+	order := make([]int, len(logits))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
+	if c.TopK > 0 {
+		order = order[:min(c.TopK, len(order))]
+	}
+	p := func(i int) float64 {
+		return math.Exp(float64(logits[i])/c.Temperature - float64(logits[order[0]])/c.Temperature)
+	}
+	sum, mass := 0.0, 0.0
+	for _, i := range order {
+		sum += p(i)
+	}
+	for n, i := range order {
+		if mass += p(i); c.TopP < 1 && mass >= c.TopP*sum {
+			order, sum = order[:n+1], mass
+			break
+		}
+	}
+	x := rng.Float64() * sum
+	for _, i := range order {
+		if x -= p(i); x < 0 {
+			return int32(i)
+		}
+	}
+	return int32(order[len(order)-1])
+}
+
+// Sorting only what a draw needs gives the tokens that sorting everything gives.
+func TestSamplerEqualsSorting(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	for _, spread := range []float64{0, 0.1, 3, 30} {
+		for _, c := range []SamplerConfig{{TopP: 1}, {TopP: 0.95}, {TopP: 0.01}, {TopP: 1, TopK: 40}, {TopP: 0.9, TopK: 400}, {TopP: 0.5, TopK: 5000}} {
+			for _, c.Temperature = range []float64{0.2, 1, 2} {
+				c.Seed = r.Uint64()
+				s, err := NewSampler(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rng := rand.New(rand.NewPCG(c.Seed, 0x9e3779b97f4a7c15))
+				logits := make([]float32, 1000)
+				for range 20 {
+					for i := range logits {
+						logits[i] = float32(spread * r.NormFloat64())
+					}
+					logits[r.IntN(1000)] = float32(math.Inf(-1))
+					if got, want := s.Next(logits), sorted(c, rng, logits); got != want {
+						t.Fatalf("%+v, logits of spread %g: %d, expected %d", c, spread, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A draw from a vocabulary of 32 thousand, as models have.
+func BenchmarkSampler(b *testing.B) {
+	r := rand.New(rand.NewPCG(4, 4))
+	logits := make([]float32, 32000)
+	for i := range logits {
+		logits[i] = float32(3 * r.NormFloat64())
+	}
+	for name, c := range map[string]SamplerConfig{"greedy": {TopP: 1}, "all": {Temperature: 1, TopP: 1}, "top-p": {Temperature: 0.8, TopP: 0.95}} {
+		b.Run(name, func(b *testing.B) {
+			s, err := NewSampler(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				s.Next(logits)
+			}
+		})
 	}
 }
