@@ -1,7 +1,10 @@
 package infer
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -28,15 +31,25 @@ type engine struct {
 	half      []uint16 // a copy of the weights as bfloat16, or nil
 	slabs     []*param.Slab
 	cache     *graph.Cache
-	machines  map[size]*graph.Machine
+	machines  map[size]*sized
+	runs      int64
 	ids, pick []int32
 }
 
 // size is a machine's number of rows and of rows whose logits are made.
 type size struct{ rows, logits int }
 
+// sized is the machine of a size, and when it ran last.
+type sized struct {
+	*graph.Machine
+	used int64
+}
+
+// maxMachines bounds the memory of activations: the size not used for longest makes room.
+const maxMachines = 12
+
 func newEngine(src Source, o SchedulerOptions) (*engine, error) {
-	e := &engine{Source: src, vocab: src.Model.Vocab(), machines: map[size]*graph.Machine{}}
+	e := &engine{Source: src, vocab: src.Model.Vocab(), machines: map[size]*sized{}}
 	widths := src.Model.Cache(src.Set)
 	for _, w := range widths {
 		e.pageBytes += 4 * PageTokens * int64(w[0]+w[1])
@@ -121,17 +134,24 @@ func (e *engine) run(spans []span) ([]float32, error) {
 	return m.Output("logits"), nil
 }
 
-// machine makes the machine of a size, once.
+// machine is the machine of a size, made where there is none.
 func (e *engine) machine(sz size) (*graph.Machine, error) {
+	e.runs++
 	if m, ok := e.machines[sz]; ok {
-		return m, nil
+		m.used = e.runs
+		return m.Machine, nil
+	}
+	if len(e.machines) == maxMachines {
+		oldest := slices.MinFunc(slices.Collect(maps.Keys(e.machines)), func(a, b size) int { return cmp.Compare(e.machines[a].used, e.machines[b].used) })
+		e.machines[oldest].Close()
+		delete(e.machines, oldest)
 	}
 	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16})
 	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
 	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
 	m, err := b.Lower(graph.LowerOptions{Pool: e.Pool, Half: e.half})
 	if err == nil {
-		e.machines[sz] = m
+		e.machines[sz] = &sized{m, e.runs}
 	}
 	return m, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 )
 
 // Errors of Submit and of streams.
@@ -77,43 +78,72 @@ func (r Request) check(vocab, context int) error {
 type Stream struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	tokens chan Token // never blocks the scheduler: it has room for all
-	done   chan struct{}
+	ready  chan struct{} // has room for one: something is new
+
+	mu     sync.Mutex
+	tokens []Token // not taken yet: a client that does not read never holds the scheduler up
+	ended  bool
 	reason Reason
 	err    error
 }
 
-func newStream(ctx context.Context, r *Request) *Stream {
-	n := r.MaxTokens
-	if r.Echo {
-		n += len(r.Prompt)
-	}
-	s := &Stream{tokens: make(chan Token, n), done: make(chan struct{})}
+func newStream(ctx context.Context) *Stream {
+	s := &Stream{ready: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
 
 // Next waits for the next token; ok is false at the end, of which Result tells.
 func (s *Stream) Next() (t Token, ok bool) {
-	t, ok = <-s.tokens
-	return t, ok
+	for {
+		s.mu.Lock()
+		if len(s.tokens) > 0 {
+			t, s.tokens = s.tokens[0], s.tokens[1:]
+			s.mu.Unlock()
+			return t, true
+		}
+		ended := s.ended
+		s.mu.Unlock()
+		if ended {
+			return t, false
+		}
+		<-s.ready
+	}
 }
 
 // Result says how the stream ended, once Next has returned false.
 func (s *Stream) Result() (Reason, error) {
-	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.reason, s.err
 }
 
 // Cancel gives the request up; what it held is free after the step under way.
 func (s *Stream) Cancel() { s.cancel() }
 
+// put adds a token.
+func (s *Stream) put(t Token) {
+	s.mu.Lock()
+	s.tokens = append(s.tokens, t)
+	s.mu.Unlock()
+	s.rouse()
+}
+
 // end closes the stream. It is called once.
 func (s *Stream) end(r Reason, err error) {
-	s.reason, s.err = r, err
-	close(s.tokens)
-	close(s.done)
+	s.mu.Lock()
+	s.ended, s.reason, s.err = true, r, err
+	s.mu.Unlock()
+	s.rouse()
 	s.cancel()
+}
+
+// rouse wakes Next.
+func (s *Stream) rouse() {
+	select {
+	case s.ready <- struct{}{}:
+	default: // it is to look already
+	}
 }
 
 var unknown = float32(math.NaN())

@@ -88,7 +88,7 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Stream, error) {
 	if err := r.check(s.engine.vocab, s.Context()); err != nil {
 		return nil, err
 	}
-	q, err := newSequence(ctx, r, s.engine.vocab)
+	q, err := newSequence(ctx, r)
 	if err != nil {
 		return nil, err
 	}

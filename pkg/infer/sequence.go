@@ -1,6 +1,9 @@
 package infer
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // sequence is a request under way.
 type sequence struct {
@@ -15,13 +18,13 @@ type sequence struct {
 	next    score   // of the first token that is not in the arena, where it is known (Echo)
 }
 
-func newSequence(ctx context.Context, r Request, vocab int) (*sequence, error) {
+func newSequence(ctx context.Context, r Request) (*sequence, error) {
 	sampler, err := NewSampler(r.Sampler)
 	if err != nil {
 		return nil, err
 	}
-	q := &sequence{Request: r, sampler: sampler, stream: newStream(ctx, &r)}
-	q.ids = append(make([]int32, 0, len(r.Prompt)+r.MaxTokens), r.Prompt...)
+	q := &sequence{Request: r, sampler: sampler, stream: newStream(ctx)}
+	q.ids = slices.Clone(r.Prompt)
 	// The last token that is generated is never read.
 	q.need = (max(len(r.Prompt), len(r.Prompt)+r.MaxTokens-1) + PageTokens - 1) / PageTokens
 	return q, nil
@@ -39,7 +42,7 @@ func (q *sequence) tell(i int, s score) {
 	if i > 0 {
 		t.Logprob, t.Top = s.logprob, s.cut(t.ID, q.Top)
 	}
-	q.stream.tokens <- t
+	q.stream.put(t)
 }
 
 // add takes the token that follows, chosen from logits; ended says why it was the last.
@@ -51,7 +54,7 @@ func (q *sequence) add(logits []float32) (ended Reason) {
 		t.Logprob, t.Top = s.logprob, s.top
 	}
 	q.ids = append(q.ids, id)
-	q.stream.tokens <- t
+	q.stream.put(t)
 	for _, stop := range q.Stop {
 		if id == stop {
 			return Stopped
