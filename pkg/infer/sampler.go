@@ -75,7 +75,7 @@ func (s *Sampler) Next(logits []float32) int32 {
 		if len(order) < k && k < len(logits) && !all {
 			continue
 		}
-		if id, ok := draw(order, mass, s.TopP, u, all || len(order) == k); ok {
+		if id, ok := nucleusDraw(order, mass, s.TopP, u, all || len(order) == k); ok {
 			return id
 		}
 	}
@@ -93,11 +93,11 @@ func (s *Sampler) collect(logits []float32, top, within float64, all bool) {
 	slices.SortFunc(s.order, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.p, a.p), cmp.Compare(a.id, b.id)) })
 }
 
-// draw takes the token of order, the most likely first, at the part u of the nucleus:
+// nucleusDraw takes the token of order, the most likely first, at the part u of the nucleus:
 // the fewest tokens whose sum reaches topP of mass, which is the sum of all tokens, or 0
 // where order is all of them. It reports false when that takes more tokens than order
 // has; complete says that there are no more.
-func draw(order []candidate, mass, topP, u float64, complete bool) (id int32, ok bool) {
+func nucleusDraw(order []candidate, mass, topP, u float64, complete bool) (id int32, ok bool) {
 	sum, nucleus := 0.0, len(order)
 	for _, c := range order {
 		sum += c.p
