@@ -92,7 +92,10 @@ func RunGenerate(ctx context.Context, o GenerateOptions, out, log io.Writer) err
 	if err := b.Text(); err != nil {
 		return err
 	}
-	prompt := tokenizer.Opening(b.Tokenizer, o.Prompt)
+	prompt, err := b.Opening(o.Prompt)
+	if err != nil {
+		return err
+	}
 	if len(prompt) == 0 {
 		if len(b.Ends) == 0 {
 			return fault.Usage(errors.New("the prompt is empty; give --prompt TEXT"))

@@ -66,6 +66,8 @@ func TestEnds(t *testing.T) {
 		{"tokenizer_config.json", plain, "", "null", `{"eos_token":"<end>"}`, []int32{257}, 257},
 		{"tokenizer_config.json, an object", plain, "", "null", `{"eos_token":{"content":"<end>"}}`, []int32{257}, 257},
 		{"tokenizer_config.json, no token", plain, "", "null", `{"eos_token":"<none>"}`, []int32{256}, 256},
+		{"special_tokens_map.json", plain, "special", "null", `{"eos_token":"<end>"}`, []int32{257}, 257},
+		{"special_tokens_map.json, an object", plain, "special", "null", "\ufeff" + `{"eos_token":{"content":"<end>"}}`, []int32{257}, 257},
 		{"config.json", plain, "", "257", `{"eos_token":"<turn>"}`, []int32{257}, 257},
 		{"config.json, a list", plain, "", "[258,257]", "", []int32{258, 257}, 258},
 		{"generation_config.json", plain, `{"eos_token_id":[258,256]}`, "257", "", []int32{258, 256}, 256},
@@ -77,6 +79,11 @@ func TestEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := saved(t, small, map[string]string{"tokenizer.json": c.tokenizer})
 			edit(t, dir, "config.json", `"eos_token_id": null`, `"eos_token_id": `+c.config)
+			if c.generation == "special" {
+				put(t, dir, "special_tokens_map.json", c.settings)
+				put(t, dir, "tokenizer_config.json", `{"model_max_length":1e30}`)
+				c.generation, c.settings = "", ""
+			}
 			if c.generation != "" {
 				put(t, dir, "generation_config.json", c.generation)
 			}
@@ -261,10 +268,21 @@ func TestMissing(t *testing.T) {
 	if err == nil || fault.Of(err) != fault.Input || !strings.Contains(err.Error(), "hf download acme/tiny-1.5B --local-dir tiny-1.5B") {
 		t.Errorf("a name of the hub: %v", err)
 	}
+	for path, want := range map[string]string{
+		"acme/tiny@main":                        "hf download acme/tiny --local-dir tiny)",
+		"https://huggingface.co/acme/tiny":      "hf download acme/tiny --local-dir tiny)",
+		"hf://acme/tiny":                        "hf download acme/tiny --local-dir tiny)",
+		"gpt2":                                  "hf download gpt2 --local-dir gpt2)",
+		"https://huggingface.co/a/b/tree/main/": "hf download a/b --local-dir b)",
+	} {
+		if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %s", path, err, want)
+		}
+	}
 	if err := os.Mkdir("runs", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"runs/first", "/acme/tiny", "../acme", "tiny", "a/b/c"} {
+	for _, path := range []string{"runs/first", "/acme/tiny", "../acme", "tiny", "a/b/c", "acme/tiny.gguf", "./gpt2"} {
 		if _, err := Open(path, Options{}); err == nil || strings.Contains(err.Error(), "download") {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -305,5 +323,42 @@ func TestCacheOfTheHub(t *testing.T) {
 	if b, err := Open(snapshot, Options{}); err == nil || !strings.Contains(err.Error(), "escapes") {
 		b.Close()
 		t.Errorf("a link out of the cache: %v", err)
+	}
+}
+
+// TestTemplateWherever: the chat template stands in one of four places.
+func TestTemplateWherever(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"text":           {settingsFile: `{"chat_template":"{{ 1 }}"}`},
+		"mark in front":  {settingsFile: "\ufeff" + `{"chat_template":"{{ 1 }}"}`},
+		"list":           {settingsFile: `{"chat_template":[{"name":"tool_use","template":"x"},{"name":"default","template":"{{ 1 }}"}]}`},
+		"object":         {settingsFile: `{"chat_template":{"tool_use":"x","default":"{{ 1 }}"}}`},
+		templateJSON:     {settingsFile: `{}`, templateJSON: `{"chat_template":"{{ 1 }}"}`},
+		templateFile:     {templateFile: "{{ 1 }}"},
+		"file over text": {templateFile: "{{ 1 }}", settingsFile: `{"chat_template":"x"}`},
+	} {
+		b, err := Open(saved(t, small, files), Options{ShapesOnly: true})
+		if err != nil || b.ChatTemplate != "{{ 1 }}" {
+			t.Errorf("%s: %v, %+v", name, err, b)
+		}
+	}
+}
+
+// TestOpening: a prompt that spells a token without a row is an error that names it.
+func TestOpening(t *testing.T) {
+	more := make([]string, small.Vocab-256+1)
+	for i := range more {
+		more[i] = fmt.Sprintf("<%d>", i)
+	}
+	b, err := Open(saved(t, small, map[string]string{"tokenizer.json": byteLevel(t, "", more...)}), Options{ShapesOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := b.Opening("a<0>"); err != nil || len(ids) != 2 {
+		t.Errorf("%v, %v", ids, err)
+	}
+	last := more[len(more)-1]
+	if _, err := b.Opening("a" + last); fault.Of(err) != fault.Input || !strings.Contains(err.Error(), last) {
+		t.Errorf("a token without a row: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 const (
 	generationFile = "generation_config.json"
+	specialFile    = "special_tokens_map.json"
+	templateJSON   = "chat_template.json" // as processors of transformers keep it
 	settingsFile   = "tokenizer_config.json"
 	templateFile   = "chat_template.jinja"
 )
@@ -30,7 +33,7 @@ type Generation struct {
 // from the small files of the model.
 func (b *Bundle) readSettings() error {
 	var ends [2]ids // of generation_config.json and config.json
-	if text := b.extra(generationFile); text != nil {
+	if text := b.small(generationFile); text != nil {
 		for _, into := range []any{&b.Generation, &struct {
 			EOS *ids `json:"eos_token_id"`
 		}{&ends[0]}} {
@@ -52,9 +55,24 @@ func (b *Bundle) readSettings() error {
 		AddEOS   *bool    `json:"add_eos_token"`
 		Template template `json:"chat_template"`
 	}
-	if text := b.extra(settingsFile); text != nil {
-		if err := json.Unmarshal(text, &s); err != nil {
-			return fmt.Errorf("%s: %w", settingsFile, err)
+	var special struct {
+		EOS token `json:"eos_token"`
+	}
+	for name, into := range map[string]any{settingsFile: &s, specialFile: &special} {
+		if text := b.small(name); text != nil {
+			if err := json.Unmarshal(text, into); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	if s.EOS == "" {
+		s.EOS = special.EOS
+	}
+	if text := b.small(templateJSON); s.Template == "" && text != nil {
+		if err := json.Unmarshal(text, &struct {
+			Template *template `json:"chat_template"`
+		}{&s.Template}); err != nil {
+			return fmt.Errorf("%s: %w", templateJSON, err)
 		}
 	}
 	b.ChatTemplate = string(s.Template)
@@ -63,6 +81,11 @@ func (b *Bundle) readSettings() error {
 	}
 	b.setEnds(append(ends[:], b.spelled(string(s.EOS))), s.AddEOS)
 	return nil
+}
+
+// small is a carried JSON file without the mark that Windows programs put in front, or nil.
+func (b *Bundle) small(name string) []byte {
+	return bytes.TrimPrefix(b.extra(name), []byte("\ufeff"))
 }
 
 // setEnds takes the first of the sources that names an id of the vocabulary, or the end
@@ -131,10 +154,16 @@ func (t *token) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*string)(t))
 }
 
-// template is a chat template: its text, or a list of named ones of which "default" counts.
+// template is a chat template: its text, or a list or an object of named ones of which
+// "default" counts.
 type template string
 
 func (t *template) UnmarshalJSON(text []byte) error {
+	var byName map[string]string
+	if json.Unmarshal(text, &byName) == nil {
+		*t = template(byName["default"])
+		return nil
+	}
 	var named []struct{ Name, Template string }
 	if json.Unmarshal(text, &named) == nil {
 		for _, n := range named {

@@ -96,6 +96,18 @@ func (b *Bundle) Text() error {
 	return nil
 }
 
+// Opening is a prompt's tokens behind what the tokenizer puts in front of a text. A token
+// without a row in the model is an error.
+func (b *Bundle) Opening(prompt string) ([]int32, error) {
+	ids := tokenizer.Opening(b.Tokenizer, prompt)
+	for _, id := range ids {
+		if rows := b.Model.Vocab(); int(id) >= rows {
+			return nil, fault.BadInput(fmt.Errorf("%s: the text holds the token %q of id %d, and the model has %d ids", b.Path, b.name(id), id, rows))
+		}
+	}
+	return ids, nil
+}
+
 // Unused are the ids of the vocabulary that no token has, in order; nil for a model
 // without a tokenizer. They must never be sampled.
 func (b *Bundle) Unused() []int32 {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -40,6 +41,9 @@ func ReadModel(root Root) (Model, error) {
 	}
 	if os.IsNotExist(err) {
 		err = nil
+	}
+	for _, text := range []*[]byte{&m.Config, &m.Tokenizer, &m.Preprocessor} { // a mark that Windows programs put in front
+		*text = bytes.TrimPrefix(*text, []byte("\ufeff"))
 	}
 	return m, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ type spelling struct {
 // answer is a label.
 var spellings = []spelling{
 	{"context", "choices", "answer", true},
-	{"query", "choices", "gold", false}, {"question", "choices", "answer", false}, {"question", "choices", "answerKey", false},
+	{"query", "choices", "gold", false}, {"question", "choices", "answer", false}, {"question", "choices", "answerKey", false}, {"question_stem", "choices", "answerKey", false},
 	{"ctx", "endings", "label", false}, {"goal", "sol1", "label", false}, {"context", "continuation", "", false},
 }
 
@@ -43,9 +44,11 @@ var spellings = []spelling{
 // where answer is the index of the right choice or its text, and texts are joined as they
 // are: a choice that follows a word begins with its space. The forms that benchmarks are
 // passed around in are read as well, and joined with a space where neither side has one:
-// {query, choices, gold}, {question, choices, answer or answerKey}, {ctx, endings, label}
-// (HellaSwag), {goal, sol1, sol2, label} (PIQA) and {context, continuation} (LAMBADA), which
-// has one right continuation. Other keys are ignored.
+// {query, choices, gold}, {question or question_stem, choices, answer or answerKey} (ARC,
+// also as its authors' files nest it, OpenBookQA, MMLU), {ctx, endings, label} (HellaSwag),
+// {goal, sol1, sol2, label} (PIQA), and {context, continuation} or {text}, whose last word
+// is asked for (LAMBADA), which have one right continuation. An answer may be an index, a
+// label, a letter or the text. Other keys are ignored.
 func ReadQuestions(path string) ([]Question, error) {
 	f, err := source{path: path}.open()
 	if err != nil {
@@ -65,7 +68,7 @@ func ReadQuestions(path string) ([]Question, error) {
 		out = append(out, q)
 		return nil
 	}
-	if extension(path) == ".json" {
+	if extension(path) == ".json" || beginsArray(f) {
 		err = objects(f, func(object []byte, n int, _ int64) error { return add(object, fmt.Sprintf("object %d", n)) })
 	} else {
 		err = lines(f, func(text []byte, n int, _ int64) error {
@@ -90,12 +93,19 @@ func parseQuestion(object []byte) (q Question, err error) {
 	if err := json.Unmarshal(object, &all); err != nil {
 		return q, err
 	}
-	s := spellings[0]
+	unnest(all)
+	if done, err := q.lastWord(all); done {
+		return q, err
+	}
+	s, ok := spellings[0], false
 	for _, try := range spellings {
-		if all[try.context] != nil && all[try.choices] != nil && (try.answer == "" || all[try.answer] != nil) {
+		if ok = all[try.context] != nil && all[try.choices] != nil && (try.answer == "" || all[try.answer] != nil); ok {
 			s = try
 			break
 		}
+	}
+	if !ok && all[s.context] == nil {
+		return q, fmt.Errorf("it is no question that is known, it has %s; expected %q, %q and %q, or the keys of ARC, HellaSwag, PIQA, MMLU, OpenBookQA or LAMBADA", strings.Join(slices.Sorted(maps.Keys(all)), ", "), s.context, s.choices, s.answer)
 	}
 	if err := json.Unmarshal(all[s.context], &q.Context); err != nil || q.Context == "" {
 		return q, fmt.Errorf("%q is missing, empty or not a string", s.context)
@@ -117,6 +127,46 @@ func parseQuestion(object []byte) (q Question, err error) {
 		return q, fmt.Errorf("%q is %s, expected an index from 0 to %d, a label or the text of a choice", s.answer, all[s.answer], len(q.Choices)-1)
 	}
 	return q, nil
+}
+
+// unnest puts {"question": {"stem", "choices": [{"text", "label"}]}}, as ARC's own files
+// have it, into the form that it is passed around in.
+func unnest(all map[string]json.RawMessage) {
+	var nested struct {
+		Stem    json.RawMessage
+		Choices []struct{ Text, Label string }
+	}
+	if json.Unmarshal(all["question"], &nested) != nil || nested.Stem == nil || nested.Choices == nil {
+		return
+	}
+	var flat struct {
+		Text  []string `json:"text"`
+		Label []string `json:"label"`
+	}
+	for _, c := range nested.Choices {
+		flat.Text, flat.Label = append(flat.Text, c.Text), append(flat.Label, c.Label)
+	}
+	if choices, err := json.Marshal(flat); err == nil {
+		all["question"], all["choices"] = nested.Stem, choices
+	}
+}
+
+// lastWord reads {"text"} alone, as LAMBADA's own file has it: its last word is asked for.
+func (q *Question) lastWord(all map[string]json.RawMessage) (done bool, err error) {
+	if len(all) != 1 || all["text"] == nil {
+		return false, nil
+	}
+	var text string
+	if err := json.Unmarshal(all["text"], &text); err != nil {
+		return true, fmt.Errorf("\"text\" is not a string")
+	}
+	text = strings.TrimSpace(text)
+	at := strings.LastIndexFunc(text, unicode.IsSpace)
+	if at < 0 {
+		return true, fmt.Errorf("\"text\" has one word, expected more: the last is asked for")
+	}
+	q.Context, q.Choices = strings.TrimRightFunc(text[:at], unicode.IsSpace), []string{text[at:]}
+	return true, nil
 }
 
 // readChoices reads the choices, and their labels where they have some.
@@ -151,6 +201,10 @@ func (q *Question) readChoices(all map[string]json.RawMessage, s spelling) (labe
 // find is the index of the right choice, -1 where there is none.
 func (q *Question) find(raw json.RawMessage, labels []string, s spelling) int {
 	n, text := -1, ""
+	var one []json.RawMessage
+	if json.Unmarshal(raw, &one) == nil && len(one) == 1 { // a list of the right ones
+		raw = one[0]
+	}
 	if json.Unmarshal(raw, &n) != nil {
 		if json.Unmarshal(raw, &text) != nil {
 			return -1
@@ -163,9 +217,10 @@ func (q *Question) find(raw json.RawMessage, labels []string, s spelling) int {
 				return i
 			}
 		}
-		var err error
-		if n, err = strconv.Atoi(text); err != nil { // HellaSwag's labels are strings
-			return -1
+		if len(text) == 1 && text[0] >= 'A' && labels == nil {
+			n = int(text[0] - 'A')
+		} else if i, err := strconv.Atoi(text); err == nil { // HellaSwag's labels are strings
+			n = i
 		}
 	}
 	if n < 0 || n >= len(q.Choices) {

@@ -22,13 +22,19 @@ func TestReadQuestions(t *testing.T) {
 		t.Errorf("%+v, %v", q, err)
 	}
 	for text, want := range map[string]Question{
-		`{"query":"a","choices":["b"," c"],"gold":1}`:                                     {"line 1", "a", []string{" b", " c"}, 1},
-		`{"query":"a\n","choices":["b","c"],"gold":0}`:                                    {"line 1", "a\n", []string{"b", "c"}, 0},
-		`{"ctx":"a","endings":["b","c"],"label":"1"}`:                                     {"line 1", "a", []string{" b", " c"}, 1},
-		`{"goal":"a","sol1":"b","sol2":"c","label":1}`:                                    {"line 1", "a", []string{" b", " c"}, 1},
-		`{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"B"}`: {"line 1", "a", []string{" b", " c"}, 1},
-		`{"context":"a","continuation":"b"}`:                                              {"line 1", "a", []string{" b"}, 0},
-		"\ufeff" + `{"context":"a","choices":["b","c"],"answer":1}` + "\r\n":              {"line 1", "a", []string{"b", "c"}, 1},
+		`{"query":"a","choices":["b"," c"],"gold":1}`:                                                                      {"line 1", "a", []string{" b", " c"}, 1},
+		`{"query":"a\n","choices":["b","c"],"gold":0}`:                                                                     {"line 1", "a\n", []string{"b", "c"}, 0},
+		`{"ctx":"a","endings":["b","c"],"label":"1"}`:                                                                      {"line 1", "a", []string{" b", " c"}, 1},
+		`{"goal":"a","sol1":"b","sol2":"c","label":1}`:                                                                     {"line 1", "a", []string{" b", " c"}, 1},
+		`{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"B"}`:                                  {"line 1", "a", []string{" b", " c"}, 1},
+		`{"context":"a","continuation":"b"}`:                                                                               {"line 1", "a", []string{" b"}, 0},
+		`{"question":"a","choices":["b","c"],"answer":"B"}`:                                                                {"line 1", "a", []string{" b", " c"}, 1},
+		`{"query":"a","choices":["b","c"],"gold":[1]}`:                                                                     {"line 1", "a", []string{" b", " c"}, 1},
+		`{"question_stem":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"A"}`:                             {"line 1", "a", []string{" b", " c"}, 0},
+		`{"id":"x","question":{"stem":"a","choices":[{"text":"b","label":"1"},{"text":"c","label":"2"}]},"answerKey":"2"}`: {"line 1", "a", []string{" b", " c"}, 1},
+		`{"text":"one two three. "}`:                                                                                       {"line 1", "one two", []string{" three."}, 0},
+		"[\n" + `{"context":"a","choices":["b","c"],"answer":1}` + "]":                                                     {"object 1", "a", []string{"b", "c"}, 1},
+		"\ufeff" + `{"context":"a","choices":["b","c"],"answer":1}` + "\r\n":                                               {"line 1", "a", []string{"b", "c"}, 1},
 	} {
 		if got, err := read(text); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("%s: %+v, expected %+v (%v)", text, got, want, err)
@@ -38,13 +44,15 @@ func TestReadQuestions(t *testing.T) {
 		"":  "no question",
 		"{": "line 1",
 		`{"context":"a","continuation":"b"}` + "\n" + `{"context":"a","choices":["b","c"],"answer":1}`: "line 2: a question with 2 choices follows one with 1",
-		`{"choices":["a","b"],"answer":0}`:                 "context",
-		`{"context":"a","choices":["b"],"answer":0}`:       "choices",
-		`{"context":"a","choices":["b",""],"answer":0}`:    "choices",
-		`{"context":"a","choices":["b","c"]}`:              "answer",
-		`{"context":"a","choices":["b","c"],"answer":2}`:   "0 to 1",
-		`{"context":"a","choices":["b","c"],"answer":"d"}`: "answer",
-		`{"context":"a","choices":["b","c"],"answer":[1]}`: "answer",
+		`{"choices":["a","b"],"answer":0}`:                   "no question that is known, it has answer, choices; expected \"context\"",
+		`{"text":"one"}`:                                     "one word",
+		`{"context":"a","choices":["b","c"],"answer":"C"}`:   "answer",
+		`{"context":"a","choices":["b"],"answer":0}`:         "choices",
+		`{"context":"a","choices":["b",""],"answer":0}`:      "choices",
+		`{"context":"a","choices":["b","c"]}`:                "answer",
+		`{"context":"a","choices":["b","c"],"answer":2}`:     "0 to 1",
+		`{"context":"a","choices":["b","c"],"answer":"d"}`:   "answer",
+		`{"context":"a","choices":["b","c"],"answer":[1,0]}`: "answer",
 	} {
 		if _, err := read(text); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected a message with %q", text, err, want)

@@ -31,6 +31,8 @@ type Part struct {
 	// knows it; NaN for files.
 	Entropy float64
 
+	plain  bool     // there were texts to look for separators in
+	cuts   int      // separators that were found
 	places []string // of documents that are chats: where each stands; nil for texts
 	format string   // of chats, see chat.Parse
 	shards []shard  // files of IDs
@@ -157,8 +159,12 @@ func Read(path string, o Options) (Part, error) {
 		}
 	}
 	switch {
+	case p.Bytes() == 0 && len(p.IDs) == 0 && p.Skipped > 0:
+		return p, fmt.Errorf("%w: %s: none of its %d records has a text, or of a chat an answer", ErrFormat, path, p.Skipped)
 	case p.Bytes() == 0 && len(p.IDs) == 0:
 		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
+	case o.Separator != "" && p.plain && p.cuts == 0:
+		return p, fmt.Errorf("%w: %s: no line of it is the separator %q", ErrFormat, path, o.Separator)
 	case o.Template != "" && !p.Chats():
 		return p, fmt.Errorf("%w: %s holds no chats, and the template %s is for chats", ErrFormat, path, o.Template)
 	}
@@ -244,6 +250,7 @@ func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
 		docs := [][]byte{bytes.TrimPrefix(rec.Values[0], bom)}
 		if r.Plain && o.Separator != "" {
 			docs = separated(docs[0], o.Separator)
+			p.plain, p.cuts = true, p.cuts+len(docs)-1
 		}
 		for _, d := range docs {
 			if len(d) == 0 {

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,16 @@ func objects(f io.Reader, each func(object []byte, n int, offset int64) error) e
 		} else if err != nil {
 			return fmt.Errorf("object %d: %w", n, err)
 		}
+		if n == 1 && first == '{' && !d.More() {
+			if inner := wrapped(object); inner != nil {
+				for i, record := range inner {
+					if err := each(record, i+1, 0); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
 		if err := each(object, n, d.InputOffset()-int64(len(object))); err != nil {
 			return err
 		}
@@ -64,6 +75,37 @@ func objects(f io.Reader, each func(object []byte, n int, offset int64) error) e
 		return fmt.Errorf("after the last object: %w", err)
 	}
 	return nil
+}
+
+// beginsArray reports whether a file that can be read twice begins an array.
+func beginsArray(f io.ReaderAt) bool {
+	head := make([]byte, 256)
+	n, _ := f.ReadAt(head, 0) // a pipe: nothing
+	text := bytes.TrimLeft(bytes.TrimPrefix(head[:n], bom), " \t\r\n")
+	return len(text) > 0 && text[0] == '['
+}
+
+// wrappers are keys under which a file's one object holds its records.
+var wrappers = []string{"data", "train", "examples", "records", "instances"}
+
+// wrapped is the records of an object that is all of a file, as {"version": ..., "data":
+// [...]} has them; nil where it is a record itself.
+func wrapped(object []byte) (records []json.RawMessage) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(object, &all) != nil {
+		return nil
+	}
+	for _, key := range wrappers {
+		var list []json.RawMessage
+		if json.Unmarshal(all[key], &list) != nil || len(list) == 0 || list[0][0] != '{' {
+			continue
+		}
+		if records != nil { // parts, of which nobody said which
+			return nil
+		}
+		records = list
+	}
+	return records
 }
 
 // firstByte is the first byte that is no white space, which stays to be read.

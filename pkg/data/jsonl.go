@@ -13,8 +13,12 @@ func init() {
 	Register(Reader{Extensions: []string{".jsonl", ".ndjson"}, Pack: PackDocuments, Read: readJSONLines})
 }
 
-// readJSONLines reads one JSON object a line; empty lines are left out.
+// readJSONLines reads one JSON object a line; empty lines are left out. One array, which no
+// line of such a file is, is read as in a .json file.
 func readJSONLines(f *os.File, fields []string, add func(Record) error) error {
+	if beginsArray(f) {
+		return readJSON(f, fields, add)
+	}
 	return lines(f, func(text []byte, number int, offset int64) error {
 		if text = bytes.TrimSpace(text); len(text) == 0 {
 			return nil

@@ -81,6 +81,9 @@ func (s source) reader() (Reader, error) {
 	if ext == "" && !st.Mode().IsRegular() {
 		return readers[".txt"], nil
 	}
+	if compressed[ext] {
+		return Reader{}, fmt.Errorf("%w: %s: a %s file is not read: unpack it first", ErrFormat, s.path, ext)
+	}
 	what := fmt.Sprintf("the extension %q is not known", ext)
 	if ext == "" {
 		what = "it has no extension"
@@ -90,6 +93,9 @@ func (s source) reader() (Reader, error) {
 	n, _ := f.Read(head)
 	return Reader{}, errors.Join(fmt.Errorf("%w: %s: %w%s", ErrFormat, s.path, err, binaryAt(head[:n])))
 }
+
+// compressed are extensions of compressed files and archives.
+var compressed = map[string]bool{".gz": true, ".zst": true, ".xz": true, ".bz2": true, ".lz4": true, ".zip": true, ".tar": true, ".tgz": true, ".7z": true}
 
 // source is a file of a corpus.
 type source struct {
@@ -122,33 +128,48 @@ func expand(path string) ([]source, error) {
 	return files, nil
 }
 
-// folderFiles lists the files of a folder that have a reader. A .json file among others
-// describes them, and is left out.
+// folderFiles lists the files of a folder that have a reader. Files that say something
+// about the others are left out: a README and a licence always, .json and .md files where
+// there are others.
 func folderFiles(dir string) ([]source, error) {
 	entries, err := os.ReadDir(dir) // sorted
 	if err != nil {
 		return nil, err
 	}
-	var files, json []source
+	var files, json, notes []source
+	folders := ""
 	for _, e := range entries {
 		ext := extension(e.Name())
-		if _, ok := readers[ext]; !ok || strings.HasPrefix(e.Name(), ".") {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			folders = "; folders in it are not looked into: " + e.Name()
+		}
+		if _, ok := readers[ext]; !ok || strings.HasPrefix(e.Name(), ".") || describes(e.Name()) {
 			continue
 		}
-		s := source{filepath.Join(dir, e.Name()), dir}
-		if ext == ".json" {
-			json = append(json, s)
-		} else {
-			files = append(files, s)
+		to := map[string]*[]source{".json": &json, ".md": &notes}[ext]
+		if to == nil {
+			to = &files
+		}
+		*to = append(*to, source{filepath.Join(dir, e.Name()), dir})
+	}
+	for _, other := range [][]source{json, notes} {
+		if len(files) == 0 {
+			files = other
 		}
 	}
 	if len(files) == 0 {
-		files = json
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%w: folder %s holds no file that is read: %s", ErrFormat, dir, strings.Join(Extensions(), ", "))
+		return nil, fmt.Errorf("%w: folder %s holds no file that is read: %s%s", ErrFormat, dir, strings.Join(Extensions(), ", "), folders)
 	}
 	return files, nil
+}
+
+// describes reports whether a file of a folder is about the others.
+func describes(name string) bool {
+	switch name, _, _ = strings.Cut(strings.ToLower(name), "."); name {
+	case "readme", "license", "licence", "dataset_info", "dataset_infos":
+		return true
+	}
+	return false
 }
 
 // missing says that a record lacks a field, and which it has.

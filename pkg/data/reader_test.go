@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ func TestOneCorpusInEveryFormat(t *testing.T) {
 		"null.jsonl":   "{\"text\":null}\n{\"text\":\"one two\"}\n{\"text\":\"\"}\n{\"text\":\"three\"}\n",
 		"array.json":   " [{\"text\":\"one two\"},\n{\"text\":\"three\"}] ",
 		"mark.json":    "\ufeff[{\"text\":\"one two\"},{\"text\":\"three\"}]",
+		"array.jsonl":  "\ufeff\n[{\"text\":\"one two\"},\n{\"text\":\"three\"}]",
+		"wrapped.json": "{\"version\":\"1\",\"data\":[{\"text\":\"one two\"},{\"text\":\"three\"}]}",
 		"lines.json":   "{\"text\":\"one two\"}\n{\"text\":\"three\"}\n",
 		"t.csv":        "id,text\n1,one two\n2,three\n",
 		"quoted.csv":   "\ufefftext,id\r\n\"one two\",1\r\n\"three\",2\r\n,3\r\n",
@@ -36,6 +39,9 @@ func TestOneCorpusInEveryFormat(t *testing.T) {
 	p, err := Read(write(t, "c.csv", "text\n\"a \"\"b\"\"\nc\"\n"), Options{})
 	if err != nil || string(p.Documents[0]) != "a \"b\"\nc" {
 		t.Errorf("a quoted cell: %q (%v)", p.Documents, err)
+	}
+	if _, err := Read(write(t, "s.txt", "one<|end|>two"), Options{Separator: "<|end|>"}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "no line of it is the separator") {
+		t.Errorf("a separator that is not there: %v", err)
 	}
 	if p, err := Read(write(t, "b.txt", "\ufeffone"), Options{}); err != nil || string(p.Documents[0]) != "one" || p.Pack != PackStream {
 		t.Errorf("a text with a mark: %q, %s (%v)", p.Documents, p.Pack, err)
@@ -60,9 +66,13 @@ func TestReadersSayWhere(t *testing.T) {
 		"ragged.csv":   {"text,n\na,1\nb\n", "line 3"},
 		"columns.csv":  {"body,n\na,1\n", "has no field \"text\", it has body, n"},
 		"what.docx":    {"PK\x03\x04", "the extension \".docx\" is not known, expected one of .bin, .csv"},
-		"a.jsonl.gz":   {"\x1f\x8b\x08\x00\x00\x00", "byte 0x8b at offset 1"},
+		"a.jsonl.gz":   {"\x1f\x8b\x08\x00\x00\x00", "a .gz file is not read: unpack it first"},
 		"README":       {"text", "it has no extension"},
-		"u.txt":        {"\xff\xfeo\x00", "byte 0xff at offset 0"},
+		"u.txt":        {"\xff\xfeo\x00", "UTF-16 text, expected UTF-8"},
+		"u16.jsonl":    {"\xff\xfe{\x00", "UTF-16 text, expected UTF-8"},
+		"z.txt":        {"\x1f\x8b\x08\x00", "compressed (gzip or zstd)"},
+		"parts.json":   {"{\"train\":[{\"text\":\"a\"}],\"data\":[{\"text\":\"b\"}]}", "object 1 has no field \"text\", it has data, train"},
+		"nulls.jsonl":  {"{\"text\":null}\n{\"text\":\"\"}\n", "none of its 2 records has a text"},
 		"pointer.txt":  {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs"},
 		"pointer.json": {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs"},
 	} {
@@ -155,5 +165,41 @@ func TestSplitKeepsDocumentsWhole(t *testing.T) {
 	train, held := p.Split(0.2)
 	if len(train.Documents) != 2 || len(held.Documents) != 1 || string(held.Documents[0]) != "klmno" || train.Pack != PackDocuments || held.Pack != PackDocuments {
 		t.Errorf("split into %q, %q", train.Documents, held.Documents)
+	}
+}
+
+// TestFolderOfADataset: what a folder says about its files is not learned as one of them.
+func TestFolderOfADataset(t *testing.T) {
+	for name, c := range map[string]struct {
+		files []string
+		want  string // documents, or the error
+	}{
+		"records":  {[]string{"README.md", "LICENSE.txt", "dataset_infos.json", "notes.md", "meta.json", ".x.txt", "a.jsonl", "b.txt"}, "a.jsonl b.txt"},
+		"json":     {[]string{"README.md", "notes.md", "a.json"}, "a.json"},
+		"markdown": {[]string{"README.md", "a.md", "b.md"}, "a.md b.md"},
+		"card":     {[]string{"README.md", "data/train.jsonl"}, "holds no file that is read: .bin, .csv, .json, .jsonl, .md, .ndjson, .parquet, .text, .tsv, .txt; folders in it are not looked into: data"},
+	} {
+		dir := t.TempDir()
+		for _, f := range c.files {
+			path := filepath.Join(dir, f)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			text := f
+			if ext := extension(f); ext == ".json" || ext == ".jsonl" {
+				text = fmt.Sprintf("{\"text\":%q}", f)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := Read(dir, Options{})
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = strings.ReplaceAll(string(bytes.Join(p.Documents, []byte(" "))), "\n", "")
+		}
+		if got != c.want && (err == nil || !strings.HasSuffix(got, c.want)) {
+			t.Errorf("%s: %q, expected %q", name, got, c.want)
+		}
 	}
 }

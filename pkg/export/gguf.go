@@ -99,8 +99,8 @@ func (s *source) ggufVocabulary(o Options) (*vocabulary, error) {
 	if v.template = o.ChatTemplate; o.Turn > 0 && o.Turn != o.EOS {
 		v.eot = o.Turn
 	}
-	if len(v.tokens) > s.Vocab {
-		return nil, fmt.Errorf("%w: it has %d ids, the model %d", ErrTokenizer, len(v.tokens), s.Vocab)
+	if err := v.limit(s.Vocab); err != nil {
+		return nil, err
 	}
 	return v, nil
 }

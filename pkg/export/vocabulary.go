@@ -232,6 +232,17 @@ func (v *vocabulary) around(front, back []int32) error {
 	return nil
 }
 
+// limit leaves out the added tokens beyond a model's n ids, which no text may hold.
+func (v *vocabulary) limit(n int) error {
+	if v.bos >= n || v.eos >= n || v.eot >= n {
+		return fmt.Errorf("%w: the ids %d, %d and %d of the beginning and the ends of a text are not all below the model's %d", ErrTokenizer, v.bos, v.eos, v.eot, n)
+	}
+	if len(v.tokens) > n {
+		v.tokens, v.types, v.scores = v.tokens[:n], v.types[:n], v.scores[:min(n, len(v.scores))]
+	}
+	return nil
+}
+
 // keys are the metadata for a model of n ids.
 func (v *vocabulary) keys(n int) []gguf.KV {
 	v.fill(n)

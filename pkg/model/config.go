@@ -35,7 +35,7 @@ func readConfig(text []byte, into any) (unknown []string, extra rawObject, err e
 		extra[key] = value
 		switch neutral, ok := decisive[key]; {
 		case empty(value):
-		case ok && !neutral(value):
+		case ok && !neutral(value) && !(key == "sliding_window" && idleWindow(all)):
 			return nil, nil, fmt.Errorf("config.json: %s is %s, which this family does not support", short(key), short(string(value)))
 		case !ok && !harmless[key]:
 			unknown = append(unknown, key)
@@ -49,6 +49,19 @@ func readConfig(text []byte, into any) (unknown []string, extra rawObject, err e
 		return nil, nil, fmt.Errorf("config.json: %w", err)
 	}
 	return unknown, extra, nil
+}
+
+// idleWindow reports whether a sliding window changes nothing: it is switched off, or as
+// long as the longest text.
+func idleWindow(all rawObject) bool {
+	var window, longest float64
+	switch {
+	case string(bytes.TrimSpace(all["use_sliding_window"])) == "false":
+		return true
+	case json.Unmarshal(all["sliding_window"], &window) != nil || json.Unmarshal(all["max_position_embeddings"], &longest) != nil:
+		return false
+	}
+	return longest > 0 && window >= longest
 }
 
 // fields adds the keys of a struct and of the structs that it embeds.

@@ -11,7 +11,7 @@ import (
 // tasks, dropout, choices of an implementation.
 var harmless = set(`
 	_name_or_path _commit_hash transformers_version transformers.js_config auto_map model_name model_max_length
-	_num_labels num_labels id2label label2id problem_type finetuning_task task_specific_params summary_activation summary_first_dropout
+	_sliding_window_pattern _num_labels num_labels id2label label2id problem_type finetuning_task task_specific_params summary_activation summary_first_dropout
 	summary_hidden_size summary_proj_to_labels summary_type summary_use_proj n_ctx
 	use_cache output_attentions output_hidden_states output_past output_scores return_dict return_dict_in_generate use_return_dict
 	_attn_implementation _attn_implementation_autoset attn_implementation _flash_attn_2_enabled use_flash_attention use_flash_attention_2

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -88,5 +89,5 @@ func readBounded(dir fs.FS, name string) ([]byte, error) {
 	if err == nil && len(b) > maxFile {
 		err = fmt.Errorf("%w: more than %d bytes", ErrFormat, maxFile)
 	}
-	return b, err
+	return bytes.TrimPrefix(b, []byte("\ufeff")), err
 }

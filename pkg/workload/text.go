@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -118,6 +119,14 @@ func (t *Text) Floor() float64 {
 
 // Checksum implements Workload.
 func (t *Text) Checksum() uint32 { return t.sum }
+
+// Below reports the first id that is none of a vocabulary's.
+func (t *Text) Below(vocab int) error {
+	if err := cmp.Or(t.training.Below(vocab), t.validation.Below(vocab)); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	return nil
+}
 
 // Opening is the first tokens of the validation part, n at most.
 func (t *Text) Opening(n int) []int32 { return t.validation.IDs(0, min(n, len(t.validation))) }
