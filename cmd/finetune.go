@@ -29,7 +29,7 @@ func finetuneCommand() *cli.Command {
 		),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
-			o.finetune, o.From, o.Merge, o.NewClassifier = true, c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
+			o.finetune, o.strict, o.From, o.Merge, o.NewClassifier = true, c.Bool(strictFlag), c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
 			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show"))
 			if o.Config == "" && !short && o.Resume != run.Continue && !(o.Resume == run.Auto && run.Exists(o.Out)) {
 				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)"))

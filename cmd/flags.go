@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/folder"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -108,7 +109,7 @@ func vacant(out, from string, force bool) error {
 	if same(from, out) {
 		return fault.Usage(fmt.Errorf("--out is the source, %s: a model is never written over itself", from))
 	}
-	return nil
+	return folder.Writable(out) // before hours of work, not after them
 }
 
 // same reports whether two paths are one directory.

@@ -52,15 +52,15 @@ func inspectCommand() *cli.Command {
 			case o.Batch < 1 || o.Seq < 0:
 				return fault.Usage(errors.New("--batch is expected to be at least 1, --seq at least 0"))
 			}
-			return RunInspect(o, c.App.Writer)
+			return RunInspect(o, c.App.Writer, c.App.ErrWriter)
 		},
 	}
 }
 
-// RunInspect prints the model of a directory and holds the headers of its weights against
+// RunInspect prints the model of a directory, notes about it to log, and holds the headers of its weights against
 // its shapes; only with Verify it reads weights.
-func RunInspect(o InspectOptions, out io.Writer) error {
-	b, err := bundle.Open(o.Model, bundle.Options{ShapesOnly: true, CheckHeaders: true})
+func RunInspect(o InspectOptions, out, log io.Writer) error {
+	b, err := openBundle(o.Model, bundle.Options{ShapesOnly: true, CheckHeaders: true}, log)
 	if err != nil {
 		return err
 	}

@@ -137,6 +137,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		if len(c.Subcommands) == 0 {
 			c.Before = noArguments(c.ArgsUsage)
 		}
+		beStrict(c)
 	}
 	shell.AddNice(app.Commands, "pretrain", "finetune", "prune", "eval", "generate", "embed", "export", "serve")
 	return app

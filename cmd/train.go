@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/run"
 )
@@ -30,6 +31,7 @@ type trainOptions struct {
 	NewClassifier bool   // finetune: over new_classifier
 
 	finetune bool
+	strict   bool // of the model that a run file names
 	ranks    ranks
 }
 
@@ -77,7 +79,10 @@ func (o trainOptions) file() (c config.Run, err error) {
 		c.Dense()
 	}
 	c.NewClassifier = c.NewClassifier || o.NewClassifier
-	return c, o.fits(c)
+	if err := o.fits(c); err != nil || !o.strict || o.From != "" || c.From == "" || o.Resume != run.New {
+		return c, err
+	}
+	return c, bundle.CheckConfig(c.From)
 }
 
 // fits refuses a run file that is for the other subcommand.

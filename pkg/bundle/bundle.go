@@ -84,6 +84,14 @@ func Open(path string, o Options) (*Bundle, error) {
 	return b, nil
 }
 
+// CheckConfig reports keys of a model's config.json that nobody knows, and all else that
+// keeps it from being opened; no weights are read.
+func CheckConfig(path string) error {
+	b, err := Open(path, Options{ShapesOnly: true, StrictConfig: true})
+	b.Close()
+	return err
+}
+
 // open reads a directory: a model, or adapters and the model that they name.
 func open(dir *folder.Dir, o Options) (b *Bundle, err error) {
 	peft, err := readPEFT(dir)
@@ -137,9 +145,9 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 		return err
 	}
 	if keys := b.Model.UnknownKeys(); len(keys) > 0 {
-		note := fmt.Sprintf("%s: config.json has keys that are not known and not used: %s", dir.Name(), strings.Join(keys, ", "))
+		note := "config.json has keys that are not known and not used: " + strings.Join(keys, ", ")
 		if o.StrictConfig {
-			return errors.New(note)
+			return fmt.Errorf("%s: %s", dir.Name(), note)
 		}
 		b.Notes = append(b.Notes, note)
 	}
