@@ -26,6 +26,7 @@ var rooms = pairs([][2]string{
 	{"internal/ggufmodel", "models of GGUF"},
 	{"internal/gguf", "llama.cpp's files"},
 	{"internal/jinja", "templates, bounded"},
+	{"internal/mapped", "files larger than memory"},
 	{"internal/mpi", "MPI at run time"},
 	{"internal/onnx", "ONNX files"},
 	{"internal/onnxtest", "runs ONNX in tests"},

@@ -21,6 +21,7 @@ var layers = pairs([][2]string{
 	{"internal/fault", ""},
 	{"internal/folder", ""},
 	{"internal/jinja", ""},
+	{"internal/mapped", ""},
 	{"internal/priority", ""},
 	{"internal/shell", "internal/fault internal/priority"},
 	{"internal/sysmem", ""},

@@ -30,7 +30,7 @@ func TestFileCutShortWhileRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	jobs, _ := w.match(bound, nil)
-	if jobs[0].from.file.data == nil {
+	if !jobs[0].from.file.IsMapped() {
 		t.Fatal("the file is not mapped")
 	}
 	if err := os.Truncate(filepath.Join(root.Name(), weightsFile), 8192); err != nil {

@@ -21,16 +21,16 @@ func ReadTensors(root Root, file string) (map[string][]float32, error) {
 		values := make([]float32, n/int(dtypeBytes[l.DType]))
 		if err := guard(func() error {
 			var buf []byte
-			if l.file.data == nil {
+			if !l.file.IsMapped() {
 				buf = make([]byte, n)
 			}
-			raw, err := l.file.view(l.base+l.Offsets[0], n, buf)
+			raw, err := l.file.View(l.base+l.Offsets[0], n, buf)
 			if err == nil {
 				Decode(values, raw, l.DType)
 			}
 			return err
 		}); err != nil {
-			return nil, fmt.Errorf("%s: read %s: %w", l.file.f.Name(), quote(name), err)
+			return nil, fmt.Errorf("%s: read %s: %w", l.file.Name(), quote(name), err)
 		}
 		out[name] = values
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"sort"
+
+	"github.com/ecospa/ecospa/internal/mapped"
 )
 
 // The safetensors format (https://github.com/huggingface/safetensors): eight
@@ -19,7 +21,16 @@ import (
 var ErrFormat = errors.New("checkpoint: bad file")
 
 // errFault is returned for a mapped file that changes or fails while it is read.
-var errFault = fmt.Errorf("%w: it cannot be read: cut short meanwhile, or a failing disk", ErrFormat)
+var errFault = fmt.Errorf("%w: %w", ErrFormat, mapped.ErrFault)
+
+// guard is mapped.Guard with an error of this package.
+func guard(f func() error) error {
+	err := mapped.Guard(f)
+	if errors.Is(err, mapped.ErrFault) {
+		return errFault
+	}
+	return err
+}
 
 // maxHeader bounds a safetensors header in bytes, as the reference
 // implementation does.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/ecospa/ecospa/internal/folder"
+	"github.com/ecospa/ecospa/internal/mapped"
 )
 
 const (
@@ -24,20 +25,20 @@ const (
 type weights struct {
 	entries map[string]located
 	files   []*os.File
-	maps    []*mapping
+	maps    []*mapped.File
 }
 
 // located is a tensor in its file.
 type located struct {
 	entry
-	file *mapping
+	file *mapped.File
 	base int64 // of the file's data
 }
 
 func (w *weights) close() error {
 	var errs []error
 	for _, m := range w.maps {
-		errs = append(errs, m.close())
+		errs = append(errs, m.Close())
 	}
 	for _, f := range w.files {
 		errs = append(errs, f.Close())
@@ -148,7 +149,7 @@ func (w *weights) open(root Root, file string, names map[string]bool) error {
 			return fmt.Errorf("%w: %s lists %s in %s, which does not hold it", ErrFormat, filepath.Join(root.Name(), indexFile), quote(name), file)
 		}
 	}
-	m := mapFile(f, size)
+	m := mapped.Map(f, size)
 	w.maps = append(w.maps, m)
 	for name, e := range entries {
 		if _, twice := w.entries[name]; twice {

@@ -167,7 +167,7 @@ func (w *weights) fill(from string, set *param.Set, tensors []Tensor, ignore []s
 	group.Wait()
 	for i, err := range errs {
 		if err != nil {
-			return fmt.Errorf("%s: read %s: %w", jobs[i].from.file.f.Name(), jobs[i].name, err)
+			return fmt.Errorf("%s: read %s: %w", jobs[i].from.file.Name(), jobs[i].name, err)
 		}
 	}
 	return set.StoreAll(t) // also blocks that no file holds
@@ -319,10 +319,10 @@ func (b *buffers) read(j job) error {
 		for lo := 0; lo < s.rows; lo += step {
 			hi := min(s.rows, lo+step)
 			n := (hi - lo) * s.width
-			if j.from.file.data == nil {
+			if !j.from.file.IsMapped() {
 				b.raw = grow(b.raw, step*s.width*bytes)
 			}
-			raw, err := j.from.file.view(at, n*bytes, b.raw)
+			raw, err := j.from.file.View(at, n*bytes, b.raw)
 			if err != nil {
 				return err
 			}
@@ -339,7 +339,7 @@ func (b *buffers) read(j job) error {
 			if !whole {
 				s.scatter(values, lo, hi)
 			}
-			j.from.file.drop(at, n*bytes)
+			j.from.file.Drop(at, n*bytes)
 			at += int64(n * bytes)
 			done += n
 		}

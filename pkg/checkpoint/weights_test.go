@@ -127,8 +127,7 @@ func TestWeightsRoundTrip(t *testing.T) {
 		}
 		var buf buffers
 		for _, j := range jobs {
-			mapped := j.from.file
-			j.from.file = &mapping{f: mapped.f, size: mapped.size}
+			j.from.file = j.from.file.Unmapped()
 			if err := buf.read(j); err != nil {
 				t.Fatal(err)
 			}

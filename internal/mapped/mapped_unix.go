@@ -1,6 +1,6 @@
 //go:build unix
 
-package checkpoint
+package mapped
 
 import (
 	"io"
@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapping is a file of a known size, mapped into memory: pages are read when
-// they are looked at and given back by drop, so that the resident set never
+// File is a file of a known size, mapped into memory: pages are read when
+// they are looked at and given back by Drop, so that the resident set never
 // holds more than the few chunks that are being copied.
-type mapping struct {
-	f    *os.File
+type File struct {
+	*os.File
 	size int64
 	data []byte // nil on filesystems that cannot map files
 }
 
-// mapFile maps the first size bytes of f. It does not own f.
-func mapFile(f *os.File, size int64) *mapping {
-	m := &mapping{f: f, size: size}
+// Map maps the first size bytes of f. It does not own f.
+func Map(f *os.File, size int64) *File {
+	m := &File{File: f, size: size}
 	if size > 0 && size <= math.MaxInt {
 		if b, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED); err == nil {
 			m.data = b
@@ -31,18 +31,18 @@ func mapFile(f *os.File, size int64) *mapping {
 	return m
 }
 
-// view is n bytes at off; buf, of at least n bytes, holds them where the file
-// is not mapped. A view is read inside of guard.
-func (m *mapping) view(off int64, n int, buf []byte) ([]byte, error) {
+// View is n bytes at off; buf, of at least n bytes, holds them where the file
+// is not mapped. A view is read inside of Guard.
+func (m *File) View(off int64, n int, buf []byte) ([]byte, error) {
 	if m.data != nil {
 		return m.data[off : off+int64(n) : off+int64(n)], nil
 	}
-	_, err := io.ReadFull(io.NewSectionReader(m.f, off, int64(n)), buf[:n])
+	_, err := io.ReadFull(io.NewSectionReader(m.File, off, int64(n)), buf[:n])
 	return buf[:n], err
 }
 
-// drop says that n bytes at off are not needed any more.
-func (m *mapping) drop(off int64, n int) {
+// Drop says that n bytes at off are not needed any more.
+func (m *File) Drop(off int64, n int) {
 	if m.data == nil {
 		return
 	}
@@ -56,7 +56,8 @@ func (m *mapping) drop(off int64, n int) {
 	}
 }
 
-func (m *mapping) close() error {
+// Close gives the mapping up; the file stays open.
+func (m *File) Close() error {
 	if m.data == nil {
 		return nil
 	}
@@ -65,10 +66,10 @@ func (m *mapping) close() error {
 	return unix.Munmap(b)
 }
 
-// guard runs f, which looks at views. A page that cannot be read, because the
+// Guard runs f, which looks at views, on this goroutine. A page that cannot be read, because the
 // file has been cut short meanwhile or the disk fails, is an error and not the
-// end of the process.
-func guard(f func() error) (err error) {
+// end of the process: ErrFault.
+func Guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		switch r := recover().(type) {
@@ -77,7 +78,7 @@ func guard(f func() error) (err error) {
 			error
 			Addr() uintptr
 		}:
-			err = errFault
+			err = ErrFault
 		default:
 			panic(r)
 		}
