@@ -13,6 +13,9 @@ type Batch struct {
 	// sequence where its document begins (of padding the length of the sequence) and the
 	// position in its document. nil: every sequence is one document.
 	Starts, Positions []int32
+	// Whole is the number of targets of all sequences that count, where Batches.Deal filled
+	// only some of them; 0 elsewhere.
+	Whole int
 	// Documents are numbers of documents [N·T], for evaluations; nil elsewhere.
 	Documents []int32
 }
@@ -40,6 +43,9 @@ func (b Batch) Packed() bool { return b.Starts != nil }
 
 // Predicted is the number of targets that count.
 func (b Batch) Predicted() int {
+	if b.Whole > 0 {
+		return b.Whole
+	}
 	n := 0
 	for _, t := range b.Targets {
 		if t >= 0 {

@@ -49,7 +49,7 @@ func (o Options) auto() bool {
 
 // Chats reports whether the documents are records of chats, which Encode renders with
 // Template.
-func (p Part) Chats() bool { return p.places != nil }
+func (p Part) Chats() bool { return p.chats }
 
 // readChats appends the conversations of a file. lacks is why its records are not texts,
 // where that made them chats: it is the error of records that are neither.
@@ -57,13 +57,13 @@ func (p *Part) readChats(f *os.File, s source, r Reader, o Options, lacks error)
 	switch {
 	case r.Plain:
 		return errors.New("it is one text, expected records of chats (.jsonl, .json, .parquet, .csv)")
-	case p.Documents != nil && p.places == nil || p.IDs != nil:
+	case p.count > 0 && !p.chats || p.ids != nil:
 		return errors.New("it holds chats, and files before it hold text")
 	}
 	p.format = o.Format
 	return r.Read(f, nil, func(rec Record) error {
 		object := rec.Values[0]
-		if lacks != nil && p.places == nil && chat.FormatOf(object) == "" {
+		if lacks != nil && !p.chats && chat.FormatOf(object) == "" {
 			return lacks
 		}
 		c, err := chat.Parse(object, o.Format)
@@ -74,8 +74,8 @@ func (p *Part) readChats(f *os.File, s source, r Reader, o Options, lacks error)
 			p.Skipped++
 			return nil
 		}
-		p.Documents, p.places = append(p.Documents, object), append(p.places, s.path+": "+rec.Place)
-		return nil
+		p.chats = true
+		return p.put(object, nil, s.path+": "+rec.Place)
 	})
 }
 
@@ -89,17 +89,11 @@ func (p Part) encodeChats(t tokenizer.Tokenizer) (Tokens, error) {
 	if p.Template == nil {
 		return nil, fmt.Errorf("%w: %s: it holds chats, and there is no template for them", ErrFormat, p.places[0])
 	}
-	template := *p.Template
-	template.Now = func() time.Time { return chatDate }
 	var out Tokens
 	for i, record := range p.Documents {
-		c, err := chat.Parse(record, p.format)
+		ids, learned, err := p.encodeChat(t, record, p.places[i])
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, p.places[i], err)
-		}
-		ids, learned, err := template.Encode(t, c)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrFormat, p.places[i], err)
+			return nil, err
 		}
 		for k, id := range ids {
 			if k == 0 || !learned[k] { // nothing leads to the first
@@ -112,6 +106,20 @@ func (p Part) encodeChats(t tokenizer.Tokenizer) (Tokens, error) {
 		}
 	}
 	return out, nil
+}
+
+// encodeChat renders a conversation, and says what of it is predicted.
+func (p Part) encodeChat(t tokenizer.Tokenizer, record []byte, place string) (ids []int32, learned []bool, err error) {
+	template := *p.Template
+	template.Now = func() time.Time { return chatDate }
+	c, err := chat.Parse(record, p.format)
+	if err == nil {
+		ids, learned, err = template.Encode(t, c)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s: %w", ErrFormat, place, err)
+	}
+	return ids, learned, err
 }
 
 // rowObject is a row of a table as a JSON object, for chat.Parse. Lists of messages stand

@@ -70,7 +70,7 @@ func TestChatsInEveryFormat(t *testing.T) {
 				continue
 			}
 			p.Template = chatML(t)
-			ids, err := Encode(tokenizer.Bytes{}, p)
+			ids, err := all(Encode(tokenizer.Bytes{}, p))
 			if err != nil || !p.Chats() || p.Pack != PackDocuments || ids.Documents() != len(p.Documents) {
 				t.Fatalf("%s: %d documents of %d records (%v)", path, ids.Documents(), len(p.Documents), err)
 			}
@@ -101,12 +101,12 @@ func TestBatchesOfChatsPredictAnswers(t *testing.T) {
 		t.Fatalf("%d documents, %d skipped (%v)", len(p.Documents), p.Skipped, err)
 	}
 	p.Template = chatML(t)
-	ids, err := Encode(tokenizer.Bytes{}, p)
+	ids, err := all(Encode(tokenizer.Bytes{}, p))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const answers = len("one<|im_end|>two<|im_end|>three<|im_end|>")
-	if got := ids.Packing(256); got.Learned != answers || got.Documents != 2 || got.Cut != 0 {
+	if got := packing(t, ids, 256); got.Learned != answers || got.Documents != 2 || got.Cut != 0 {
 		t.Errorf("%+v, expected %d learned", got, answers)
 	}
 	b, err := NewBatches(ids, 1, 256, Cursor{Seed: 1})
@@ -179,7 +179,7 @@ func TestCacheKnowsTheTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Encode(tokenizer.Bytes{}, p); !errors.Is(err, ErrFormat) {
+	if _, err := all(Encode(tokenizer.Bytes{}, p)); !errors.Is(err, ErrFormat) {
 		t.Errorf("%v, expected an error without a template", err)
 	}
 	cache := Cache{Dir: t.TempDir()}
@@ -191,11 +191,11 @@ func TestCacheKnowsTheTemplate(t *testing.T) {
 		if p.Template, err = chat.Compile(source, chat.Tokens{EOS: "<e>"}); err != nil {
 			t.Fatal(err)
 		}
-		got, err := cache.Encode(tokenizer.Bytes{}, p)
+		got, err := all(cache.Encode(tokenizer.Bytes{}, p))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want, err := Encode(tokenizer.Bytes{}, p); err != nil || !reflect.DeepEqual(got, want) {
+		if want, err := all(Encode(tokenizer.Bytes{}, p)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: the cache gives %d tokens, expected %d (%v)", name, len(got), len(want), err)
 		}
 	}

@@ -24,19 +24,41 @@ type Part struct {
 	Prompts   [][]byte // before each document, not predicted; nil for none
 	// Template renders documents that are chats, see Chats; Encode needs it for them.
 	Template *chat.Template
-	IDs      []int32 // instead of documents: token ids from .bin files
+	Shards   *Shards // instead of documents: token ids from .bin files, or a prepared corpus
 	Pack     string  // how documents become sequences: PackDocuments or PackStream
 	Skipped  int     // records without a text (empty or null) or without an answer (chats), which are not in Documents
 	// Entropy is the information of the part in nats, where the generator
 	// knows it; NaN for files.
 	Entropy float64
 
-	plain  bool     // there were texts to look for separators in
-	cuts   int      // separators that were found
-	places []string // of documents that are chats: where each stands; nil for texts
-	format string   // of chats, see chat.Parse
-	shards []shard  // files of IDs
-	first  int      // index of the first id in all of them
+	plain    bool         // there were texts to look for separators in
+	cuts     int          // separators that were found
+	places   []string     // of documents that are chats: where each stands; nil for texts
+	format   string       // of chats, see chat.Parse
+	ids      []*shardFile // files of token ids
+	prepared *Prepared    // nil for files of others
+	count    int          // documents that were found
+	chats    bool         // they are chats
+	sink     sink         // takes them; nil keeps them here
+}
+
+// sink takes a document, what stands before it and is not predicted, and where it stands.
+type sink func(document, prompt []byte, place string) error
+
+// put keeps a document, or gives it to the sink.
+func (p *Part) put(document, prompt []byte, place string) error {
+	p.count++
+	if p.sink != nil {
+		return p.sink(document, prompt, place)
+	}
+	p.Documents = append(p.Documents, document)
+	if p.chats {
+		p.places = append(p.places, place)
+	}
+	if prompt != nil {
+		p.Prompts = append(p.Prompts, prompt)
+	}
+	return nil
 }
 
 // Bytes is the length of the documents together.
@@ -95,9 +117,9 @@ func loadStories(c Config) (Corpus, error) {
 // end, else whole documents, unless there is one only.
 func (p Part) Split(share float64) (train, held Part) {
 	train, held = p, p
-	if p.IDs != nil {
-		n := len(p.IDs) - int(share*float64(len(p.IDs)))
-		train.IDs, held.IDs, held.first = p.IDs[:n:n], p.IDs[n:], n
+	if p.Shards != nil {
+		n := p.Shards.Cut(share)
+		train.Shards, held.Shards = p.Shards.Part(0, n).(*Shards), p.Shards.Part(n, p.Shards.Len()).(*Shards)
 		return train, held
 	}
 	train.Documents, train.Prompts, train.places = nil, nil, nil
@@ -149,6 +171,9 @@ type Options struct {
 // regular files, or links to such in it. Token ids (.bin) and texts do not mix.
 func Read(path string, o Options) (Part, error) {
 	p := Part{Pack: o.Pack, Entropy: math.NaN()}
+	if IsPrepared(path) {
+		return p, p.openPrepared(path, o)
+	}
 	files, err := expand(path)
 	if err != nil {
 		return p, err
@@ -158,10 +183,14 @@ func Read(path string, o Options) (Part, error) {
 			return p, err
 		}
 	}
+	if p.ids != nil {
+		p.Shards, err = joinTokenFiles(p.ids)
+		return p, err
+	}
 	switch {
-	case p.Bytes() == 0 && len(p.IDs) == 0 && p.Skipped > 0:
+	case p.Bytes() == 0 && p.Skipped > 0:
 		return p, fmt.Errorf("%w: %s: none of its %d records has a text, or of a chat an answer", ErrFormat, path, p.Skipped)
-	case p.Bytes() == 0 && len(p.IDs) == 0:
+	case p.Bytes() == 0:
 		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
 	case o.Separator != "" && p.plain && p.cuts == 0:
 		return p, fmt.Errorf("%w: %s: no line of it is the separator %q", ErrFormat, path, o.Separator)
@@ -181,17 +210,23 @@ func (p *Part) read(s source, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	keep := false
+	defer func() {
+		if !keep {
+			f.Close()
+		}
+	}()
 	switch {
 	case r.Tokens != nil:
 		err = p.readTokens(f, s.path, r, o)
-	case o.chats() || p.Chats():
+		keep = err == nil
+	case o.chats() || p.chats:
 		err = p.readChats(f, s, r, o, nil)
 	default:
 		err = p.readRecords(f, r, o)
 	}
 	var lacks missingField
-	if o.auto() && p.Documents == nil && errors.As(err, &lacks) {
+	if o.auto() && p.count == 0 && errors.As(err, &lacks) {
 		if _, back := f.Seek(0, io.SeekStart); back == nil { // no pipe
 			err = p.readChats(f, s, r, o, err)
 		}
@@ -216,20 +251,18 @@ func (p *Part) readTokens(f *os.File, path string, r Reader, o Options) error {
 	if o.chats() {
 		return fmt.Errorf("it holds tokens, expected chats of the format %s", o.Format)
 	}
-	if p.Documents != nil {
+	if p.count > 0 {
 		return errors.New("it holds tokens, and files before it hold text")
 	}
+	if p.sink != nil {
+		return errors.New("it holds tokens already, expected text")
+	}
 	ids, err := r.Tokens(f)
-	if err != nil {
-		return err
+	if err == nil {
+		ids.path = path
+		p.ids = append(p.ids, ids)
 	}
-	if p.IDs == nil {
-		p.IDs = ids
-	} else {
-		p.IDs = append(p.IDs, ids...)
-	}
-	p.shards = append(p.shards, shard{path, len(ids)})
-	return nil
+	return err
 }
 
 func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
@@ -241,7 +274,7 @@ func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
 		fields = append(fields, o.Prompt)
 	}
 	switch {
-	case p.IDs != nil:
+	case p.ids != nil:
 		return errors.New("it holds text, and files before it hold tokens")
 	case r.Plain && o.Prompt != "":
 		return fmt.Errorf("it has no prompts, expected records (.jsonl, .csv, .parquet) with the fields %q and %q", fields[1], fields[0])
@@ -257,9 +290,12 @@ func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
 				p.Skipped++
 				continue
 			}
-			p.Documents = append(p.Documents, d)
+			var prompt []byte
 			if o.Prompt != "" {
-				p.Prompts = append(p.Prompts, rec.Values[1])
+				prompt = append([]byte{}, rec.Values[1]...)
+			}
+			if err := p.put(d, prompt, rec.Place); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -68,7 +68,7 @@ func TestPromptsAreNotPredicted(t *testing.T) {
 	tok := tokenizer.Bytes{}
 	cache := Cache{Dir: t.TempDir()}
 	for range 2 {
-		tokens, err := cache.Encode(tok, p)
+		tokens, err := all(cache.Encode(tok, p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestTemplatesGoAroundDocuments(t *testing.T) {
 		{Part{Documents: [][]byte{[]byte("a"), []byte("b")}}, Tokens{^300, 'a', 301, ^300, 'b', 301}},
 		{Part{Documents: [][]byte{[]byte("a")}, Prompts: [][]byte{[]byte("p")}}, Tokens{^300, ^'p', 'a', 301}},
 	} {
-		if got, err := Encode(templated{}, c.part); err != nil || !reflect.DeepEqual(got, c.want) {
+		if got, err := all(Encode(templated{}, c.part)); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: %v (%v), expected %v", c.part.Documents, got, err, c.want)
 		}
 	}
@@ -227,12 +227,12 @@ func TestWindowsPredictEveryTokenOnce(t *testing.T) {
 func TestCache(t *testing.T) {
 	c := Cache{Dir: t.TempDir()}
 	p := Part{Documents: [][]byte{[]byte("hello"), []byte("world")}}
-	want, err := Encode(tokenizer.Bytes{}, p)
+	want, err := all(Encode(tokenizer.Bytes{}, p))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if got, err := c.Encode(tokenizer.Bytes{}, p); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := all(c.Encode(tokenizer.Bytes{}, p)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %v (%v)", got, err)
 		}
 	}
@@ -243,7 +243,7 @@ func TestCache(t *testing.T) {
 	b, _ := os.ReadFile(files[0])
 	b[20] ^= 1
 	os.WriteFile(files[0], b, 0o644)
-	if got, err := c.Encode(tokenizer.Bytes{}, p); err != nil || !reflect.DeepEqual(got, want) {
+	if got, err := all(c.Encode(tokenizer.Bytes{}, p)); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("damaged cache gives %v (%v)", got, err)
 	}
 }
@@ -292,11 +292,11 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	var told []error
 	c := Cache{Dir: filepath.Join(file, "cache"), Warn: func(err error) { told = append(told, err) }}
 	p := Part{Documents: [][]byte{[]byte("some text")}}
-	got, err := c.Encode(tokenizer.Bytes{}, p)
+	got, err := all(c.Encode(tokenizer.Bytes{}, p))
 	if err != nil || len(told) != 1 || !strings.Contains(told[0].Error(), file) {
 		t.Fatalf("%v, told %v", err, told)
 	}
-	if want, err := Encode(tokenizer.Bytes{}, p); err != nil || !slices.Equal(got, want) {
+	if want, err := all(Encode(tokenizer.Bytes{}, p)); err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, expected %v (%v)", got, want, err)
 	}
 }

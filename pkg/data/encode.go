@@ -1,7 +1,6 @@
 package data
 
 import (
-	"fmt"
 	"runtime"
 	"slices"
 
@@ -21,12 +20,17 @@ import (
 //
 // Chats are rendered by Part.Template, which writes all that stands around the messages:
 // each is a document, of which the assistant's turns with their ends are predicted.
-func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
-	end := tokenizer.DocumentEnd(t)
-	if p.IDs != nil {
-		return p.readIDs(t.Vocab(), end)
+func Encode(t tokenizer.Tokenizer, p Part) (Encoded, error) {
+	if p.Shards != nil {
+		return p.encoded(t)
 	}
-	if p.Chats() {
+	return encodeTexts(t, p)
+}
+
+// encodeTexts is Encode of documents.
+func encodeTexts(t tokenizer.Tokenizer, p Part) (Tokens, error) {
+	end := tokenizer.DocumentEnd(t)
+	if p.chats {
 		return p.encodeChats(t)
 	}
 	e := encoder{t: t, end: end, separate: p.Pack == PackDocuments}
@@ -44,23 +48,6 @@ func Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	return e.ids, nil
 }
 
-// readIDs is the ids of token files.
-func (p Part) readIDs(vocab int, end int32) (Tokens, error) {
-	if err := p.checked(vocab); err != nil || p.Pack != PackDocuments {
-		return p.IDs, err
-	}
-	if end < 0 {
-		return nil, fmt.Errorf("%w: %s: data.pack is documents, and the tokenizer has no token that stands between them", ErrFormat, p.shards[0].path)
-	}
-	out := slices.Clone(p.IDs)
-	for i, id := range out {
-		if i == 0 || id == end {
-			out[i] |= begins
-		}
-	}
-	return out, nil
-}
-
 // encoder appends documents.
 type encoder struct {
 	t           tokenizer.Tokenizer
@@ -70,11 +57,34 @@ type encoder struct {
 	ids         Tokens
 }
 
+// add appends a document and marks what of it is not predicted, and its beginning.
 func (e *encoder) add(prompt, document []byte) {
 	at := len(e.ids)
+	given := e.append(prompt, document)
+	for i := at; i < at+given; i++ {
+		e.ids[i] = ^e.ids[i]
+	}
+	if e.end >= 0 {
+		e.ids = append(e.ids, e.end)
+	}
+	if !e.separate || at == len(e.ids) {
+		return
+	}
+	switch {
+	case len(e.front) > 0:
+	case at > 0 && (len(e.back) > 0 || e.end >= 0): // at the end of the document before
+		at--
+	case at > 0 && e.ids[at] >= 0: // nothing leads to the first token
+		e.ids[at] = ^e.ids[at]
+	}
+	e.ids[at] ^= begins
+}
+
+// append appends the ids of a document within the template, and returns how many of them
+// are in front of what is predicted: the template's and the prompt's.
+func (e *encoder) append(prompt, document []byte) (given int) {
 	e.ids = append(e.ids, e.front...)
 	text := len(e.ids)
-	given := 0 // tokens of the prompt
 	if len(prompt) > 0 {
 		own := e.t.Encode(nil, prompt)
 		e.ids = encode(e.ids, e.t, append(slices.Clip(prompt), document...))
@@ -84,24 +94,8 @@ func (e *encoder) add(prompt, document []byte) {
 	} else {
 		e.ids = encode(e.ids, e.t, document)
 	}
-	for i := at; i < text+given; i++ {
-		e.ids[i] = ^e.ids[i]
-	}
 	e.ids = append(e.ids, e.back...)
-	if e.end >= 0 {
-		e.ids = append(e.ids, e.end)
-	}
-	if !e.separate || at == len(e.ids) {
-		return
-	}
-	switch {
-	case text > at: // in front
-	case at > 0 && (len(e.back) > 0 || e.end >= 0): // at the end of the document before
-		at--
-	case at > 0 && e.ids[at] >= 0: // nothing leads to the first token
-		e.ids[at] = ^e.ids[at]
-	}
-	e.ids[at] ^= begins
+	return len(e.front) + given
 }
 
 // encode encodes a document, with every core where the tokenizer can.

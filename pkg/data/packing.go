@@ -22,44 +22,68 @@ type Packing struct {
 	Longest   int // tokens that are read of the longest document
 }
 
-// pieces are the documents of t, cut where they are longer than a sequence of context
-// tokens: first the prompt, from the left, then into stretches that follow each other.
-// What predicts nothing is left out. At most limit tokens are predicted; 0 is all.
-func (t Tokens) pieces(context, limit int) (out []piece, p Packing) {
-	for lo, document := 0, 0; lo < len(t); document++ {
-		hi := lo + 1
-		for hi < len(t) && !isBegin(t[hi]) {
-			hi++
+// piecing is what documents are cut for: sequences of context tokens, at most limit
+// tokens predicted in all; 0 is no limit.
+type piecing struct{ context, limit int }
+
+// extent is where a document lies, and what of it is predicted.
+type extent struct {
+	number, lo, hi int
+	first          int  // first token after which one is predicted
+	learned        int  // tokens that are predicted
+	marked         bool // they do not all follow each other
+}
+
+// allPieces are the documents of t, cut where they are longer than a sequence.
+func (t Tokens) allPieces(context, limit int) (out []piece, p Packing) {
+	for d := (extent{}); d.lo < len(t); d.lo, d.number = d.hi, d.number+1 {
+		d.hi = d.lo + 1
+		for d.hi < len(t) && !isBegin(t[d.hi]) {
+			d.hi++
 		}
-		first, last := -1, -1 // tokens after which something is predicted
-		for i := lo; i < hi && i+1 < len(t); i++ {
-			if t[i+1] >= 0 && (limit == 0 || p.Learned < limit) {
-				if first < 0 {
-					first = i
-				}
-				last = i
-				p.Learned++
-			}
-		}
-		if first >= 0 {
-			p.Documents++
-			p.Longest = max(p.Longest, last+1-lo)
-			from := lo
-			if over := last + 1 - lo - context; over > 0 && first > lo {
-				from = lo + min(over, first-lo)
-				p.Cut++
-			}
-			for ; from <= last; from += context {
-				n := min(context, last+1-from)
-				if t.predicts(from, n) {
-					out = append(out, piece{from, n, document})
-					p.Read += n
-				}
-			}
-		}
-		lo = hi
+		out = t.document(out, &p, d, piecing{context, limit})
 	}
 	return out, p
+}
+
+// document appends the pieces of a document. What predicts nothing is left out.
+func (t Tokens) document(out []piece, p *Packing, d extent, how piecing) []piece {
+	last := -1
+	for i := d.lo; i < d.hi && i+1 < len(t); i++ {
+		if t[i+1] >= 0 && (how.limit == 0 || p.Learned < how.limit) {
+			if last < 0 {
+				d.first = i
+			}
+			last = i
+			p.Learned++
+		}
+	}
+	if last < 0 {
+		return out
+	}
+	for _, piece := range p.stretches(d, last, how) {
+		if t.predicts(piece.at, piece.n) {
+			out = append(out, piece)
+			p.Read += piece.n
+		}
+	}
+	return out
+}
+
+// stretches cuts a document, in which a token is predicted after token last and none
+// after that: first the prompt, from the left, then into stretches that follow each other.
+func (p *Packing) stretches(d extent, last int, how piecing) (out []piece) {
+	p.Documents++
+	p.Longest = max(p.Longest, last+1-d.lo)
+	from := d.lo
+	if over := last + 1 - d.lo - how.context; over > 0 && d.first > d.lo {
+		from = d.lo + min(over, d.first-d.lo)
+		p.Cut++
+	}
+	for ; from <= last; from += how.context {
+		out = append(out, piece{from, min(how.context, last+1-from), d.number})
+	}
+	return out
 }
 
 // predicts reports whether anything is predicted in a stretch.
@@ -137,25 +161,15 @@ func (r *rooms) put(row, room int) {
 	r.some[room/64] |= 1 << (room % 64)
 }
 
-// Packing says how the documents of t are packed into sequences of context tokens; of a
-// stream how it is cut.
-func (t Tokens) Packing(context int) Packing {
-	if !t.Separate() {
-		n := max(0, len(t)-1)
-		return Packing{Documents: 1, Sequences: (n + context - 1) / context, Learned: n, Read: n, Longest: n}
-	}
-	pieces, p := t.pieces(context, 0)
-	p.Sequences = len(pack(pieces, context, nil))
-	return p
-}
-
 // fillRow writes a sequence: pieces one after the other, then padding.
-func (b *Batch) fillRow(t Tokens, row, context int, pieces []piece) {
+func (b *Batch) fillRow(t Encoded, row, context int, pieces []piece) error {
 	ids, targets := b.IDs[row*context:][:context], b.Targets[row*context:][:context]
 	starts, positions := b.Starts[row*context:][:context], b.Positions[row*context:][:context]
 	at := 0
 	for _, p := range pieces {
-		t.fill(ids[at:at+p.n], targets[at:at+p.n], p.at)
+		if err := fill(t, ids[at:at+p.n], targets[at:at+p.n], p.at); err != nil {
+			return err
+		}
 		for i := range p.n {
 			starts[at+i], positions[at+i] = int32(at), int32(i)
 			if b.Documents != nil {
@@ -168,6 +182,7 @@ func (b *Batch) fillRow(t Tokens, row, context int, pieces []piece) {
 		// Padding sees nothing and is seen by nothing: see kernel.AttentionForward.
 		ids[at], targets[at], starts[at], positions[at] = 0, -1, int32(context), 0
 	}
+	return nil
 }
 
 // newPacked is a batch of sequences to be filled.

@@ -32,12 +32,12 @@ func TestDocumentsAreTold(t *testing.T) {
 		"prompts, with end": {ended{}, [][]byte{[]byte("p"), []byte("q")}, Tokens{^('p' | begins), 'a', 'b', 300 | begins, ^'q', 'c', 300}},
 	} {
 		p := Part{Documents: docs, Prompts: c.prompts, Pack: PackDocuments}
-		got, err := Encode(c.tok, p)
+		got, err := all(Encode(c.tok, p))
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %d, expected %d (%v)", name, got, c.want, err)
 		}
 		p.Pack = PackStream
-		stream, err := Encode(c.tok, p)
+		stream, err := all(Encode(c.tok, p))
 		if err != nil || stream.Separate() || !slices.Equal(stream.IDs(0, len(stream)), got.IDs(0, len(got))) {
 			t.Errorf("%s: a stream of other tokens: %d (%v)", name, stream, err)
 		}
@@ -45,11 +45,14 @@ func TestDocumentsAreTold(t *testing.T) {
 			t.Error("the checksum depends on where documents begin")
 		}
 	}
-	ids := Part{IDs: []int32{300, 1, 2, 300, 3}, Pack: PackDocuments, shards: []shard{{"x.bin", 5}}}
-	if got, err := Encode(ended{}, ids); err != nil || !reflect.DeepEqual(got, Tokens{300 | begins, 1, 2, 300 | begins, 3}) {
+	ids, err := Read(write(t, "x.bin", "\x2c\x01\x01\x00\x02\x00\x2c\x01\x03\x00"), Options{Pack: PackDocuments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := all(Encode(ended{}, ids)); err != nil || !reflect.DeepEqual(got, Tokens{300 | begins, 1, 2, 300 | begins, 3}) {
 		t.Errorf("ids: %d (%v)", got, err)
 	}
-	if _, err := Encode(tokenizer.WithEnds(tokenizer.Bytes{}, -1, -1), ids); err == nil {
+	if _, err := all(Encode(tokenizer.WithEnds(tokenizer.Bytes{}, -1, -1), ids)); err == nil {
 		t.Error("ids are divided by a token that is not there")
 	}
 }
@@ -80,13 +83,13 @@ func regexpWords(s string) (out []string) {
 // text does not have.
 func TestPromptAndResponseAreOneText(t *testing.T) {
 	p := Part{Documents: [][]byte{[]byte(" the hat")}, Prompts: [][]byte{[]byte("the cat?")}, Pack: PackStream}
-	got, err := Encode(boundary{}, p)
+	got, err := all(Encode(boundary{}, p))
 	if err != nil || !reflect.DeepEqual(got, Tokens{^4, ^5, 4, 4}) {
 		t.Errorf("%d (%v)", got, err)
 	}
 	// A response that belongs to the prompt's last token is learned with it.
 	p.Prompts[0], p.Documents[0] = []byte("the c"), []byte("at")
-	if got, err := Encode(boundary{}, p); err != nil || !reflect.DeepEqual(got, Tokens{^4, 4}) {
+	if got, err := all(Encode(boundary{}, p)); err != nil || !reflect.DeepEqual(got, Tokens{^4, 4}) {
 		t.Errorf("%d (%v)", got, err)
 	}
 }
@@ -149,7 +152,7 @@ func TestPackedWindowsPredictEveryTokenOnce(t *testing.T) {
 		if len(seen) != want {
 			t.Fatalf("%d tokens are predicted, expected %d", len(seen), want)
 		}
-		if p := tokens.Packing(context); p.Learned != want || p.Sequences*context < p.Read {
+		if p := packing(t, tokens, context); p.Learned != want || p.Sequences*context < p.Read {
 			t.Errorf("%+v, expected %d learned", p, want)
 		}
 		n := 0
@@ -172,7 +175,7 @@ func beginOf(t Tokens, at int32) int32 {
 // TestBestFit: no document is cut that fits, and few sequences are needed.
 func TestBestFit(t *testing.T) {
 	tokens := corpus(6, 4, 3, 3, 9, 5) // 5, 3, 2, 2, 8, 4 are read
-	if p := tokens.Packing(8); p.Sequences != 3 || p.Read != 24 || p.Documents != 6 || p.Longest != 8 {
+	if p := packing(t, tokens, 8); p.Sequences != 3 || p.Read != 24 || p.Documents != 6 || p.Longest != 8 {
 		t.Errorf("%+v, expected 3 sequences without padding", p)
 	}
 }
@@ -185,7 +188,7 @@ func TestLongPromptsLoseTheirBeginning(t *testing.T) {
 			tokens[i] = ^tokens[i]
 		}
 	}
-	p := tokens.Packing(4)
+	p := packing(t, tokens, 4)
 	if p.Cut != 1 || p.Sequences != 1 || p.Learned != 2 {
 		t.Errorf("%+v, expected one sequence with a cut prompt", p)
 	}

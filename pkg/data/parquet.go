@@ -38,64 +38,87 @@ func (f *parquetFile) take(n int64) error {
 	return nil
 }
 
-// parquetTexts returns the texts of columns, one a row; nil stands for a row without one.
-//
-// Without columns it takes those that may make up a chat, and says which.
-func parquetTexts(r io.ReaderAt, size int64, columns []string) (names []string, texts [][][]byte, err error) {
+// parquetRows gives each row of a file as the texts of columns; nil stands for a column
+// without one. Row groups are in memory one at a time. Without columns it takes those that
+// may make up a chat, and says which.
+func parquetRows(r io.ReaderAt, size int64, columns []string, each func(names []string, row int, texts [][]byte) error) error {
+	f := &parquetFile{r: r, left: parquetExpansion*size + parquetSpare}
+	if err := f.readFooter(size); err != nil {
+		return bad(err)
+	}
+	names := columns
+	if columns == nil {
+		var err error
+		if names, err = f.chatColumns(); err != nil {
+			return bad(err)
+		}
+	}
+	all := make([]parquetColumn, len(names))
+	for i, name := range names {
+		var err error
+		if all[i], err = f.column(name); err != nil {
+			return bad(err)
+		}
+	}
+	ends, row := make([]int64, len(all)), 0
+	for g := range f.meta.RowGroups {
+		texts, err := f.group(g, all, names, ends)
+		if err != nil {
+			return bad(err)
+		}
+		for i := range texts[0] {
+			values := make([][]byte, len(texts))
+			for c := range texts {
+				values[c] = texts[c][i]
+			}
+			row++
+			if err := each(names, row, values); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bad is an error of the file's own.
+func bad(err error) error { return fmt.Errorf("bad Parquet file: %w", err) }
+
+// group is the texts of a row group, by column; ends is where the columns' data of the
+// groups before it ended.
+func (f *parquetFile) group(g int, all []parquetColumn, names []string, ends []int64) (texts [][][]byte, err error) {
 	defer func() {
 		// The library panics on some damaged pages.
 		if p := recover(); p != nil {
-			names, texts, err = nil, nil, fmt.Errorf("damaged: %v", p)
+			texts, err = nil, fmt.Errorf("damaged: %v", p)
 		}
 	}()
-	f := &parquetFile{r: r, left: parquetExpansion*size + parquetSpare}
-	if err := f.readFooter(size); err != nil {
-		return nil, nil, err
-	}
-	names = columns
-	if columns == nil {
-		if names, err = f.chatColumns(); err != nil {
-			return nil, nil, err
-		}
-	}
-	for _, name := range names {
-		c, err := f.column(name)
+	for i, c := range all {
+		rows, err := f.texts(c, g, &ends[i])
 		if err != nil {
-			return nil, nil, err
+			return nil, fmt.Errorf("column %q: row group %d: %w", names[i], g+1, err)
 		}
-		rows, err := f.texts(c)
-		if err != nil {
-			return nil, nil, fmt.Errorf("column %q: %w", name, err)
+		if texts = append(texts, rows); len(rows) != len(texts[0]) {
+			return nil, fmt.Errorf("row group %d: columns of %d and %d rows", g+1, len(texts[0]), len(rows))
 		}
-		texts = append(texts, rows)
 	}
-	return names, texts, nil
+	return texts, nil
 }
 
-// texts reads one column of all row groups.
-func (f *parquetFile) texts(c parquetColumn) (rows [][]byte, err error) {
-	end := int64(0)
-	for i := range f.meta.RowGroups {
-		k, err := f.chunk(c, i)
-		if err == nil && k.values > 0 && k.from < end {
-			err = fmt.Errorf("its data begins at byte %d, in that of the row group before it, which ends at %d", k.from, end)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("row group %d: %w", i+1, err)
-		}
-		if k.values == 0 {
-			continue
-		}
-		end = k.end
-		data := make([]byte, k.end-k.from) // chunks do not overlap: together no more than the file
-		if _, err := f.r.ReadAt(data, k.from); err != nil {
-			return nil, err
-		}
-		if rows, err = f.pages(rows, k, data); err != nil {
-			return nil, fmt.Errorf("row group %d: %w", i+1, err)
-		}
+// texts reads one column of row group g.
+func (f *parquetFile) texts(c parquetColumn, g int, end *int64) ([][]byte, error) {
+	k, err := f.chunk(c, g)
+	if err == nil && k.values > 0 && k.from < *end {
+		err = fmt.Errorf("its data begins at byte %d, in that of the row group before it, which ends at %d", k.from, *end)
 	}
-	return rows, nil
+	if err != nil || k.values == 0 {
+		return nil, err
+	}
+	*end = k.end
+	data := make([]byte, k.end-k.from) // chunks do not overlap: together no more than the file
+	if _, err := f.r.ReadAt(data, k.from); err != nil {
+		return nil, err
+	}
+	return f.pages(nil, k, data)
 }
 
 // pages appends the texts of a chunk's pages.
@@ -173,33 +196,22 @@ func readParquet(f *os.File, fields []string, add func(Record) error) error {
 	if err != nil {
 		return err
 	}
-	names, columns, err := parquetTexts(f, st.Size(), fields)
-	if err != nil {
-		return fmt.Errorf("bad Parquet file: %w", err)
-	}
-	for i := range columns[0] {
-		r := Record{Place: fmt.Sprintf("row %d", i+1)}
-		for _, c := range columns {
-			if len(c) != len(columns[0]) {
-				return fmt.Errorf("bad Parquet file: columns of %d and %d rows", len(columns[0]), len(c))
-			}
-			if err := checkUTF8(c[i], 0, 1); err != nil {
+	return parquetRows(f, st.Size(), fields, func(names []string, row int, texts [][]byte) error {
+		r := Record{Place: fmt.Sprintf("row %d", row), Values: texts}
+		for _, text := range texts {
+			if err := checkUTF8(text, 0, 1); err != nil {
 				return fmt.Errorf("%s: %w", r.Place, err)
 			}
-			r.Values = append(r.Values, c[i])
 		}
 		if fields == nil {
-			object, err := rowObject(names, r.Values)
+			object, err := rowObject(names, texts)
 			if err != nil {
 				return err
 			}
 			r.Values = [][]byte{object}
 		}
-		if err := add(r); err != nil {
-			return err
-		}
-	}
-	return nil
+		return add(r)
+	})
 }
 
 // chatColumns are the columns of text that may make up a chat.

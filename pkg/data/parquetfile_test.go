@@ -22,11 +22,12 @@ func fixture(t testing.TB, name string) []byte {
 }
 
 func texts(data []byte, column string) ([][]byte, error) {
-	_, all, err := parquetTexts(bytes.NewReader(data), int64(len(data)), []string{column})
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
+	var all [][]byte
+	err := parquetRows(bytes.NewReader(data), int64(len(data)), []string{column}, func(_ []string, _ int, texts [][]byte) error {
+		all = append(all, texts[0])
+		return nil
+	})
+	return all, err
 }
 
 // TestParquetWriters: files of three writers, of each codec, encoding and page version,

@@ -33,8 +33,8 @@ type Reader struct {
 	Read func(f *os.File, fields []string, add func(Record) error) error
 	// Plain says that a file is one text: Read gets no fields and gives one record.
 	Plain bool
-	// Tokens reads a file of token ids.
-	Tokens func(f *os.File) ([]int32, error)
+	// Tokens reads a file of token ids, which it keeps open where it succeeds.
+	Tokens func(f *os.File) (*shardFile, error)
 }
 
 var readers = map[string]Reader{}

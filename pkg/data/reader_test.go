@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/internal/folder"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
 // TestOneCorpusInEveryFormat: the same two documents, with what the world does to files:
@@ -102,11 +103,14 @@ func TestShardsAreOneCorpus(t *testing.T) {
 	}
 	for _, path := range []string{dir, filepath.Join(dir, "part_*.bin")} {
 		p, err := Read(path, Options{})
-		if err != nil || fmt.Sprint(p.IDs) != "[0 1 2 10 11 12]" || p.Pack != PackStream {
-			t.Fatalf("%s: %v (%v)", path, p.IDs, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := all(Encode(tokenizer.Bytes{}, p)); err != nil || fmt.Sprint(ids) != "[0 1 2 10 11 12]" || p.Pack != PackStream {
+			t.Fatalf("%s: %v (%v)", path, ids, err)
 		}
 		_, held := p.Split(0.4)
-		if err := held.checked(12); err == nil || !strings.Contains(err.Error(), "part_1.bin: token 2 is 12") {
+		if err := held.Shards.scan(12, -1); err == nil || !strings.Contains(err.Error(), "part_1.bin: token 2 is 12") {
 			t.Errorf("a bad id: %v", err)
 		}
 	}
@@ -150,7 +154,11 @@ func TestLLMCVersions(t *testing.T) {
 		{file(magicUint16, versionLlama3, 2), "version 7"}, {file(magicUint32, 2, 4), "version 2"},
 	} {
 		p, err := Read(write(t, "x.bin", string(c.data)), Options{})
-		if got := fmt.Sprint(p.IDs, err); !strings.Contains(got, c.want) {
+		var ids Tokens
+		if err == nil {
+			ids, err = all(Encode(tokenizer.Bytes{}, p))
+		}
+		if got := fmt.Sprint(ids, err); !strings.Contains(got, c.want) {
 			t.Errorf("%s, expected %s", got, c.want)
 		}
 	}

@@ -24,8 +24,8 @@ type Cache struct {
 const cacheMagic = "ecospa tokens 4\n" // 1 had no templates, 2 other ends of documents, 3 no beginnings of them
 
 // Encode is Encode through the cache.
-func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
-	if p.IDs != nil {
+func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Encoded, error) {
+	if p.Shards != nil {
 		return Encode(t, p)
 	}
 	spec, err := t.JSON()
@@ -35,7 +35,7 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	sum := sha256.New()
 	sum.Write(spec)
 	fmt.Fprintf(sum, "end %d, %s\n", tokenizer.DocumentEnd(t), p.Pack)
-	if p.Chats() && p.Template != nil {
+	if p.chats && p.Template != nil {
 		fmt.Fprintf(sum, "chats %q %q %q\n", p.format, p.Template.Source(), p.Template.Tokens())
 	}
 	for i, d := range p.Documents {
@@ -50,7 +50,7 @@ func (c Cache) Encode(t tokenizer.Tokenizer, p Part) (Tokens, error) {
 	if ids, ok := readTokens(path, t.Vocab()); ok {
 		return ids, nil
 	}
-	ids, err := Encode(t, p)
+	ids, err := encodeTexts(t, p)
 	if err != nil {
 		return nil, err
 	}

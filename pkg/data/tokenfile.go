@@ -2,9 +2,13 @@ package data
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
+	"hash/crc32"
 	"os"
+
+	"github.com/ecospa/ecospa/internal/mapped"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
 // Numbers that begin llm.c's token files: magic, version, count, in a header of
@@ -14,27 +18,23 @@ const (
 	magicUint32   = 20240801 // tokens of four
 	versionLlama3 = 7        // with magicUint32: dev/data/data_common.py
 	headerBytes   = 256 * 4
-	maxTokenFile  = 16 << 30 // bytes
 )
 
 func init() {
-	Register(Reader{Extensions: []string{".bin"}, Pack: PackStream, Tokens: readTokenFile})
+	Register(Reader{Extensions: []string{".bin"}, Pack: PackStream, Tokens: openTokenFile})
 }
 
-// readTokenFile reads the ids of a .bin file: with llm.c's header, or raw
-// little-endian uint16 as nanoGPT writes them.
-func readTokenFile(f *os.File) ([]int32, error) {
+// openTokenFile opens a .bin file of ids: with llm.c's header, or raw little-endian uint16
+// as nanoGPT writes them.
+func openTokenFile(f *os.File) (*shardFile, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() || st.Size() > maxTokenFile {
-		return nil, fmt.Errorf("not a regular file of at most %d bytes", int64(maxTokenFile))
+	size := st.Size()
+	if !st.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
 	}
-	return parseTokenFile(f, st.Size())
-}
-
-func parseTokenFile(f io.ReaderAt, size int64) ([]int32, error) {
 	width, at := int64(2), int64(0)
 	var head [12]byte
 	if size >= headerBytes {
@@ -58,48 +58,84 @@ func parseTokenFile(f io.ReaderAt, size int64) ([]int32, error) {
 	if (size-at)%width != 0 {
 		return nil, fmt.Errorf("%d bytes, expected tokens of %d", size, width)
 	}
-	ids := make([]int32, 0, (size-at)/width)
-	r := io.NewSectionReader(f, at, size-at)
-	buf := make([]byte, 64<<10)
-	for len(ids) < cap(ids) {
-		b := buf[:min(int64(len(buf)), int64(cap(ids)-len(ids))*width)]
-		if _, err := io.ReadFull(r, b); err != nil {
-			return nil, err
-		}
-		for ; len(b) > 0; b = b[width:] {
-			id := uint32(binary.LittleEndian.Uint16(b))
-			if width == 4 {
-				id = binary.LittleEndian.Uint32(b)
-			}
-			if id >= begins {
-				return nil, fmt.Errorf("token %d is %d, expected an id", len(ids), id)
-			}
-			ids = append(ids, int32(id))
-		}
-	}
-	return ids, nil
+	s := &shardFile{file: f, m: mapped.Map(f, size), at: at, width: int(width), tokens: int((size - at) / width), documents: 1}
+	s.keep()
+	return s, nil
 }
 
-// shard is a file of ids of a part, with the number of them.
-type shard struct {
-	path  string
-	count int
+// joinTokenFiles makes one stream of files of ids.
+func joinTokenFiles(files []*shardFile) (*Shards, error) {
+	all := newShards(files, false, 0)
+	if all.Len() == 0 {
+		return nil, fmt.Errorf("%w: %s is empty", ErrFormat, files[0].path)
+	}
+	return all, nil
 }
 
-// checked is the ids of a part that was read from token files, if a vocabulary
-// holds them all.
-func (p Part) checked(vocab int) error {
-	for i, id := range p.IDs {
-		if int(id) < vocab {
-			continue
-		}
-		at := i + p.first
-		for _, s := range p.shards {
-			if at < s.count {
-				return fmt.Errorf("%w: %s: token %d is %d, which is outside the vocabulary of %d", ErrFormat, s.path, at, id, vocab)
+// encoded is what was read from files of ids, or a prepared corpus, for a tokenizer. Ids
+// outside its vocabulary are an ErrFormat.
+func (p Part) encoded(t tokenizer.Tokenizer) (Encoded, error) {
+	if p.prepared != nil {
+		return p.Shards, p.prepared.fits(t)
+	}
+	s := *p.Shards
+	end := tokenizer.DocumentEnd(t)
+	if s.separate = p.Pack == PackDocuments; s.separate && end < 0 {
+		return nil, fmt.Errorf("%w: %s: data.pack is documents, and the tokenizer has no token that stands between them", ErrFormat, s.files[0].path)
+	}
+	if err := s.scan(t.Vocab(), end); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// scan reads all ids of the part once: that a vocabulary holds them, their checksum, and
+// where documents begin, at an end of one.
+func (s *Shards) scan(vocab int, end int32) error {
+	sum, b := uint32(0), make([]byte, 4<<16)
+	buf := make(Tokens, 1<<16)
+	starts := make([][]int, len(s.files))
+	for i := range s.files {
+		lo, hi := max(s.lo, s.firsts[i]), min(s.hi, s.firsts[i+1])
+		for at := lo; at < hi; at += len(buf) {
+			ids := buf[:min(len(buf), hi-at)]
+			if err := faulty(s.files[i].path, mapped.Guard(func() error { return s.files[i].raw(ids, at-s.firsts[i]) })); err != nil {
+				return err
 			}
-			at -= s.count
+			for k, id := range ids {
+				place := at + k - s.firsts[i]
+				if id < 0 || id >= begins || int(id) >= vocab {
+					return fmt.Errorf("%w: %s: token %d is %d, which is outside the vocabulary of %d", ErrFormat, s.files[i].path, place, uint32(id), vocab)
+				}
+				if s.separate && (at+k == s.lo || id == end) {
+					starts[i] = append(starts[i], place)
+				}
+				binary.LittleEndian.PutUint32(b[4*k:], uint32(id))
+			}
+			sum = crc32.Update(sum, castagnoli, b[:4*len(ids)])
 		}
 	}
+	s.scanned(starts, sum)
 	return nil
+}
+
+// scanned makes s a text of its own, with documents where they are told apart.
+func (s *Shards) scanned(starts [][]int, sum uint32) {
+	lo, hi := s.lo, s.hi
+	files := make([]*shardFile, len(s.files))
+	for i, f := range s.files {
+		c := *f
+		c.from = f
+		if s.separate {
+			c.starts, c.documents = starts[i], len(starts[i])
+			if c.starts == nil {
+				c.starts = []int{}
+			}
+		}
+		files[i] = &c
+	}
+	n := newShards(files, s.separate, sum)
+	n.own = true
+	*s = *n
+	s.lo, s.hi = lo, hi
 }

@@ -44,10 +44,10 @@ func TestTokenFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if ids, err := Encode(tokenizer.Bytes{}, c.Train); err != nil || !reflect.DeepEqual(ids, Tokens{1, 2, 3}) {
+		if ids, err := all(Encode(tokenizer.Bytes{}, c.Train)); err != nil || !reflect.DeepEqual(ids, Tokens{1, 2, 3}) {
 			t.Errorf("%s: %v (%v)", name, ids, err)
 		}
-		_, err = Cache{Dir: t.TempDir()}.Encode(tokenizer.Bytes{}, c.Validation)
+		_, err = all(Cache{Dir: t.TempDir()}.Encode(tokenizer.Bytes{}, c.Validation))
 		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "t.bin: token 3 is 256") {
 			t.Errorf("%s: an id outside the vocabulary: %v", name, err)
 		}
@@ -59,7 +59,11 @@ func TestTokenFiles(t *testing.T) {
 		"says 5 tokens": llmc(magicUint16, 1, 5, []uint16{1}),
 		"token 1 is":    llmc(magicUint32, 1, 2, []uint32{1, 1 << 31}),
 	} {
-		if _, err := read(b); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) {
+		c, err := read(b)
+		if err == nil {
+			_, err = Encode(tokenizer.Bytes{}, c.Train)
+		}
+		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
 		}
 	}
@@ -69,7 +73,11 @@ func FuzzTokenFile(f *testing.F) {
 	f.Add(llmc(magicUint32, 1, 1, []uint32{1}))
 	f.Add([]byte{1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if ids, err := parseTokenFile(bytes.NewReader(b), int64(len(b))); err == nil && len(ids)*2 > len(b) {
+		p, err := Read(write(t, "x.bin", string(b)), Options{})
+		if err != nil {
+			return
+		}
+		if ids, err := all(Encode(tokenizer.Bytes{}, p)); err == nil && len(ids)*2 > len(b) {
 			t.Errorf("%d ids of %d bytes", len(ids), len(b))
 		}
 	})

@@ -10,70 +10,117 @@ import (
 // first token), of documents sequences that are packed of them, documents longer than
 // context in windows of their own. What is left over at the end is filled up with ignored
 // targets (-1). At most limit tokens are predicted; 0 is all.
-func Windows(tokens Tokens, batch, context, limit int) iter.Seq2[Batch, error] {
+func Windows(tokens Encoded, batch, context, limit int) iter.Seq2[Batch, error] {
 	if tokens.Separate() {
 		return packedWindows(tokens, batch, context, limit)
 	}
 	return func(yield func(Batch, error) bool) {
-		end := len(tokens) - 1
+		end := tokens.Len() - 1
 		if limit > 0 {
 			end = min(end, limit)
 		}
 		ids, targets := make([]int32, batch*context), make([]int32, batch*context)
 		for at := 0; at < end; at += batch * context {
 			n := min(len(ids), end-at)
-			tokens.fill(ids[:n], targets[:n], at)
+			err := fill(tokens, ids[:n], targets[:n], at)
 			for i := n; i < len(ids); i++ {
 				ids[i], targets[i] = 0, -1
 			}
-			if !yield(Batch{N: batch, IDs: ids, Targets: targets}, nil) {
+			if !yield(Batch{N: batch, IDs: ids, Targets: targets}, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-func packedWindows(tokens Tokens, batch, context, limit int) iter.Seq2[Batch, error] {
+func packedWindows(tokens Encoded, batch, context, limit int) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
-		pieces, _ := tokens.pieces(context, limit)
-		rows := pack(pieces, context, nil)
 		out := newPacked(batch, context)
 		out.Documents = make([]int32, batch*context)
-		for at := 0; at < len(rows); at += batch {
-			for i := range batch {
-				var row []piece
-				if at+i < len(rows) {
-					row = rows[at+i]
-				}
-				out.fillRow(tokens, i, context, row)
-			}
-			if !yield(out, nil) {
+		var rows [][]piece
+		left := limit
+		for g, last := 0, false; !last && g < tokens.groups(); g++ {
+			pieces, p, err := tokens.pieces(g, context, left)
+			if err != nil {
+				yield(Batch{}, err)
 				return
+			}
+			rows = append(rows, pack(pieces, context, nil)...)
+			left -= p.Learned
+			last = g+1 == tokens.groups() || limit > 0 && left <= 0
+			for len(rows) >= batch || last && len(rows) > 0 {
+				n := min(batch, len(rows))
+				if err := out.fillRows(tokens, context, rows[:n]); !yield(out, err) || err != nil {
+					return
+				}
+				rows = rows[n:]
 			}
 		}
 	}
+}
+
+// fillRows fills all sequences of a batch, those without pieces with padding.
+func (b *Batch) fillRows(t Encoded, context int, rows [][]piece) error {
+	for i := range b.N {
+		var row []piece
+		if i < len(rows) {
+			row = rows[i]
+		}
+		if err := b.fillRow(t, i, context, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Sample is n sequences of context tokens, chosen by the seed, all where there are fewer:
 // windows of a stream, or sequences packed of documents.
-func (t Tokens) Sample(n, context int, seed uint64) Batch {
+func Sample(t Encoded, n, context int, seed uint64) (Batch, error) {
 	rng := rand.New(rand.NewPCG(seed, 0x63616c))
 	if t.Separate() {
-		pieces, _ := t.pieces(context, 0)
-		rows := pack(pieces, context, rng)
-		rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-		rows = rows[:min(n, len(rows))]
-		out := newPacked(len(rows), context)
-		for i, row := range rows {
-			out.fillRow(t, i, context, row)
-		}
-		return out
+		return samplePacked(t, n, context, rng)
 	}
-	all := max(0, len(t)-1) / context
+	all := max(0, t.Len()-1) / context
 	out := Batch{N: min(n, all)}
-	for _, w := range rng.Perm(all)[:out.N] {
-		ids, targets := t.Window(w*context, context)
-		out.IDs, out.Targets = append(out.IDs, ids...), append(out.Targets, targets...)
+	out.IDs, out.Targets = make([]int32, out.N*context), make([]int32, out.N*context)
+	var chosen []int
+	if all <= mostOrdered {
+		chosen = rng.Perm(all)[:out.N]
+	} else {
+		order := newPermutation(all, rng.Uint64(), 0)
+		for i := range out.N {
+			chosen = append(chosen, order.at(i))
+		}
 	}
-	return out
+	for i, w := range chosen {
+		row := i * context
+		if err := fill(t, out.IDs[row:row+context], out.Targets[row:row+context], w*context); err != nil {
+			return Batch{}, err
+		}
+	}
+	return out, nil
+}
+
+// samplePacked is Sample of documents: of groups of them in an order that rng decides, as
+// many as are needed.
+func samplePacked(t Encoded, n, context int, rng *rand.Rand) (Batch, error) {
+	var rows [][]piece
+	groups := []int{0}
+	if t.groups() > 1 {
+		groups = rng.Perm(t.groups())
+	}
+	for _, g := range groups {
+		pieces, _, err := t.pieces(g, context, 0)
+		if err != nil {
+			return Batch{}, err
+		}
+		packed := pack(pieces, context, rng)
+		rng.Shuffle(len(packed), func(i, j int) { packed[i], packed[j] = packed[j], packed[i] })
+		if rows = append(rows, packed...); len(rows) >= n {
+			break
+		}
+	}
+	rows = rows[:min(n, len(rows))]
+	out := newPacked(len(rows), context)
+	return out, out.fillRows(t, context, rows)
 }
