@@ -120,7 +120,7 @@ func RunEmbed(ctx context.Context, o EmbedOptions, out, log io.Writer) error {
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	if part.IDs != nil {
+	if part.Shards != nil {
 		return fault.BadInput(fmt.Errorf("%s holds token ids, expected texts", o.Data))
 	}
 	r := EmbedResult{Out: o.Out, Texts: len(part.Documents), Width: b.Model.Arch().Hidden, Pooling: e.Pooling, Normalized: e.Normalize || o.Normalize, MaxTokens: e.MaxTokens}

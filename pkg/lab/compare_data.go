@@ -64,7 +64,11 @@ func (c *comparison) readText(d *denseModel, b *bundle.Bundle) error {
 	}
 	sum := sha256.New()
 	_, n := text.Counts()
-	for _, id := range text.Opening(n) {
+	ids, err := text.Opening(n)
+	if err != nil {
+		return fault.BadInput(err)
+	}
+	for _, id := range ids {
 		sum.Write([]byte{byte(id), byte(id >> 8), byte(id >> 16), byte(id >> 24)})
 	}
 	d.data, d.held = text, hex.EncodeToString(sum.Sum(nil))

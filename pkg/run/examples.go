@@ -40,9 +40,12 @@ func ReadExamples(ctx context.Context, cfg config.Run, n int, notify func(Event)
 	if j.cfg.Train.Context == 0 {
 		j.cfg.Train.Context = j.defaultContext()
 	}
-	j.count()
+	if err := j.count(); err != nil {
+		return nil, err
+	}
 	t := j.work.(*workload.Text)
-	return &Examples{t.Examples(n, j.cfg.Train.Context), j.bundle.Tokenizer.Piece}, nil
+	all, err := t.Examples(n, j.cfg.Train.Context)
+	return &Examples{all, j.bundle.Tokenizer.Piece}, err
 }
 
 // Text shows each document, a token a line: its id, + where it is learned, and what it

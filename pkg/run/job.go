@@ -104,7 +104,9 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 	if err := j.resolve(saved); err != nil {
 		return j, err
 	}
-	j.count()
+	if err := j.count(); err != nil {
+		return j, err
+	}
 	if saved == nil {
 		err = j.fresh()
 	} else {

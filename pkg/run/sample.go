@@ -14,9 +14,9 @@ func (j *Job) sample() (string, error) {
 	if !ok || j.cfg.Train.Sample == 0 {
 		return "", nil
 	}
-	ids := t.Opening(min(8, j.bundle.Model.Context()-1))
-	if len(ids) == 0 {
-		return "", nil
+	ids, err := t.Opening(min(8, j.bundle.Model.Context()-1))
+	if err != nil || len(ids) == 0 {
+		return "", err
 	}
 	draw, err := infer.NewSampler(infer.SamplerConfig{Temperature: 0.7, TopP: 0.95, Seed: j.cfg.Train.Seed})
 	if err != nil {

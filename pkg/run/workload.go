@@ -123,7 +123,7 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		own = b.ChatTemplate
 	}
 	take := func(training data.Part) (tokenizer.Tokenizer, error) { return j.tokenizer(b, training, &in.template) }
-	t, tok, err := workload.ReadText(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (data.Tokens, error) {
+	t, tok, err := workload.ReadText(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (data.Encoded, error) {
 		p.Template = in.template
 		return encode(t, p)
 	})
@@ -141,11 +141,16 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 }
 
 // count tells what the documents of the training data became.
-func (j *Job) count() {
+func (j *Job) count() error {
 	if t, ok := j.work.(*workload.Text); ok && j.Ranks.lead() && (t.Separate() || t.Skipped() > 0) {
 		c := j.cfg.Train.Context
-		j.tell(Counted{t.Packing(c), c, t.Skipped(), t.Chats()})
+		p, err := t.Packing(c)
+		if err != nil {
+			return err
+		}
+		j.tell(Counted{p, c, t.Skipped(), t.Chats()})
 	}
+	return nil
 }
 
 // cacheDir is where encoded text is kept: what the run file says, or a folder of the
@@ -175,7 +180,14 @@ func (j *Job) tokenizer(b *bundle.Bundle, training data.Part, template **chat.Te
 	if training.Chats() {
 		return nil, fault.Usage(fmt.Errorf("%s holds chats, which a model that has learned language is taught: ecospa finetune does it", j.cfg.Data.Path))
 	}
-	if training.IDs != nil && j.cfg.Tokenizer.Path == "" && j.cfg.Tokenizer.Train != "bytes" {
+	if p := training.Prepared(); p != nil && j.cfg.Tokenizer.Path == "" {
+		t, err := tokenizer.Open(p.TokenizerPath())
+		if err == nil {
+			t = tokenizer.WithEnds(t, t.EOS(), p.End)
+		}
+		return t, fault.BadInput(err)
+	}
+	if training.Shards != nil && j.cfg.Tokenizer.Path == "" && j.cfg.Tokenizer.Train != "bytes" {
 		return nil, fault.Usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.cfg.Data.Path))
 	}
 	t, err := j.cfg.Tokenizer.New(training.Text())
@@ -196,7 +208,11 @@ func (j *Job) resolve(saved *state) (err error) {
 		c.Context = j.defaultContext()
 	}
 	if c.Epochs > 0 { // the run file in the directory says the steps that they are
-		c.Steps = max(1, int(math.Ceil(c.Epochs*float64(j.work.Sequences(c.Context))/float64(c.Batch))))
+		n, err := j.work.Sequences(c.Context)
+		if err != nil {
+			return err
+		}
+		c.Steps = max(1, int(math.Ceil(c.Epochs*float64(n)/float64(c.Batch))))
 		c.Epochs = 0
 	}
 	*c = c.Resolve(c.Context)
@@ -221,7 +237,11 @@ func (j *Job) resolve(saved *state) (err error) {
 // it is prompts. One pass over the data is looked at.
 func (j *Job) checkTargets() error {
 	c := j.cfg.Train
-	pass := (j.work.Sequences(c.Context) + c.Batch - 1) / c.Batch
+	n, err := j.work.Sequences(c.Context)
+	if err != nil {
+		return err
+	}
+	pass := (n + c.Batch - 1) / c.Batch
 	for step := range min(c.Steps, pass) {
 		b, err := j.batches.Next()
 		if err != nil {

@@ -188,7 +188,7 @@ func (p *Images) Context(m model.Model, asked, _ int) (int, error) {
 }
 
 // Sequences implements Workload.
-func (p *Images) Sequences(int) int { return p.training.Len() }
+func (p *Images) Sequences(int) (int, error) { return p.training.Len(), nil }
 
 // Batches implements Workload.
 func (p *Images) Batches(batch, _ int, at data.Cursor) (Batches, error) {

@@ -19,7 +19,7 @@ import (
 
 // Text is a corpus, encoded.
 type Text struct {
-	training, validation data.Tokens
+	training, validation data.Encoded
 	sum                  uint32
 	bytes                int     // of the validation part
 	entropy              float64 // of the validation part in nats; NaN where it is not known
@@ -29,7 +29,7 @@ type Text struct {
 }
 
 // Encode encodes a part of a corpus: data.Encode, or a cache of it.
-type Encode func(tokenizer.Tokenizer, data.Part) (data.Tokens, error)
+type Encode func(tokenizer.Tokenizer, data.Part) (data.Encoded, error)
 
 // ReadText reads the corpus that a run file names and encodes it with the tokenizer
 // that make gives for its training part.
@@ -92,10 +92,10 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 	}
 	if s.Held > 0 {
 		cut := all.Cut(s.Held)
-		t.training, t.validation, t.bytes = all[:cut], all[cut:], 0
+		t.training, t.validation, t.bytes = all.Part(0, cut), all.Part(cut, all.Len()), 0
 	}
-	if len(t.validation) < 2 {
-		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", s.Path, len(t.validation)))
+	if t.validation.Len() < 2 {
+		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", s.Path, t.validation.Len()))
 	}
 	return t, nil
 }
@@ -104,17 +104,17 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 func (t *Text) Unit() Unit { return Token }
 
 // Counts implements Workload.
-func (t *Text) Counts() (training, validation int) { return len(t.training), len(t.validation) }
+func (t *Text) Counts() (training, validation int) { return t.training.Len(), t.validation.Len() }
 
 // Bytes implements Workload.
 func (t *Text) Bytes() int { return t.bytes }
 
 // Floor implements Workload.
 func (t *Text) Floor() float64 {
-	if len(t.validation) == 0 {
+	if t.validation.Len() == 0 {
 		return math.NaN()
 	}
-	return t.entropy / float64(len(t.validation))
+	return t.entropy / float64(t.validation.Len())
 }
 
 // Checksum implements Workload.
@@ -129,7 +129,7 @@ func (t *Text) Below(vocab int) error {
 }
 
 // Opening is the first tokens of the validation part, n at most.
-func (t *Text) Opening(n int) []int32 { return t.validation.IDs(0, min(n, len(t.validation))) }
+func (t *Text) Opening(n int) ([]int32, error) { return data.IDs(t.validation, 0, min(n, t.validation.Len())) }
 
 // Context implements Workload.
 func (t *Text) Context(m model.Model, asked, limit int) (int, error) {
@@ -142,11 +142,12 @@ func (t *Text) Context(m model.Model, asked, limit int) (int, error) {
 }
 
 // Sequences implements Workload.
-func (t *Text) Sequences(context int) int {
+func (t *Text) Sequences(context int) (int, error) {
 	if t.training.Separate() {
-		return max(1, t.training.Packing(context).Sequences)
+		p, err := t.Packing(context)
+		return max(1, p.Sequences), err
 	}
-	return max(1, (len(t.training)-1)/context)
+	return max(1, (t.training.Len()-1)/context), nil
 }
 
 // Skipped is the number of records of the training part that have nothing to learn.
@@ -160,10 +161,15 @@ func (t *Text) Separate() bool { return t.training.Separate() }
 
 // Examples are the first n documents of the training part as they are learned; of a
 // stream its first tokens, at most `most`.
-func (t *Text) Examples(n, most int) []data.Example { return t.training.Examples(n, most) }
+func (t *Text) Examples(n, most int) ([]data.Example, error) {
+	return data.Examples(t.training, n, most)
+}
 
 // Packing says how the training part becomes sequences: see data.Packing.
-func (t *Text) Packing(context int) data.Packing { return t.training.Packing(context) }
+func (t *Text) Packing(context int) (data.Packing, error) {
+	p, err := data.PackingOf(t.training, context)
+	return p, fault.BadInput(err)
+}
 
 // Batches implements Workload.
 func (t *Text) Batches(batch, context int, at data.Cursor) (Batches, error) {
@@ -173,7 +179,7 @@ func (t *Text) Batches(batch, context int, at data.Cursor) (Batches, error) {
 
 // Validation implements Workload.
 func (t *Text) Validation(batch, context, limit int) iter.Seq2[data.Batch, error] {
-	if len(t.validation) < 2 {
+	if t.validation.Len() < 2 {
 		return nil
 	}
 	return data.Windows(t.validation, batch, context, limit)
@@ -181,26 +187,32 @@ func (t *Text) Validation(batch, context, limit int) iter.Seq2[data.Batch, error
 
 // Calibration implements Workload: windows of the training text.
 func (t *Text) Calibration(n, context int, seed uint64) (prune.Sequences, error) {
-	s := prune.Sequences{Context: context, Batch: t.training.Sample(n, context, seed)}
-	if s.N < 1 {
-		return s, fault.BadInput(fmt.Errorf("%s: %d tokens do not fill one sequence of %d", t.name, len(t.training), context))
+	b, err := data.Sample(t.training, n, context, seed)
+	if err == nil && b.N < 1 {
+		err = fmt.Errorf("%s: %d tokens do not fill one sequence of %d", t.name, t.training.Len(), context)
 	}
-	return s, nil
+	return prune.Sequences{Context: context, Batch: b}, fault.BadInput(err)
 }
 
 // Evaluate implements Workload. A text shorter than a sequence does not need a whole one.
 func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, error) {
-	if len(t.validation) < 2 {
-		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", t.name, len(t.validation)))
+	if t.validation.Len() < 2 {
+		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", t.name, t.validation.Len()))
 	}
 	g := on.Ranks
 	if g == nil {
 		g = dist.Alone{}
 	}
-	p := t.validation.Packing(o.Context)
+	p, err := data.PackingOf(t.validation, o.Context)
+	if err != nil {
+		return train.Evaluation{}, fault.BadInput(err)
+	}
 	o.Context = min(o.Context, max(1, p.Longest))
 	if o.Batch == 0 {
-		windows := t.validation.Packing(o.Context).Sequences
+		if p, err = data.PackingOf(t.validation, o.Context); err != nil {
+			return train.Evaluation{}, fault.BadInput(err)
+		}
+		windows := p.Sequences
 		o.Batch = max(1, min(evalTokens/o.Context, (windows+g.Size()-1)/g.Size()))
 	}
 	e, err := train.NewEvaluator(on.Model, on.Set, on.Pool, o.Batch, o.Context, false)

@@ -75,18 +75,21 @@ func perByte(t tokenizer.Tokenizer, s Source) (float64, error) {
 	if err != nil {
 		return 0, fault.BadInput(err)
 	}
-	if part.IDs != nil {
+	if part.Shards != nil {
 		return 0, fault.Usage(fmt.Errorf("%s holds ids of the present vocabulary: to change the vocabulary, give text", s.Path))
 	}
 	if s.Held > 0 {
 		_, part = part.Split(s.Held)
 	}
 	ids, err := data.Encode(t, part)
-	return float64(ids.Predicted()) / float64(max(1, part.Bytes())), fault.BadInput(err)
+	if err != nil {
+		return 0, fault.BadInput(err)
+	}
+	return float64(ids.(data.Tokens).Predicted()) / float64(max(1, part.Bytes())), nil
 }
 
 // choose is the ids that stay.
-func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Tokens) ([]int32, error) {
+func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Encoded) ([]int32, error) {
 	if v.Path != "" {
 		part, err := data.Read(v.Path, s.Options)
 		if err == nil {
@@ -99,11 +102,13 @@ func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Tokens) ([]int3
 			return nil, fault.BadInput(fmt.Errorf("%s: %w", v.Path, err))
 		}
 	}
-	order, used := byUse(b, text)
+	order, used, err := byUse(b, text)
+	if err != nil {
+		return nil, fault.BadInput(err)
+	}
 	if v.Size == 0 {
 		return order[:used], nil
 	}
-	var err error
 	// More ids never leave fewer rows: the most of them that fit are searched for.
 	n := sort.Search(len(order), func(n int) bool {
 		if err != nil {
@@ -118,10 +123,17 @@ func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Tokens) ([]int3
 
 // byUse is every id with a token: the ones that a text uses, the most used first, then
 // the others, which come by their numbers, as a tokenizer's training found them.
-func byUse(b *bundle.Bundle, text data.Tokens) (order []int32, used int) {
+func byUse(b *bundle.Bundle, text data.Encoded) (order []int32, used int, err error) {
 	count := make([]int, b.Model.Vocab())
-	for _, id := range text.IDs(0, len(text)) {
-		count[id]++
+	const chunk = 1 << 16
+	for at := 0; at < text.Len(); at += chunk {
+		ids, err := data.IDs(text, at, min(at+chunk, text.Len()))
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, id := range ids {
+			count[id]++
+		}
 	}
 	for id := range int32(len(count)) {
 		if _, err := b.Tokenizer.Piece(id); err != nil {
@@ -132,5 +144,5 @@ func byUse(b *bundle.Bundle, text data.Tokens) (order []int32, used int) {
 		}
 	}
 	slices.SortStableFunc(order, func(x, y int32) int { return count[y] - count[x] })
-	return order, used
+	return order, used, nil
 }

@@ -38,7 +38,7 @@ type Workload interface {
 	// by themselves. It fails when the model cannot take so many.
 	Context(m model.Model, asked, limit int) (int, error)
 	// Sequences is the number of sequences, or images, of a pass over the training part.
-	Sequences(context int) int
+	Sequences(context int) (int, error)
 	// Batches yields the training part without end, from a place in the order that its
 	// seed decides.
 	Batches(batch, context int, at data.Cursor) (Batches, error)

@@ -224,8 +224,16 @@ func TestReadingForTraining(t *testing.T) {
 	if err != nil || tok == nil {
 		t.Fatal(err)
 	}
-	if a, z := w.Counts(); a != 1500 || z != 500 || w.Bytes() != 500 || w.Sequences(32) != 46 || string(toBytes(w.Opening(7))) != toString(c.Path, 1500, 7) {
-		t.Errorf("parts of %d and %d tokens, %d bytes, %d sequences, beginning %q", a, z, w.Bytes(), w.Sequences(32), toBytes(w.Opening(7)))
+	n, err := w.Sequences(32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening, err := w.Opening(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, z := w.Counts(); a != 1500 || z != 500 || w.Bytes() != 500 || n != 46 || string(toBytes(opening)) != toString(c.Path, 1500, 7) {
+		t.Errorf("parts of %d and %d tokens, %d bytes, %d sequences, beginning %q", a, z, w.Bytes(), n, toBytes(opening))
 	}
 	c.Path = pictures(t, 8, "x", "y")
 	b := imageModel(t)
