@@ -34,6 +34,9 @@ func (l *Loop) Join(g dist.Group) error {
 		return fmt.Errorf("train.micro_batch is %d sequences, which does not divide the %d of train.batch that fall to each of %d ranks", l.MicroBatch, own, g.Size())
 	}
 	l.group = g
+	if d, ok := l.Batches.(interface{ Deal(lo, hi int) }); ok { // each rank reads its own sequences
+		d.Deal(dist.Share(l.Batch, g.Rank(), g.Size()))
+	}
 	if l.sharded() {
 		optim.Close(l.Opt)
 		l.Opt = l.newOptimizer()
