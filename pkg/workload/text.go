@@ -129,7 +129,9 @@ func (t *Text) Below(vocab int) error {
 }
 
 // Opening is the first tokens of the validation part, n at most.
-func (t *Text) Opening(n int) ([]int32, error) { return data.IDs(t.validation, 0, min(n, t.validation.Len())) }
+func (t *Text) Opening(n int) ([]int32, error) {
+	return data.IDs(t.validation, 0, min(n, t.validation.Len()))
+}
 
 // Context implements Workload.
 func (t *Text) Context(m model.Model, asked, limit int) (int, error) {
