@@ -17,12 +17,13 @@ import (
 func benchStepCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "step",
-		Usage: "time whole optimizer steps: forward, backward, clipping, AdamW",
+		Usage: "time whole optimizer steps: forward, backward, clipping, update",
 		Flags: append(sizeFlags(),
 			&cli.StringFlag{Name: "moments", Value: "f32", Usage: "`TYPE` of AdamW's moments: f32 or bf16"},
 			&cli.StringFlag{Name: "wire", Value: train.WireF32, Usage: "on several ranks: `TYPE` of the gradients that they exchange, f32 or bf16"},
 			&cli.BoolFlag{Name: "shard-optimizer", Usage: "on several ranks: each keeps the moments of its part of the parameters"},
 			&cli.BoolFlag{Name: "versus-dense", Usage: "time the dense model first, in the same run, and give the ratios of memory and time"},
+			&cli.StringSliceFlag{Name: "set", Usage: "further keys of a run file's train and optim, `KEY.PATH=VALUE`; may be repeated"},
 			&cli.BoolFlag{Name: "evidence", Usage: "gather the gate gradients as pruning does"},
 			&cli.StringFlag{Name: "recompute", Value: "none", Usage: "recompute activations in the backward pass, `LEVEL`: none, light, attention or layer"}),
 		Action: func(c *cli.Context) error {
@@ -37,7 +38,7 @@ func benchStepCommand() *cli.Command {
 				return fault.Usage(err)
 			}
 			g := ranksOf(c)
-			o.Evidence, o.Group, o.Wire, o.Shard, o.Threads = c.Bool("evidence"), g.Group, c.String("wire"), c.Bool("shard-optimizer"), g.share(o.Threads)
+			o.Set, o.Evidence, o.Group, o.Wire, o.Shard, o.Threads = c.StringSlice("set"), c.Bool("evidence"), g.Group, c.String("wire"), c.Bool("shard-optimizer"), g.share(o.Threads)
 			if err := checkBenchRanks(c, o); err != nil {
 				return fault.Usage(err)
 			}

@@ -110,15 +110,9 @@ func (r *Machine) plan(name string) (MachineSize, error) {
 	for _, way := range Manners {
 		c, o := train.Default(), optim.Default()
 		c.Batch, c.MicroBatch, c.Context = r.Batch, r.Batch, m.Context() // images have as many tokens as their model takes
-		for _, kv := range way.Set {
-			switch key, value, _ := strings.Cut(kv, "="); key {
-			case "train.precision":
-				c.Precision = value
-			case "train.recompute":
-				c.Recompute = value
-			case "optim.moments":
-				o.Moments = value
-			}
+		c.Steps = 1
+		if c, o, err = manner(c, o, way.Set); err != nil {
+			return s, err
 		}
 		mem, err := train.Footprint(c, o, train.LoRA{}, m, shapes, true)
 		if err != nil {

@@ -15,9 +15,12 @@ func (o Options) Build() (model.Model, *param.Set, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	c, _, err := o.Training()
+	if err != nil {
+		return nil, nil, err
+	}
 	set.Weights = set.NewSlab()
-	set.Init(1)
-	return m, set, nil
+	return m, set, set.InitAs(1, param.DType(c.Weights))
 }
 
 // Layout is Build without weights.

@@ -3,8 +3,10 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ecospa/ecospa/internal/dist"
+	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -29,6 +31,7 @@ type Options struct {
 	Moments     string          // step: f32 or bf16
 	Evidence    bool            // step: gather gate gradients as well
 	Recompute   graph.Recompute // step
+	Set         []string        // step: further keys of a run file, train.KEY=VALUE and optim.KEY=VALUE
 	Group       dist.Group      // step: the ranks; nil is this process only
 	Wire        string          // step, of several ranks: type of the gradients that they exchange, f32 or bf16
 	Shard       bool            // step, of several ranks: each keeps the moments of its part
@@ -63,7 +66,7 @@ func (o Options) group() dist.Group {
 }
 
 // Training is the configuration of the steps that are timed.
-func (o Options) Training() (train.Config, optim.Config) {
+func (o Options) Training() (train.Config, optim.Config, error) {
 	c := train.Default()
 	c.Steps, c.Batch, c.MicroBatch, c.Context = o.Steps+1, o.Batch, o.Batch, o.Seq
 	c.Recompute, c.ShardOptimizer = o.Recompute.String(), o.Shard
@@ -78,7 +81,25 @@ func (o Options) Training() (train.Config, optim.Config) {
 	if o.Moments != "" {
 		oc.Moments = o.Moments
 	}
-	return c, oc.Resolve(c.Steps)
+	c, oc, err := manner(c, oc, o.Set)
+	return c, oc.Resolve(c.Steps), err
+}
+
+// manner applies keys of a run file's sections train and optim.
+func manner(c train.Config, o optim.Config, set []string) (train.Config, optim.Config, error) {
+	r := config.Run{Train: c, Optim: o}
+	for _, kv := range set {
+		if key, _, _ := strings.Cut(kv, "."); key != "train" && key != "optim" {
+			return c, o, refused("%s: expected train.KEY=VALUE or optim.KEY=VALUE", kv)
+		}
+	}
+	if err := config.DecodeWith(nil, set, &r); err != nil {
+		return c, o, refused("%w", err)
+	}
+	if err := errors.Join(r.Train.Validate(), r.Optim.Validate()); err != nil {
+		return c, o, refused("%w", err)
+	}
+	return r.Train, r.Optim, nil
 }
 
 // Memory is what a step plans to take.
@@ -87,7 +108,10 @@ func (o Options) Memory() (train.Memory, error) {
 	if err != nil {
 		return train.Memory{}, err
 	}
-	c, oc := o.Training()
+	c, oc, err := o.Training()
+	if err != nil {
+		return train.Memory{}, err
+	}
 	return train.Footprint(c, oc, train.LoRA{}, m, shapes, o.Evidence)
 }
 

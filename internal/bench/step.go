@@ -14,7 +14,10 @@ import (
 
 // Loop is training with random inputs, its machine made; the caller closes it.
 func (o Options) Loop(m model.Model, set *param.Set, pool *kernel.Pool) (*train.Loop, error) {
-	c, oc := o.Training()
+	c, oc, err := o.Training()
+	if err != nil {
+		return nil, err
+	}
 	l := train.NewLoop(c, oc, m, set, pool, NewNoise(m, o.Batch, o.Seq))
 	if err := l.Join(o.group()); err != nil {
 		l.Close()
@@ -36,7 +39,7 @@ func (o Options) Step(ctx context.Context) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer set.Weights.Close()
+	defer set.Close()
 	g := o.group()
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()

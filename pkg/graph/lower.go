@@ -43,8 +43,8 @@ type LowerOptions struct {
 	Lend bool
 	// Update, where it is not nil, takes the place of Grads: it is called during a run for
 	// each block of parameters that the loss depends on, with the block's gradient of that run, as soon as this is
-	// complete and nothing of the run reads the block's weights any longer; it may change
-	// both. The gradient's memory is another's afterwards. The order of blocks is the same in
+	// complete, the loss is known and nothing of the run reads the block's weights any longer;
+	// it may change both. The gradient's memory is another's afterwards. The order of blocks is the same in
 	// every run. Its error ends the run.
 	Update func(b *param.Block, grad []float32) error
 	// Recompute trades time for memory; the zero value keeps all.

@@ -96,6 +96,21 @@ func (p *Plan) Peak() (step int, bytes map[Purpose]int64) {
 	return step, bytes
 }
 
+// GradientBytes is the most that gradients of blocks of parameters take of the arena at one
+// time, with LowerOptions.Update.
+func (p *Plan) GradientBytes() (most int64) {
+	for i := range p.Steps {
+		var sum int64
+		for _, b := range p.Buffers {
+			if b.Purpose == WeightGradient && b.First <= i && i <= b.Last {
+				sum += b.Bytes
+			}
+		}
+		most = max(most, sum)
+	}
+	return most
+}
+
 // FLOPs is the floating-point operations of the matrix products that a run
 // needs, a multiply-add counting two, causal attention half. What is recomputed
 // to save memory does not count.

@@ -35,10 +35,16 @@ func (l *lowering) holdGrads() []*Buffer {
 	return held
 }
 
-// lastUses is the last step that writes each block's gradient or reads its weights.
+// lastUses is the last step that writes each block's gradient or reads its weights, and
+// none before the loss is known.
 func (l *lowering) lastUses() map[string]int {
-	last := map[string]int{}
-	note := func(block string, pos int) { last[block] = max(last[block], pos) }
+	last, known := map[string]int{}, 0
+	for _, o := range l.outputs {
+		if o.name == LossOutput && o.step.op != nil {
+			known = o.step.pos
+		}
+	}
+	note := func(block string, pos int) { last[block] = max(last[block], pos, known) }
 	for _, s := range l.order {
 		for _, o := range s.in {
 			if p, ok := l.b.params[o.node.Name()]; ok && p.node == o.node && p.set == l.b.set {
@@ -77,7 +83,8 @@ func (l *lowering) update(pos int) {
 	for _, b := range l.b.set.Blocks {
 		if g := l.blocks[b.Name]; g != nil && g.buf.Last == pos {
 			grad := l.memory(g.buf)
-			l.add(&Op{Name: "Update", Run: func(c *Call) { c.Err = l.o.Update(g.block, grad) }}, Call{Out: grad})
+			op := &Op{Name: "Update", Run: func(c *Call) { c.Err = l.o.Update(g.block, grad) }}
+			l.m.calls = append(l.m.calls, bound{op: op, Call: Call{Out: grad}, phase: Backward})
 		}
 	}
 }

@@ -43,7 +43,19 @@ var named = map[string]Sizes{
 	"deit-small":  {Family: "vit", Layers: 12, Width: 384, Heads: 6, FFN: 1536, Labels: 1000},
 	"deit-base":   {Family: "vit", Layers: 12, Width: 768, Heads: 12, FFN: 3072, Labels: 1000},
 	"llama-1b":    {Family: "llama", Layers: 24, Width: 2048, Heads: 32, FFN: 5461, Vocab: 32000},
+
+	// Shapes of published models.
+	"smollm2-135m": {Family: "llama", Layers: 30, Width: 576, Heads: 9, KVHeads: 3, FFN: 1536, Vocab: 49152, Tied: yes(), RopeTheta: 1e5},
+	"llama-3.2-1b": {Family: "llama", Layers: 16, Width: 2048, Heads: 32, KVHeads: 8, FFN: 8192, Vocab: 128256, Tied: yes(), RopeTheta: 5e5},
+	"llama-3.2-3b": {Family: "llama", Layers: 28, Width: 3072, Heads: 24, KVHeads: 8, FFN: 8192, Vocab: 128256, Tied: yes(), RopeTheta: 5e5},
+	"llama-3.1-8b": {Family: "llama", Layers: 32, Width: 4096, Heads: 32, KVHeads: 8, FFN: 14336, Vocab: 128256, RopeTheta: 5e5},
+	"qwen3-0.6b":   {Family: "qwen3", Layers: 28, Width: 1024, Heads: 16, KVHeads: 8, HeadDim: 128, FFN: 3072, Vocab: 151936, Tied: yes(), RopeTheta: 1e6},
+	"qwen3-1.7b":   {Family: "qwen3", Layers: 28, Width: 2048, Heads: 16, KVHeads: 8, HeadDim: 128, FFN: 6144, Vocab: 151936, Tied: yes(), RopeTheta: 1e6},
+	"qwen3-4b":     {Family: "qwen3", Layers: 36, Width: 2560, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 9728, Vocab: 151936, Tied: yes(), RopeTheta: 1e6},
+	"qwen3-8b":     {Family: "qwen3", Layers: 36, Width: 4096, Heads: 32, KVHeads: 8, HeadDim: 128, FFN: 12288, Vocab: 151936, RopeTheta: 1e6},
 }
+
+func yes() *bool { t := true; return &t }
 
 // Names lists the sizes known by name.
 func Names() []string {
@@ -71,11 +83,17 @@ func (s Sizes) resolve() (Sizes, error) {
 			from int
 		}{
 			{&s.Layers, base.Layers}, {&s.Width, base.Width}, {&s.Heads, base.Heads}, {&s.KVHeads, base.KVHeads},
-			{&s.FFN, base.FFN}, {&s.Vocab, base.Vocab}, {&s.Labels, base.Labels},
+			{&s.FFN, base.FFN}, {&s.Vocab, base.Vocab}, {&s.Labels, base.Labels}, {&s.HeadDim, base.HeadDim},
 		} {
 			if *f.to == 0 {
 				*f.to = f.from
 			}
+		}
+		if s.Tied == nil {
+			s.Tied = base.Tied
+		}
+		if s.RopeTheta == 0 {
+			s.RopeTheta = base.RopeTheta
 		}
 	}
 	if err := s.images(); err != nil {

@@ -15,6 +15,7 @@ type Config struct {
 	Eps         float64 `yaml:"eps"`          // added to the root of the second moment; default 1e-8
 	Clip        float64 `yaml:"clip"`         // largest global gradient norm; default 1, 0 switches clipping off
 	Moments     string  `yaml:"moments"`      // what adamw's two moments are kept in: f32 (default), or bf16: half the memory, rounded at random
+	InBackward  bool    `yaml:"in_backward"`  // update each block of weights during the backward pass, as soon as its gradient is there: no memory for all gradients. A step is one pass (micro_batch is batch); clip goes by the larger of the last step's norm and the block's own; default false
 	Rank        int     `yaml:"rank"`         // of apollo: numbers of each moment that a row keeps; default 8
 	Seed        uint64  `yaml:"seed"`         // of apollo's projections, and of rounding where train.weights is bf16; default 1
 }

@@ -219,17 +219,37 @@ func (s *Set) SetOrigin(dim string, of [][]int) error {
 // does not change the others.
 func (s *Set) Init(seed uint64) {
 	for _, p := range s.Params {
-		h := uint64(14695981039346656037) // FNV-1a of the name
-		for i := 0; i < len(p.Name); i++ {
-			h = (h ^ uint64(p.Name[i])) * 1099511628211
+		p.init(seed)
+	}
+}
+
+// InitAs is Init of weights that are stored as t where they can be, block by block: never
+// are all of them float32.
+func (s *Set) InitAs(seed uint64, t DType) error {
+	for _, b := range s.Blocks {
+		for _, p := range b.Params {
+			p.init(seed)
 		}
-		rng := rand.New(rand.NewPCG(seed, h))
-		d := p.Data()
-		for i := range d {
-			d[i] = p.Spec.Init.Mean
-			if p.Spec.Init.Std != 0 {
-				d[i] += p.Spec.Init.Std * float32(clampNormal(rng.NormFloat64()))
+		if b.CanStore(t) {
+			if err := s.Store(b, t); err != nil {
+				return err
 			}
+		}
+	}
+	return nil
+}
+
+func (p *Param) init(seed uint64) {
+	h := uint64(14695981039346656037) // FNV-1a of the name
+	for i := 0; i < len(p.Name); i++ {
+		h = (h ^ uint64(p.Name[i])) * 1099511628211
+	}
+	rng := rand.New(rand.NewPCG(seed, h))
+	d := p.Data()
+	for i := range d {
+		d[i] = p.Spec.Init.Mean
+		if p.Spec.Init.Std != 0 {
+			d[i] += p.Spec.Init.Std * float32(clampNormal(rng.NormFloat64()))
 		}
 	}
 }

@@ -139,6 +139,23 @@ func (s *Set) Float32() error {
 	return nil
 }
 
+// BytesAs is the memory of all weights stored as t where they can be. The set needs no
+// storage.
+func (s *Set) BytesAs(t DType) (n int64) {
+	for _, b := range s.Blocks {
+		w := kernel.Weights{}
+		switch {
+		case !b.CanStore(t):
+		case t == Q8:
+			w.Q8 = []byte{}
+		case t == BF16:
+			w.BF16 = []uint16{}
+		}
+		n += int64(w.Bytes(b.Size()))
+	}
+	return n
+}
+
 // WeightBytes is the memory of all weights as they are stored.
 func (s *Set) WeightBytes() (n int64) {
 	for _, b := range s.Blocks {

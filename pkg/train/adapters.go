@@ -34,7 +34,7 @@ func (a *Adapters) Merge(pool *kernel.Pool, set *param.Set) { model.Merge(pool, 
 // Adapt makes the loop train adapters instead of the weights: gradients and moments
 // are theirs alone. Lower must follow.
 func (l *Loop) Adapt(a *Adapters) {
-	l.Grads.Close()
+	l.closeGrads()
 	optim.Close(l.Opt)
 	l.adapters = a
 	l.Grads, l.Opt = a.Set.NewSlab(), l.newOptimizer()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Config is the train section of a run file.
@@ -17,6 +18,7 @@ type Config struct {
 	Seed           uint64  `yaml:"seed"`            // of the initial weights and the order of the data; default 1
 	Threads        int     `yaml:"threads"`         // worker threads; default (0) one a core
 	Precision      string  `yaml:"precision"`       // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
+	Weights        string  `yaml:"weights"`         // what weights are kept in: f32 (default); bf16: half the memory, steps rounded at random (see optim.seed); q8_0: under lora only, a quarter
 	Wire           string  `yaml:"wire"`            // gradients between the ranks of an MPI run: f32 (default), or bf16: half the bytes, sums rounded
 	ShardOptimizer bool    `yaml:"shard_optimizer"` // each rank of an MPI run keeps the moments of its part of the parameters alone; default false
 	Smoothing      float64 `yaml:"label_smoothing"` // share of each target that training spreads over all classes or tokens, 0 to below 1; default 0
@@ -31,7 +33,7 @@ type Config struct {
 
 // Default is the configuration of a run file without a train section.
 func Default() Config {
-	return Config{Batch: 16, Seed: 1, Precision: "f32", Recompute: "none", Wire: WireF32, OnNonFinite: Stop, Sample: 60}
+	return Config{Batch: 16, Seed: 1, Precision: "f32", Weights: string(param.F32), Recompute: "none", Wire: WireF32, OnNonFinite: Stop, Sample: 60}
 }
 
 // Resolve fills in the defaults that depend on other values; context is the model's.
@@ -75,6 +77,9 @@ func (c Config) Validate() error {
 	}
 	if c.Precision != "f32" && c.Precision != "bf16" {
 		return fmt.Errorf("train.precision is %q, expected f32 or bf16", c.Precision)
+	}
+	if _, err := param.ParseDType(c.Weights); err != nil {
+		return fmt.Errorf("train.weights: %w", err)
 	}
 	if c.OnNonFinite != Stop && c.OnNonFinite != Skip && c.OnNonFinite != Rollback {
 		return fmt.Errorf("train.on_nonfinite is %q, expected stop, skip or rollback", c.OnNonFinite)

@@ -25,11 +25,11 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 		b.AdaptLinear(adapters, float32(lora.Scale()))
 	}
 	m.Loss(b, c.MicroBatch, c.Context, 0)
-	plan, err := b.Plan(graph.PlanOptions{Taps: taps, Recompute: recompute, Lend: adapters == nil && c.MicroBatch == c.Batch})
+	plan, err := b.Plan(graph.PlanOptions{Taps: taps, Recompute: recompute, Lend: adapters == nil && c.MicroBatch == c.Batch && !o.InBackward, Update: o.InBackward && adapters == nil})
 	if err != nil {
 		return Memory{}, err
 	}
-	mem := PlanMemory(shapes, plan, o)
+	mem := PlanMemory(shapes, param.DType(c.Weights), plan, o)
 	if adapters != nil {
 		n := int64(adapters.Len())
 		mem.Weights, mem.Gradients, mem.Moments = mem.Weights+4*n, 4*n, optim.StateBytes(adapters, o)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
@@ -29,7 +28,7 @@ type Loop struct {
 	Optim    optim.Config // resolved
 	Model    model.Model
 	Set      *param.Set
-	Grads    *param.Slab
+	Grads    *param.Slab // nil with optim.in_backward
 	Opt      optim.Interface
 	Evidence *coupled.Evidence // gathered in every step; nil when nobody asks for it
 	// EvidenceDecay multiplies the evidence after every step, since the weights
@@ -38,9 +37,10 @@ type Loop struct {
 	Pool          *kernel.Pool
 	Batches       Batches
 
-	Step   int    // optimizer steps made
-	Tokens int64  // predicted tokens seen
-	Last   Record // of the newest step; hooks may add to it before it is written
+	Step   int     // optimizer steps made
+	Norm   float64 // global L2 norm of the newest step's gradients
+	Tokens int64   // predicted tokens seen
+	Last   Record  // of the newest step; hooks may add to it before it is written
 
 	// Skipped is told of a batch that Config.OnNonFinite leaves out; may be nil.
 	Skipped func(*NonFiniteError)
@@ -54,6 +54,9 @@ type Loop struct {
 	adapters *Adapters  // trained instead of Set; nil: Set is trained
 	teacher  *Learned   // nil: the data alone is learned
 	skipped  int        // batches left out since the last step
+
+	back backward              // the step under way, with optim.in_backward
+	sum  func([]float32) error // over the ranks, with optim.in_backward; nil: alone
 }
 
 // Batches is where a loop's sequences come from.
@@ -71,10 +74,14 @@ func (l *Loop) documents() bool {
 // NewLoop prepares training from the parameters' present values. The
 // configurations must be resolved and valid.
 func NewLoop(c Config, o optim.Config, m model.Model, set *param.Set, pool *kernel.Pool, batches Batches) *Loop {
-	return &Loop{
+	l := &Loop{
 		Config: c, Optim: o, Model: m, Set: set, Pool: pool, Batches: batches,
-		Grads: set.NewSlab(), Opt: optim.New(set, o), EvidenceDecay: 1,
+		Opt: optim.New(set, o), EvidenceDecay: 1,
 	}
+	if !l.inBackward() {
+		l.Grads = set.NewSlab()
+	}
+	return l
 }
 
 // Attach adds a hook behind those attached before.
@@ -91,8 +98,14 @@ func (l *Loop) Close() {
 	if l.adapters != nil {
 		l.adapters.Set.Weights.Close()
 	}
-	l.Grads.Close()
+	l.closeGrads()
 	optim.Close(l.Opt)
+}
+
+func (l *Loop) closeGrads() {
+	if l.Grads != nil {
+		l.Grads.Close()
+	}
 }
 
 // Lower builds the training machine for the parameters' present shapes.
@@ -101,10 +114,16 @@ func (l *Loop) Lower() error {
 	if err != nil {
 		return err
 	}
+	if err := l.checkManner(); err != nil {
+		return err
+	}
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute, lend: l.once(),
 		adapters: l.adapters, teacher: l.teacher, documents: l.documents(),
+	}
+	if l.inBackward() {
+		s.update = l.updateBlock
 	}
 	if l.wire != nil {
 		s.finished = func(lo, hi int) { l.wire.finished(l.Grads, span{lo, hi}) }
@@ -113,7 +132,7 @@ func (l *Loop) Lower() error {
 	if err != nil {
 		return err
 	}
-	if l.machine != nil {
+	if l.machine != nil && l.Grads != nil {
 		clear(l.Grads.Data) // another machine may not overwrite what the one before did
 	}
 	l.machine = m
@@ -165,20 +184,21 @@ func (l *Loop) each(pick func(Hook) func(*Loop) error) error {
 
 // once reports whether a step is one run of the machine, so that its gradients'
 // memory is free until they are written.
-func (l *Loop) once() bool { return l.adapters == nil && l.MicroBatch == l.Batch/l.Group().Size() }
+func (l *Loop) once() bool {
+	return !l.inBackward() && l.adapters == nil && l.MicroBatch == l.Batch/l.Group().Size()
+}
 
 // run runs the machine; the first micro-batch of a step overwrites gradients where
 // it can.
 func (l *Loop) run(first bool) error {
-	if first {
+	if first && !l.inBackward() {
 		return l.machine.RunFresh()
 	}
 	return l.machine.RunAll()
 }
 
-// step is one optimizer step: micro-batches accumulate their gradients in
-// Grads, then the optimizer updates the weights and clears them. With a
-// NonFiniteError nothing but Grads has changed.
+// step is one optimizer step. With a NonFiniteError nothing but Grads has changed, unless
+// blocks are updated during the backward pass.
 func (l *Loop) step(ctx context.Context) error {
 	start := time.Now()
 	batch, err := l.Batches.Next()
@@ -190,69 +210,13 @@ func (l *Loop) step(ctx context.Context) error {
 	for i := range l.gates {
 		l.gates[i].r = l.gates[i].r[:0]
 	}
-	loss := 0.0
-	for lo := 0; lo < batch.N; lo += l.MicroBatch {
-		if err := batch.Slice(lo, lo+l.MicroBatch).Feed(l.machine, 1/float32(max(1, predicted))); err != nil {
-			return err
-		}
-		if l.teacher != nil {
-			if err := l.teacher.show(l.machine, batch.Slice(lo, lo+l.MicroBatch)); err != nil {
-				return err
-			}
-		}
-		if l.wire != nil && lo+l.MicroBatch == batch.N {
-			l.wire.begin(l.Grads)
-		}
-		if err := l.run(lo == 0); err != nil {
-			return fmt.Errorf("step %d: %w", l.Step+1, err)
-		}
-		loss += float64(l.machine.Output("loss")[0])
-		if nonFinite(loss) && !l.many() {
-			break
-		}
-		l.hold()
+	how := l.stepWhole
+	if l.inBackward() {
+		how = l.stepInBackward
 	}
-	if l.wire != nil {
-		if err := l.wire.end(l.Grads, l.trained()); err != nil {
-			return err
-		}
-	}
-	gates := l.finiteGates()
-	loss, stop, bad, err := l.agree(loss, ctx.Err() != nil, gates != nil)
-	l.stop = l.many() && stop
+	loss, norm, err := how(ctx, batch, predicted)
 	if err != nil {
 		return err
-	}
-	if err := l.finiteLoss(loss); err != nil {
-		return err
-	}
-	norm := 0.0
-	if l.sharded() {
-		if norm, err = l.scatter(); err != nil {
-			return err
-		}
-	} else {
-		norm = optim.GradNorm(l.Pool, l.Grads)
-	}
-	if err := l.finiteGradients(norm); err != nil {
-		return err
-	}
-	if gates != nil {
-		return gates
-	}
-	if bad {
-		return &NonFiniteError{l.Step + 1, "a gate gradient of another rank", "", math.NaN()}
-	}
-	if err := l.gather(); err != nil {
-		return err
-	}
-	l.Step++
-	lr := l.Optim.Rate(l.Step, l.Steps)
-	l.Opt.Update(optim.Step{Pool: l.Pool, Set: l.trained(), Grads: l.Grads, LR: lr, Norm: norm, Stale: l.machine.Overwrites})
-	if l.sharded() {
-		if err := l.group.Gather(l.trained().Weights.Data, l.bounds()); err != nil {
-			return err
-		}
 	}
 	l.Tokens += int64(predicted)
 	if l.Evidence != nil {
@@ -261,8 +225,84 @@ func (l *Loop) step(ctx context.Context) error {
 	took := time.Since(start)
 	rss, _ := sysmem.Resident()
 	l.Last = Record{
-		Step: l.Step, Loss: loss, LR: lr, GradNorm: norm, Ms: took.Seconds() * 1e3,
+		Step: l.Step, Loss: loss, LR: l.Optim.Rate(l.Step, l.Steps), GradNorm: norm, Ms: took.Seconds() * 1e3,
 		TokensPerS: float64(predicted) / took.Seconds(), RSS: rss, Params: l.Set.Count(), Tokens: l.Tokens,
 	}
 	return nil
+}
+
+// passes runs the machine on the micro-batches of a batch and returns the sum of their
+// losses. It ends early where that is not finite and no other rank waits for this one.
+func (l *Loop) passes(batch data.Batch, predicted int) (loss float64, err error) {
+	for lo := 0; lo < batch.N; lo += l.MicroBatch {
+		if err := batch.Slice(lo, lo+l.MicroBatch).Feed(l.machine, 1/float32(max(1, predicted))); err != nil {
+			return 0, err
+		}
+		if l.teacher != nil {
+			if err := l.teacher.show(l.machine, batch.Slice(lo, lo+l.MicroBatch)); err != nil {
+				return 0, err
+			}
+		}
+		if l.wire != nil && lo+l.MicroBatch == batch.N {
+			l.wire.begin(l.Grads)
+		}
+		if err := l.run(lo == 0); err != nil {
+			return 0, fmt.Errorf("step %d: %w", l.Step+1, err)
+		}
+		loss += float64(l.machine.Output("loss")[0])
+		if nonFinite(loss) && !l.many() {
+			break
+		}
+		l.hold()
+	}
+	return loss, nil
+}
+
+// stepWhole sums the gradients of the micro-batches in Grads, then the optimizer updates
+// the weights and clears them.
+func (l *Loop) stepWhole(ctx context.Context, batch data.Batch, predicted int) (loss, norm float64, err error) {
+	if loss, err = l.passes(batch, predicted); err != nil {
+		return 0, 0, err
+	}
+	if l.wire != nil {
+		if err := l.wire.end(l.Grads, l.trained()); err != nil {
+			return 0, 0, err
+		}
+	}
+	gates := l.finiteGates()
+	loss, stop, bad, err := l.agree(loss, ctx.Err() != nil, gates != nil)
+	l.stop = l.many() && stop
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := l.finiteLoss(loss); err != nil {
+		return 0, 0, err
+	}
+	if l.sharded() {
+		if norm, err = l.scatter(); err != nil {
+			return 0, 0, err
+		}
+	} else {
+		norm = optim.GradNorm(l.Pool, l.Grads)
+	}
+	if err := l.finiteGradients(norm); err != nil {
+		return 0, 0, err
+	}
+	switch {
+	case gates != nil:
+		return 0, 0, gates
+	case bad:
+		return 0, 0, l.elsewhere()
+	}
+	if err := l.gather(); err != nil {
+		return 0, 0, err
+	}
+	l.Step++
+	l.Norm = norm
+	lr := l.Optim.Rate(l.Step, l.Steps)
+	l.Opt.Update(optim.Step{Pool: l.Pool, Set: l.trained(), Grads: l.Grads, LR: lr, Norm: norm, Stale: l.machine.Overwrites})
+	if l.sharded() {
+		err = l.group.Gather(l.trained().Weights.Data, l.bounds())
+	}
+	return loss, norm, err
 }

@@ -34,6 +34,12 @@ func (c *counting) Next() (data.Batch, error) {
 
 func tinyLoop(t *testing.T, family string, c Config) *Loop {
 	t.Helper()
+	return tinyLoopBy(t, family, c, func(*optim.Config) {})
+}
+
+// tinyLoopBy is tinyLoop with another optimizer, and weights as the configuration says.
+func tinyLoopBy(t *testing.T, family string, c Config, edit func(*optim.Config)) *Loop {
+	t.Helper()
 	s := model.Sizes{Family: family, Layers: 2, Width: 32, Heads: 4, FFN: 64, Vocab: 17, Context: 16}
 	if family == "llama" {
 		s.KVHeads = 2
@@ -46,11 +52,14 @@ func tinyLoop(t *testing.T, family string, c Config) *Loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set.Init(c.Seed)
+	if err := set.InitAs(c.Seed, param.DType(c.Weights)); err != nil {
+		t.Fatal(err)
+	}
 	pool := kernel.NewPool(2)
 	t.Cleanup(pool.Close)
 	o := optim.Default()
 	o.LR = 1e-2
+	edit(&o)
 	c.Context = 16
 	c = c.Resolve(16)
 	l := NewLoop(c, o.Resolve(c.Steps), m, set, pool, &counting{batch: c.Batch, context: 16, vocab: 17})

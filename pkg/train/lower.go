@@ -11,10 +11,11 @@ import (
 type shape struct {
 	batch, context int
 	bf16           bool
-	smoothing      float64        // of targets
-	grads          *param.Slab    // nil for evaluation
-	taps           bool           // gate gradients as outputs
-	reuse          *graph.Machine // replaced by the new one
+	smoothing      float64                                    // of targets
+	grads          *param.Slab                                // nil for evaluation, and with update
+	update         func(b *param.Block, grad []float32) error // see graph.LowerOptions
+	taps           bool                                       // gate gradients as outputs
+	reuse          *graph.Machine                             // replaced by the new one
 	recompute      graph.Recompute
 	lend           bool             // gradients are of one run: their memory may be lent
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
@@ -25,12 +26,12 @@ type shape struct {
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
-	build := graph.BuildOptions{Train: s.grads != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents}
+	build := graph.BuildOptions{Train: s.grads != nil || s.update != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents}
 	if s.teacher != nil {
 		build.Teacher = s.teacher.head
 	}
 	b := graph.NewBuilder(set, build)
-	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Lend: s.lend, Finished: s.finished}
+	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Lend: s.lend, Finished: s.finished, Update: s.update}
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
 		o.Grads, o.AdapterGrads = nil, s.grads

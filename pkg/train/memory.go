@@ -19,16 +19,25 @@ type Memory struct {
 // Total is the sum of all purposes.
 func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.Activations + m.Teacher }
 
-// PlanMemory says what training set with a machine of this plan and an optimizer takes.
-func PlanMemory(set *param.Set, plan *graph.Plan, o optim.Config) Memory {
+// PlanMemory says what training set, its weights stored as t, with a machine of this plan and
+// an optimizer takes. Gradients are the most of them at one time.
+func PlanMemory(set *param.Set, t param.DType, plan *graph.Plan, o optim.Config) Memory {
 	n := int64(set.Len())
-	return Memory{Weights: 4 * n, Gradients: 4 * n, Moments: optim.StateBytes(set, o), Activations: plan.ArenaBytes(), Lent: plan.LentBytes()}
+	m := Memory{Weights: 4 * n, Gradients: 4 * n, Moments: optim.StateBytes(set, o), Activations: plan.ArenaBytes(), Lent: plan.LentBytes()}
+	if t != param.F32 {
+		m.Weights = set.BytesAs(t)
+	}
+	if o.InBackward {
+		m.Gradients = plan.GradientBytes()
+		m.Activations -= m.Gradients
+	}
+	return m
 }
 
 // Memory is the loop's planned memory at its present shapes. The machine must
 // have been lowered.
 func (l *Loop) Memory() Memory {
-	m := PlanMemory(l.Set, l.machine.Plan(), l.Optim)
+	m := PlanMemory(l.Set, param.DType(l.Weights), l.machine.Plan(), l.Optim)
 	if l.adapters != nil {
 		n := int64(l.adapters.Set.Len())
 		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, optim.StateBytes(l.adapters.Set, l.Optim)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Policies for a step whose loss or gradients are not finite.
@@ -42,14 +44,14 @@ func (l *Loop) finiteLoss(loss float64) error {
 	if !nonFinite(loss) {
 		return nil
 	}
-	params := l.Set.Params
+	sets := []*param.Set{l.Set}
 	if l.adapters != nil {
-		params = slices.Concat(params, l.adapters.Set.Params)
+		sets = append(sets, l.adapters.Set)
 	}
-	for _, p := range params {
-		for _, w := range p.Data() {
-			if nonFinite(float64(w)) {
-				return &NonFiniteError{l.Step + 1, "the weight " + p.Name, "", float64(w)}
+	for _, set := range sets {
+		for _, p := range set.Params {
+			if w, bad := badWeight(set, p); bad {
+				return &NonFiniteError{l.Step + 1, "the weight " + p.Name, "", w}
 			}
 		}
 	}
@@ -87,7 +89,7 @@ func (l *Loop) leftOut(err error) bool {
 		return false
 	}
 	l.skipped++
-	clear(l.Grads.Data)
+	clear(l.Grads.Data) // there are some: see checkManner
 	if l.Skipped != nil {
 		l.Skipped(bad)
 	}
@@ -118,6 +120,11 @@ func (l *Loop) hold() {
 	}
 }
 
+// elsewhere is the error of a rank that is sound where another's gate gradients are not.
+func (l *Loop) elsewhere() error {
+	return &NonFiniteError{l.Step + 1, "a gate gradient of another rank", "", math.NaN()}
+}
+
 // finiteGates reports a gate gradient of the batch that is not finite.
 func (l *Loop) finiteGates() error {
 	if l.Evidence == nil {
@@ -146,4 +153,26 @@ func (l *Loop) gather() error {
 		}
 	}
 	return nil
+}
+
+// badWeight is a weight that is not finite. Weights of 8 bits are frozen: they are as they
+// were read.
+func badWeight(set *param.Set, p *param.Param) (float64, bool) {
+	var wide [1024]float32
+	b := set.Block(p.Block)
+	w, from := b.Stored(set), p.Offset-b.Offset
+	for lo := 0; lo < p.Size() && w.Q8 == nil; lo += len(wide) {
+		x := wide[:min(len(wide), p.Size()-lo)]
+		if w.BF16 != nil {
+			kernel.FromBF16(x, w.BF16[from+lo:])
+		} else {
+			copy(x, w.F32[from+lo:])
+		}
+		for _, v := range x {
+			if nonFinite(float64(v)) {
+				return float64(v), true
+			}
+		}
+	}
+	return 0, false
 }

@@ -1,10 +1,12 @@
 package train
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -41,11 +43,20 @@ func (l *Loop) Join(g dist.Group) error {
 		optim.Close(l.Opt)
 		l.Opt = l.newOptimizer()
 	}
-	if g.Size() > 1 && !l.sharded() {
-		l.wire = &wire{sum: g.Sum}
-		if l.Wire == WireBF16 {
-			l.wire.sum = g.SumBF16
-		}
+	if err := l.checkManner(); err != nil {
+		return err
+	}
+	if g.Size() == 1 || l.sharded() {
+		return nil
+	}
+	sum := g.Sum
+	if l.Wire == WireBF16 {
+		sum = g.SumBF16
+	}
+	if l.inBackward() {
+		l.sum = sum
+	} else {
+		l.wire = &wire{sum: sum}
 	}
 	return nil
 }
@@ -174,5 +185,21 @@ func (l *Loop) MergeEvidence() error {
 
 // same fails unless all ranks have the same weights.
 func (l *Loop) same(what string) error {
-	return dist.AgreeOn(l.Group(), what, l.Set.Weights.Data)
+	if !l.many() {
+		return nil
+	}
+	h := sha256.New()
+	var wide [4096]float32
+	for _, b := range l.Set.Blocks {
+		w := b.Stored(l.Set)
+		h.Write(dist.Bytes(w.F32))
+		h.Write(w.Q8)
+		for half := w.BF16; len(half) > 0; {
+			x := wide[:min(len(wide), len(half))]
+			kernel.FromBF16(x, half)
+			h.Write(dist.Bytes(x))
+			half = half[len(x):]
+		}
+	}
+	return dist.Agree(l.Group(), what, [sha256.Size]byte(h.Sum(nil)))
 }

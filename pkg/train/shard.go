@@ -114,5 +114,8 @@ func (l *Loop) cutting(full []optim.NamedSlab) (slabs []*param.Slab, others []gr
 	for _, c := range own {
 		others = append(others, c)
 	}
-	return append(slabs, l.Grads), others
+	if l.Grads != nil {
+		slabs = append(slabs, l.Grads)
+	}
+	return slabs, others
 }
