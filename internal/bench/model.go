@@ -20,7 +20,7 @@ func (o Options) Build() (model.Model, *param.Set, error) {
 		return nil, nil, err
 	}
 	set.Weights = set.NewSlab()
-	return m, set, set.InitAs(1, param.DType(c.Weights))
+	return m, set, set.InitAs(1, c.DType())
 }
 
 // Layout is Build without weights.

@@ -145,6 +145,9 @@ func TestEveryRange(t *testing.T) {
 		{"optim.clip=1e13", []string{"1e+13", "expected 0 to 1e+12"}},
 		{"optim.moments=f16", []string{"expected f32 or bf16"}},
 		{"optim.moments=bf16 optim.name=apollo", []string{"only adamw"}},
+		{"train.weights=f16", []string{"f32", "bf16", "q8_0"}},
+		{"train.weights=q8_0", []string{"expected f32 or bf16"}},
+		{"optim.in_backward=true train.on_nonfinite=skip", []string{"expected stop or rollback"}},
 		{"optim.rank=0", []string{"expected 1 to 4096"}},
 		{"optim.rank=4097", []string{"expected 1 to 4096"}},
 

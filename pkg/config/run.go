@@ -13,6 +13,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -91,6 +92,9 @@ func (r Run) Validate() error {
 	case r.LoRA.Enabled() && r.Prune.Enabled() && r.Prune.Calibration > 0:
 		return fmt.Errorf("%w: prune.calibration changes weights that lora freezes: leave it out, or prune before", ErrConfig)
 	}
+	if err := r.manner(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	images := func() error {
 		if r.From != "" { // what it reads is known when it is opened
 			return nil
@@ -107,6 +111,32 @@ func (r Run) Validate() error {
 	}
 	if r.Out == "" {
 		return fmt.Errorf("%w: out is empty, expected the run directory (or give --out)", ErrConfig)
+	}
+	return nil
+}
+
+// manner reports sections that do not go together in how weights are kept and updated.
+func (r Run) manner() error {
+	t, in := r.Train, r.Optim.InBackward
+	kept, err := param.ParseDType(t.Weights)
+	if err != nil {
+		return nil // Train.Validate says it
+	}
+	switch {
+	case in && r.LoRA.Enabled():
+		return fmt.Errorf("optim.in_backward is true with lora.rank %d: the gradients of adapters are small, leave it out", r.LoRA.Rank)
+	case in && t.OnNonFinite == train.Skip:
+		return fmt.Errorf("optim.in_backward is true with train.on_nonfinite skip: a step that has begun cannot be left out; expected stop or rollback")
+	case in && t.ShardOptimizer:
+		return fmt.Errorf("optim.in_backward is true with train.shard_optimizer: every rank updates every block")
+	case kept == param.Q8 && !r.LoRA.Enabled():
+		return fmt.Errorf("train.weights is q8_0, which cannot be trained: expected f32 or bf16, or lora.rank for adapters beside the weights")
+	case kept == param.BF16 && t.ShardOptimizer && !r.LoRA.Enabled():
+		return fmt.Errorf("train.weights is bf16 with train.shard_optimizer: ranks gather float32 weights")
+	case kept != param.F32 && r.LoRA.Enabled() && r.Prune.Enabled():
+		return fmt.Errorf("train.weights is %s with lora.rank %d and pruning, which changes the frozen weights: expected f32, or prune before", t.Weights, r.LoRA.Rank)
+	case kept != param.F32 && r.NewClassifier:
+		return fmt.Errorf("train.weights is %s with new_classifier: expected f32", t.Weights)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (j *Job) fresh() (err error) {
 		if err := j.fits(); err != nil {
 			return err
 		}
-		return j.checkRoom(j.bundle.Set, 4*int64(j.bundle.Set.Len()))
+		return j.checkRoom(j.bundle.Set, j.bundle.Set.WeightBytes())
 	}
 	if p, ok := j.work.(*workload.Images); ok {
 		j.bundle.Model, err = p.Classifier(j.cfg.Model)
@@ -47,8 +47,7 @@ func (j *Job) fresh() (err error) {
 	if j.bundle.Set, err = param.New(j.bundle.Model.Specs()); err != nil {
 		return fault.Usage(err)
 	}
-	j.bundle.Set.Init(j.cfg.Train.Seed)
-	return nil
+	return j.bundle.Set.InitAs(j.cfg.Train.Seed, j.cfg.Train.DType())
 }
 
 // reclassify gives the model that the run begins with a new classifier, for the

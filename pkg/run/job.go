@@ -110,7 +110,7 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 	if saved == nil {
 		err = j.fresh()
 	} else {
-		err = j.checkRoom(j.bundle.Set, 4*int64(j.bundle.Set.Len()))
+		err = j.checkRoom(j.bundle.Set, j.bundle.Set.WeightBytes())
 	}
 	if err != nil {
 		return j, err
@@ -237,7 +237,7 @@ func (j *Job) openBase() (err error) {
 	if same(j.cfg.From, j.cfg.Out) {
 		return fault.Usage(fmt.Errorf("out is the model that the run begins with, %s: give another", j.cfg.From))
 	}
-	if j.bundle, err = bundle.Open(j.cfg.From, bundle.Options{}); err != nil {
+	if j.bundle, err = bundle.Open(j.cfg.From, bundle.Options{Weights: j.cfg.Train.DType()}); err != nil {
 		return err
 	}
 	for _, note := range j.bundle.Notes {

@@ -68,6 +68,7 @@ func (j *Job) checkDisk(shapes *param.Set) error {
 		there = nil
 	}
 	most := j.cfg.Checkpoint.Most(j.cfg.Train.Steps)
+	// A checkpoint's weights are float32 whatever they are kept in: it holds norms and biases, too.
 	one := 4*int64(shapes.Count()) + optim.StateBytes(shapes, j.cfg.Optim)
 	need := one * int64(max(1, most-len(there)))
 	if _, err := checkpoint.Room(j.cfg.Out, need); err != nil {

@@ -360,3 +360,24 @@ func TestEpochs(t *testing.T) {
 		t.Errorf("gone on with: %v\n%s", err, log)
 	}
 }
+
+// TestResumeInEveryManner: weights of bfloat16, updates during the backward pass and every
+// optimizer's state go on to the same bits, pruning events included.
+func TestResumeInEveryManner(t *testing.T) {
+	for _, manner := range [][]string{
+		{"optim.name=apollo", "optim.in_backward=true", "train.weights=bf16", "optim.rank=2", "train.recompute=layer"},
+		{"optim.name=adamw", "optim.in_backward=true", "optim.clip=0.1"},
+		{"optim.name=muon", "train.weights=bf16"},
+	} {
+		whole, dir := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "run")
+		if _, err := trained(t, tiny(t, whole, manner...), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		stopAt(t, tiny(t, dir, manner...), 4)
+		if log, err := resumed(t, dir, Options{}); err != nil {
+			t.Fatalf("%v\n%s", err, log)
+		}
+		sameRun(t, whole, dir)
+		samePlans(t, whole, dir)
+	}
+}

@@ -28,7 +28,8 @@ type state struct {
 	Evals      []EvalPoint     `json:"evals"`
 	Before     *train.Snapshot `json:"before"`
 	Best       *EvalPoint      `json:"best,omitempty"`
-	Watched    bool            `json:"evidence"` // evidence is in a file of its own
+	Watched    bool            `json:"evidence"`            // evidence is in a file of its own
+	GradNorm   float64         `json:"grad_norm,omitempty"` // of the newest step; optim.in_backward clips by it
 
 	dir string // from which it was read
 }
@@ -52,7 +53,7 @@ func (j *Job) save(l *train.Loop, slabs []optim.NamedSlab) error {
 			Version: checkpoint.TrainerVersion, Code: j.Version, Path: kernel.CurrentPath(), Threads: j.pool.Threads(),
 			Step: l.Step, Updates: l.Opt.Updates(), Tokens: l.Tokens, Data: j.work.Checksum(),
 		},
-		Cursor: j.batches.Cursor(), Evals: j.evals, Before: j.before, Watched: l.Evidence != nil,
+		Cursor: j.batches.Cursor(), Evals: j.evals, Before: j.before, Watched: l.Evidence != nil, GradNorm: l.Norm,
 	}
 	if j.pruner != nil {
 		st.Goal, st.Events, st.PruneSteps = j.pruner.Goal, j.pruner.Events, j.pruner.Steps
@@ -101,7 +102,7 @@ func (j *Job) open(root *os.Root) (*state, error) {
 		return nil, err
 	}
 	j.bundle.Close() // of a checkpoint that was not good
-	j.bundle, err = bundle.Open(root.Name(), bundle.Options{KeepAdapters: true})
+	j.bundle, err = bundle.Open(root.Name(), bundle.Options{KeepAdapters: true, Weights: j.cfg.Train.DType()})
 	return &st, err
 }
 
@@ -156,7 +157,7 @@ func (j *Job) resume(st *state) error {
 		}
 	}
 	l.SetState(slabs)
-	l.Step, l.Tokens = st.Step, st.Tokens
+	l.Step, l.Tokens, l.Norm = st.Step, st.Tokens, st.GradNorm
 	l.Opt.SetUpdates(st.Updates)
 	if st.Data == sum {
 		if err := j.batches.Seek(st.Cursor); err != nil {

@@ -36,6 +36,15 @@ func Default() Config {
 	return Config{Batch: 16, Seed: 1, Precision: "f32", Weights: string(param.F32), Recompute: "none", Wire: WireF32, OnNonFinite: Stop, Sample: 60}
 }
 
+// DType is the type that weights are kept in.
+func (c Config) DType() param.DType {
+	t, err := param.ParseDType(c.Weights)
+	if err != nil {
+		panic("train: DType of a Config that was not validated")
+	}
+	return t
+}
+
 // Resolve fills in the defaults that depend on other values; context is the model's.
 func (c Config) Resolve(context int) Config {
 	if c.MicroBatch == 0 {

@@ -29,7 +29,7 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 	if err != nil {
 		return Memory{}, err
 	}
-	mem := PlanMemory(shapes, param.DType(c.Weights), plan, o)
+	mem := PlanMemory(shapes, c.DType(), plan, o)
 	if adapters != nil {
 		n := int64(adapters.Len())
 		mem.Weights, mem.Gradients, mem.Moments = mem.Weights+4*n, 4*n, optim.StateBytes(adapters, o)

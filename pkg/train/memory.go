@@ -37,7 +37,7 @@ func PlanMemory(set *param.Set, t param.DType, plan *graph.Plan, o optim.Config)
 // Memory is the loop's planned memory at its present shapes. The machine must
 // have been lowered.
 func (l *Loop) Memory() Memory {
-	m := PlanMemory(l.Set, param.DType(l.Weights), l.machine.Plan(), l.Optim)
+	m := PlanMemory(l.Set, l.DType(), l.machine.Plan(), l.Optim)
 	if l.adapters != nil {
 		n := int64(l.adapters.Set.Len())
 		m.Weights, m.Gradients, m.Moments = m.Weights+4*n, 4*n, optim.StateBytes(l.adapters.Set, l.Optim)
