@@ -33,7 +33,7 @@ func pruneCommand() *cli.Command {
 			"--target says what is kept, --ratio what is removed.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "from", Required: true, Usage: "model or run `DIR` to prune"},
-			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration data: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`, or images for a model of images; the last 10 % (of images, 10 % at random) are held out for the before/after evaluation"},
+			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration data: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`, or images for a model of images, or parent: text drawn from the model itself; the last 10 % (of images, 10 % at random) are held out for the before/after evaluation"},
 			&cli.StringFlag{Name: "out", Usage: "model `DIR` to write; required unless --dry-run"},
 			&cli.StringFlag{Name: "target", Usage: "what is kept, `SIZE`: 0.45x, 27M or a number of parameters"},
 			&cli.StringFlag{Name: "of", Value: c.Of, Usage: "`WHICH` parameters --target counts: all or prunable"},
@@ -57,7 +57,8 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "compensate", Value: m.Compensate, Usage: "refit of the matrices that read the units, `NAME`: " + strings.Join(coupled.Compensations(), ", ")},
 			&cli.BoolFlag{Name: "gains", Value: m.Gains, Usage: "fit gains of kept rotation pairs (RoPE)"},
 			&cli.IntFlag{Name: "steps", Value: 1, Usage: "rounds, `N`, with evidence gathered anew in each"},
-			&cli.StringFlag{Name: "recover", Value: "none", Usage: "train the result against the model before the cut, `BUDGET`: tokens as 200k, time as 3m, or none"},
+			&cli.StringFlag{Name: "recover", Value: "none", Usage: "train the result against the model before the cut, `BUDGET`: tokens as 200k, time as 3m, auto (the calibration's tokens once more), or none"},
+			&cli.BoolFlag{Name: "resume", Usage: "go on with an interrupted recovery, of which --out holds the model so far; the other flags as before"},
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: zero the lowest rows of each matrix by its own ranking; shapes stay"},
 			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, or images, `N`"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a calibration sequence, `N`; 0 is the model's context, at most 512"},
@@ -91,7 +92,7 @@ func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 	o.Rounds, o.Uncoupled, o.Sequences, o.Context, o.Trial = c.Int("steps"), c.Bool("uncoupled"), c.Int("sequences"), c.Int("context"), c.Int("trial-sequences")
 	o.EvalTokens, o.SaveScores, o.Scores, o.Plan = c.Int("eval-tokens"), c.String("save-scores"), c.String("scores"), c.String("plan")
 	o.DryRun, o.DType, o.MemoryOf, o.MemoryBatch = c.Bool("dry-run"), strings.ToUpper(c.String("dtype")), c.String("memory-of"), c.Int("memory-batch")
-	o.Recover, o.Vocabulary = c.String("recover"), workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")}
+	o.Resume, o.Recover, o.Vocabulary = c.Bool("resume"), c.String("recover"), workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")}
 	o.Ranks, o.Threads = ranksOf(c).Group, ranksOf(c).share(c.Int("threads"))
 	k := &o.Config
 	k.Target, k.TargetMemory, k.Of, k.Criterion, k.Allocation = c.String("target"), c.String("target-memory"), c.String("of"), c.String("criterion"), c.String("allocation")
@@ -135,6 +136,8 @@ func (o PruneOptions) check(c *cli.Context) error {
 		return errors.New("--plan applies decisions made earlier: --target, --ratio, --dry-run, --uncoupled and --steps do not apply with it")
 	case o.For != "" && (c.IsSet("layout") || o.Plan != "" || o.Uncoupled):
 		return errors.New("--for decides the shapes: --layout, --plan and --uncoupled do not apply with it")
+	case o.Resume && (o.Recover == workload.RecoverNone || o.DryRun || o.Uncoupled || o.Force || o.Vocabulary.Asked()):
+		return errors.New("--resume goes on with a recovery: --recover none, --dry-run, --uncoupled, --force and --vocab do not apply with it")
 	case o.Scores != "" && o.Improve.Basis == coupled.BasisDataSVD:
 		return errors.New("--scores were gathered before a change of basis: give --basis none (when saving them as well)")
 	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):
@@ -151,7 +154,7 @@ func (o PruneOptions) check(c *cli.Context) error {
 
 // RunPrune prunes; the report goes to out, progress to log.
 func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
-	if err := vacant(o.Out, o.From, o.Force); err != nil {
+	if err := vacant(o.Out, o.From, o.Force || o.Resume); err != nil {
 		return err
 	}
 	o.Log = func(line string) { fmt.Fprintln(log, line) }
@@ -159,8 +162,13 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	if mem := (*prune.MemoryError)(nil); errors.As(err, &mem) {
 		return fmt.Errorf("%w; give a shorter --context, or --basis none with --compensate none", err)
 	}
-	if errors.Is(err, workload.ErrRecoveryEnded) {
+	switch {
+	case errors.Is(err, workload.ErrRecoveryKept):
+		err = fmt.Errorf("%w: %w: the same command with --resume goes on", errInterrupted, err)
+	case errors.Is(err, workload.ErrRecoveryEnded):
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
+	case err != nil && ctx.Err() != nil:
+		err = fmt.Errorf("%w: nothing was written", errInterrupted)
 	}
 	if r == nil { // an error, or another rank than the first
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
@@ -48,6 +49,11 @@ type Job struct {
 	// Pool and Progress are the job's affair.
 	Recovery *recovery.Stage
 	Parent   Parent
+	// SaveRecovery keeps a state of the recovery to go on from, with the model at its best;
+	// nil keeps none. Resumed, where it is not nil, is the pruning that Run goes on with: the
+	// model is what it left, and Recovery.From its state.
+	SaveRecovery func(*Result, recovery.State, []optim.NamedSlab) error
+	Resumed      *Resumed
 
 	// Vocabulary, where it is not nil, is what was cut from the vocabulary before: the
 	// result's Before is the model that it was cut from, and without a target or a plan
@@ -123,12 +129,7 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	if err := errors.Join(p.check(), fault.Usage(p.Config.Check(p.Set)), p.checkRecovery()); err != nil {
 		return r, err
 	}
-	if err := p.before(r); err != nil {
-		return r, err
-	}
-	if p.whole() {
-		r.Rows = []Row{}
-	} else if err := p.work(r); err != nil {
+	if err := p.cut(r); err != nil {
 		return r, err
 	}
 	after := p.Set.Like()
@@ -149,6 +150,21 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	p.ctx = nil // a signal ends the recovery, not what is left to do
 	r.After, err = p.Side()
 	return r, err
+}
+
+// cut measures the model and cuts it, or goes on with what was cut before.
+func (p *Job) cut(r *Result) error {
+	if p.Resumed != nil {
+		return p.goOn(r)
+	}
+	if err := p.before(r); err != nil {
+		return err
+	}
+	if p.whole() {
+		r.Rows = []Row{}
+		return nil
+	}
+	return p.work(r)
 }
 
 // whole reports that no unit is to be cut: the vocabulary was all.

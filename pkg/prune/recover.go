@@ -8,7 +8,9 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
 
@@ -26,20 +28,48 @@ func (e Recovering) String() string {
 // Parent opens the model before the cut; close gives it back.
 type Parent func() (net recovery.Net, close func(), err error)
 
-// checkRecovery refuses a recovery where it makes no sense.
-func (p *Job) checkRecovery() error {
+// Resumed is a pruning that was interrupted while it recovered.
+type Resumed struct {
+	Before Side
+	Memory PlannedMemory // before
+	Plan   *coupled.Plan
+	Trials int
+	Bytes  int64 // of the weights before, on disk
+}
+
+// goOn takes over what was done before an interruption.
+func (p *Job) goOn(r *Result) error {
+	d := p.Resumed
+	if have := p.Set.Count(); d.Plan.After != have {
+		return fault.BadInput(fmt.Errorf("the interrupted pruning left %d parameters, the model has %d", d.Plan.After, have))
+	}
+	r.Before, r.MemoryBefore, r.Plans, r.Trials = d.Before, d.Memory, []*coupled.Plan{d.Plan}, d.Trials
+	return nil
+}
+
+// Unrecoverable is why the job's model cannot be recovered, nil where it can.
+func (p *Job) Unrecoverable() error {
 	_, images := p.Model.(model.Classifier)
 	switch {
-	case p.Recovery == nil:
-		return nil
 	case p.DryRun || p.Uncoupled:
-		return fault.Usage(errors.New("recovery trains a model that was cut: a dry run or the ablation leaves none"))
+		return errors.New("recovery trains a model that was cut: a dry run or the ablation leaves none")
 	case images:
-		return fault.Usage(errors.New("recovery is for models of text, this one classifies images: fine-tune it instead"))
+		return errors.New("recovery is for models of text, this one classifies images: fine-tune it instead")
 	case p.group().Size() > 1:
-		return fault.Usage(fmt.Errorf("recovery runs in one process, these are %d", p.group().Size()))
+		return fmt.Errorf("recovery runs in one process, these are %d", p.group().Size())
+	}
+	if err := p.Set.Float32(); err != nil {
+		return fmt.Errorf("recovery trains weights in float32: %w", err)
 	}
 	return nil
+}
+
+// checkRecovery refuses a recovery where it makes no sense.
+func (p *Job) checkRecovery() error {
+	if p.Recovery == nil {
+		return nil
+	}
+	return fault.Usage(p.Unrecoverable())
 }
 
 // recover trains the pruned model against the one that it was cut from, where that is
@@ -59,6 +89,9 @@ func (p *Job) recover(ctx context.Context, r *Result) error {
 		if s.Step == 0 || !math.IsNaN(s.Held) {
 			p.tell(Recovering{s})
 		}
+	}
+	if p.SaveRecovery != nil {
+		stage.Save = func(st recovery.State, slabs []optim.NamedSlab) error { return p.SaveRecovery(r, st, slabs) }
 	}
 	r.Recovery, err = stage.Run(ctx)
 	if r.Interrupted = errors.Is(err, recovery.ErrInterrupted); r.Interrupted {

@@ -13,6 +13,7 @@ import (
 type Report struct {
 	From         string        `json:"from"`
 	Out          string        `json:"out"`
+	Data         string        `json:"data"` // "parent": text drawn from the model before, losses too are on it
 	Before       ReportSide    `json:"before"`
 	After        *ReportSide   `json:"after"`         // null of a dry run
 	Rows         []Row         `json:"rows"`          // the last plan, by layer and kind
@@ -94,6 +95,9 @@ func (r Report) String() string {
 		return b.String()
 	}
 	r.sides(&b)
+	if r.Data == "parent" {
+		b.WriteString("losses are on text that was drawn from the model before\n")
+	}
 	if v := r.Recovery; v != nil {
 		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f after the cut, %.4f now, %.4f before it\n",
 			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Points[0].Loss, v.Best.Loss, v.Parent)

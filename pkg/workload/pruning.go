@@ -9,18 +9,23 @@ import (
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/recovery"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // ErrRecoveryEnded is returned beside the report when the context ended while the model
-// recovered: it was written as it was then.
-var ErrRecoveryEnded = errors.New("the recovery ended early, the model was saved")
+// recovered: it was written as it was then. It is ErrRecoveryKept where Resume goes on.
+var (
+	ErrRecoveryEnded = errors.New("the recovery ended early, the model was saved")
+	ErrRecoveryKept  = fmt.Errorf("%w with the state of its recovery", ErrRecoveryEnded)
+)
 
 // Pruning is one pruning of a model on disk, from opening it to the smaller model on disk.
 type Pruning struct {
@@ -32,9 +37,11 @@ type Pruning struct {
 	Improve         coupled.Improve
 	Vocabulary      Vocabulary
 
-	Rounds, Sequences, Context int // of calibration; Context 0 is the model's, at most 512
-	Trial, EvalTokens          int // sequences for trial cuts; held-out tokens for the report, 0 is all
-	Recover                    string
+	Rounds, Sequences, Context int    // of calibration; Context 0 is the model's, at most 512
+	Trial, EvalTokens          int    // sequences for trial cuts; held-out tokens for the report, 0 is all
+	Recover                    string // recovery.Options.ParseBudget, RecoverAuto or RecoverNone
+	Resume                     bool   // go on with an interrupted recovery whose state is in Out
+	Cache                      string // folder for text that is drawn from the model; "" keeps none
 	SaveScores, Scores, Plan   string // files of evidence and of a plan; "" for none
 	Uncoupled, DryRun          bool
 	DType                      string // of the weights written; "" is the source's
@@ -50,7 +57,7 @@ type Pruning struct {
 func DefaultPruning() Pruning {
 	return Pruning{
 		Text: data.Options{Field: "text"}, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Rounds: 1, Sequences: 256,
-		Trial: prune.DefaultTrial, EvalTokens: 32768, MemoryOf: "inference", MemoryBatch: 1,
+		Trial: prune.DefaultTrial, EvalTokens: 32768, MemoryOf: "inference", MemoryBatch: 1, Cache: drawnDir(),
 	}
 }
 
@@ -63,20 +70,24 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	if p.Log == nil {
 		p.Log = func(string) {}
 	}
-	b, err := bundle.Open(p.From, p.Open)
+	path := p.From
+	if p.Resume {
+		path = p.Out
+	}
+	b, err := bundle.Open(path, p.Open)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
 	for _, n := range b.Notes {
-		p.Log(fmt.Sprintf("note: %s: %s", p.From, n))
+		p.Log(fmt.Sprintf("note: %s: %s", path, n))
 	}
 	if err := export.Constrain(p.For, b.Model, &p.Config); err != nil {
 		return nil, fault.Usage(err)
 	}
 	on := prune.NewSubject(b.Model, b.Set, p.Threads, p.Ranks)
 	defer on.Close()
-	job, err := p.job(b, on)
+	job, err := p.job(ctx, b, on)
 	if err != nil {
 		return nil, err
 	}
@@ -90,34 +101,43 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	}
 	r := res.Report(b.Tokenizer == nil)
 	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = p.From, p.Out, p.MemoryBatch, job.Data.Context, b.Bytes
-	if err := p.write(b, res, &r); err != nil {
+	if job.Resumed != nil {
+		r.Before.FileBytes = job.Resumed.Bytes
+	}
+	r.Data = p.Data
+	kept := job.SaveRecovery != nil && res.Interrupted
+	if err := p.write(b, res, &r, kept); err != nil {
 		return nil, err
 	}
 	r.Seconds = time.Since(start).Seconds()
 	_, r.PeakRSS = sysmem.Resident()
-	if res.Interrupted {
+	switch {
+	case kept:
+		err = ErrRecoveryKept
+	case res.Interrupted:
 		err = ErrRecoveryEnded
 	}
 	return &r, err
 }
 
-// write keeps the plan of a dry run, or the smaller model.
-func (p Pruning) write(b *bundle.Bundle, res *prune.Result, r *prune.Report) (err error) {
+// write keeps the plan of a dry run, or the smaller model; kept says that it is there with
+// the state of its recovery.
+func (p Pruning) write(b *bundle.Bundle, res *prune.Result, r *prune.Report, kept bool) (err error) {
 	switch {
 	case p.DryRun && p.Out == "":
 		return nil
 	case p.DryRun:
 		return prune.WritePlan(p.Out, res.Plan())
 	}
-	if r.After.FileBytes, err = b.WeightBytes(p.DType); err != nil {
+	if r.After.FileBytes, err = b.WeightBytes(p.DType); err != nil || kept {
 		return err
 	}
 	return b.Save(p.Out, bundle.SaveOptions{DType: p.DType, Replace: true})
 }
 
 // job is the pruning as a job on an open model.
-func (p Pruning) job(b *bundle.Bundle, on prune.Subject) (*prune.Job, error) {
-	w, vocabulary, err := p.Vocabulary.OpenSmaller(b, Source{Path: p.Data, Options: p.Text, Held: 0.1, Seed: p.Config.Seed}, &on, EvalOptions{Context: p.Context, Limit: p.EvalTokens})
+func (p Pruning) job(ctx context.Context, b *bundle.Bundle, on prune.Subject) (*prune.Job, error) {
+	w, vocabulary, err := p.read(ctx, b, &on)
 	if err != nil {
 		return nil, err
 	}
@@ -142,5 +162,51 @@ func (p Pruning) job(b *bundle.Bundle, on prune.Subject) (*prune.Job, error) {
 	if job.Footprint, err = job.Footprints.Of(p.MemoryOf); err != nil {
 		return nil, fault.Usage(fmt.Errorf("memory of %w", err))
 	}
-	return job, Recover(job, w, p.From, p.Recover)
+	if err := p.recovery(job, w); err != nil {
+		return nil, err
+	}
+	return job, p.keep(job, w, b)
+}
+
+// read opens the data, the vocabulary cut before where that is asked for.
+func (p Pruning) read(ctx context.Context, b *bundle.Bundle, on *prune.Subject) (Workload, *prune.Vocabulary, error) {
+	s := Source{Path: p.Data, Options: p.Text, Held: 0.1, Seed: p.Config.Seed}
+	if p.Data != Parent {
+		return p.Vocabulary.OpenSmaller(b, s, on, EvalOptions{Context: p.Context, Limit: p.EvalTokens})
+	}
+	if p.Vocabulary.Asked() {
+		return nil, nil, fault.Usage(errors.New("a vocabulary is cut by text that is given, not by text drawn from the model"))
+	}
+	tokens, err := p.drawnTokens(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.Drawn = Drawn{Tokens: tokens, Threads: p.Threads, Cache: p.Cache, Stop: ctx}
+	p.Log(fmt.Sprintf("no data: %s tokens are drawn from the model itself, seed %d", units.Count(float64(tokens)), s.Seed))
+	if p.Resume {
+		if b, err = bundle.Open(p.From, bundle.Options{}); err != nil {
+			return nil, nil, err
+		}
+		defer b.Close()
+	}
+	w, err := Open(b, s)
+	return w, nil, err
+}
+
+// drawnTokens is how much text is drawn: enough for calibration and for a recovery that
+// reads it four times, and a tenth of it to measure on.
+func (p Pruning) drawnTokens(b *bundle.Bundle) (int, error) {
+	context := p.Context
+	if context == 0 {
+		context = min(512, b.Model.Context())
+	}
+	need := int64(p.Sequences) * int64(context)
+	if p.Recover != "" && p.Recover != RecoverNone && p.Recover != RecoverAuto {
+		var o recovery.Options
+		if err := o.ParseBudget(p.Recover); err != nil {
+			return 0, fault.Usage(fmt.Errorf("recover: %w", err))
+		}
+		need = max(need, o.Tokens/4)
+	}
+	return int(need * 10 / 9), nil
 }

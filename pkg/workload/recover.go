@@ -27,18 +27,31 @@ func (j judge) Measure() (recovery.Held, error) {
 	return recovery.Held{Loss: e.Loss, Positions: e.Positions}, err
 }
 
-// Recover adds a recovery to a job on the model at path: training on the workload's
-// training part for a budget (recovery.Options.ParseBudget; "" and "none" add nothing), at the
-// context of the calibration.
-func Recover(job *prune.Job, w Workload, path, budget string) error {
-	if budget == "" || budget == "none" {
+// RecoverNone is no recovery, RecoverAuto as many tokens as were calibrated on.
+const (
+	RecoverNone = "none"
+	RecoverAuto = "auto"
+)
+
+// recovery adds a recovery to a job: training on the workload's training part for the
+// budget Pruning.Recover, at the context of the calibration.
+func (p Pruning) recovery(job *prune.Job, w Workload) error {
+	options := recovery.Options{Context: job.Data.Context}
+	switch p.Recover {
+	case "", RecoverNone:
 		return nil
+	case RecoverAuto:
+		if why := job.Unrecoverable(); why != nil {
+			p.Log("not recovered: " + why.Error())
+			return nil
+		}
+		options.Tokens = p.autoTokens(job, w)
+	default:
+		if err := options.ParseBudget(p.Recover); err != nil {
+			return fault.Usage(fmt.Errorf("recover: %w", err))
+		}
 	}
-	stage := &recovery.Stage{Options: recovery.Options{Context: job.Data.Context}, Documents: job.Data.Packed()}
-	if err := stage.ParseBudget(budget); err != nil {
-		return fault.Usage(fmt.Errorf("recover: %w", err))
-	}
-	stage.Options = stage.Resolve()
+	stage := &recovery.Stage{Options: options.Resolve(), Documents: job.Data.Packed()}
 	batches, err := w.Batches(stage.Batch, stage.Context, data.Cursor{Seed: job.Config.Seed})
 	if err != nil {
 		return err
@@ -50,7 +63,7 @@ func Recover(job *prune.Job, w Workload, path, budget string) error {
 	}
 	job.Recovery = stage
 	job.Parent = func() (recovery.Net, func(), error) {
-		b, err := bundle.Open(path, bundle.Options{})
+		b, err := bundle.Open(p.From, bundle.Options{})
 		if err != nil {
 			return recovery.Net{}, nil, err
 		}
@@ -63,4 +76,11 @@ func Recover(job *prune.Job, w Workload, path, budget string) error {
 		return recovery.Net{Model: b.Model, Set: b.Set}, b.Close, nil
 	}
 	return nil
+}
+
+// autoTokens is the budget of RecoverAuto, see docs/results/quality.md: the tokens of
+// calibration once more, but no text more than four times.
+func (p Pruning) autoTokens(job *prune.Job, w Workload) int64 {
+	training, _ := w.Counts()
+	return int64(max(job.Data.Context, min(job.Data.Len()*job.Data.Context, 4*training)))
 }

@@ -74,8 +74,9 @@ const evalTokens = 4096
 type Source struct {
 	Path string // a file, a folder or a glob of text; a folder of class folders, a CSV or an IDX file of images
 	data.Options
-	Held float64 // share for the validation part, of text the last, of images drawn by Seed; 0: both parts are all of it
-	Seed uint64
+	Drawn Drawn   // how much of a model, where Path is Parent
+	Held  float64 // share for the validation part, of text the last, of images drawn by Seed; 0: both parts are all of it
+	Seed  uint64
 }
 
 // Open reads data for the model of a bundle.
@@ -85,6 +86,9 @@ func Open(b *bundle.Bundle, s Source) (Workload, error) {
 	}
 	if err := b.Text(); err != nil {
 		return nil, err
+	}
+	if s.Path == Parent {
+		return openParent(b, s)
 	}
 	return openText(b, s)
 }
