@@ -157,3 +157,28 @@ func TestFilesOfCommitEbeec54(t *testing.T) {
 		})
 	}
 }
+
+// TestPromptsOfCommitEbeec54: a run on prompts and responses that the program of commit
+// ebeec54 began goes on with the text as that encoded it, again and again, and ends with
+// the weights that it would have given itself.
+func TestPromptsOfCommitEbeec54(t *testing.T) {
+	archive, err := filepath.Abs("../testdata/compat/ebeec54-prompts.tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(unpack(t, archive))
+	for range 2 {
+		code, _, log := runCommand(t, t.Context(), "ecospa", "finetune", "--resume", "--out", "cut")
+		if code != exitOK {
+			t.Fatalf("exit code %d\n%s", code, log)
+		}
+	}
+	if got := fingerprint(t, "cut/model.safetensors"); got != "3f02eb9239e1537c" && kernel.CurrentPath() == "avx2" {
+		t.Errorf("the run ends with the tensors %s, with the program of ebeec54 3f02eb9239e1537c", got)
+	}
+	_, log := mustRun(t, "ecospa", "finetune", "--resume", "--out", "cut", "--steps", "62")
+	if !strings.Contains(log, "from the checkpoint of step 60") || !strings.Contains(log, "encoded as the version did that began it") {
+		t.Errorf("not trained longer:\n%s", log)
+	}
+	refused(t, []bad{{"another text", append([]string{"ecospa", "finetune", "--resume", "--out", "cut", "--steps", "64", "--data"}, put(t, "other.jsonl", strings.Repeat(`{"prompt":"a","response":" b"}`+"\n", 60))), 2, []string{"data.path"}}})
+}

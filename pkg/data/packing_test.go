@@ -268,3 +268,18 @@ func TestPackedBatchesCoverAndResume(t *testing.T) {
 		t.Error("a run that was packed goes on with a stream")
 	}
 }
+
+// TestEncodeApart: the tokens that versions before documents made. The prompt has its own
+// encoding, and the end is that of the tokenizer's name, not that of the model's files.
+func TestEncodeApart(t *testing.T) {
+	p := Part{Pack: PackStream, Documents: [][]byte{[]byte("b"), []byte("d")}, Prompts: [][]byte{[]byte("a"), nil}}
+	got, err := EncodeApart(tokenizer.WithEnds(ended{}, 7, -1), p)
+	end := ended{}.EOS()
+	if want := (Tokens{^'a', 'b', end, 'd', end}); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, expected %v (%v)", got, want, err)
+	}
+	one := Part{Documents: p.Documents[:1]}
+	if got, err := EncodeApart(ended{}, one); err != nil || !slices.Equal(got, Tokens{'b'}) {
+		t.Errorf("one document alone: %v (%v)", got, err)
+	}
+}

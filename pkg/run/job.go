@@ -33,6 +33,7 @@ type Job struct {
 	bundle    *bundle.Bundle    // model that is trained, its tokenizer and what else belongs to it
 	work      workload.Workload // what the model is trained and judged on
 	template  *chat.Template    // with which chats are learned; nil where the data are none
+	apart     bool              // texts are encoded as versions before documents did, see data.EncodeApart
 	otherData bool              // the data may be others than those of the interrupted run
 	pool      *kernel.Pool
 	batches   workload.Batches
@@ -100,6 +101,11 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 	}
 	if err := j.read(ctx); err != nil {
 		return j, err
+	}
+	if saved != nil && saved.Data != j.work.Checksum() {
+		if err := j.readApart(ctx, saved.Data); err != nil {
+			return j, err
+		}
 	}
 	if err := j.resolve(saved); err != nil {
 		return j, err

@@ -66,6 +66,25 @@ func (j *Job) read(ctx context.Context) error {
 	}
 }
 
+// readApart reads a stream of texts once more, as versions before documents encoded it,
+// and keeps that where it is what a run has recorded.
+func (j *Job) readApart(ctx context.Context, recorded uint32) error {
+	if _, text := j.work.(*workload.Text); !text || j.cfg.Data.Pack != data.PackStream {
+		return nil
+	}
+	work, notify := j.work, j.Notify
+	j.Notify = nil // all has been said
+	j.apart = true
+	err := j.read(ctx)
+	j.Notify = notify
+	if err == nil && j.work.Checksum() == recorded {
+		j.tell(Note("the run's text is encoded as the version did that began it: prompts and documents each by themselves"))
+		return nil
+	}
+	j.work, j.apart = work, false
+	return err
+}
+
 // classifier is what the run trains when it is a model of images, of sizes that are
 // those of the run but for the classes; nil for a model of text.
 func (j *Job) classifier() (model.Classifier, error) {
@@ -115,7 +134,10 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		in.notes = append(in.notes, Note(fmt.Sprintf("the cache of encoded text cannot be written (%s): it will be encoded again next time", oneLine(err))))
 	}}
 	encode := cache.Encode
-	if cache.Dir == "" {
+	switch {
+	case j.apart:
+		encode = data.EncodeApart
+	case cache.Dir == "":
 		encode = data.Encode
 	}
 	own := ""

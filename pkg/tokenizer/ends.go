@@ -16,6 +16,15 @@ func WithEnds(t Tokenizer, eos, between int32) Tokenizer {
 	return ending{t, eos, between}
 }
 
+// NamedEnd is the end of a text that the tokenizer knows by its name, whatever WithEnds was
+// told, or -1.
+func NamedEnd(t Tokenizer) int32 {
+	if e, ok := t.(ending); ok {
+		return e.Tokenizer.EOS()
+	}
+	return t.EOS()
+}
+
 // EOS implements Tokenizer.
 func (e ending) EOS() int32 { return e.eos }
 
