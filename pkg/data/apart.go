@@ -9,8 +9,8 @@ import (
 // EncodeApart encodes texts as versions did that knew no documents, for runs that they
 // began: a prompt and its document each by itself, one after the other, and behind every
 // of several documents the end of a text that the tokenizer knows by its name.
-func EncodeApart(t tokenizer.Tokenizer, p Part) (Tokens, error) {
-	if p.IDs != nil || p.Chats() {
+func EncodeApart(t tokenizer.Tokenizer, p Part) (Encoded, error) {
+	if p.Shards != nil || p.Chats() {
 		return Encode(t, p)
 	}
 	var ids Tokens
