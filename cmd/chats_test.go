@@ -63,6 +63,9 @@ func TestFinetuneChats(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	if !strings.Contains(log, "the tokenizer has no token for what ends a turn") {
+		t.Errorf("nothing is said of turns that end in no token: %q", log)
+	}
 	if source, err := chat.Named("chatml"); err != nil || b.ChatTemplate != source {
 		t.Errorf("the run has the template %q (%v)", b.ChatTemplate, err)
 	}

@@ -159,6 +159,12 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		}
 		in.notes = append(in.notes, Note(fmt.Sprintf("%s has no chat template: it learns %s, which is saved with it", j.cfg.From, name)))
 	}
+	if in.err == nil && in.template != nil {
+		note, err := b.EndTurns(in.template)
+		if in.err = err; note != "" {
+			in.notes = append(in.notes, Note(note))
+		}
+	}
 	return in
 }
 
