@@ -55,7 +55,7 @@ func (r *runner) close() {
 // child's loss makes logits a chunk at a time, and on the way its residual stream,
 // which goes straight to the child's inputs.
 func (r *runner) buildParent() (*graph.Teacher, error) {
-	b := graph.NewBuilder(r.Parent.Set, graph.BuildOptions{States: true, BF16: r.BF16, Documents: r.Documents})
+	b := graph.NewBuilder(r.Parent.Set, graph.BuildOptions{States: true, BF16: r.BF16, Documents: true})
 	r.Parent.Model.Loss(b, r.Batch, r.Context, 0)
 	o := graph.LowerOptions{Pool: r.Pool}
 	if r.Hidden > 0 {
@@ -91,7 +91,7 @@ func stream(site string) bool {
 }
 
 func (r *runner) buildChild(t *graph.Teacher) (err error) {
-	b := graph.NewBuilder(r.Child.Set, graph.BuildOptions{Train: true, BF16: r.BF16, Teacher: t, Documents: r.Documents})
+	b := graph.NewBuilder(r.Child.Set, graph.BuildOptions{Train: true, BF16: r.BF16, Teacher: t, Documents: true})
 	r.Child.Model.Loss(b, r.Batch, r.Context, 0)
 	if r.Hidden > 0 {
 		for _, site := range b.Sites() {

@@ -19,6 +19,10 @@ type Options struct {
 	// context should be that of use: what is recovered at short windows stays broken
 	// behind them.
 	Context, Batch int
+	// Short is the share of the steps, the first of them, whose sequences are made of
+	// windows of about ShortWindow tokens from different places, which teaches more a token;
+	// the rest has the whole context. Default DefaultShort, negative is none.
+	Short float64
 	// Rate is the learning rate as a share of each tensor's root mean square; default
 	// DefaultRate. Gain is what it is multiplied by for norm gains; default DefaultGain.
 	Rate, Gain float64
@@ -42,6 +46,8 @@ const (
 	DefaultGain   = 0.05
 	DefaultHidden = 10
 	DefaultFade   = 400_000
+	DefaultShort  = 0.85
+	ShortWindow   = 128
 )
 
 // batchTokens is what a step should have about: with few tokens to learn from, many
@@ -58,6 +64,7 @@ func (o Options) Resolve() Options {
 	def(&o.Rate, DefaultRate)
 	def(&o.Gain, DefaultGain)
 	def(&o.Hidden, DefaultHidden)
+	def(&o.Short, DefaultShort)
 	if o.Fade == 0 {
 		o.Fade = DefaultFade
 	}
@@ -81,10 +88,25 @@ func (o Options) check() error {
 		return fmt.Errorf("recovery: %d sequences of %d tokens, expected at least 1 of 2", o.Batch, o.Context)
 	case !(o.Rate > 0 && o.Rate <= 1) || !(o.Gain >= 0 && o.Gain <= 1):
 		return fmt.Errorf("recovery: rate %g and gain %g, expected above 0 to 1", o.Rate, o.Gain)
+	case !(o.Short <= 1):
+		return fmt.Errorf("recovery: short is %g, expected a share", o.Short)
 	case !(o.LM >= 0 && o.LM < 1):
 		return fmt.Errorf("recovery: lm is %g, expected 0 to below 1", o.LM)
 	}
 	return nil
+}
+
+// Windows is how many short windows a sequence of the first steps is made of, 1 where there
+// are none.
+func (o Options) Windows() int {
+	if o.Short <= 0 {
+		return 1
+	}
+	n := max(1, o.Context/ShortWindow)
+	for o.Context%n != 0 {
+		n--
+	}
+	return n
 }
 
 // steps is the number of steps of a budget in tokens.

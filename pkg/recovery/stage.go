@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -26,13 +27,12 @@ type Stage struct {
 	Parent Net
 	Child  Net // what is trained, in place
 	Pool   *kernel.Pool
-	// Batches are of Options.Batch sequences of Options.Context tokens.
-	Batches Batches
+	// Batches are of Options.Batch sequences of Options.Context tokens; Short of
+	// Options.Windows() times as many of as many times fewer tokens, nil where that is 1.
+	Batches, Short Batches
 	// Held makes the judge of the parent or the child on held-out batches; nil measures
 	// nothing, and the last weights are the result.
 	Held func(Net) (Judge, error)
-	// Documents says that batches are packed of documents (data.Batch.Packed).
-	Documents bool
 	// Progress is told after every step, and before the first one; may be nil.
 	Progress func(Progress)
 
@@ -175,7 +175,7 @@ func (r *runner) begin() error {
 // one of tokens takes. The batch comes again.
 func (r *runner) try() error {
 	at := r.Batches.Cursor()
-	b, err := r.Batches.Next()
+	b, err := r.batch(r.Batches, 1)
 	if err != nil {
 		return err
 	}
@@ -205,9 +205,22 @@ func (r *runner) plan(steps int) {
 	r.optConfig = r.optimizer(steps)
 }
 
+// batch is the next one of a source, n sequences of which make one of the context.
+func (r *runner) batch(from Batches, n int) (data.Batch, error) {
+	b, err := from.Next()
+	if err != nil {
+		return b, err
+	}
+	return b.Join(n), nil
+}
+
 // next makes one step.
 func (r *runner) next() error {
-	b, err := r.Batches.Next()
+	from, n := r.Batches, 1
+	if r.Short != nil && float64(r.step) < r.Options.Short*float64(r.steps) {
+		from, n = r.Short, r.Windows()
+	}
+	b, err := r.batch(from, n)
 	if err != nil {
 		return err
 	}

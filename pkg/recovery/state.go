@@ -25,6 +25,7 @@ type State struct {
 	Elapsed time.Duration `json:"elapsed_ns"`
 	Bad     int           `json:"bad"` // evaluations since the best
 	Cursor  data.Cursor   `json:"cursor"`
+	Short   data.Cursor   `json:"short"` // of the short windows; zero without
 	Result  Result        `json:"result"`
 }
 
@@ -55,6 +56,9 @@ func (r *runner) save() error {
 		Options: r.Options, Step: r.step, Steps: r.steps, Updates: r.opt.Updates(), Elapsed: r.elapsed(), Bad: r.bad,
 		Cursor: r.Batches.Cursor(), Result: r.result,
 	}
+	if r.Short != nil {
+		st.Short = r.Short.Cursor()
+	}
 	st.Result.Steps, st.Result.Tokens, st.Result.Seconds = r.step, r.tokens(), st.Elapsed.Seconds()
 	err := r.Save(st, r.slabs())
 	copy(r.Child.Set.Weights.Data, r.now.Data)
@@ -75,6 +79,11 @@ func (r *runner) resume(st State) error {
 	}
 	if err := r.Batches.Seek(st.Cursor); err != nil {
 		return err
+	}
+	if r.Short != nil {
+		if err := r.Short.Seek(st.Short); err != nil {
+			return err
+		}
 	}
 	copy(r.Child.Set.Weights.Data, r.now.Data)
 	r.opt.SetUpdates(st.Updates)

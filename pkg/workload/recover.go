@@ -51,12 +51,17 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 			return fault.Usage(fmt.Errorf("recover: %w", err))
 		}
 	}
-	stage := &recovery.Stage{Options: options.Resolve(), Documents: job.Data.Packed()}
-	batches, err := w.Batches(stage.Batch, stage.Context, data.Cursor{Seed: job.Config.Seed})
-	if err != nil {
+	stage := &recovery.Stage{Options: options.Resolve()}
+	at := data.Cursor{Seed: job.Config.Seed}
+	var err error
+	if stage.Batches, err = w.Batches(stage.Batch, stage.Context, at); err != nil {
 		return err
 	}
-	stage.Batches = batches
+	if n := stage.Windows(); n > 1 {
+		if stage.Short, err = w.Batches(stage.Batch*n, stage.Context/n, at); err != nil {
+			return err
+		}
+	}
 	stage.Held = func(n recovery.Net) (recovery.Judge, error) {
 		e, err := train.NewEvaluator(n.Model, n.Set, job.Pool, stage.Batch, stage.Context, false)
 		return judge{e, func() iter.Seq2[data.Batch, error] { return w.Validation(stage.Batch, stage.Context, stopTokens) }}, err
