@@ -16,8 +16,9 @@ type Cursor struct {
 	Large bool `json:"large,omitempty"`
 	Group int  `json:"group,omitempty"`
 	Row   int  `json:"row,omitempty"`
-	// Parts are the cursors of a mixture.
+	// Parts are the cursors of a mixture; Taken is how many sequences one of them has given.
 	Parts []Cursor `json:"parts,omitempty"`
+	Taken int      `json:"taken,omitempty"`
 }
 
 // mostOrdered is how many windows of a stream are shuffled in memory, in 64 MiB. More of
@@ -39,6 +40,7 @@ type Batches struct {
 	computed       permutation // where the cursor is Large; of documents the order of chunks
 	rows           [][]piece   // of the documents of a group
 	lo, hi         int         // sequences of a batch that are filled
+	mixed          *mixing     // of a mixture, instead of all above
 	out            Batch
 }
 
@@ -61,11 +63,26 @@ func (b *Batches) Documents() bool { return b.separate }
 
 // Deal fills from now on only sequences lo to hi of each batch: those that this process
 // computes. Of the others it is counted what they predict.
-func (b *Batches) Deal(lo, hi int) { b.lo, b.hi = lo, hi }
+func (b *Batches) Deal(lo, hi int) {
+	if b.lo, b.hi = lo, hi; b.mixed != nil {
+		b.mixed.lo, b.mixed.hi = lo, hi
+	}
+}
 
 // Seek goes to a position that Cursor returned. One of a stream makes a stream of
 // documents: runs of before documents were told apart go on as they began.
 func (b *Batches) Seek(at Cursor) error {
+	if m, ok := b.tokens.(*Mixture); ok {
+		mixed, err := newMixing(m, b.batch, b.context, at)
+		if err == nil {
+			mixed.lo, mixed.hi = b.lo, b.hi
+			b.mixed = mixed
+		}
+		return err
+	}
+	if at.Parts != nil {
+		return fmt.Errorf("data: the run read a mixture of %d parts, and this is one text: its place in it means nothing", len(at.Parts))
+	}
 	shards, onDisk := b.tokens.(*Shards)
 	if at.Epoch != 0 || at.Index != 0 {
 		if at.Pack == PackDocuments && !b.tokens.Separate() {
@@ -184,6 +201,9 @@ func wholePieces(t Encoded, context int) (all []piece, err error) {
 
 // Next is the next batch. It is overwritten by the next call.
 func (b *Batches) Next() (Batch, error) {
+	if b.mixed != nil {
+		return b.mixed.Next()
+	}
 	b.out.Whole = 0
 	for i := range b.batch {
 		if err := b.advance(); err != nil {
@@ -264,4 +284,9 @@ func (b *Batches) sequence(i int) (predicted int, err error) {
 }
 
 // Cursor is the position after the newest batch.
-func (b *Batches) Cursor() Cursor { return b.at }
+func (b *Batches) Cursor() Cursor {
+	if b.mixed != nil {
+		return b.mixed.cursor()
+	}
+	return b.at
+}

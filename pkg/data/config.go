@@ -10,6 +10,7 @@ import (
 // Config is the data section of a run file.
 type Config struct {
 	Path           string    `yaml:"path"`            // a .txt, .jsonl or .parquet file, a folder of such, or a glob; a .bin file of token ids (nanoGPT, llm.c); images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
+	Mix            []MixPart `yaml:"mix"`             // several corpora instead of path, each with a path and a weight
 	ValidationPath string    `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
 	Validation     float64   `yaml:"validation"`      // share that is held out, of a corpus at its end, of images at random by seed, 0 to 0.9; default 0.1
 	Field          string    `yaml:"field"`           // of a .jsonl line or column of a .parquet file, that holds the text; default text
@@ -37,12 +38,18 @@ func DefaultConfig() Config {
 // Validate reports the first value that makes no sense, by key.
 func (c Config) Validate() error {
 	switch {
+	case len(c.Mix) > 0:
+		if err := c.checkMix(); err != nil {
+			return err
+		}
 	case c.Path == "" && c.Synthetic == "":
 		return fmt.Errorf("data.path is empty, expected a text file, folder or glob (or give --data)")
 	case c.Path != "" && c.Synthetic != "":
 		return fmt.Errorf("data.path is %q and data.synthetic %q: give one of them", c.Path, c.Synthetic)
 	case c.Synthetic != "" && c.Synthetic != "stories":
 		return fmt.Errorf("data.synthetic is %q, expected stories", c.Synthetic)
+	}
+	switch {
 	case !(c.Validation >= 0 && c.Validation <= 0.9):
 		return fmt.Errorf("data.validation is %g, expected a share, 0 to 0.9", c.Validation)
 	case c.Pack != "" && c.Pack != PackDocuments && c.Pack != PackStream:
@@ -62,6 +69,19 @@ func (c Config) Validate() error {
 	return err
 }
 
+// checkMix reports what a mixture lacks, or what does not go with one.
+func (c Config) checkMix() error {
+	if c.Path != "" || c.Synthetic != "" || c.ValidationPath != "" {
+		return fmt.Errorf("data.mix goes without data.path, synthetic and validation_path: each of its parts has a path, of which data.validation is held out")
+	}
+	for i, p := range c.Mix {
+		if p.Path == "" || !(p.Weight > 0) || math.IsInf(p.Weight, 0) {
+			return fmt.Errorf("data.mix: part %d has the path %q and the weight %g, expected a path and a weight above 0", i+1, p.Path, p.Weight)
+		}
+	}
+	return nil
+}
+
 // CheckImages reports, by key, what does not apply to images, or applies to them
 // alone.
 func (c Config) CheckImages(images bool) error {
@@ -73,8 +93,8 @@ func (c Config) CheckImages(images bool) error {
 	}
 	d := DefaultConfig()
 	switch {
-	case c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.Format != "" || c.Template != "" || c.Bytes != d.Bytes || c.Cache != "":
-		return fmt.Errorf("data.synthetic, field, prompt, separator, pack, format, template, bytes and cache apply only to text, the model reads images")
+	case c.Mix != nil || c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.Format != "" || c.Template != "" || c.Bytes != d.Bytes || c.Cache != "":
+		return fmt.Errorf("data.mix, synthetic, field, prompt, separator, pack, format, template, bytes and cache apply only to text, the model reads images")
 	case len(c.Mean) != len(c.Std):
 		return fmt.Errorf("data.mean has %d values and data.std %d, expected one each for a channel", len(c.Mean), len(c.Std))
 	case c.Shift < 0 || c.Shift > 64:

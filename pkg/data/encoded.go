@@ -1,9 +1,5 @@
 package data
 
-import (
-	"fmt"
-)
-
 // Encoded is an encoded text: Tokens in memory, or Shards on disk.
 type Encoded interface {
 	// Len is the number of tokens.
@@ -17,10 +13,6 @@ type Encoded interface {
 	Checksum() uint32
 	// Below names the first token that a vocabulary of so many ids does not have.
 	Below(vocab int) error
-	// Part is tokens lo to hi, and Cut where the text is cut to hold out its last share:
-	// at the beginning of a document, or anywhere in a stream.
-	Part(lo, hi int) Encoded
-	Cut(share float64) int
 	// Read gives the tokens from at on, as Tokens has them.
 	Read(dst Tokens, at int) error
 
@@ -30,6 +22,15 @@ type Encoded interface {
 	// those of a group, at most limit tokens predicted in them (0: all).
 	groups() int
 	pieces(group, context, limit int) ([]piece, Packing, error)
+}
+
+// Divisible is an encoded text that can be cut.
+type Divisible interface {
+	Encoded
+	// Part is tokens lo to hi, and Cut where the text is cut to hold out its last share:
+	// at the beginning of a document, or anywhere in a stream.
+	Part(lo, hi int) Encoded
+	Cut(share float64) int
 }
 
 // Len implements Encoded.
@@ -104,10 +105,18 @@ func Examples(t Encoded, n, most int) ([]Example, error) {
 	if m, ok := t.(Tokens); ok {
 		return m.Examples(n, most), nil
 	}
-	s, ok := t.(*Shards)
-	if !ok {
-		return nil, fmt.Errorf("data: examples of %T", t)
+	if m, ok := t.(*Mixture); ok {
+		var out []Example
+		for i, p := range m.Parts { // n in all, as many of each as of the others
+			e, err := Examples(p, (n+len(m.Parts)-1-i)/len(m.Parts), most)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, e...)
+		}
+		return out, nil
 	}
+	s := t.(*Shards)
 	front := make(Tokens, s.endOf(n, most))
 	err := s.Read(front, 0)
 	return front.Examples(n, most), err

@@ -92,11 +92,12 @@ func TestPreparedIsEncoded(t *testing.T) {
 					t.Errorf("%d are learned, expected %d", q.Prepared().Learned, n)
 				}
 				cut := want.Cut(0.3)
-				if c := got.Cut(0.3); c != cut {
+				parts := got.(Divisible)
+				if c := parts.Cut(0.3); c != cut {
 					t.Errorf("cut at %d, expected %d", c, cut)
 				}
-				same(t, got.Part(cut, got.Len()), want[cut:])
-				same(t, got.Part(0, cut), want[:cut])
+				same(t, parts.Part(cut, got.Len()), want[cut:])
+				same(t, parts.Part(0, cut), want[:cut])
 			})
 		}
 	}

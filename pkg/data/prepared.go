@@ -141,6 +141,7 @@ func (s *shardFile) sum(at, n int64) (sum uint32, err error) {
 				return err
 			}
 			sum = crc32.Update(sum, castagnoli, b)
+			s.m.Drop(at, len(b))
 		}
 		return nil
 	})
@@ -190,4 +191,14 @@ func tokenizerSum(t tokenizer.Tokenizer) (string, []byte, error) {
 	}
 	sum := sha256.Sum256(compact.Bytes())
 	return hex.EncodeToString(sum[:]), text, nil
+}
+
+// String says what the corpus is, a line each.
+func (p *Prepared) String() string {
+	s := fmt.Sprintf("corpus      %s (data.path of a run file)\ndocuments   %d, %d records skipped\ntokens      %d, %d of them learned\nshards      %d\n",
+		p.dir, p.Documents, p.Skipped, p.Tokens, p.Learned, len(p.Shards))
+	if p.TextBytes > 0 {
+		s += fmt.Sprintf("text        %d bytes, %.3f a token\n", p.TextBytes, float64(p.TextBytes)/float64(max(1, p.Tokens)))
+	}
+	return s
 }

@@ -113,6 +113,7 @@ func (s *Shards) scan(vocab int, end int32) error {
 				binary.LittleEndian.PutUint32(b[4*k:], uint32(id))
 			}
 			sum = crc32.Update(sum, castagnoli, b[:4*len(ids)])
+			s.files[i].m.Drop(s.files[i].at+int64((at-s.firsts[i])*s.files[i].width), len(ids)*s.files[i].width)
 		}
 	}
 	s.scanned(starts, sum)

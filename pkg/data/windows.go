@@ -46,8 +46,11 @@ func packedWindows(tokens Encoded, batch, context, limit int) iter.Seq2[Batch, e
 				return
 			}
 			rows = append(rows, pack(pieces, context, nil)...)
-			left -= p.Learned
-			last = g+1 == tokens.groups() || limit > 0 && left <= 0
+			last = g+1 == tokens.groups()
+			if limit > 0 {
+				left -= p.Learned
+				last = last || left <= 0
+			}
 			for len(rows) >= batch || last && len(rows) > 0 {
 				n := min(batch, len(rows))
 				if err := out.fillRows(tokens, context, rows[:n]); !yield(out, err) || err != nil {

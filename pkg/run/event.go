@@ -131,6 +131,7 @@ func (e Evaluated) String() string {
 		return fmt.Sprintf("step %d: validation loss %.4f, top-1 %.2f %% (%d images)", e.Point.Step, e.Point.Loss, 100*e.Point.Top1, e.Count)
 	}
 	text := fmt.Sprintf("step %d: validation loss %.4f, perplexity %.2f (%d tokens)", e.Point.Step, e.Point.Loss, math.Exp(e.Point.Loss), e.Count)
+	text += partsText(e.Point.Parts)
 	if !math.IsNaN(e.Floor) {
 		text += fmt.Sprintf("; the text's entropy is %.4f, the distance %.4f", e.Floor, e.Point.Loss-e.Floor)
 	}

@@ -75,8 +75,7 @@ func (j *Job) evalStep(l *train.Loop) error {
 }
 
 func (j *Job) evaluate(l *train.Loop) error {
-	validation := j.work.Validation(l.MicroBatch, l.Config.Context, l.EvalTokens)
-	if validation == nil {
+	if _, held := j.work.Counts(); held < 1 {
 		return nil
 	}
 	e, err := l.NewEvaluator()
@@ -84,17 +83,17 @@ func (j *Job) evaluate(l *train.Loop) error {
 		return err
 	}
 	defer e.Close()
-	v, err := e.RunOn(j.Ranks, validation)
-	if err != nil {
+	v, parts, ok, err := j.judge(l, e)
+	if err != nil || !ok {
 		return err
 	}
 	if math.IsNaN(v.Loss) || math.IsInf(v.Loss, 0) {
 		return &train.NonFiniteError{Step: l.Step, What: "the validation loss", Value: v.Loss}
 	}
-	point := EvalPoint{l.Step, v.Loss, v.Top1}
+	point := EvalPoint{l.Step, v.Loss, v.Top1, parts}
 	j.evals = append(j.evals, point)
 	if l.Step > 0 {
-		l.Last.ValLoss = &v.Loss
+		l.Last.ValLoss, l.Last.ValParts = &v.Loss, parts
 	}
 	j.tell(Evaluated{Point: point, Count: v.Tokens, Images: j.images(), Floor: j.floor()})
 	if j.patienceEnded() && l.Step < l.Steps {
@@ -132,7 +131,7 @@ func (j *Job) snapshot() train.Snapshot {
 	rss, _ := sysmem.Resident()
 	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: units.Median(ms), TokensPerS: units.Median(rate), RSS: rss}
 	if n := len(j.evals); n > 0 {
-		s.ValLoss = &j.evals[n-1].Loss
+		s.ValLoss, s.ValParts = &j.evals[n-1].Loss, j.evals[n-1].Parts
 		if j.images() {
 			s.ValTop1 = &j.evals[n-1].Top1
 		}

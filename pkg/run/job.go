@@ -59,6 +59,8 @@ type EvalPoint struct {
 	Step int     `json:"step"`
 	Loss float64 `json:"loss"`           // nats a token, or an image
 	Top1 float64 `json:"top1,omitempty"` // share of images that are classified rightly
+	// Parts are the losses of the corpora of a mixture, by their paths.
+	Parts map[string]float64 `json:"parts,omitempty"`
 }
 
 // Start makes everything that training needs, from the start or from the newest

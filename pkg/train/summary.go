@@ -10,14 +10,15 @@ import (
 
 // Snapshot is how a run stood after one step.
 type Snapshot struct {
-	Step       int      `json:"step"`
-	Params     int      `json:"params"`
-	Memory     Memory   `json:"memory"`
-	Ms         float64  `json:"ms"` // median of the steps before it
-	TokensPerS float64  `json:"tokens_per_s"`
-	RSS        int64    `json:"rss"`                // bytes
-	ValLoss    *float64 `json:"val_loss,omitempty"` // nats; nil without validation data
-	ValTop1    *float64 `json:"val_top1,omitempty"` // share of validation images that are classified rightly; nil for text
+	Step       int                `json:"step"`
+	Params     int                `json:"params"`
+	Memory     Memory             `json:"memory"`
+	Ms         float64            `json:"ms"` // median of the steps before it
+	TokensPerS float64            `json:"tokens_per_s"`
+	RSS        int64              `json:"rss"`                 // bytes
+	ValLoss    *float64           `json:"val_loss,omitempty"`  // nats; nil without validation data
+	ValParts   map[string]float64 `json:"val_parts,omitempty"` // of the corpora of a mixture
+	ValTop1    *float64           `json:"val_top1,omitempty"`  // share of validation images that are classified rightly; nil for text
 }
 
 // Perplexity is e to the validation loss; NaN without validation data.

@@ -25,7 +25,8 @@ type Text struct {
 	entropy              float64 // of the validation part in nats; NaN where it is not known
 	skipped              int     // records of the training part that are no documents
 	chats                bool
-	name                 string // of the data, for messages
+	name                 string     // of the data, for messages
+	parts                []TextPart // of a mixture
 }
 
 // Encode encodes a part of a corpus: data.Encode, or a cache of it.
@@ -36,6 +37,9 @@ type Encode func(tokenizer.Tokenizer, data.Part) (data.Encoded, error)
 func ReadText(c data.Config, make func(training data.Part) (tokenizer.Tokenizer, error), encode Encode) (*Text, tokenizer.Tokenizer, error) {
 	if err := c.CheckImages(false); err != nil {
 		return nil, nil, fault.Usage(err)
+	}
+	if c.Mix != nil {
+		return readMixture(c, make, encode)
 	}
 	corpus, err := data.Load(c)
 	if err != nil {
@@ -90,9 +94,9 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 	if t.chats {
 		t.bytes = 0
 	}
-	if s.Held > 0 {
-		cut := all.Cut(s.Held)
-		t.training, t.validation, t.bytes = all.Part(0, cut), all.Part(cut, all.Len()), 0
+	if whole, ok := all.(data.Divisible); ok && s.Held > 0 {
+		cut := whole.Cut(s.Held)
+		t.training, t.validation, t.bytes = whole.Part(0, cut), whole.Part(cut, all.Len()), 0
 	}
 	if t.validation.Len() < 2 {
 		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", s.Path, t.validation.Len()))
