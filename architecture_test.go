@@ -34,6 +34,7 @@ var rooms = pairs([][2]string{
 	{"internal/shell", "completion, short forms"},
 	{"internal/priority", "nice"},
 	{"internal/sysmem", "free memory"},
+	{"internal/tfevents", "files of TensorBoard"},
 	{"internal/units", "numbers in words"},
 	{"pkg/bundle", "a model as it lies on disk"},
 	{"pkg/chat", "messages to text"},

@@ -25,6 +25,7 @@ var layers = pairs([][2]string{
 	{"internal/priority", ""},
 	{"internal/shell", "internal/fault internal/priority"},
 	{"internal/sysmem", ""},
+	{"internal/tfevents", ""},
 	{"internal/units", ""},
 	{"pkg/kernel", ""},
 	{"pkg/tokenizer", ""},
