@@ -122,13 +122,18 @@ func (p Part) encodeChat(t tokenizer.Tokenizer, record []byte, place string) (id
 	return ids, learned, err
 }
 
-// rowObject is a row of a table as a JSON object, for chat.Parse. Lists of messages stand
-// in a table as JSON; what is null is left out.
+// listMark stands behind the name of a column whose values are the JSON of lists.
+const listMark = "[]"
+
+// rowObject is a row of a table as a JSON object, for chat.Parse. Lists of messages may
+// also stand in a table as text, their JSON; what is null is left out.
 func rowObject(columns []string, values [][]byte) ([]byte, error) {
 	keys := map[string]any{}
 	for i, name := range columns {
 		switch {
 		case values[i] == nil:
+		case strings.HasSuffix(name, listMark):
+			keys[strings.TrimSuffix(name, listMark)] = json.RawMessage(values[i])
 		case (name == "messages" || name == "conversations") && json.Valid(values[i]):
 			keys[name] = json.RawMessage(values[i])
 		default:

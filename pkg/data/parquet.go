@@ -56,11 +56,23 @@ func parquetRows(r io.ReaderAt, size int64, columns []string, each func(names []
 	all := make([]parquetColumn, len(names))
 	for i, name := range names {
 		var err error
-		if all[i], err = f.column(name); err != nil {
+		if all[i], err = f.column(name); err == nil && all[i].list != nil && columns != nil {
+			err = fmt.Errorf("column %q is nested, it has lists of messages, expected text in each row", name)
+		}
+		if err != nil {
 			return bad(err)
 		}
+		if all[i].list != nil {
+			names[i] += listMark
+		}
 	}
-	ends, row := make([]int64, len(all)), 0
+	ends, row := make([][]int64, len(all)), 0
+	for i, c := range all {
+		ends[i] = make([]int64, 1)
+		if c.list != nil {
+			ends[i] = make([]int64, len(c.list.leaves))
+		}
+	}
 	for g := range f.meta.RowGroups {
 		texts, err := f.group(g, all, names, ends)
 		if err != nil {
@@ -85,7 +97,7 @@ func bad(err error) error { return fmt.Errorf("bad Parquet file: %w", err) }
 
 // group is the texts of a row group, by column; ends is where the columns' data of the
 // groups before it ended.
-func (f *parquetFile) group(g int, all []parquetColumn, names []string, ends []int64) (texts [][][]byte, err error) {
+func (f *parquetFile) group(g int, all []parquetColumn, names []string, ends [][]int64) (texts [][][]byte, err error) {
 	defer func() {
 		// The library panics on some damaged pages.
 		if p := recover(); p != nil {
@@ -93,7 +105,12 @@ func (f *parquetFile) group(g int, all []parquetColumn, names []string, ends []i
 		}
 	}()
 	for i, c := range all {
-		rows, err := f.texts(c, g, &ends[i])
+		var rows [][]byte
+		if c.list != nil {
+			rows, err = f.lists(c.list, g, ends[i])
+		} else {
+			rows, err = f.texts(c, g, &ends[i][0])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("column %q: row group %d: %w", names[i], g+1, err)
 		}
@@ -154,7 +171,12 @@ func (f *parquetFile) pages(rows [][]byte, k parquetChunk, data []byte) ([][]byt
 			known = true
 		case format.DataPage, format.DataPageV2:
 			page := parquetPage{parquetChunk: k, dictionary: dictionary}
-			if rows, err = f.page(rows, page, p, body); err != nil {
+			if k.into != nil {
+				err = f.leafPage(page, p, body)
+			} else {
+				rows, err = f.page(rows, page, p, body)
+			}
+			if err != nil {
 				return nil, err
 			}
 			k.values -= parquetValues(p)

@@ -27,6 +27,10 @@ type parquetFooter struct {
 type parquetColumn struct {
 	index    int
 	optional bool
+	list     *parquetList // a list of structs instead, see lists
+
+	into   *leafValues // of a leaf of such a list: where its values go,
+	define int         // and the definition level of a text that is there
 }
 
 // parquetChunk is a column's part of a row group.
@@ -98,7 +102,9 @@ func (f *parquetFooter) column(name string) (c parquetColumn, err error) {
 			kids, repeat := e.NumChildren.V, e.RepetitionType.V
 			switch {
 			case kids > 0:
-				err = fmt.Errorf("column %q is nested, expected text in each row (lists of messages are read from .jsonl, or from a column that holds them as JSON)", name)
+				if c.list, err = f.list(at, c.index); err != nil {
+					err = fmt.Errorf("column %q is nested, %w", name, err)
+				}
 			case !e.Type.Valid || e.Type.V != format.ByteArray:
 				err = fmt.Errorf("column %q is of type %s, expected BYTE_ARRAY (text)", name, e.Type.V)
 			case repeat != format.Required && repeat != format.Optional:
