@@ -2,12 +2,14 @@ package bench
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"sort"
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
@@ -44,6 +46,7 @@ type Machine struct {
 	Context  int           `json:"context"`
 	Sizes    []MachineSize `json:"sizes"`
 	Manners  []Manner      `json:"manners"`
+	Tasks    []Manner      `json:"tasks"`
 	known    bool          // that Free is
 }
 
@@ -57,8 +60,10 @@ type Manner struct {
 type MachineSize struct {
 	Model  string  `json:"model"`
 	Params int     `json:"params"`
-	Bytes  []int64 `json:"bytes"` // planned, in each of the Manners
-	Fits   []bool  `json:"fits"`  // where free memory is known
+	Bytes  []int64 `json:"bytes"`      // planned, in each of the Manners
+	Fits   []bool  `json:"fits"`       // where free memory is known
+	Tasks  []int64 `json:"task_bytes"` // planned, of each of the Tasks
+	TaskOK []bool  `json:"task_fits"`
 }
 
 // Manners are the ways to train that doctor plans, from the roomiest to the leanest.
@@ -76,7 +81,7 @@ func (o MachineOptions) Measure() (*Machine, error) {
 	defer pool.Close()
 	r := &Machine{
 		Version: o.Version, System: runtime.GOOS + "/" + runtime.GOARCH, Features: features(), Paths: kernel.Paths(), Path: kernel.CurrentPath(),
-		Cores: runtime.NumCPU(), Threads: pool.Threads(), Batch: o.Batch, Context: o.Context, Manners: Manners,
+		Cores: runtime.NumCPU(), Threads: pool.Threads(), Batch: o.Batch, Context: o.Context, Manners: Manners, Tasks: Tasks,
 		PeakF32: kernel.PeakFLOPS(pool, 0.4) / 1e9, PeakBF16: kernel.PeakBF16(pool, 0.4) / 1e9, ReadGBs: kernel.ReadBandwidth(pool) / 1e9,
 	}
 	r.Memory, r.Limit = sysmem.Installed()
@@ -90,6 +95,13 @@ func (o MachineOptions) Measure() (*Machine, error) {
 	}
 	sort.SliceStable(r.Sizes, func(i, j int) bool { return r.Sizes[i].Params < r.Sizes[j].Params })
 	return r, nil
+}
+
+// manner is a run of one step in a manner. Images have as many tokens as their model takes.
+func (r *Machine) manner(way Manner, m model.Model) (config.Run, error) {
+	c := train.Default()
+	c.Steps, c.Batch, c.MicroBatch, c.Context = 1, r.Batch, r.Batch, m.Context()
+	return manner(config.Run{Train: c, Optim: optim.Default()}, way.Set)
 }
 
 // plan is the training memory of a size in every manner.
@@ -108,13 +120,11 @@ func (r *Machine) plan(name string) (MachineSize, error) {
 	}
 	s := MachineSize{Model: name, Params: shapes.Count()}
 	for _, way := range Manners {
-		c, o := train.Default(), optim.Default()
-		c.Batch, c.MicroBatch, c.Context = r.Batch, r.Batch, m.Context() // images have as many tokens as their model takes
-		c.Steps = 1
-		if c, o, err = manner(c, o, way.Set); err != nil {
+		run, err := r.manner(way, m)
+		if err != nil {
 			return s, err
 		}
-		mem, err := train.Footprint(c, o, train.LoRA{}, m, shapes, true)
+		mem, err := train.Footprint(run.Train, run.Optim, run.LoRA, m, shapes, true)
 		if err != nil {
 			return s, err
 		}
@@ -123,7 +133,7 @@ func (r *Machine) plan(name string) (MachineSize, error) {
 			s.Fits = append(s.Fits, mem.Total() <= r.Free)
 		}
 	}
-	return s, nil
+	return s, r.planTasks(&s, m, shapes)
 }
 
 // String is the measurements and the table of sizes.
@@ -149,16 +159,28 @@ func (r *Machine) String() string {
 	}
 	fmt.Fprintf(out, "memory     %s, control group's limit %s, %s\n\n", orUnknown(r.Memory, "unknown"), orUnknown(r.Limit, "none"), free)
 	fmt.Fprintf(out, "Planned memory of training %d x %d tokens (or %[1]d images) at a time, pruning included:\n\n", r.Batch, r.Context)
+	r.table(out, r.Manners, func(s MachineSize) ([]int64, []bool) { return s.Bytes, s.Fits })
+	fmt.Fprintf(out, "\nThe same at the least, by what is to be done (- is not for this family):\n\n")
+	r.table(out, r.Tasks, func(s MachineSize) ([]int64, []bool) { return s.Tasks, s.TaskOK })
+	return out.String()
+}
+
+// table has a row a size and a column a manner, and what the manners are after it.
+func (r *Machine) table(out io.Writer, ways []Manner, of func(MachineSize) ([]int64, []bool)) {
 	head := []string{"model", "parameters"}
-	for _, w := range r.Manners {
+	for _, w := range ways {
 		head = append(head, w.Name)
 	}
 	t := units.NewTable(head...)
 	for _, s := range r.Sizes {
 		row := []any{s.Model, units.Count(float64(s.Params))}
-		for i, b := range s.Bytes {
+		bytes, fits := of(s)
+		for i, b := range bytes {
 			cell := units.Bytes(b)
-			if r.known && !s.Fits[i] {
+			switch {
+			case b == 0:
+				cell = "-"
+			case r.known && !fits[i]:
 				cell += " too much"
 			}
 			row = append(row, cell)
@@ -167,10 +189,9 @@ func (r *Machine) String() string {
 	}
 	t.Print(out)
 	fmt.Fprintln(out)
-	for _, w := range r.Manners {
-		fmt.Fprintf(out, "%-5s --set %s\n", w.Name, strings.Join(w.Set, " --set "))
+	for _, w := range ways {
+		fmt.Fprintf(out, "%-8s --set %s\n", w.Name, strings.Join(w.Set, " --set "))
 	}
-	return out.String()
 }
 
 // features are the vector extensions that the kernels could use.

@@ -81,25 +81,27 @@ func (o Options) Training() (train.Config, optim.Config, error) {
 	if o.Moments != "" {
 		oc.Moments = o.Moments
 	}
-	c, oc, err := manner(c, oc, o.Set)
-	return c, oc.Resolve(c.Steps), err
+	r, err := manner(config.Run{Train: c, Optim: oc}, o.Set)
+	if r.LoRA.Enabled() {
+		return c, oc, refused("lora.rank is %d: expected train.KEY=VALUE and optim.KEY=VALUE", r.LoRA.Rank)
+	}
+	return r.Train, r.Optim.Resolve(r.Train.Steps), err
 }
 
-// manner applies keys of a run file's sections train and optim.
-func manner(c train.Config, o optim.Config, set []string) (train.Config, optim.Config, error) {
-	r := config.Run{Train: c, Optim: o}
+// manner applies keys of a run file's sections train, optim and lora.
+func manner(r config.Run, set []string) (config.Run, error) {
 	for _, kv := range set {
-		if key, _, _ := strings.Cut(kv, "."); key != "train" && key != "optim" {
-			return c, o, refused("%s: expected train.KEY=VALUE or optim.KEY=VALUE", kv)
+		if key, _, _ := strings.Cut(kv, "."); key != "train" && key != "optim" && key != "lora" {
+			return r, refused("%s: expected train.KEY=VALUE or optim.KEY=VALUE", kv)
 		}
 	}
 	if err := config.DecodeWith(nil, set, &r); err != nil {
-		return c, o, refused("%w", err)
+		return r, refused("%w", err)
 	}
-	if err := errors.Join(r.Train.Validate(), r.Optim.Validate()); err != nil {
-		return c, o, refused("%w", err)
+	if err := errors.Join(r.Train.Validate(), r.Optim.Validate(), r.LoRA.Validate()); err != nil {
+		return r, refused("%w", err)
 	}
-	return r.Train, r.Optim, nil
+	return r, nil
 }
 
 // Memory is what a step plans to take.

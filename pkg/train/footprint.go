@@ -37,6 +37,34 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 	return mem, nil
 }
 
+// EvalFootprint is the memory that evaluating a model of some shapes takes, its weights stored
+// as c says, batches of c.MicroBatch and c.Context.
+func EvalFootprint(c Config, m model.Model, shapes *param.Set) (Memory, error) {
+	b := graph.NewBuilder(shapes, graph.BuildOptions{BF16: c.Precision == "bf16"})
+	if _, ok := m.(model.Classifier); ok {
+		m.Decode(b, nil, c.MicroBatch, c.Context, false)
+	} else {
+		m.Loss(b, c.MicroBatch, c.Context, 0)
+	}
+	plan, err := b.Plan(graph.PlanOptions{})
+	if err != nil {
+		return Memory{}, err
+	}
+	return Memory{Weights: shapes.BytesAs(c.DType()), Activations: plan.ArenaBytes()}, nil
+}
+
+// GatesFootprint is the memory of a pass that gathers gate gradients, which pruning begins with,
+// without the evidence: weights stored as c says, sequences by themselves, layers recomputed.
+func GatesFootprint(c Config, m model.Model, shapes *param.Set) (Memory, error) {
+	b := graph.NewBuilder(shapes, graph.BuildOptions{Gates: true})
+	m.Loss(b, c.MicroBatch, c.Context, 0)
+	plan, err := b.Plan(graph.PlanOptions{Taps: true, Recompute: graph.RecomputeLayer})
+	if err != nil {
+		return Memory{}, err
+	}
+	return Memory{Weights: shapes.BytesAs(c.DType()), Activations: plan.ArenaBytes()}, nil
+}
+
 // MemoryOf plans the whole memory of training all weights with the default optimizer, for
 // budgets.
 func MemoryOf(m model.Model, batch, context int) func(shapes *param.Set) (int64, error) {
