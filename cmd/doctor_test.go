@@ -29,13 +29,16 @@ func TestDoctor(t *testing.T) {
 		if len(s.Bytes) != len(bench.Manners) || s.Bytes[0] < 16*int64(s.Params) || s.Bytes[1] >= s.Bytes[0] || s.Bytes[2] > s.Bytes[1] {
 			t.Errorf("%s takes %v bytes for %d parameters", s.Model, s.Bytes, s.Params)
 		}
+		if len(s.Tasks) != len(bench.Tasks) || s.Tasks[0] <= 2*int64(s.Params) || s.Tasks[3] <= s.Tasks[0] || s.Tasks[3] >= s.Bytes[2] {
+			t.Errorf("%s takes %v bytes for tasks", s.Model, s.Tasks)
+		}
 		for k, b := range s.Bytes {
 			if s.Fits[k] != (b <= 1<<30) {
 				t.Errorf("%s in %s: %d bytes fit: %v", s.Model, r.Manners[k].Name, b, s.Fits[k])
 			}
 		}
 	}
-	for _, w := range bench.Manners { // every key is one of a run file
+	for _, w := range append(bench.Manners, bench.Tasks...) { // every key is one of a run file
 		args := append(small(t.TempDir()), "--set", "train.steps=0") // refused after the keys have been read
 		for _, kv := range w.Set {
 			args = append(args, "--set", kv)

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"testing"
 
 	"github.com/ecospa/ecospa/internal/sysmem"
+	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -35,6 +35,9 @@ func TestPlansHold(t *testing.T) {
 		}
 		return
 	}
+	if testing.Short() {
+		t.Skip("a process for each task")
+	}
 	for _, task := range Tasks {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestPlansHold$")
 		cmd.Env = append(os.Environ(), "ECOSPA_TEST_TASK="+task.Name)
@@ -57,10 +60,26 @@ func TestPlansHold(t *testing.T) {
 	}
 }
 
-// take does a task in this process.
+// take does a task in this process: with a small model first, so that the program itself and
+// what its kernels work in are there.
 func take(name string) (p peak, err error) {
-	const size, tokens = "llama-60m", 64
-	m, err := model.New(model.Sizes{Name: size, Context: tokens})
+	var task Manner
+	for _, w := range Tasks {
+		if w.Name == name {
+			task = w
+		}
+	}
+	small := model.Sizes{Family: "llama", Layers: 1, Width: 512, Heads: 8, FFN: 1376, Vocab: 2048, Context: tokens}
+	if _, err := takeOf(small, task); err != nil {
+		return p, err
+	}
+	return takeOf(model.Sizes{Name: "llama-60m", Context: tokens}, task)
+}
+
+const tokens = 64 // of a sequence
+
+func takeOf(s model.Sizes, task Manner) (p peak, err error) {
+	m, err := model.New(s)
 	if err != nil {
 		return p, err
 	}
@@ -68,53 +87,53 @@ func take(name string) (p peak, err error) {
 	if err != nil {
 		return p, err
 	}
-	var task Manner
-	for _, w := range Tasks {
-		if w.Name == name {
-			task = w
-		}
-	}
 	run, err := (&Machine{Batch: 1}).manner(task, m)
 	if err != nil {
 		return p, err
 	}
-	if p.Planned, err = planTask(name, run, m, set); err != nil {
+	if p.Planned, err = planTask(task.Name, run, m, set); err != nil {
 		return p, err
 	}
 	pool := kernel.NewPool(1)
 	defer pool.Close()
-	debug.FreeOSMemory()
 	sysmem.ForgetPeak()
 	before, _ := sysmem.Resident()
+	for _, q := range set.Params {
+		q.Spec.Init = param.Init{Mean: 0.01} // random numbers take longer than what is tested
+	}
 	set.Weights = set.NewSlab()
+	defer set.Close()
 	if err := set.InitAs(1, run.Train.DType()); err != nil {
 		return p, err
 	}
-	defer func() {
-		_, top := sysmem.Resident()
-		p.Resident = top - before
-	}()
-	switch name {
+	switch task.Name {
 	case "eval":
-		err = evaluate(m, set, pool, tokens)
+		err = evaluate(m, set, pool)
 	case "evidence":
-		err = gates(m, set, pool, tokens)
+		err = gates(m, set, pool)
 	default:
-		l := train.NewLoop(run.Train, run.Optim.Resolve(1), m, set, pool, NewNoise(m, 1, tokens))
-		defer l.Close()
-		if run.LoRA.Enabled() {
-			a, err := train.NewAdapters(set, run.LoRA, 1)
-			if err != nil {
-				return p, err
-			}
-			l.Adapt(a)
-		}
-		err = l.Run(context.Background())
+		err = step(run, m, set, pool)
 	}
+	_, top := sysmem.Resident()
+	p.Resident = top - before
 	return p, err
 }
 
-func evaluate(m model.Model, set *param.Set, pool *kernel.Pool, tokens int) error {
+// step makes a step of training.
+func step(run config.Run, m model.Model, set *param.Set, pool *kernel.Pool) error {
+	l := train.NewLoop(run.Train, run.Optim.Resolve(1), m, set, pool, NewNoise(m, 1, tokens))
+	defer l.Close()
+	if run.LoRA.Enabled() {
+		a, err := train.NewAdapters(set, run.LoRA, 1)
+		if err != nil {
+			return err
+		}
+		l.Adapt(a)
+	}
+	return l.Run(context.Background())
+}
+
+func evaluate(m model.Model, set *param.Set, pool *kernel.Pool) error {
 	e, err := train.NewEvaluator(m, set, pool, 1, tokens, false)
 	if err != nil {
 		return err
@@ -125,7 +144,7 @@ func evaluate(m model.Model, set *param.Set, pool *kernel.Pool, tokens int) erro
 }
 
 // gates runs a pass that gathers gate gradients.
-func gates(m model.Model, set *param.Set, pool *kernel.Pool, tokens int) error {
+func gates(m model.Model, set *param.Set, pool *kernel.Pool) error {
 	e := coupled.NewEvidence(set, coupled.Options{})
 	defer e.Close()
 	b := graph.NewBuilder(set, graph.BuildOptions{Gates: true})

@@ -2,8 +2,6 @@ package param
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
 
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
@@ -213,49 +211,6 @@ func (s *Set) SetOrigin(dim string, of [][]int) error {
 	s.origin[dim] = clone2(of)
 	return nil
 }
-
-// Init fills the weights from the specs' Init. Every parameter draws from a
-// stream of its own, seeded by seed and its name, so that adding a parameter
-// does not change the others.
-func (s *Set) Init(seed uint64) {
-	for _, p := range s.Params {
-		p.init(seed)
-	}
-}
-
-// InitAs is Init of weights that are stored as t where they can be, block by block: never
-// are all of them float32.
-func (s *Set) InitAs(seed uint64, t DType) error {
-	for _, b := range s.Blocks {
-		for _, p := range b.Params {
-			p.init(seed)
-		}
-		if b.CanStore(t) {
-			if err := s.Store(b, t); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (p *Param) init(seed uint64) {
-	h := uint64(14695981039346656037) // FNV-1a of the name
-	for i := 0; i < len(p.Name); i++ {
-		h = (h ^ uint64(p.Name[i])) * 1099511628211
-	}
-	rng := rand.New(rand.NewPCG(seed, h))
-	d := p.Data()
-	for i := range d {
-		d[i] = p.Spec.Init.Mean
-		if p.Spec.Init.Std != 0 {
-			d[i] += p.Spec.Init.Std * float32(clampNormal(rng.NormFloat64()))
-		}
-	}
-}
-
-// clampNormal keeps a standard normal draw within four deviations.
-func clampNormal(x float64) float64 { return math.Max(-4, math.Min(4, x)) }
 
 func identity(n, size int) [][]int {
 	of := make([][]int, n)

@@ -57,6 +57,13 @@ func (m *mapping) forget(x []float32, lo, hi int) {
 	_ = unix.Madvise(m.bytes[from:to], unix.MADV_DONTNEED) // private pages read as zeros then
 }
 
+// sparse says that little of the memory will be touched: pages are small from here on.
+func (m *mapping) sparse() {
+	if len(m.bytes) > 0 {
+		_ = unix.Madvise(m.bytes, unix.MADV_NOHUGEPAGE) // a wish, as above
+	}
+}
+
 // release gives back whole pages past the first n bytes.
 func (m *mapping) release(n int) {
 	n = (n + page - 1) / page * page

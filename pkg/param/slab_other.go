@@ -12,6 +12,8 @@ func (m *mapping) floats(n int) []float32 { return m.data[:n:n] }
 
 func (m *mapping) forget(x []float32, _, _ int) { clear(x) }
 
+func (m *mapping) sparse() {}
+
 func (m *mapping) release(n int) {
 	if n == 0 {
 		m.data = nil

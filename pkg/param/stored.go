@@ -99,21 +99,35 @@ func (s *Set) Store(b *Block, t DType) error {
 		return fmt.Errorf("param: %s (%d x %d) cannot be stored as %s", b.Name, b.Rows, b.Cols, t)
 	}
 	from := b.In(s.Weights)
-	bytes := (kernel.Weights{BF16: []uint16{}}).Bytes(len(from))
-	if t == Q8 {
-		bytes = (kernel.Weights{Q8: []byte{}}).Bytes(len(from))
-	}
-	slab := NewSlab((bytes + 3) / 4)
-	if t == Q8 {
-		b.weights.Q8 = unsafe.Slice((*byte)(unsafe.Pointer(&slab.Data[0])), bytes)
-		kernel.ToQ8(b.weights.Q8, from)
-	} else {
-		b.weights.BF16 = slab.Halves()[:len(from)]
-		kernel.ToBF16(b.weights.BF16, from)
-	}
-	b.slab = slab
+	b.reserve(t)
+	b.encode(0, from)
 	s.Weights.forget(b.Offset, b.Offset+b.Size())
 	return nil
+}
+
+// reserve makes the memory of a block that is stored as t.
+func (b *Block) reserve(t DType) {
+	b.of.Weights.mem.sparse() // a norm between matrices that are elsewhere should not take a huge page
+	n := b.Size()
+	bytes := (kernel.Weights{BF16: []uint16{}}).Bytes(n)
+	if t == Q8 {
+		bytes = (kernel.Weights{Q8: []byte{}}).Bytes(n)
+	}
+	b.slab = NewSlab((bytes + 3) / 4)
+	if t == Q8 {
+		b.weights.Q8 = unsafe.Slice((*byte)(unsafe.Pointer(&b.slab.Data[0])), bytes)
+	} else {
+		b.weights.BF16 = b.slab.Halves()[:n]
+	}
+}
+
+// encode rounds values to the stored elements from at on, a multiple of kernel.Q8Block.
+func (b *Block) encode(at int, from []float32) {
+	if b.weights.Q8 != nil {
+		kernel.ToQ8(b.weights.Q8[at/kernel.Q8Block*kernel.Q8Bytes:], from)
+	} else {
+		kernel.ToBF16(b.weights.BF16[at:], from)
+	}
 }
 
 // StoreAll stores every block that can be stored as t.

@@ -101,3 +101,27 @@ func TestStoreRefuses(t *testing.T) {
 		t.Error("q4 was taken for a type")
 	}
 }
+
+// TestInitAs: weights that are made in the type they are stored in are those that Init makes,
+// rounded.
+func TestInitAs(t *testing.T) {
+	for _, dtype := range []DType{F32, BF16, Q8} {
+		a, b := storedSet(t), storedSet(t)
+		a.Init(7)
+		if err := a.StoreAll(dtype); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.InitAs(7, dtype); err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range a.Blocks {
+			w, v := block.Stored(a), b.Blocks[i].Stored(b)
+			if !slices.Equal(w.F32, v.F32) || !slices.Equal(w.BF16, v.BF16) || !slices.Equal(w.Q8, v.Q8) {
+				t.Errorf("%s: %s differs", dtype, block.Name)
+			}
+		}
+		if a.BytesAs(dtype) != b.WeightBytes() {
+			t.Errorf("%s: %d bytes planned, %d taken", dtype, a.BytesAs(dtype), b.WeightBytes())
+		}
+	}
+}
