@@ -136,7 +136,7 @@ func TestFilesOfCommitEbeec54(t *testing.T) {
 			mustRun(t, "ecospa", "finetune", "--resume", "--out", "lora")
 			asBefore(t, "lora/adapter")
 			mustRun(t, "ecospa", "finetune", "--resume", "--out", "tuned")
-			prune := []string{"ecospa", "prune", "--from", "base", "--data", "text.txt", "--context", "32", "--sequences", "16", "--threads", "1", "--dtype", "f32"}
+			prune := []string{"ecospa", "prune", "--from", "base", "--data", "text.txt", "--context", "32", "--sequences", "16", "--threads", "1", "--dtype", "f32", "--recover", "none"}
 			mustRun(t, append(prune, "--plan", "plan.json", "--out", "by-plan")...)
 			mustRun(t, append(prune, "--scores", "scores.bin", "--target", "0.8x", "--of", "prunable", "--basis", "none", "--compensate", "none", "--gains=false",
 				"--allocation", "global", "--out", "by-scores")...)

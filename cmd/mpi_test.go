@@ -178,7 +178,7 @@ func TestRanksPrune(t *testing.T) {
 		"uncoupled": {"--uncoupled"}, "rounds": {"--steps", "2"},
 	} {
 		args := func(kind string) []string {
-			return append([]string{"ecospa", "prune", "--from", dense, "--data", text, "--sequences", "15", "--target", "0.6x", "--threads", "1", "--json", "--out", filepath.Join(tmp, name+kind)}, more...)
+			return append([]string{"ecospa", "prune", "--from", dense, "--data", text, "--sequences", "15", "--target", "0.6x", "--recover", "none", "--threads", "1", "--json", "--out", filepath.Join(tmp, name+kind)}, more...)
 		}
 		var one, two prune.Report
 		out, _ := mustRun(t, args("one")...)

@@ -57,7 +57,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "compensate", Value: m.Compensate, Usage: "refit of the matrices that read the units, `NAME`: " + strings.Join(coupled.Compensations(), ", ")},
 			&cli.BoolFlag{Name: "gains", Value: m.Gains, Usage: "fit gains of kept rotation pairs (RoPE)"},
 			&cli.IntFlag{Name: "steps", Value: 1, Usage: "rounds, `N`, with evidence gathered anew in each"},
-			&cli.StringFlag{Name: "recover", Value: "none", Usage: "train the result against the model before the cut, `BUDGET`: tokens as 200k, time as 3m, auto (the calibration's tokens once more), or none"},
+			&cli.StringFlag{Name: "recover", Value: workload.RecoverAuto, Usage: "train the result against the model before the cut, `BUDGET`: auto (as many tokens as calibration reads), tokens as 200k, time as 3m, or none"},
 			&cli.BoolFlag{Name: "resume", Usage: "go on with an interrupted recovery, of which --out holds the model so far; the other flags as before"},
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: zero the lowest rows of each matrix by its own ranking; shapes stay"},
 			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, or images, `N`"},
@@ -78,7 +78,7 @@ func pruneCommand() *cli.Command {
 			if err != nil {
 				return fault.Usage(err)
 			}
-			if o.Recover != "none" { // what has been recovered when a signal comes is written
+			if o.Recover != workload.RecoverNone { // what has been recovered when a signal comes is written
 				return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter)
 			}
 			return interruptible(c, func() error { return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter) })

@@ -22,7 +22,7 @@ func TestPrune(t *testing.T) {
 	source, _ := os.ReadFile(filepath.Join(dense, "model.safetensors"))
 	at := func(name string) string { return filepath.Join(tmp, name) }
 	args := func(more ...string) []string {
-		return append([]string{"ecospa", "prune", "--from", dense, "--data", text, "--sequences", "12"}, more...)
+		return append([]string{"ecospa", "prune", "--from", dense, "--data", text, "--sequences", "12", "--recover", "none"}, more...)
 	}
 	result := func(args []string) (r prune.Report) {
 		t.Helper()
@@ -82,7 +82,12 @@ func TestPrune(t *testing.T) {
 		}
 	}
 
-	// Recovery wins back some of what the cut cost, and says so.
+	// Recovery wins back some of what the cut cost, and says so; it is the default, with the
+	// calibration's tokens once more.
+	out, log := mustRun(t, "ecospa", "prune", "--from", dense, "--data", text, "--sequences", "12", "--target", "0.5x", "--out", at("auto"), "--json")
+	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Recovery == nil || r.Recovery.Tokens > 512 || !strings.Contains(log, "against the model before the cut, about") {
+		t.Errorf("by default: %s\n%s", out, log)
+	}
 	v := result(args("--target", "0.5x", "--recover", "20k", "--out", at("recovered")))
 	if c := v.Recovery; c == nil || c.Tokens < 5_000 || c.Best.Loss > c.Points[0].Loss || len(c.Points) < 3 {
 		t.Errorf("recovery: %+v", v.Recovery)
@@ -104,7 +109,7 @@ func TestPrune(t *testing.T) {
 		{"layer", args("--target", "0.5x", "--skip-layers", "7", "--out", at("x")), 2, []string{"7"}},
 		{"layer's spelling", args("--target", "0.5x", "--skip-layers", "one", "--out", at("x")), 2, []string{"one"}},
 		{"basis", args("--target", "0.5x", "--basis", "fourier", "--out", at("x")), 2, []string{"fourier", "data-svd"}},
-		{"plan of another model", []string{"ecospa", "prune", "--from", at("small"), "--data", text, "--plan", at("plan.json"), "--out", at("x")}, 3, []string{"plan.json"}},
+		{"plan of another model", []string{"ecospa", "prune", "--from", at("small"), "--data", text, "--recover", "none", "--plan", at("plan.json"), "--out", at("x")}, 3, []string{"plan.json"}},
 		{"no plan", args("--plan", text, "--out", at("x")), 3, []string{"text.txt"}},
 		{"no scores", args(append(plain, "--target", "0.5x", "--scores", text, "--out", at("x"))...), 3, []string{"text.txt"}},
 		{"plan and target", args("--plan", at("plan.json"), "--target", "0.5x", "--out", at("x")), 2, []string{"--plan"}},

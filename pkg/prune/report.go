@@ -99,8 +99,8 @@ func (r Report) String() string {
 		b.WriteString("losses are on text that was drawn from the model before\n")
 	}
 	if v := r.Recovery; v != nil {
-		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f after the cut, %.4f now, %.4f before it\n",
-			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Points[0].Loss, v.Best.Loss, v.Parent)
+		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f before the cut,\n  %.4f after it, %.4f now\n",
+			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Parent, v.Points[0].Loss, v.Best.Loss)
 	}
 	fmt.Fprintf(&b, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))
 	return b.String()
