@@ -56,7 +56,7 @@ var layers = pairs([][2]string{
 	{"pkg/serve", "internal/fault pkg/bundle pkg/chat pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/workload", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/coupled pkg/data pkg/export pkg/infer pkg/kernel pkg/model pkg/optim pkg/prune pkg/recovery pkg/tokenizer pkg/train"},
 	{"pkg/run", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
-	{"pkg/lab", "internal/bench internal/dist internal/fault internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/param pkg/prune pkg/run pkg/tokenizer pkg/train pkg/workload"},
+	{"pkg/lab", "internal/bench internal/dist internal/fault internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/param pkg/prune pkg/recovery pkg/run pkg/tokenizer pkg/train pkg/workload"},
 	{"configs", ""},
 	{"cmd", "configs internal/bench internal/dist internal/fault internal/folder internal/mpi internal/report internal/shell internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/lab pkg/model pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
 	{".", "cmd"},

@@ -178,3 +178,34 @@ methods:
 		t.Errorf("%d cells were made again", again.Made)
 	}
 }
+
+// TestCompareByDistilling: cut models are trained against the dense one, which itself stays
+// as it is; a shape that starts from nothing is behind the weights that it was cut with.
+func TestCompareByDistilling(t *testing.T) {
+	tmp := t.TempDir()
+	file := filepath.Join(tmp, "compare.yaml")
+	text := strings.Replace(quickComparison, "recover: {steps: 3, budgets: [0.5x]}", "recover: {tokens: 6000, budgets: [0.5x]}", 1)
+	text = strings.Replace(text, "steps: 20,", "steps: 60,", 1)
+	text, _, _ = strings.Cut(text, "methods:")
+	text += "methods:\n  - {name: kept, recover: true}\n  - {name: scratch, recover: true, scratch: true, hidden: -1}\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := mustRun(t, "ecospa", "bench", "compare", "-c", file, "--out", filepath.Join(tmp, "out"), "--set", "seeds=[1]", "--json")
+	var r lab.CompareResult
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]lab.CompareCell{}
+	for _, c := range r.Cells {
+		got[c.Method+c.Budget] = c
+	}
+	dense, kept, scratch := got["dense"], got["kept0.5x"], got["scratch0.5x"]
+	if dense.Recovered == nil || *dense.Recovered != dense.Loss || got["kept0.7x"].Recovered != nil {
+		t.Errorf("the dense model: %+v", dense)
+	}
+	if kept.Recovered == nil || scratch.Recovered == nil || kept.Params != scratch.Params || *kept.Recovered >= kept.Loss || *scratch.Recovered >= scratch.Loss || *kept.Recovered >= *scratch.Recovered {
+		t.Errorf("kept: %+v\nscratch: %+v", kept, scratch)
+	}
+	refused(t, []bad{{"the ablation", []string{"ecospa", "bench", "compare", "-c", file, "--out", filepath.Join(tmp, "x"), "--set", "methods=[{name: a, uncoupled: true, recover: true}]"}, 2, []string{"recover.tokens", "uncoupled"}}})
+}

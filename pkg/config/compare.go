@@ -36,14 +36,18 @@ type Method struct {
 	Steps      int    `yaml:"steps" json:"steps"`           // rounds with evidence gathered anew; default 1
 	Uncoupled  bool   `yaml:"uncoupled" json:"uncoupled"`   // the ablation: each matrix zeroes its own least rows
 	Recover    bool   `yaml:"recover" json:"recover"`       // train after the cut, at the budgets of the recover section
+	// With recover.tokens: the weight of the residual stream's error, default (0) 10, negative for none.
+	Hidden  float64 `yaml:"hidden" json:"hidden,omitempty"`
+	Scratch bool    `yaml:"scratch" json:"scratch,omitempty"` // forget the weights after the cut: only the shape is the method's
 }
 
 // Recover is training after the cut, for methods that ask for it. The dense model
 // gets the same steps beside them.
 type Recover struct {
-	Steps   int      `yaml:"steps"`   // optimizer steps; default 0, none
-	LR      float64  `yaml:"lr"`      // highest learning rate, cosine to a tenth; default (0) a third of train.optim.lr
-	Budgets []string `yaml:"budgets"` // at which of the budgets; default all
+	Steps   int      `yaml:"steps"`                    // optimizer steps; default 0, none
+	Tokens  int64    `yaml:"tokens" json:",omitempty"` // tokens of training against the dense model, as prune --recover, instead of steps; default 0
+	LR      float64  `yaml:"lr"`                       // highest learning rate, cosine to a tenth; default (0) a third of train.optim.lr
+	Budgets []string `yaml:"budgets"`                  // at which of the budgets; default all
 }
 
 // DefaultCompare is the comparison file that says nothing.
@@ -141,6 +145,9 @@ func (c Compare) Validate() error {
 	case len(c.Seeds) > 1 && !strings.Contains(c.Model, "{seed}"):
 		return wrong("model is %q, expected {seed} in it where there are several seeds", c.Model)
 	}
+	if c.Recover.Tokens < 0 || c.Recover.Tokens > 0 && c.Recover.Steps > 0 {
+		return wrong("recover.tokens is %d and recover.steps %d, expected one of them", c.Recover.Tokens, c.Recover.Steps)
+	}
 	train := c.Train
 	train.Out = c.Out
 	if err := train.Validate(); err != nil {
@@ -162,6 +169,9 @@ func (c Compare) Validate() error {
 		names = append(names, Slug(m.Name))
 		if m.Steps < 1 {
 			return wrong("methods[%d], %s: steps is %d, expected 1 or more", i, m.Name, m.Steps)
+		}
+		if c.Recover.Tokens > 0 && m.Recover && m.Uncoupled {
+			return wrong("methods[%d], %s: recover.tokens does not apply where uncoupled is true", i, m.Name)
 		}
 		if m.Uncoupled && (m.Basis != coupled.BasisNone || m.Compensate != coupled.CompensateNone || *m.Gains || m.Steps > 1) {
 			return wrong("methods[%d], %s: basis, compensate, gains and steps do not apply where uncoupled is true", i, m.Name)

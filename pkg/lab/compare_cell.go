@@ -163,7 +163,7 @@ func (c CompareCell) after() string {
 
 // recovers reports whether a cell has training after its cut.
 func (c *comparison) recovers(m *config.Method, budget string) bool {
-	if c.Recover.Steps == 0 {
+	if c.Recover.Steps == 0 && c.Recover.Tokens == 0 {
 		return false
 	}
 	if m == nil {
@@ -251,15 +251,21 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 		cell.Removed = float64(dense-last.After) / float64(prunable)
 		cell.Allocated = best(last.Trials)
 	}
-	if cell.Loss, err = c.loss(d, src); err != nil {
+	if m != nil && m.Scratch {
+		src.Set.Init(d.seed)
+	}
+	if cell.Loss, err = c.loss(d, src); err != nil || !c.recovers(m, cell.Budget) {
 		return err
 	}
-	if c.recovers(m, cell.Budget) {
-		x, err := c.recover(src, d, zeros)
-		cell.Recovered = &x
-		return err
+	x := cell.Loss // of the dense model trained against itself
+	switch {
+	case c.Recover.Tokens == 0:
+		x, err = c.recover(src, d, zeros)
+	case m != nil:
+		x, err = c.distil(src, d, m)
 	}
-	return nil
+	cell.Recovered = &x
+	return err
 }
 
 // asked names what a method asks the calibration data, and whether another method
