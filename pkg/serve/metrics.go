@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,7 @@ func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) {
 		{"ecospa_kv_pages", "gauge", "Pages for keys and values.", int64(st.Pages)},
 		{"ecospa_kv_pages_free", "gauge", "Pages that no running request uses.", int64(st.FreePages)},
 		{"ecospa_kv_page_bytes", "gauge", "Bytes of one page.", st.PageBytes},
+		{"go_goroutines", "gauge", "Goroutines of the program.", int64(runtime.NumGoroutine())},
 	} {
 		head(w, g.name, g.kind, g.help)
 		fmt.Fprintf(w, "%s %d\n", g.name, g.value)
