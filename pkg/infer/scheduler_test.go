@@ -268,3 +268,17 @@ func TestSchedulerStops(t *testing.T) {
 		t.Errorf("a request that was given up before it began: %v", err)
 	}
 }
+
+// Of the rows for prompts half go to who came first, the rest to the shortest.
+func TestReaders(t *testing.T) {
+	q := func(prompt, done int) *sequence {
+		return &sequence{Request: Request{Prompt: make([]int32, prompt)}, done: done}
+	}
+	long, middle, short := q(1000, 300), q(50, 0), q(20, 10)
+	for rows, want := range map[int][3]int{100: {50, 40, 10}, 200: {140, 50, 10}, 12: {6, 0, 6}, 0: {}} {
+		given := readers([]*sequence{long, middle, short}, rows)
+		if got := [3]int{given[long], given[middle], given[short]}; got != want {
+			t.Errorf("%d rows are shared as %v, expected %v", rows, got, want)
+		}
+	}
+}

@@ -1,6 +1,10 @@
 package infer
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // span is a stretch of a step's rows: tokens of one sequence that follow each other.
 type span struct {
@@ -104,25 +108,23 @@ func (s *Scheduler) grow(q *sequence) *page {
 	return p
 }
 
-// plan shares the rows of a step out: a row to everyone who writes, the rest in
-// equal parts to those whose prompts are read.
+// plan shares the rows of a step out: a row to everyone who writes, the rest to those
+// whose prompts are read (see readers).
 func (s *Scheduler) plan() []span {
 	var spans []span
-	rows, readers := s.o.Chunk, 0
+	rows, waiting := s.o.Chunk, []*sequence(nil)
 	for _, q := range s.running {
 		if q.writing() {
 			rows--
 		} else {
-			readers++
+			waiting = append(waiting, q)
 		}
 	}
-	logits := 0
+	given, logits := readers(waiting, rows), 0
 	for _, q := range s.running {
 		n := 1
 		if !q.writing() {
-			n = min(len(q.Prompt)-q.done, rows/readers)
-			readers--
-			rows -= n
+			n = given[q]
 		}
 		if n == 0 {
 			continue
@@ -141,6 +143,27 @@ func (s *Scheduler) plan() []span {
 		spans = append(spans, sp)
 	}
 	return spans
+}
+
+// readers shares rows among prompts: half of them to those that came first, so that each
+// of them ends soon and nobody waits for ever; the rest to the prompts that are read
+// soonest, so that a short one does not wait for a long one.
+func readers(waiting []*sequence, rows int) map[*sequence]int {
+	given := map[*sequence]int{}
+	give := func(order []*sequence, rows int) (left int) {
+		for _, q := range order {
+			n := min(len(q.Prompt)-q.done-given[q], rows)
+			given[q] += n
+			rows -= n
+		}
+		return rows
+	}
+	early := rows / 2
+	rows = rows - early + give(waiting, early)
+	short := slices.Clone(waiting)
+	slices.SortStableFunc(short, func(a, b *sequence) int { return cmp.Compare(len(a.Prompt)-a.done, len(b.Prompt)-b.done) })
+	give(short, rows)
+	return given
 }
 
 // step runs one step and hands out what came of it.
