@@ -81,7 +81,7 @@ func embedCommand() *cli.Command {
 
 func (o EmbedOptions) check() error {
 	if o.Pooling != "" {
-		if _, err := infer.ParsePooling(o.Pooling); err != nil {
+		if _, err := model.ParsePooling(o.Pooling); err != nil {
 			return fmt.Errorf("--%w", err)
 		}
 	}
@@ -135,7 +135,7 @@ func RunEmbed(ctx context.Context, o EmbedOptions, out, log io.Writer) error {
 	pool := subject(b, alone, o.Threads).Pool
 	defer pool.Close()
 	start := time.Now()
-	embedder := infer.Embedder{Model: b.Model.(model.Encoder), Set: b.Set, Pool: pool, Pooling: infer.Pooling(e.Pooling), Normalize: r.Normalized, Batch: o.Batch}
+	embedder := infer.Embedder{Model: b.Model.(model.Encoder), Set: b.Set, Pool: pool, Pooling: model.Pooling(e.Pooling), Normalize: r.Normalized, Batch: o.Batch}
 	vectors, err := embedder.Embed(ctx, texts)
 	if err != nil {
 		return err

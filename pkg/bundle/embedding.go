@@ -145,27 +145,49 @@ func (e *Embedding) pooling(name string, text []byte) error {
 	return nil
 }
 
-// readModules keeps modules.json and the pooling's file, which lies in a folder of its own.
-func (b *Bundle) readModules(dir *folder.Dir) (err error) {
-	if b.modules, err = checkpoint.ReadBytes(dir, modulesFile, 1<<20); err != nil {
+// readModules adds modules.json and the pooling's file, which lies in a folder of its own, to
+// what is carried through, and tells an encoder how its texts become vectors. Steps that are
+// not supported stay out of it: Embedding says so, and no file that is written names them.
+func (b *Bundle) readModules(dir *folder.Dir) error {
+	if _, ok := b.Model.(model.Encoder); !ok {
+		return nil
+	}
+	read := func(name string) ([]byte, error) {
+		text, err := checkpoint.ReadBytes(dir, name, 1<<20)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
+		return text, err
+	}
+	var err error
+	if b.modules, err = read(modulesFile); err != nil || b.modules == nil {
 		return err
 	}
 	var list []module
 	if json.Unmarshal(b.modules, &list) != nil {
 		return nil // Embedding says what is wrong with it
 	}
+	pooling := ""
 	for _, m := range list {
-		if m.kind() != "Pooling" {
-			continue
+		if m.kind() == "Pooling" {
+			pooling = path.Join(m.Path, poolingFile)
+			if b.pooling, err = read(pooling); err != nil {
+				return err
+			}
 		}
-		text, err := checkpoint.ReadBytes(dir, path.Join(m.Path, poolingFile), 1<<20)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		b.pooling = text
+	}
+	var e Embedding
+	if e.modules(b.modules, b.pooling) != nil {
+		return nil
+	}
+	b.Model.Arch().Pooling = model.Pooling(e.Pooling)
+	if pooling != "" && strings.Count(pooling, "/") != 1 {
+		b.Notes = append(b.Notes, fmt.Sprintf("%s: %s names %s, expected a folder beside it: it is read, and not written with the model", b.Path, modulesFile, pooling))
+		return nil
+	}
+	b.setExtra(modulesFile, b.modules)
+	if pooling != "" {
+		b.setExtra(pooling, b.pooling)
 	}
 	return nil
 }

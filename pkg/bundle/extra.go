@@ -27,7 +27,7 @@ const (
 // source that is not true of what is saved.
 var written = []string{
 	"config.json", "tokenizer.json", "manifest.json", "adapter_config.json", "trainer.json", "summary.json",
-	modulesFile, // it names folders, which are not written
+	modulesFile, // it names folders: see readModules
 	"model.safetensors.index.json", "pytorch_model.bin.index.json", "trainer_state.json", "training_args.json",
 }
 

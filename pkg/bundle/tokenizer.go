@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/folder"
@@ -88,7 +89,7 @@ func (b *Bundle) Text() error {
 		return fault.Usage(fmt.Errorf("%s: the model classifies images, it has no text", b.Path))
 	}
 	if _, ok := b.Model.(model.Encoder); ok {
-		return fault.Usage(fmt.Errorf("%s: the family %s is an encoder, which does not continue text: it is measured, pruned and trained on masked text, which is not supported yet (embed, inspect and export are)", b.Path, b.Model.Family()))
+		return fault.Usage(fmt.Errorf("%s: the family %s is an encoder, which does not continue text", b.Path, b.Model.Family()))
 	}
 	if b.Tokenizer == nil {
 		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", b.Path))
@@ -106,6 +107,20 @@ func (b *Bundle) Opening(prompt string) ([]int32, error) {
 		}
 	}
 	return ids, nil
+}
+
+// MaskToken is the token that stands for a hidden one in masked-language modelling.
+func (b *Bundle) MaskToken() (id int32, ok bool) {
+	for _, name := range []string{"[MASK]", "<mask>"} {
+		ids := b.Tokenizer.Encode(nil, []byte(name))
+		if len(ids) != 1 {
+			continue
+		}
+		if piece, err := b.Tokenizer.Piece(ids[0]); err == nil && strings.TrimSpace(string(piece)) == name {
+			return ids[0], true
+		}
+	}
+	return 0, false
 }
 
 // Unused are the ids of the vocabulary that no token has, in order; nil for a model

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -66,7 +67,8 @@ func (d Disk) layer() Layer {
 
 // WriteDir writes dir with the files and their manifest, completely or not at
 // all: into a temporary directory beside it, synced, then renamed. A directory
-// that is there must be empty; otherwise the error is fs.ErrExist.
+// that is there must be empty; otherwise the error is fs.ErrExist. A file may lie
+// in a folder of dir, "folder/name".
 func WriteDir(dir string, files []File) error { return Disk{}.WriteDir(dir, files) }
 
 // WriteDir is the package's WriteDir on this disk.
@@ -92,12 +94,23 @@ func (d Disk) writeDir(dir string, m Manifest, files []File) (err error) {
 		}
 	}()
 	m.Version, m.Files = manifestVersion, map[string]Digest{}
+	folders := map[string]bool{}
 	for _, f := range files {
-		if filepath.Base(f.Name) != f.Name || f.Name == manifestFile || m.Files[f.Name] != (Digest{}) {
+		if folder, name := path.Split(f.Name); !plainName(name) || folder != "" && !plainName(strings.TrimSuffix(folder, "/")) || f.Name == manifestFile || m.Files[f.Name] != (Digest{}) {
 			return fmt.Errorf("checkpoint: %q is no name for a file, or is used twice", f.Name)
+		} else if folder != "" && !folders[folder] {
+			if err := l.Mkdir(filepath.Join(tmp, folder)); err != nil {
+				return err
+			}
+			folders[folder] = true
 		}
-		if m.Files[f.Name], err = d.writeFile(filepath.Join(tmp, f.Name), f.Write); err != nil {
+		if m.Files[f.Name], err = d.writeFile(filepath.Join(tmp, filepath.FromSlash(f.Name)), f.Write); err != nil {
 			return fmt.Errorf("write %s: %w", filepath.Join(dir, f.Name), err)
+		}
+	}
+	for folder := range folders {
+		if err := l.SyncDir(filepath.Join(tmp, folder)); err != nil {
+			return err
 		}
 	}
 	text, err := m.encode()
@@ -114,6 +127,11 @@ func (d Disk) writeDir(dir string, m Manifest, files []File) (err error) {
 		return err
 	}
 	return l.SyncDir(parent)
+}
+
+// plainName reports whether a name is one element of a path and no hidden file.
+func plainName(name string) bool {
+	return name != "" && filepath.Base(name) == name && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, `/\:`)
 }
 
 // mkdirAll makes a directory and its parents where they are missing, durably.

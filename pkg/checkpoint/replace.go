@@ -3,7 +3,9 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -70,9 +72,37 @@ func ours(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if _, ok := m.Files[e.Name()]; !ok && e.Name() != manifestFile {
-			return fmt.Errorf("it holds %s, which is not in its %s: %w", e.Name(), manifestFile, os.ErrExist)
+		if err := m.names(root, e); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// names fails for an entry of a directory that its manifest does not name, or for a
+// folder that holds one.
+func (m Manifest) names(root *os.Root, e os.DirEntry) error {
+	foreign := func(name string) error {
+		return fmt.Errorf("it holds %s, which is not in its %s: %w", name, manifestFile, os.ErrExist)
+	}
+	if !e.IsDir() {
+		if _, ok := m.Files[e.Name()]; !ok && e.Name() != manifestFile {
+			return foreign(e.Name())
+		}
+		return nil
+	}
+	inside, err := fs.ReadDir(root.FS(), e.Name())
+	if err != nil {
+		return err
+	}
+	for _, f := range inside {
+		name := path.Join(e.Name(), f.Name())
+		if _, ok := m.Files[name]; !ok {
+			return foreign(name)
+		}
+	}
+	if len(inside) == 0 {
+		return foreign(e.Name())
 	}
 	return nil
 }

@@ -126,8 +126,8 @@ func (r *Run) publish(name string, files []File) error {
 		return err
 	}
 	for _, f := range files {
-		if f.Model {
-			if err := r.relink(filepath.Join(stateDir, newestLink, f.Name), filepath.Join(r.Dir, f.Name)); err != nil {
+		if name, _, _ := strings.Cut(f.Name, "/"); f.Model { // a folder as a whole
+			if err := r.relink(filepath.Join(stateDir, newestLink, name), filepath.Join(r.Dir, name)); err != nil {
 				return err
 			}
 		}

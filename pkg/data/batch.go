@@ -7,7 +7,8 @@ type Batch struct {
 	N       int
 	IDs     []int32   // text: token ids [N·T]
 	Pixels  []float32 // images: normalised values [N·C·H·W], channel by channel
-	Targets []int32   // text: the next tokens [N·T]; images: classes [N]. Negative: not predicted
+	Targets []int32   // text: the next tokens [N·T]; images: classes [N]; with Vectors [N]. Negative: not predicted
+	Vectors []float32 // of texts whose vectors are learned or measured: what they are to be [N·E]
 
 	// Sequences that are packed of documents have, for each token [N·T], the index in its
 	// sequence where its document begins (of padding the length of the sequence) and the
@@ -23,7 +24,7 @@ type Batch struct {
 // Slice is sequences lo..hi; it shares memory.
 func (b Batch) Slice(lo, hi int) Batch {
 	return Batch{
-		N: hi - lo, IDs: part(b.IDs, b.N, lo, hi), Pixels: part(b.Pixels, b.N, lo, hi), Targets: part(b.Targets, b.N, lo, hi),
+		N: hi - lo, IDs: part(b.IDs, b.N, lo, hi), Pixels: part(b.Pixels, b.N, lo, hi), Targets: part(b.Targets, b.N, lo, hi), Vectors: part(b.Vectors, b.N, lo, hi),
 		Starts: part(b.Starts, b.N, lo, hi), Positions: part(b.Positions, b.N, lo, hi), Documents: part(b.Documents, b.N, lo, hi),
 	}
 }
@@ -62,11 +63,22 @@ type Inputs interface {
 	Has(name string) bool // whether the graph reads an input of this name
 }
 
-// Feed gives a model's loss graph the batch: "ids" or "pixels", and "targets"; for packed
-// sequences "starts" and "pos". scale multiplies the summed loss.
+// Feed gives a model's loss graph the batch: "ids" or "pixels", and what FeedTargets gives;
+// for packed sequences "starts" and "pos". scale multiplies the summed loss.
 func (b Batch) Feed(to Inputs, scale float32) error {
 	if err := b.FeedInputs(to); err != nil {
 		return err
+	}
+	return b.FeedTargets(to, scale)
+}
+
+// FeedTargets gives a loss graph what it compares with: "targets", "scale", and "vectors"
+// where there are any.
+func (b Batch) FeedTargets(to Inputs, scale float32) error {
+	if b.Vectors != nil {
+		if err := to.SetFloats("vectors", b.Vectors...); err != nil {
+			return err
+		}
 	}
 	if err := to.SetInts("targets", b.Targets); err != nil {
 		return err

@@ -12,30 +12,12 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Pooling is how the hidden states of a text's tokens become one vector.
-type Pooling string
-
-// The poolings.
-const (
-	MeanPooling Pooling = "mean" // mean of all tokens, special ones included
-	CLSPooling  Pooling = "cls"  // the first token's
-)
-
-// ParsePooling reads a name of a pooling.
-func ParsePooling(name string) (Pooling, error) {
-	switch p := Pooling(name); p {
-	case MeanPooling, CLSPooling:
-		return p, nil
-	}
-	return "", fmt.Errorf("pooling is %q, expected mean or cls", name)
-}
-
 // Embedder makes vectors of texts with an encoder.
 type Embedder struct {
 	Model     model.Encoder
 	Set       *param.Set
 	Pool      *kernel.Pool
-	Pooling   Pooling
+	Pooling   model.Pooling
 	Normalize bool // vectors of length 1
 	Batch     int  // texts a pass; default 32
 }
@@ -86,7 +68,7 @@ func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, err
 // vector pools the hidden states of n tokens.
 func (e *Embedder) vector(hidden []float32, n int) []float32 {
 	width := e.Model.Arch().Hidden
-	if e.Pooling == CLSPooling {
+	if e.Pooling == model.CLSPooling {
 		n = 1
 	}
 	v := make([]float32, width)

@@ -46,9 +46,10 @@ type Arch struct {
 	EmbedScale, ResidualScale, LogitScale float64
 
 	// Encoders.
-	Types    int  // token types, of which each text is the first; 0 none
-	Pooler   bool // a matrix for the first token's hidden state, kept but not used
-	MaskedLM bool // the head: matrix, activation, norm, then the token table with a bias
+	Types    int     // token types, of which each text is the first; 0 none
+	Pooler   bool    // a matrix for the first token's hidden state, kept but not used
+	MaskedLM bool    // the head: matrix, activation, norm, then the token table with a bias
+	Pooling  Pooling // without it: how texts become vectors, as the files beside it say; "" is the mean
 
 	InitRange float64 // standard deviation of new weights
 	SmallInit bool    // those that write to the residual stream by a further 1/sqrt(2L)

@@ -40,8 +40,22 @@ func init() {
 
 func (k *bert) own() **Kept { return &k.Ecospa }
 
-func (k *bert) sized(Sizes) error {
-	return errors.New("model.family is bert, an encoder: it can be read, but not trained from nothing, which needs batches of masked text")
+func (k *bert) sized(s Sizes) error {
+	if s.FFN == 0 {
+		s.FFN = 4 * s.Width
+	}
+	switch {
+	case s.KVHeads != s.Heads:
+		return fmt.Errorf("model.kv_heads is %d, but bert has as many as heads, %d", s.KVHeads, s.Heads)
+	case s.HeadDim*s.Heads != s.Width:
+		return fmt.Errorf("model.head_dim is %d, but bert's is width / heads, %d / %d", s.HeadDim, s.Width, s.Heads)
+	}
+	k.Architectures = []string{bertMasked}
+	k.VocabSize, k.Hidden, k.Layers, k.Heads, k.Intermediate, k.MaxPositions = s.Vocab, s.Width, s.Layers, s.Heads, s.FFN, s.Context
+	if s.Tied != nil {
+		k.Tied = *s.Tied
+	}
+	return nil
 }
 
 func (k *bert) arch() (*Arch, error) {

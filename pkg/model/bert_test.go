@@ -136,7 +136,12 @@ func TestBertRefusals(t *testing.T) {
 			t.Errorf("%s: %v, expected %q", keys, err, want)
 		}
 	}
-	if _, err := New(Sizes{Family: "bert", Layers: 1, Width: 4, Heads: 1, Vocab: 9, Context: 8}); err == nil || !strings.Contains(err.Error(), "masked text") {
-		t.Errorf("a new model: %v", err)
+	for want, s := range map[string]Sizes{
+		"model.kv_heads is 1": {Family: "bert", Layers: 1, Width: 4, Heads: 2, KVHeads: 1, Vocab: 9, Context: 8},
+		"model.head_dim is 4": {Family: "bert", Layers: 1, Width: 4, Heads: 2, HeadDim: 4, Vocab: 9, Context: 8},
+	} {
+		if _, err := New(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, expected %q", err, want)
+		}
 	}
 }

@@ -51,6 +51,20 @@ func goldenForms(t *testing.T) map[string]model.Model {
 	return out
 }
 
+// headless is an encoder whose loss is of vectors.
+func headless(t *testing.T) model.Model {
+	t.Helper()
+	text, err := os.ReadFile("../../testdata/minilm/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 const formB, formT = 2, 6
 
 // bench is a model with weights, its training machine and one batch.
@@ -145,6 +159,12 @@ func randomBatch(m model.Model) data.Batch {
 	for range formB * formT {
 		b.IDs, b.Targets = append(b.IDs, rng.Int32N(int32(m.Vocab()))), append(b.Targets, rng.Int32N(int32(m.Vocab())))
 	}
+	if _, ok := m.(model.Encoder); ok && !m.Arch().MaskedLM { // vectors of texts are learned, not tokens
+		b.Targets = make([]int32, formB)
+		for range formB * m.Arch().Hidden {
+			b.Vectors = append(b.Vectors, float32(rng.NormFloat64()))
+		}
+	}
 	return b
 }
 
@@ -159,6 +179,7 @@ func eachForm(t *testing.T, f func(t *testing.T, m model.Model)) {
 		}
 		t.Run(name, func(t *testing.T) { f(t, m) })
 	}
+	t.Run("encoder without a head", func(t *testing.T) { f(t, headless(t)) })
 	for name, m := range goldenForms(t) {
 		t.Run("golden "+name, func(t *testing.T) { f(t, m) })
 	}

@@ -1,8 +1,8 @@
 package model
 
 import (
-	"errors"
 	"fmt"
+	"math"
 
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -28,8 +28,23 @@ type Encoder interface {
 // with the variations that Arch lists.
 type encoder struct{ text }
 
-// errNoHead is why an encoder has no loss.
-var errNoHead = errors.New("model: it is an encoder without a masked-language-model head: it has hidden states, but no logits and no loss")
+// Pooling is how the hidden states of a text's tokens become one vector.
+type Pooling string
+
+// The poolings.
+const (
+	MeanPooling Pooling = "mean" // mean of all tokens, special ones included
+	CLSPooling  Pooling = "cls"  // the first token's
+)
+
+// ParsePooling reads a name of a pooling.
+func ParsePooling(name string) (Pooling, error) {
+	switch p := Pooling(name); p {
+	case MeanPooling, CLSPooling:
+		return p, nil
+	}
+	return "", fmt.Errorf("pooling is %q, expected mean or cls", name)
+}
 
 // Hidden implements Encoder.
 func (m *encoder) Hidden(b *graph.Builder, B, T int) *graph.Node { return m.hidden(b, B, T, 0) }
@@ -71,13 +86,18 @@ func (m *encoder) Head(set *param.Set) (w, bias *param.Param) {
 }
 
 // Loss is that of masked-language modelling: targets are the tokens that stood where
-// "ids" has the mask.
+// "ids" has the mask. Without that head it is how far the direction of each text's vector
+// is from the input "vectors" [B, E] (graph.VectorLoss); "targets" are then [B], 0 for a
+// text that counts.
 func (m *encoder) Loss(b *graph.Builder, B, T, from int) {
+	x := m.hidden(b, B, T, from)
 	if !m.a.MaskedLM {
-		b.Fail(errNoHead)
+		l := &lowering{a: m.a, b: b, B: B, T: T}
+		s := graph.VectorShape{B: B, T: T, E: m.a.Hidden, First: m.a.Pooling == CLSPooling}
+		b.VectorLoss(x, l.starts(), b.Floats("vectors", B, m.a.Hidden), b.IDs("targets", B), b.Scalar("scale"), s)
 		return
 	}
-	x := m.beforeHead(b, m.hidden(b, B, T, from))
+	x = m.beforeHead(b, x)
 	b.HeadLoss(x, m.table(b), b.Param("head_bias"), b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing()})
 }
 
@@ -100,3 +120,33 @@ func (m *encoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all boo
 
 // Cache is none: nothing is kept from one text to the next.
 func (m *encoder) Cache(set *param.Set) [][2]int { return nil }
+
+// UnitVectors are the vectors of N texts, each of length 1: of hidden states [N·T, E] those of
+// the model's pooling. starts [N·T] is T for padding. A text of padding has the vector 0.
+func UnitVectors(m Encoder, hidden []float32, n int, starts []int32) []float32 {
+	width, t := m.Arch().Hidden, len(starts)/n
+	out := make([]float32, n*width)
+	for i := range n {
+		unitVector(out[i*width:][:width], hidden[i*t*width:], starts[i*t:][:t], m.Arch().Pooling == CLSPooling)
+	}
+	return out
+}
+
+// unitVector is the direction of the sum of a text's tokens, or of the first one.
+func unitVector(out, hidden []float32, starts []int32, first bool) {
+	square := 0.0
+	for c := range out {
+		sum := 0.0
+		for t, start := range starts {
+			if int(start) < len(starts) && (t == 0 || !first) {
+				sum += float64(hidden[t*len(out)+c])
+			}
+		}
+		out[c], square = float32(sum), square+sum*sum
+	}
+	for c := range out {
+		if square > 0 {
+			out[c] = float32(float64(out[c]) / math.Sqrt(square))
+		}
+	}
+}

@@ -40,7 +40,10 @@ func registerDecoder(name string, defaults func() keys) {
 	})
 }
 
+var encoders = map[string]bool{}
+
 // registerEncoder registers a family of encoders.
 func registerEncoder(name string, defaults func() keys) {
+	encoders[name] = true
 	registerText(name, defaults, func(t text) Model { return &encoder{t} })
 }

@@ -170,6 +170,14 @@ func (s Sizes) check() error {
 // Images reports whether the family reads images instead of text.
 func (s Sizes) Images() bool { return s.Family == "vit" || named[s.Name].Family == "vit" }
 
+// Encoder reports whether the family is an encoder, which learns masked text.
+func (s Sizes) Encoder() bool {
+	if s.Family == "" {
+		s.Family = named[s.Name].Family
+	}
+	return encoders[s.Family]
+}
+
 // Validate reports the first value that makes no sense, leaving out what
 // depends on other sections of the run file (vocab and context).
 func (s Sizes) Validate() error {

@@ -35,6 +35,8 @@ type Job struct {
 	// has been changed when it returns, which leaves the model's function alone.
 	DryRun bool
 
+	// Unit is what losses are a mean over: token (also ""), image or text. The report says it.
+	Unit   string
 	Notify func(Event) // progress; may be nil
 	// Measure evaluates the model as it is; Run calls it before and after. nil: nothing is
 	// measured.
@@ -86,6 +88,7 @@ type Result struct {
 	Trials   int               // losses measured, by rank 0
 	Zeros    []coupled.Zero    // rows zeroed by the ablation; rank 0 has them
 
+	Unit          string           // of the job
 	Before, After Side             // After is empty with DryRun; only Run fills them
 	Vocabulary    *Vocabulary      // of the job
 	Recovery      *recovery.Result // nil where none was asked for
@@ -119,7 +122,7 @@ func (r *Result) Zeroed() (n int) {
 // ends only the recovery (Result.Interrupted).
 func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	p.ctx = ctx
-	r = &Result{}
+	r = &Result{Unit: p.Unit}
 	defer func() {
 		if err != nil {
 			r.Close()

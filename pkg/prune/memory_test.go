@@ -63,7 +63,7 @@ func TestRunMeasures(t *testing.T) {
 	if calls != 2 || r.Before.Loss != 1 || r.After.Loss != 2 || r.Before.FLOPs <= r.After.FLOPs || r.After.Params != r.Plan().After {
 		t.Errorf("%d measurements: before %+v, after %+v", calls, r.Before, r.After)
 	}
-	text := r.Report(false).String()
+	text := r.Report().String()
 	for line := range strings.Lines(text) {
 		if len(strings.TrimRight(line, "\n")) > 80 {
 			t.Errorf("a line of more than 80 columns: %s", line)

@@ -38,7 +38,7 @@ type ReportSide struct {
 	Params     int     `json:"params"`
 	FLOPs      float64 `json:"flops_per_token"` // of the matrix products of a forward pass
 	FileBytes  int64   `json:"file_bytes"`      // of the weights as they are on disk
-	Loss       float64 `json:"loss"`            // nats a token or an image, on held-out data
+	Loss       float64 `json:"loss"`            // on held-out data: nats a token or an image; of an encoder without a head 1 - cosine of a text's vector
 	Perplexity float64 `json:"perplexity,omitempty"`
 	TokensPerS float64 `json:"tokens_per_s,omitempty"` // of evaluation
 
@@ -46,12 +46,14 @@ type ReportSide struct {
 	Top1       *float64 `json:"top1,omitempty"` // share of held-out images
 	Top5       *float64 `json:"top5,omitempty"`
 	ImagesPerS float64  `json:"images_per_s,omitempty"` // of evaluation
+
+	TextsPerS float64 `json:"texts_per_s,omitempty"` // of evaluation, of an encoder without a head
 }
 
-// Report sums up a result; images says what losses are a mean over.
-func (r *Result) Report(images bool) Report {
+// Report sums up a result.
+func (r *Result) Report() Report {
 	out := Report{
-		Before: r.Before.report(images), Rows: r.Rows, MemoryBefore: r.MemoryBefore, MemoryAfter: r.MemoryAfter,
+		Before: r.Before.report(r.Unit), Rows: r.Rows, MemoryBefore: r.MemoryBefore, MemoryAfter: r.MemoryAfter,
 		Planned: r.After.Params, Trials: r.Trials, Zeroed: r.Zeroed(), Recovery: r.Recovery,
 	}
 	if len(r.Plans) > 0 {
@@ -61,18 +63,21 @@ func (r *Result) Report(images bool) Report {
 		out.Vocabulary = v.report(r)
 	}
 	if r.After.Params > 0 {
-		after := r.After.report(images)
+		after := r.After.report(r.Unit)
 		out.After = &after
 	}
 	return out
 }
 
-func (s Side) report(images bool) ReportSide {
+func (s Side) report(unit string) ReportSide {
 	out := ReportSide{Params: s.Params, FLOPs: s.FLOPs, Loss: s.Loss}
 	rate := float64(s.Tokens) / s.Seconds
-	if images {
+	switch unit {
+	case "image":
 		out.Top1, out.Top5, out.ImagesPerS = &s.Top1, &s.Top5, rate
-	} else {
+	case "text":
+		out.TextsPerS = rate
+	default:
 		out.Perplexity, out.TokensPerS = s.Perplexity(), rate
 	}
 	return out
@@ -126,18 +131,26 @@ func (r Report) sides(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\tbefore\tafter\tratio\n\t------\t-----\t-----")
 	line := func(name, format string, x, y float64) {
-		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t%.3f\n", name, x, y, y/x)
+		ratio := "-"
+		if x != 0 {
+			ratio = fmt.Sprintf("%.3f", y/x)
+		}
+		fmt.Fprintf(t, "%s\t"+format+"\t"+format+"\t%s\n", name, x, y, ratio)
 	}
 	before, after := r.Before, *r.After
 	line("parameters", "%.0f", float64(before.Params), float64(after.Params))
 	line("FLOPs a token", "%.0f", before.FLOPs, after.FLOPs)
 	line("bytes on disk", "%.0f", float64(before.FileBytes), float64(after.FileBytes))
-	if before.Top1 != nil {
+	switch {
+	case before.TextsPerS > 0:
+		fmt.Fprintf(t, "1 - cosine to the source's vectors\t%.6f\t%.6f\t-\n", before.Loss, after.Loss)
+		line("texts/s", "%.0f", before.TextsPerS, after.TextsPerS)
+	case before.Top1 != nil:
 		line("loss, nats an image", "%.4f", before.Loss, after.Loss)
 		line("top-1, %", "%.2f", 100**before.Top1, 100**after.Top1)
 		line("top-5, %", "%.2f", 100**before.Top5, 100**after.Top5)
 		line("images/s", "%.0f", before.ImagesPerS, after.ImagesPerS)
-	} else {
+	default:
 		line("loss, nats a token", "%.4f", before.Loss, after.Loss)
 		line("perplexity", "%.3f", before.Perplexity, after.Perplexity)
 		line("tokens/s", "%.0f", before.TokensPerS, after.TokensPerS)

@@ -77,10 +77,7 @@ func (s *stream) run(o graph.LowerOptions, each func(m *graph.Machine, lo, hi in
 func (s *stream) feed(m *graph.Machine, lo, hi int, loss bool) error {
 	part := s.data.slice(lo, hi)
 	if loss {
-		if err := m.SetInts("targets", part.Targets); err != nil {
-			return err
-		}
-		if err := m.SetFloats("scale", 1); err != nil {
+		if err := part.FeedTargets(m, 1); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -56,7 +57,11 @@ func (r *runner) close() {
 // which goes straight to the child's inputs.
 func (r *runner) buildParent() (*graph.Teacher, error) {
 	b := graph.NewBuilder(r.Parent.Set, graph.BuildOptions{States: true, BF16: r.BF16, Documents: true})
-	r.Parent.Model.Loss(b, r.Batch, r.Context, 0)
+	if e := r.encoder(); e != nil {
+		b.Output(graph.StatesOutput, e.Hidden(b, r.Batch, r.Context))
+	} else {
+		r.Parent.Model.Loss(b, r.Batch, r.Context, 0)
+	}
 	o := graph.LowerOptions{Pool: r.Pool}
 	if r.Hidden > 0 {
 		o.Observe = r.show
@@ -65,12 +70,24 @@ func (r *runner) buildParent() (*graph.Teacher, error) {
 	if r.parent, err = b.Lower(o); err != nil {
 		return nil, fmt.Errorf("recovery: the parent: %w", err)
 	}
+	if r.encoder() != nil {
+		return nil, nil // the child's loss compares vectors
+	}
 	w, bias := r.Parent.Model.Head(r.Parent.Set)
 	t := &graph.Teacher{W: w.Data(), Width: w.Dims[len(w.Dims)-1].Size, Temperature: 1, Weight: float32(1 - r.LM)}
 	if bias != nil {
 		t.Bias = bias.Data()
 	}
 	return t, nil
+}
+
+// encoder is the parent where it is an encoder without a head: then it is its texts'
+// vectors that the child learns.
+func (r *runner) encoder() model.Encoder {
+	if e, ok := r.Parent.Model.(model.Encoder); ok && !e.Arch().MaskedLM {
+		return e
+	}
+	return nil
 }
 
 // show gives a value of the parent's residual stream to the child.
@@ -109,16 +126,14 @@ func (r *runner) buildChild(t *graph.Teacher) (err error) {
 	return nil
 }
 
-// gradients runs both models on a batch; it returns the mean divergence, in nats a token.
+// gradients runs both models on a batch; it returns the mean divergence: in nats
+// a token, or of vectors 1 - cosine.
 func (r *runner) gradients(b data.Batch) (float64, error) {
 	predicted := b.Predicted()
 	if predicted == 0 {
 		return 0, errors.New("recovery: a batch has nothing to predict")
 	}
 	if err := b.FeedInputs(r.parent); err != nil {
-		return 0, err
-	}
-	if err := b.Feed(r.child, 1/float32(predicted)); err != nil {
 		return 0, err
 	}
 	if len(r.sites) > 0 {
@@ -129,14 +144,20 @@ func (r *runner) gradients(b data.Batch) (float64, error) {
 	if err := r.parent.RunAll(); err != nil {
 		return 0, fmt.Errorf("recovery: the parent: %w", err)
 	}
-	if err := r.child.SetFloats(graph.TeacherInput, r.parent.Output(graph.StatesOutput)...); err != nil {
+	states, distance := r.parent.Output(graph.StatesOutput), "kl"
+	if e := r.encoder(); e != nil {
+		distance, b.Vectors = "nll", model.UnitVectors(e, states, b.N, b.Starts)
+	} else if err := r.child.SetFloats(graph.TeacherInput, states...); err != nil {
+		return 0, err
+	}
+	if err := b.Feed(r.child, 1/float32(predicted)); err != nil {
 		return 0, err
 	}
 	if err := r.child.RunAll(); err != nil {
 		return 0, fmt.Errorf("recovery: %w", err)
 	}
 	var sum float64
-	for i, kl := range r.child.Output("kl") {
+	for i, kl := range r.child.Output(distance) {
 		if b.Targets[i] >= 0 {
 			sum += float64(kl)
 		}

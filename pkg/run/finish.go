@@ -8,6 +8,7 @@ import (
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -16,6 +17,7 @@ type Result struct {
 	Dir     string // the run directory, itself a model directory
 	Summary train.Summary
 	Images  bool
+	Encoder bool
 	Pruned  bool       // the run had pruning events
 	Best    *EvalPoint // of the checkpoint that Dir/best leads to; nil without checkpoint.keep_best
 	Adapter string     // directory of the adapters without the model; empty without any
@@ -31,6 +33,7 @@ func (j *Job) finish() (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Dir: j.cfg.Out, Images: j.images(), Pruned: j.pruner != nil}
+	_, r.Encoder = j.bundle.Model.(model.Encoder)
 	r.Summary = train.Summary{Version: j.Version, Path: kernel.CurrentPath(), Threads: j.pool.Threads(), Before: j.before, After: j.snapshot()}
 	_, r.Summary.PeakRSS = sysmem.Resident()
 	if h := j.floor(); !math.IsNaN(h) && r.Summary.After.ValLoss != nil {

@@ -251,7 +251,8 @@ func (j *Job) openBase() (err error) {
 	for _, note := range j.bundle.Notes {
 		j.tell(Note(note))
 	}
-	if _, ok := j.bundle.Model.(model.Classifier); ok {
+	switch j.bundle.Model.(type) {
+	case model.Classifier, model.Encoder: // reading the data says what is missing
 		return nil
 	}
 	return j.bundle.Text()

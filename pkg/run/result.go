@@ -33,9 +33,12 @@ func (r *Result) String() string {
 	}
 	line("\nFiles      %s (a model directory), %s", dir, filepath.Join(dir, files))
 	word := units.ShellWord(dir)
-	if r.Images {
+	switch {
+	case r.Images:
 		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data IMAGES", word, word)
-	} else {
+	case r.Encoder:
+		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE", word, word)
+	default:
 		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"", word, word, word)
 	}
 	if r.Best != nil {

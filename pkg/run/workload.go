@@ -144,6 +144,13 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 	if b != nil {
 		own = b.ChatTemplate
 	}
+	if b, err := j.encoder(b); b != nil || err != nil {
+		if in.err = err; err == nil {
+			in.tok = b.Tokenizer
+			in.work, in.err = workload.ReadMasked(j.cfg.Data, b)
+		}
+		return in
+	}
 	take := func(training data.Part) (tokenizer.Tokenizer, error) { return j.tokenizer(b, training, &in.template) }
 	t, tok, err := workload.ReadText(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (data.Encoded, error) {
 		p.Template = in.template
@@ -166,6 +173,41 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		}
 	}
 	return in
+}
+
+// encoder is the encoder that the run trains, with its tokenizer: b, or what a new model
+// will be; nil for a decoder.
+func (j *Job) encoder(b *bundle.Bundle) (*bundle.Bundle, error) {
+	if b != nil {
+		if _, ok := b.Model.(model.Encoder); !ok && (b.Model != nil || !j.cfg.Model.Encoder()) {
+			return nil, nil
+		}
+		if b.Model != nil {
+			return b, nil
+		}
+	}
+	if !j.cfg.Model.Encoder() {
+		return nil, nil
+	}
+	out := &bundle.Bundle{Path: j.cfg.Tokenizer.Path}
+	if b != nil {
+		out.Tokenizer = b.Tokenizer
+	} else if j.cfg.Tokenizer.Path == "" {
+		return nil, fault.Usage(fmt.Errorf("model.family %s learns masked text: tokenizer.path is expected, a tokenizer with a [MASK] token", j.cfg.Model.Family))
+	} else {
+		var err error
+		if out.Tokenizer, err = j.cfg.Tokenizer.New(nil); err != nil {
+			return nil, fault.Usage(err)
+		}
+	}
+	s := j.cfg.Model
+	if s.Vocab == 0 {
+		s.Vocab = out.Tokenizer.Vocab()
+	}
+	s.Context = max(1, s.Context)
+	m, err := model.New(s)
+	out.Model = m
+	return out, fault.Usage(err)
 }
 
 // count tells what the documents of the training data became.

@@ -11,8 +11,12 @@ const stretches = 8
 // positions is the loss along the context: nats and predicted tokens of each stretch.
 type positions [2 * stretches]float64
 
-// add adds the losses of a batch by where tokens stand in their document, or sequence.
+// add adds the losses of a batch by where tokens stand in their document, or sequence; texts
+// whose vectors are compared have no losses of tokens.
 func (p *positions) add(nll []float32, b data.Batch) {
+	if b.Vectors != nil {
+		return
+	}
 	context := len(b.Targets) / b.N
 	for i, x := range nll {
 		if b.Targets[i] < 0 {

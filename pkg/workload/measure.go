@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -44,6 +45,9 @@ type ImageResult struct {
 
 // Measure evaluates the model of a bundle on the validation part of w and says how it went.
 func Measure(b *bundle.Bundle, w Workload, on prune.Subject, o EvalOptions) (fmt.Stringer, error) {
+	if w.Unit() == OneText {
+		return nil, fault.Usage(fmt.Errorf("%s is an encoder without a masked-language-model head: it has no loss of its own. What pruning does to its vectors is in prune's report", b.Path))
+	}
 	start := time.Now()
 	v, err := w.Evaluate(on, o)
 	if err != nil {

@@ -99,7 +99,7 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	if p.Ranks.Rank() != 0 {
 		return nil, nil
 	}
-	r := res.Report(b.Tokenizer == nil)
+	r := res.Report()
 	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = p.From, p.Out, p.MemoryBatch, job.Data.Context, b.Bytes
 	if job.Resumed != nil {
 		r.Before.FileBytes = job.Resumed.Bytes
@@ -151,7 +151,7 @@ func (p Pruning) job(ctx context.Context, b *bundle.Bundle, on prune.Subject) (*
 	}
 	job := &prune.Job{
 		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks},
-		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, DryRun: p.DryRun, CheckMemory: true,
+		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, DryRun: p.DryRun, CheckMemory: true, Unit: string(w.Unit()),
 		Vocabulary: vocabulary, PlanFile: p.Plan, EvidenceFile: p.Scores, SaveEvidence: p.SaveScores,
 		Notify: func(e prune.Event) { p.Log(e.String()) },
 		Measure: func() (prune.Evaluation, error) {

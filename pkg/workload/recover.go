@@ -51,7 +51,16 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 			return fault.Usage(fmt.Errorf("recover: %w", err))
 		}
 	}
+	v, vectors := w.(*Vectors)
+	if vectors {
+		options.Short = -1 // each sequence is one text
+	}
 	stage := &recovery.Stage{Options: options.Resolve()}
+	if vectors { // while the model is what it was
+		if err := v.prepare(stage.Batch, stage.Context, stopTokens); err != nil {
+			return err
+		}
+	}
 	at := data.Cursor{Seed: job.Config.Seed}
 	var err error
 	if stage.Batches, err = w.Batches(stage.Batch, stage.Context, at); err != nil {
@@ -87,5 +96,8 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 // calibration once more, but no text more than four times.
 func (p Pruning) autoTokens(job *prune.Job, w Workload) int64 {
 	training, _ := w.Counts()
+	if v, ok := w.(*Vectors); ok {
+		training = v.training.Tokens()
+	}
 	return int64(max(job.Data.Context, min(job.Data.Len()*job.Data.Context, 4*training)))
 }

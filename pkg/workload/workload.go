@@ -19,6 +19,8 @@ type Unit string
 const (
 	Token Unit = "token"
 	Image Unit = "image"
+	// OneText is a text as a whole, of which an encoder makes a vector.
+	OneText Unit = "text"
 )
 
 // Workload is text or images.
@@ -83,6 +85,9 @@ type Source struct {
 func Open(b *bundle.Bundle, s Source) (Workload, error) {
 	if c, ok := b.Model.(model.Classifier); ok {
 		return openImages(c, s)
+	}
+	if _, ok := b.Model.(model.Encoder); ok {
+		return openEncoder(b, s)
 	}
 	if err := b.Text(); err != nil {
 		return nil, err
