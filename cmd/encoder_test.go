@@ -53,6 +53,11 @@ func TestEncoderWithoutHeadIsPruned(t *testing.T) {
 	if !(recovered.After.Loss < cut.After.Loss) || recovered.After.Params >= recovered.Before.Params {
 		t.Errorf("1 - cosine %g after the cut, %g after recovery", cut.After.Loss, recovered.After.Loss)
 	}
+	// llama.cpp's form, which is read back and compared when it is written.
+	command("export", "--model", minilm, "--format", "gguf", "--dtype", "f32", "--out", filepath.Join(dir, "m.gguf"))
+	if code, _, stderr := runCommand(t, t.Context(), "ecospa", "export", "--model", "../testdata/golden/bert", "--format", "gguf", "--out", filepath.Join(dir, "no.gguf")); code == exitOK || !strings.Contains(stderr, "no masked-language-model head") {
+		t.Errorf("a head in a GGUF file: exit %d, %s", code, stderr)
+	}
 	hf := filepath.Join(dir, "hf")
 	command("export", "--model", filepath.Join(dir, "cut"), "--format", "hf", "--pad", "--out", hf)
 	for _, m := range []string{"cut", "hf"} {

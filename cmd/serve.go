@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/serve"
@@ -28,7 +27,7 @@ type ServeOptions struct {
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "answer OpenAI's HTTP protocol with a model: completions, chats, log-probabilities, a chat page",
+		Usage: "answer OpenAI's HTTP protocol with a model: completions, chats, log-probabilities, embeddings, a chat page",
 		Description: "Clients of OpenAI's API, Open WebUI and lm-evaluation-harness work with http://HOST:PORT/v1 (docs/serve.md). Many\n" +
 			"requests run at once. SIGTERM finishes the answers under way. The access log, a JSON object a request, goes to\n" +
 			"standard error; what clients send is never in it.",
@@ -118,7 +117,6 @@ func RunServe(ctx context.Context, o ServeOptions, log io.Writer) error {
 	}
 	defer closeModel()
 	s.Ready(m)
-	st := m.Scheduler.Stats()
-	fmt.Fprintf(log, "ready: %s, context %d tokens, %s for keys and values\n", m.ID, m.Scheduler.Context(), units.Bytes(int64(st.Pages)*st.PageBytes))
+	fmt.Fprintf(log, "ready: %s\n", m)
 	return <-ended
 }

@@ -46,6 +46,9 @@ func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs
 	f.biases(s, g, arch)
 	kvs = s.ggufKeys(arch, dtype, f)
 	kvs = append(kvs, t.keys(s.Vocab)...)
+	if s.Types > 0 {
+		kvs = append(kvs, gguf.KV{Key: "tokenizer.ggml.token_type_count", Value: uint32(s.Types)})
+	}
 	for _, st := range streams {
 		tensors = append(tensors, gguf.Tensor{Stream: st, DType: ggufType(st, dtype)})
 	}
@@ -64,11 +67,11 @@ func (f *fit) biases(s *source, g *model.GGUF, arch string) {
 	}
 }
 
-// ggufType is the type of a tensor: vectors and positions stay in float32, rows
+// ggufType is the type of a tensor: vectors, positions and token types stay in float32, rows
 // that do not fill blocks of Q8_0 in F16.
 func ggufType(s checkpoint.Stream, dtype string) string {
 	switch {
-	case len(s.Shape) < 2 || s.Name == "position_embd.weight":
+	case len(s.Shape) < 2 || s.Name == "position_embd.weight" || s.Name == "token_types.weight":
 		return "F32"
 	case dtype == "Q8_0" && s.Shape[1]%32 != 0:
 		return "F16"
@@ -125,6 +128,14 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.table.GGUF.Keys)) {
 		of(key, s.table.GGUF.Keys[key])
+	}
+	if !s.Causal {
+		of("attention.causal", false)
+		pooling := uint32(1) // the mean
+		if s.Pooling == model.CLSPooling {
+			pooling = 2
+		}
+		of("pooling_type", pooling)
 	}
 	if s.table.GGUF.Scale {
 		of("attention.scale", float32(s.Scale))

@@ -12,7 +12,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Embedder makes vectors of texts with an encoder.
+// Embedder makes vectors of texts with an encoder. One call of Embed at a time; Close gives
+// up the memory that is kept from one to the next.
 type Embedder struct {
 	Model     model.Encoder
 	Set       *param.Set
@@ -20,6 +21,38 @@ type Embedder struct {
 	Pooling   model.Pooling
 	Normalize bool // vectors of length 1
 	Batch     int  // texts a pass; default 32
+
+	passes []*pass // the newest last
+}
+
+// keptPasses is how many graphs are kept for texts of other lengths and numbers.
+const keptPasses = 4
+
+// Close gives up the memory.
+func (e *Embedder) Close() {
+	for _, p := range e.passes {
+		p.machine.Close()
+	}
+	e.passes = nil
+}
+
+// pass is the graph of B texts of T tokens, kept or new.
+func (e *Embedder) pass(B, T int) (*pass, error) {
+	at := slices.IndexFunc(e.passes, func(p *pass) bool { return p.B == B && p.T == T })
+	if at >= 0 {
+		p := e.passes[at]
+		e.passes = append(slices.Delete(e.passes, at, at+1), p)
+		return p, nil
+	}
+	if len(e.passes) == keptPasses {
+		e.passes[0].machine.Close()
+		e.passes = slices.Delete(e.passes, 0, 1)
+	}
+	p, err := e.lower(B, T)
+	if err == nil {
+		e.passes = append(e.passes, p)
+	}
+	return p, err
 }
 
 // Embed returns a vector [E] for each text, given as token ids with what the tokenizer's
@@ -39,20 +72,15 @@ func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, err
 	if batch == 0 {
 		batch = 32
 	}
-	var p pass
-	defer func() { p.close() }()
 	for _, of := range slices.Collect(slices.Chunk(order, batch)) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		rows := min(batch, len(texts))
 		length := min(e.Model.Context(), (len(texts[of[0]])+7)/8*8) // few different graphs
-		if p.machine == nil || p.T != length {
-			p.close()
-			var err error
-			if p, err = e.lower(rows, length); err != nil {
-				return nil, err
-			}
+		p, err := e.pass(rows, length)
+		if err != nil {
+			return nil, err
 		}
 		hidden, err := p.run(texts, of)
 		if err != nil {
@@ -97,19 +125,13 @@ type pass struct {
 	ids, starts, pos []int32
 }
 
-func (e *Embedder) lower(B, T int) (pass, error) {
-	p := pass{B: B, T: T, ids: make([]int32, B*T), starts: make([]int32, B*T), pos: make([]int32, B*T)}
+func (e *Embedder) lower(B, T int) (*pass, error) {
+	p := &pass{B: B, T: T, ids: make([]int32, B*T), starts: make([]int32, B*T), pos: make([]int32, B*T)}
 	b := graph.NewBuilder(e.Set, graph.BuildOptions{Documents: true})
 	b.Output("hidden", e.Model.Hidden(b, B, T))
 	var err error
 	p.machine, err = b.Lower(graph.LowerOptions{Pool: e.Pool})
 	return p, err
-}
-
-func (p *pass) close() {
-	if p.machine != nil {
-		p.machine.Close()
-	}
 }
 
 // run computes the hidden states of the texts that of lists; other rows are padding.

@@ -36,6 +36,16 @@ func init() {
 	registerEncoder("bert", func() keys {
 		return &bert{VocabSize: 30522, Hidden: 768, Layers: 12, Heads: 12, Intermediate: 3072, Act: "gelu", MaxPositions: 512, Types: 2, Eps: 1e-12, InitRange: 0.02, Tied: true}
 	})
+	ggufs["bert"] = bertConfig
+}
+
+// bertConfig is the config.json of a GGUF file, which has no head.
+func bertConfig(h Header) map[string]any {
+	return map[string]any{
+		"model_type": "bert", "architectures": []string{bertModel}, "vocab_size": h.Int("vocab_size"), "hidden_size": h.Int("embedding_length"), "num_hidden_layers": h.Int("block_count"),
+		"num_attention_heads": h.Int("attention.head_count"), "intermediate_size": h.Int("feed_forward_length"), "max_position_embeddings": h.Int("context_length"),
+		"layer_norm_eps": h.Float("attention.layer_norm_epsilon"), "hidden_act": "gelu",
+	}
 }
 
 func (k *bert) own() **Kept { return &k.Ecospa }
@@ -100,13 +110,15 @@ func (k *bert) shaped(s Shape) { k.Intermediate = s.FFN }
 // table: files of the bare model lack "bert." before names, and old ones call a norm's
 // gain gamma and its bias beta.
 func (k *bert) table() *Table {
-	t := &Table{Class: k.Architectures[0], FixedHeads: true}
+	t := &Table{Class: k.Architectures[0], FixedHeads: true, GGUF: &GGUF{Arch: "bert"}}
 	prefix, other := "bert.", ""
 	if t.Class == bertModel {
 		prefix, other = other, prefix
+	} else {
+		t.GGUF.Refuse = "has no masked-language-model head"
 	}
-	add := func(prefix, other, hf string, role param.Role) {
-		n := entry(prefix+hf, "", role)
+	add := func(prefix, other, hf, gguf string, role param.Role) {
+		n := entry(prefix+hf, gguf, role)
 		names := []string{n.HF}
 		if IsNorm(role) || IsNorm(param.Role(strings.TrimSuffix(string(role), "_bias"))) {
 			names = append(names, strings.NewReplacer(".weight", ".gamma", ".bias", ".beta").Replace(n.HF))
@@ -119,25 +131,25 @@ func (k *bert) table() *Table {
 		n.Aliases = names[1:]
 		t.Tensors = append(t.Tensors, n)
 	}
-	both := func(hf string, role param.Role) {
-		add(prefix, other, hf, role)
-		add(prefix, other, hf, role.Bias())
+	both := func(hf, gguf string, role param.Role) {
+		add(prefix, other, hf, gguf, role)
+		add(prefix, other, hf, gguf, role.Bias())
 	}
-	add(prefix, other, "embeddings.word_embeddings", param.Embed)
-	add(prefix, other, "embeddings.position_embeddings", param.Positions)
-	add(prefix, other, "embeddings.token_type_embeddings", param.TokenTypes)
-	both("embeddings.LayerNorm", param.EmbedNorm)
-	const layer = "encoder.layer.%d."
-	both(layer+"attention.self.query", param.Q)
-	both(layer+"attention.self.key", param.K)
-	both(layer+"attention.self.value", param.V)
-	both(layer+"attention.output.dense", param.O)
-	both(layer+"attention.output.LayerNorm", param.Norm1)
-	both(layer+"intermediate.dense", param.Up)
-	both(layer+"output.dense", param.Down)
-	both(layer+"output.LayerNorm", param.Norm2)
-	both("pooler.dense", param.Pooler)
-	head := func(hf string, role param.Role) { add("", "", "cls.predictions."+hf, role) }
+	add(prefix, other, "embeddings.word_embeddings", "token_embd", param.Embed)
+	add(prefix, other, "embeddings.position_embeddings", "position_embd", param.Positions)
+	add(prefix, other, "embeddings.token_type_embeddings", "token_types", param.TokenTypes)
+	both("embeddings.LayerNorm", "token_embd_norm", param.EmbedNorm)
+	const layer, gguf = "encoder.layer.%d.", "blk.%d."
+	both(layer+"attention.self.query", gguf+"attn_q", param.Q)
+	both(layer+"attention.self.key", gguf+"attn_k", param.K)
+	both(layer+"attention.self.value", gguf+"attn_v", param.V)
+	both(layer+"attention.output.dense", gguf+"attn_output", param.O)
+	both(layer+"attention.output.LayerNorm", gguf+"attn_output_norm", param.Norm1)
+	both(layer+"intermediate.dense", gguf+"ffn_up", param.Up)
+	both(layer+"output.dense", gguf+"ffn_down", param.Down)
+	both(layer+"output.LayerNorm", gguf+"layer_output_norm", param.Norm2)
+	both("pooler.dense", "", param.Pooler)
+	head := func(hf string, role param.Role) { add("", "", "cls.predictions."+hf, "", role) }
 	for _, r := range []param.Role{param.HeadDense, param.HeadDense.Bias()} {
 		head("transform.dense", r)
 	}

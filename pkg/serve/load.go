@@ -34,6 +34,9 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 			b.Close()
 		}
 	}()
+	if _, ok := b.Model.(model.Encoder); ok {
+		return loadEncoder(b, path, o)
+	}
 	if err := b.Text(); err != nil {
 		return nil, nil, err
 	}
@@ -48,13 +51,7 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 		return nil, nil, fault.Usage(err)
 	}
 	m = &Model{ID: o.ID, Created: time.Now(), Scheduler: s, Tokenizer: b.Tokenizer, Ends: b.Ends}
-	if m.ID == "" {
-		whole, err := filepath.Abs(path)
-		if err != nil {
-			whole = path
-		}
-		m.ID = filepath.Base(whole)
-	}
+	m.called(path)
 	if m.Chat, err = b.Chat(o.Template); err != nil {
 		s.Close()
 		pool.Close()
@@ -67,4 +64,16 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 		m.EOS = m.name(b.Ends[0])
 	}
 	return m, func() { s.Close(); pool.Close(); b.Close() }, nil
+}
+
+// called names a model without a name by its path.
+func (m *Model) called(path string) {
+	if m.ID != "" {
+		return
+	}
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		whole = path
+	}
+	m.ID = filepath.Base(whole)
 }

@@ -16,7 +16,7 @@ type modelCard struct {
 }
 
 func (m *Model) card() modelCard {
-	return modelCard{ID: m.ID, Object: "model", Created: m.Created.Unix(), OwnedBy: "ecospa", MaxLen: m.Scheduler.Context()}
+	return modelCard{ID: m.ID, Object: "model", Created: m.Created.Unix(), OwnedBy: "ecospa", MaxLen: m.context()}
 }
 
 func (s *Server) models(m *Model, w *response, _ *http.Request) error {
@@ -68,7 +68,7 @@ func (s *Server) tokenize(m *Model, w *response, r *http.Request) error {
 	if q.Special == nil || *q.Special {
 		ids = append(ids, back...)
 	}
-	w.json(200, map[string]any{"tokens": ids, "count": len(ids), "max_model_len": m.Scheduler.Context()})
+	w.json(200, map[string]any{"tokens": ids, "count": len(ids), "max_model_len": m.context()})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -19,7 +20,8 @@ import (
 type Model struct {
 	ID        string // name in answers
 	Created   time.Time
-	Scheduler *infer.Scheduler
+	Scheduler *infer.Scheduler // nil of an encoder
+	Embedder  *Embedder        // of an encoder; else nil
 	Tokenizer tokenizer.Tokenizer
 	Ends      []int32        // ids that end a text
 	Chat      *chat.Template // nil when the model has none
@@ -75,8 +77,9 @@ func New(o Options) *Server {
 	s.serve("GET /tokenizer_info", s.tokenizerInfo)
 	s.serve("POST /tokenize", s.tokenize)
 	s.serve("POST /detokenize", s.detokenize)
-	s.serve("POST /v1/completions", s.completions)
-	s.serve("POST /v1/chat/completions", s.chat)
+	s.serve("POST /v1/completions", writes(s.completions))
+	s.serve("POST /v1/chat/completions", writes(s.chat))
+	s.serve("POST /v1/embeddings", s.embeddings)
 	return s
 }
 
@@ -85,6 +88,33 @@ func (s *Server) Ready(m *Model) { s.model.Store(m) }
 
 // handler answers one call of the API; an error becomes its answer.
 type handler func(m *Model, w *response, r *http.Request) error
+
+// writes is a call that only a model which writes text answers.
+func writes(h handler) handler {
+	return func(m *Model, w *response, r *http.Request) error {
+		if m.Scheduler == nil {
+			return &apiError{status: 400, kind: "invalid_request_error", code: "model_not_supported", message: m.ID + " is an encoder, which writes no text: it answers /v1/embeddings"}
+		}
+		return h(m, w, r)
+	}
+}
+
+// String says what the model is ready for.
+func (m *Model) String() string {
+	if m.Embedder != nil {
+		return fmt.Sprintf("%s, vectors of texts of up to %d tokens", m.ID, m.context())
+	}
+	st := m.Scheduler.Stats()
+	return fmt.Sprintf("%s, context %d tokens, %s for keys and values", m.ID, m.context(), units.Bytes(int64(st.Pages)*st.PageBytes))
+}
+
+// context is the longest text in tokens.
+func (m *Model) context() int {
+	if m.Embedder != nil {
+		return m.Embedder.Texts.MaxTokens
+	}
+	return m.Scheduler.Context()
+}
 
 // serve registers a call that needs the key and the model.
 func (s *Server) serve(pattern string, h handler) {
