@@ -20,7 +20,7 @@ type Recovering struct{ recovery.Progress }
 
 func (e Recovering) String() string {
 	if e.Step == 0 {
-		return fmt.Sprintf("recovering: %s against the model before the cut, about %s", units.Plural(e.Steps, "step"), units.Clock(e.Left))
+		return fmt.Sprintf("recovering: %s against the model before the cut, about %s, in %s", units.Plural(e.Steps, "step"), units.Clock(e.Left), units.Bytes(e.Memory))
 	}
 	return fmt.Sprintf("recovering: step %d of %d, %s tokens, held-out loss %.4f, about %s left", e.Step, e.Steps, units.Count(float64(e.Tokens)), e.Held, units.Clock(e.Left))
 }

@@ -52,6 +52,20 @@ func (r *runner) close() {
 	optim.Close(r.opt)
 }
 
+// bytes is the memory that the recovery takes, the judge's machine aside.
+func (r *runner) bytes() int64 {
+	n := r.parent.Plan().ArenaBytes() + r.child.Plan().ArenaBytes() + 4*int64(r.Parent.Set.Len()+r.Child.Set.Len()+len(r.grads.Data))
+	for _, s := range []*param.Slab{r.best, r.now} {
+		if s != nil {
+			n += 4 * int64(len(s.Data))
+		}
+	}
+	for _, s := range r.opt.Slabs() {
+		n += 4 * int64(len(s.Slab.Data))
+	}
+	return n
+}
+
 // buildParent makes the machine of the parent: its last hidden states, of which the
 // child's loss makes logits a chunk at a time, and on the way its residual stream,
 // which goes straight to the child's inputs.

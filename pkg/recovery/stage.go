@@ -54,6 +54,7 @@ type Progress struct {
 	Tokens      int64
 	Elapsed     time.Duration
 	Left        time.Duration // estimated
+	Memory      int64         // bytes that both models, their machines and the optimizer take
 	KL          float64       // mean divergence of the step, nats a token
 	Held        float64       // held-out loss where it was just measured, else NaN
 }
@@ -258,7 +259,7 @@ func (r *runner) tell(kl, held float64) {
 		each = r.elapsed() / time.Duration(r.step)
 	}
 	r.Progress(Progress{
-		Step: r.step, Steps: r.steps, Tokens: r.tokens(), Elapsed: r.elapsed(), Left: each * time.Duration(r.steps-r.step), KL: kl, Held: held,
+		Step: r.step, Steps: r.steps, Tokens: r.tokens(), Elapsed: r.elapsed(), Left: each * time.Duration(r.steps-r.step), Memory: r.bytes(), KL: kl, Held: held,
 	})
 }
 

@@ -123,6 +123,9 @@ func TestRecovers(t *testing.T) {
 		s.Held = nil // random targets say nothing of a child; the parent's predictions do
 		var kl []float64
 		s.Progress = func(p Progress) {
+			if least := 4 * int64(2*s.Parent.Set.Len()+3*s.Child.Set.Len()); p.Memory < least || p.Memory > 20*least {
+				t.Errorf("%s: %d bytes, expected at least %d of weights and state", family, p.Memory, least)
+			}
 			if p.Step > 0 {
 				kl = append(kl, p.KL)
 			}
