@@ -74,6 +74,21 @@ func TestPruneResume(t *testing.T) {
 	}
 }
 
+// TestPruneOfLittleText: a text that is enough to calibrate on and not to recover with is no
+// error by default, and is said.
+func TestPruneOfLittleText(t *testing.T) {
+	tmp := t.TempDir()
+	at := func(name string) string { return filepath.Join(tmp, name) }
+	mustRun(t, small(at("dense"), "prune.target=", "train.steps=3")...)
+	if err := os.WriteFile(at("text.txt"), []byte("Anna was a small fox who lived by the river. Her best friend was Tom the bear. They ate."), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, log := mustRun(t, "ecospa", "prune", "--from", at("dense"), "--data", at("text.txt"), "--sequences", "2", "--allocation", "global", "--target", "0.8x", "--out", at("small"))
+	if !strings.Contains(log, "not recovered: the training text has") {
+		t.Error(log)
+	}
+}
+
 // TestPruneWithoutData: the model's own text is enough, the second time from the cache.
 func TestPruneWithoutData(t *testing.T) {
 	tmp := t.TempDir()

@@ -41,7 +41,11 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 	case "", RecoverNone:
 		return nil
 	case RecoverAuto:
-		if why := job.Unrecoverable(); why != nil {
+		why := job.Unrecoverable()
+		if have, _ := w.Counts(); why == nil && have < 2*options.Context+1 {
+			why = fmt.Errorf("the training text has %d tokens, expected at least %d", have, 2*options.Context+1)
+		}
+		if why != nil {
 			p.Log("not recovered: " + why.Error())
 			return nil
 		}
