@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
@@ -49,5 +51,40 @@ func TestChat(t *testing.T) {
 	first, second, _ := strings.Cut(strings.TrimSuffix(again, "\n"), "\n")
 	if first != second {
 		t.Errorf("after /reset the same message gets %q, before %q", second, first)
+	}
+}
+
+// interrupting sends the program an interrupt at its first piece of a reply, as Ctrl-C does.
+type interrupting struct {
+	strings.Builder
+	sent bool
+}
+
+func (w *interrupting) Write(p []byte) (int, error) {
+	if !w.sent && len(p) > 0 {
+		w.sent = true
+		syscall.Kill(os.Getpid(), syscall.SIGINT)
+		time.Sleep(200 * time.Millisecond) // until it has arrived
+	}
+	return w.Builder.Write(p)
+}
+
+// Ctrl-C ends a reply and not the chat: the next line is answered.
+func TestChatInterrupted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	mustRun(t, small(dir, "train.steps=2", "train.sample=0", "prune.target=")...)
+	o := serve.TalkOptions{Model: dir, Template: "plain", Tokens: 9, Sampler: infer.SamplerConfig{TopP: 1}}
+	var whole, cut bytes.Buffer
+	if err := serve.Talk(t.Context(), o, strings.NewReader("one\n/reset\none\n"), &whole, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	out := &interrupting{}
+	if err := serve.Talk(t.Context(), o, strings.NewReader("one\n/reset\none\n"), out, &cut); err != nil {
+		t.Fatal(err)
+	}
+	first, second, _ := strings.Cut(strings.TrimSuffix(whole.String(), "\n"), "\n")
+	gotFirst, gotSecond, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(gotFirst) == 0 || len(gotFirst) >= len(first) || !strings.HasPrefix(first, gotFirst) || gotSecond != second {
+		t.Errorf("interrupted at its beginning: %q, then %q; expected less than %q, then %q", gotFirst, gotSecond, first, second)
 	}
 }

@@ -88,38 +88,25 @@ func (s *Server) chat(m *Model, w *response, r *http.Request) error {
 	if err := readJSON(r, &q); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	all, prompt, err := q.start(ctx, m, s.o.MaxTokens)
+	all, end, err := s.begin(w, r, func(ctx context.Context) ([]*completion, int, error) { return q.start(ctx, m, s.o.MaxTokens) })
 	if err != nil {
 		return err
 	}
-	w.prompt = prompt
-	defer func() {
-		for _, c := range all {
-			w.tokens += c.made
-		}
-		s.metrics.tokens(w.prompt, w.tokens, w.start)
-	}()
+	defer end()
 	answer := chatAnswer{ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: m.ID}
 	if q.Stream {
-		return q.stream(w, answer, all, prompt)
+		return q.stream(w, answer, all, w.prompt)
 	}
-	u := usage{Prompt: prompt}
-	for _, c := range all {
-		if err := c.drain(nil); err != nil {
-			return err
-		}
-		u.Completion += c.made
+	answer.Usage, err = drainAll(all, w.prompt, func(c *completion) {
 		text := c.take(true)
 		answer.Choices = append(answer.Choices, chatChoice{
 			Index: c.index, Message: &chatDelta{Role: "assistant", Content: &text}, Logprobs: q.table(c), FinishReason: &c.reason,
 		})
+	})
+	if err == nil {
+		w.json(200, answer)
 	}
-	u.Total = u.Prompt + u.Completion
-	answer.Usage = &u
-	w.json(200, answer)
-	return nil
+	return err
 }
 
 // start renders the messages and queues every choice.

@@ -77,35 +77,51 @@ func (s *Server) completions(m *Model, w *response, r *http.Request) error {
 	if len(q.Prompt) == 0 {
 		return bad("prompt", "prompt is missing")
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	all, prompt, err := q.start(ctx, m)
+	all, end, err := s.begin(w, r, func(ctx context.Context) ([]*completion, int, error) { return q.start(ctx, m) })
 	if err != nil {
 		return err
 	}
-	w.prompt = prompt
-	defer func() {
+	defer end()
+	answer := completionAnswer{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: m.ID}
+	if q.Stream {
+		return q.stream(w, answer, all, w.prompt)
+	}
+	answer.Usage, err = drainAll(all, w.prompt, func(c *completion) { answer.Choices = append(answer.Choices, q.choice(c, true)) })
+	if err == nil {
+		w.json(200, answer)
+	}
+	return err
+}
+
+// begin queues the choices of a request by start; end, to be called when the answer is
+// over, gives what is left of them up and counts their tokens.
+func (s *Server) begin(w *response, r *http.Request, start func(ctx context.Context) (all []*completion, prompt int, err error)) (all []*completion, end func(), err error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	if all, w.prompt, err = start(ctx); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	return all, func() {
+		cancel()
 		for _, c := range all {
 			w.tokens += c.made
 		}
 		s.metrics.tokens(w.prompt, w.tokens, w.start)
-	}()
-	answer := completionAnswer{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: m.ID}
-	if q.Stream {
-		return q.stream(w, answer, all, prompt)
-	}
-	u := usage{Prompt: prompt}
+	}, nil
+}
+
+// drainAll takes every choice whole and hands it to each.
+func drainAll(all []*completion, prompt int, each func(c *completion)) (*usage, error) {
+	u := &usage{Prompt: prompt}
 	for _, c := range all {
 		if err := c.drain(nil); err != nil {
-			return err
+			return nil, err
 		}
 		u.Completion += c.made
-		answer.Choices = append(answer.Choices, q.choice(c, true))
+		each(c)
 	}
 	u.Total = u.Prompt + u.Completion
-	answer.Usage = &u
-	w.json(200, answer)
-	return nil
+	return u, nil
 }
 
 // start checks and queues every choice of a request.

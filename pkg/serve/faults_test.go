@@ -91,6 +91,7 @@ func TestQueue(t *testing.T) {
 // TestSlowAndHalfOpen: clients that send nothing, half a request, or do not read.
 func TestSlowAndHalfOpen(t *testing.T) {
 	web, m := start(t, Options{}, infer.SchedulerOptions{})
+	before := runtime.NumGoroutine()
 	addr := strings.TrimPrefix(web.URL, "http://")
 	var open []net.Conn
 	for i := range 60 {
@@ -113,13 +114,69 @@ func TestSlowAndHalfOpen(t *testing.T) {
 	for _, c := range open {
 		c.Close()
 	}
+	settled(t, m, before)
+}
+
+// TestManyBodies: requests that are held while they come in are bounded together.
+func TestManyBodies(t *testing.T) {
+	web, _ := start(t, Options{MaxBody: 1 << 10, MaxBodies: 8 << 10}, infer.SchedulerOptions{})
+	var pipes []*io.PipeWriter
+	for range 9 {
+		from, to := io.Pipe()
+		pipes = append(pipes, to)
+		go func() {
+			if r, err := http.Post(web.URL+"/tokenize", "application/json", from); err == nil {
+				r.Body.Close()
+			}
+		}()
+		go to.Write([]byte(`{"prompt":"` + strings.Repeat("x", 1000)))
+	}
+	code := 0
 	for range 200 {
-		if st := m.Scheduler.Stats(); st.Running == 0 && st.FreePages == st.Pages {
+		if code, _ = post(t, web.URL+"/tokenize", `{"prompt":"`+strings.Repeat("y", 900)+`"}`); code == 429 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if code != 429 {
+		t.Errorf("beside 8 KiB of requests that do not end: status %d, expected 429", code)
+	}
+	for _, p := range pipes {
+		p.CloseWithError(io.ErrClosedPipe)
+	}
+	for range 200 {
+		if code, _ = post(t, web.URL+"/tokenize", `{"prompt":"y"}`); code == 200 {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%+v: closed connections left something", m.Scheduler.Stats())
+	t.Errorf("after they ended: status %d, expected 200", code)
+}
+
+// TestManyConnections: some hundred clients at once are all answered and leave nothing.
+func TestManyConnections(t *testing.T) {
+	web, m := start(t, Options{}, infer.SchedulerOptions{})
+	before := runtime.NumGoroutine()
+	n := 300 // scripts/soak_serve.sh -c 1000 takes them all
+	seen := make(chan int, n)
+	for i := range n {
+		go func() {
+			r, err := http.Post(web.URL+"/v1/completions", "application/json", strings.NewReader(fmt.Sprintf(`{"prompt":"Hello %d","max_tokens":2}`, i%7)))
+			if err != nil {
+				seen <- 0
+				return
+			}
+			io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+			seen <- r.StatusCode
+		}()
+	}
+	for range n {
+		if code := <-seen; code != 200 {
+			t.Errorf("status %d, expected 200", code)
+		}
+	}
+	settled(t, m, before)
 }
 
 // TestEveryLength: prompts of every length around the context, as ids and as text.

@@ -33,6 +33,7 @@ type Model struct {
 type Options struct {
 	APIKey    string // asked for as "Authorization: Bearer KEY"; "" asks for none
 	MaxBody   int64  // bytes of a request; default 8 MiB
+	MaxBodies int64  // bytes of all requests that are held at once; default 64 times MaxBody
 	MaxTokens int    // new tokens of a request where it names none in a chat; default 1024
 	AccessLog func(Access)
 }
@@ -58,12 +59,16 @@ type Server struct {
 	model   atomic.Pointer[Model]
 	metrics metrics
 	mux     *http.ServeMux
+	bodies  atomic.Int64 // bytes of requests that are held
 }
 
 // New makes a server that is still loading.
 func New(o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = 8 << 20
+	}
+	if o.MaxBodies == 0 {
+		o.MaxBodies = 64 * o.MaxBody
 	}
 	if o.MaxTokens == 0 {
 		o.MaxTokens = 1024
@@ -130,7 +135,9 @@ func (s *Server) serve(pattern string, h handler) {
 			rw.fail(errLoading)
 			return
 		}
-		err := s.takeBody(rw, r)
+		body := &heldBody{from: http.MaxBytesReader(rw, r.Body, s.o.MaxBody), s: s}
+		defer func() { s.bodies.Add(-body.bytes) }()
+		err := takeBody(rw, r, body)
 		if err == nil {
 			err = h(m, rw, r)
 		}
@@ -142,8 +149,8 @@ func (s *Server) serve(pattern string, h handler) {
 
 // takeBody reads the whole request, so that the time for reading it does not
 // end an answer that takes longer.
-func (s *Server) takeBody(w *response, r *http.Request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.o.MaxBody))
+func takeBody(w *response, r *http.Request, from *heldBody) error {
+	body, err := io.ReadAll(from)
 	if err != nil {
 		return err
 	}
@@ -151,6 +158,25 @@ func (s *Server) takeBody(w *response, r *http.Request) error {
 	http.NewResponseController(w).SetReadDeadline(time.Time{}) // a test's recorder has none
 	return nil
 }
+
+// heldBody counts what is read of a request, so that many large ones at once are
+// answered 429 and do not fill the memory.
+type heldBody struct {
+	from  io.Reader
+	s     *Server
+	bytes int64
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	b.bytes += int64(n)
+	if b.s.bodies.Add(int64(n)) > b.s.o.MaxBodies {
+		return n, errBodies
+	}
+	return n, err
+}
+
+var errBodies = &apiError{status: 429, kind: "rate_limit_error", code: "server_busy", message: "too many large requests at once; try again later"}
 
 var errLoading = &apiError{status: 503, kind: "server_error", code: "model_loading", message: "the model is still being loaded"}
 

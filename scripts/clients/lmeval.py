@@ -6,15 +6,19 @@ asks for log-likelihoods of continuations, of whole documents (rolling) and for 
 fails where a document's differs from `ECOSPA eval --model MODEL` by more than 1e-5 of it.
 Needs Debian's python3-aiohttp, python3-tenacity, python3-tqdm, python3-jinja2,
 python3-requests, python3-yaml and python3-numpy; no transformers."""
-import json, os, subprocess, sys, tempfile
+import importlib.metadata, json, os, subprocess, sys, tempfile
 harness, base, docs, ecospa, model = sys.argv[1:]
 sys.path.insert(0, harness)
+version = importlib.metadata.version
+importlib.metadata.version = lambda name: "0" if name == "lm_eval" else version(name)  # a checkout is not installed
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 from lm_eval.api.instance import Instance
 
 os.environ.setdefault("OPENAI_API_KEY", os.environ.get("ECOSPA_API_KEY", "none"))
 lm = LocalCompletionsAPI(base_url=base + "/v1/completions", model="m", tokenizer_backend="remote", num_concurrent=4, batch_size=4, max_length=512)
-docs = [json.loads(l)["text"] for l in open(docs)][:6]
+docs = [json.loads(l)["text"] for l in open(docs)]
+docs = [d for d in docs if len(lm.tok_encode(d)) < 500][:6]  # one window of eval
+assert docs, "no text of less than 500 tokens"
 inst = lambda kind, args: Instance(request_type=kind, doc={}, arguments=args, idx=0)
 
 choices = [" little girl", " big dog", " zebra", " the the"]
