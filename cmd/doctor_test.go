@@ -38,7 +38,10 @@ func TestDoctor(t *testing.T) {
 			}
 		}
 	}
-	for _, w := range append(bench.Manners, bench.Tasks...) { // every key is one of a run file
+	for _, w := range append(bench.Manners, bench.Tasks...) {
+		if w.Name == "lora" {
+			continue // of finetune
+		} // every key is one of a run file
 		args := append(small(t.TempDir()), "--set", "train.steps=0") // refused after the keys have been read
 		for _, kv := range w.Set {
 			args = append(args, "--set", kv)
