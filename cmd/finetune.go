@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -25,11 +26,19 @@ func finetuneCommand() *cli.Command {
 			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to begin with (over from); required unless the run file names one or with --resume"},
 			&cli.BoolFlag{Name: "new-classifier", Usage: "of an image model: train a new classifier for the data's classes (over new_classifier)"},
 			&cli.IntFlag{Name: "show", Usage: "train nothing: print the first `N` documents as tokens with their ids, + before what is learned"},
+			&cli.StringFlag{Name: "weights", Usage: "`TYPE` in which weights are kept in memory (over train.weights): f32, bf16, or beside adapters q8_0"},
+			&cli.IntFlag{Name: "adapters", Usage: "train low-rank adapters of this `RANK` beside frozen weights (over lora.rank)"},
 			&cli.BoolFlag{Name: "merge", Usage: "with lora: write the model with the adapters folded in to RUN/merged as well"},
 		),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
 			o.finetune, o.strict, o.From, o.Merge, o.NewClassifier = true, c.Bool(strictFlag), c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
+			if c.IsSet("weights") {
+				o.Set = append(o.Set, "train.weights="+c.String("weights"))
+			}
+			if c.IsSet("adapters") {
+				o.Set = append(o.Set, fmt.Sprintf("lora.rank=%d", c.Int("adapters")))
+			}
 			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show"))
 			if o.Config == "" && !short && o.Resume != run.Continue && !(o.Resume == run.Auto && run.Exists(o.Out)) {
 				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)"))

@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 
@@ -16,12 +17,13 @@ import (
 
 const (
 	adapterConfig = "adapter_config.json"
-	adapterSlab   = "adapters.f32"  // beside the model of a run
-	newestState   = "state/newest/" // of a run directory
+	adapterSlab   = "adapters.f32"      // beside the model of a run
+	newestState   = "state/newest/"     // of a run directory
+	frozenWeights = "model.safetensors" // of adapters without their model
 )
 
-// adapterFile is adapter_config.json of adapters beside their model. Earlier versions wrote
-// directories of adapters alone with it, too; now they are PEFT's (AdapterDir).
+// adapterFile is adapter_config.json of adapters beside their model, or in a checkpoint
+// of adapters only (FrozenFiles). Directories of adapters for others are PEFT's (AdapterDir).
 type adapterFile struct {
 	Base string     `json:"base_model_name_or_path,omitempty"` // model directory, for adapters without their model
 	LoRA train.LoRA `json:"lora"`
@@ -30,6 +32,19 @@ type adapterFile struct {
 // AdapterFiles are the files of adapters that stand beside their model.
 func AdapterFiles(a *train.Adapters, c train.LoRA) []checkpoint.File {
 	return []checkpoint.File{checkpoint.JSONFile(adapterConfig, adapterFile{LoRA: c}), checkpoint.SlabFile(adapterSlab, a.Set.Weights)}
+}
+
+// FrozenFiles are the files of a checkpoint of adapters whose model never changes: the
+// adapters, and the model's directory, base, an absolute path.
+func FrozenFiles(a *train.Adapters, c train.LoRA, base string) []checkpoint.File {
+	tensors := model.AdapterTensors(a.Set)
+	weights := checkpoint.File{Name: frozenWeights, Model: true, Write: func(w io.Writer) error {
+		return checkpoint.WriteWeights(w, a.Set, tensors, "F32")
+	}}
+	weights.Size, _ = checkpoint.WeightsSize(a.Set, tensors, "F32") // a layout that does not fit is reported when it is written
+	config := checkpoint.JSONFile(adapterConfig, adapterFile{Base: base, LoRA: c})
+	config.Model = true
+	return []checkpoint.File{config, weights}
 }
 
 // ReadAdapters reads the adapters that stand beside a model in a directory; nil when

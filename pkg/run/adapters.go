@@ -5,6 +5,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
@@ -13,8 +14,16 @@ const (
 	mergedDir  = "merged"  // of a run: the model with the adapters folded in
 )
 
+// frozen reports whether the run trains adapters beside weights that are stored as another
+// type than float32: they stay as they were read, and checkpoints hold the adapters only.
+func (j *Job) frozen() bool { return j.cfg.LoRA.Enabled() && j.cfg.Train.DType() != param.F32 }
+
 // modelFiles is what a checkpoint holds of the model: adapters stand beside it.
 func (j *Job) modelFiles() ([]checkpoint.File, error) {
+	if j.frozen() {
+		base, err := filepath.Abs(j.cfg.From)
+		return bundle.FrozenFiles(j.bundle.Adapters, j.cfg.LoRA, base), err
+	}
 	files, err := j.bundle.Files("F32")
 	if a := j.bundle.Adapters; err == nil && a != nil {
 		files = append(files, bundle.AdapterFiles(a, j.cfg.LoRA)...)
@@ -61,6 +70,9 @@ func (j *Job) finishAdapters() error {
 	}
 	if err := checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, adapterDir), alone); err != nil {
 		return err
+	}
+	if j.frozen() {
+		return nil
 	}
 	a.Merge(j.pool, j.bundle.Set)
 	clear(a.Set.Weights.Data) // they are in the weights now

@@ -79,6 +79,9 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 	if err := cfg.Validate(); err != nil {
 		return j, fault.Usage(err)
 	}
+	if j.Merge && j.frozen() {
+		return j, fault.Usage(fmt.Errorf("train.weights is %s: the adapters cannot be folded into such weights: train without merging; the adapters stand in RUN/adapter", cfg.Train.Weights))
+	}
 	if err := j.look(); err != nil {
 		return j, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -70,6 +71,13 @@ func (j *Job) checkDisk(shapes *param.Set) error {
 	most := j.cfg.Checkpoint.Most(j.cfg.Train.Steps)
 	// A checkpoint's weights are float32 whatever they are kept in: it holds norms and biases, too.
 	one := 4*int64(shapes.Count()) + optim.StateBytes(shapes, j.cfg.Optim)
+	if j.frozen() {
+		a, err := param.Layout(model.AdapterSpecs(shapes, j.cfg.LoRA.Rank, j.cfg.LoRA.Has(train.TargetAttention), j.cfg.LoRA.Has(train.TargetFFN)))
+		if err != nil {
+			return err
+		}
+		one = 4*int64(a.Count()) + optim.StateBytes(a, j.cfg.Optim)
+	}
 	need := one * int64(max(1, most-len(there)))
 	if _, err := checkpoint.Room(j.cfg.Out, need); err != nil {
 		return tooLarge{fmt.Errorf("%w (%d of %s at a time); lower checkpoint.keep_last or keep fewer for good", err, most, units.Bytes(one))}

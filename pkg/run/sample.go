@@ -11,7 +11,7 @@ import (
 // where there is none, and for images.
 func (j *Job) sample() (string, error) {
 	t, ok := j.work.(*workload.Text)
-	if !ok || j.cfg.Train.Sample == 0 {
+	if !ok || j.cfg.Train.Sample == 0 || j.frozen() { // adapters are not in the weights
 		return "", nil
 	}
 	ids, err := t.Opening(min(8, j.bundle.Model.Context()-1))

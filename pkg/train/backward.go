@@ -42,8 +42,6 @@ func (l *Loop) checkManner() error {
 	switch {
 	case l.sharded() && l.DType() == param.BF16:
 		return errors.New("train.weights bf16 does not go with train.shard_optimizer: ranks gather float32 weights")
-	case l.adapters == nil && l.DType() == param.Q8:
-		return errors.New("train.weights is q8_0, which cannot be trained: expected f32 or bf16, or lora.rank for adapters beside them")
 	case !l.inBackward():
 		return nil
 	case l.adapters != nil:

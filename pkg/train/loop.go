@@ -117,6 +117,9 @@ func (l *Loop) Lower() error {
 	if err := l.checkManner(); err != nil {
 		return err
 	}
+	if l.adapters == nil && l.DType() == param.Q8 {
+		return errors.New("train.weights is q8_0, which cannot be trained: expected f32 or bf16, or lora.rank for adapters beside them")
+	}
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute, lend: l.once(),
