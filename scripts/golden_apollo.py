@@ -4,7 +4,7 @@
 Writes pkg/optim/testdata/apollo.json. The optimizer is written here a second time, as a
 torch.optim.Optimizer in float64, from the paper (arXiv 2412.05270, algorithm 1, channel-wise
 scaling, norm-growth limiter) and what docs of pkg/optim say differs: rows instead of columns,
-signs instead of normal numbers, AdamW's bias correction, sqrt(E/rank). Steps cross the renewal of the
+signs instead of normal numbers, AdamW's bias correction, sqrt(E/rank), tables without the first moment. Steps cross the renewal of the
 projection after step 200. Needs torch only.
 """
 
@@ -35,7 +35,7 @@ def signs(epoch, cols):
 
 class Apollo(torch.optim.Optimizer):
     def __init__(self, groups):
-        super().__init__(groups, {"decay": 0.0, "rows": True})
+        super().__init__(groups, {"decay": 0.0, "rows": True, "table": False})
         self.t = FIRST
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class Apollo(torch.optim.Optimizer):
             st["m"], st["v"], st["last"] = torch.zeros_like(r), torch.zeros_like(r), 0.0
         st["m"].lerp_(r, 1 - BETAS[0])
         st["v"].mul_(BETAS[1]).addcmul_(r, r, value=1 - BETAS[1])
-        mhat = st["m"] / (1 - BETAS[0] ** self.t)
+        mhat = r if group["table"] else st["m"] / (1 - BETAS[0] ** self.t)
         step = mhat / ((st["v"] / (1 - BETAS[1] ** self.t)).sqrt() + EPS)
         if group["rows"]:
             scale = step.norm(dim=1) / r.norm(dim=1) * math.sqrt(p.shape[1] / RANK)
@@ -80,7 +80,7 @@ def main():
     params = {n: torch.nn.Parameter(draw(*s) * 0.5) for n, s in shapes.items()}
     out = {"first": FIRST, "weights": {n: short(p) for n, p in params.items()}, "steps": []}
     opt = Apollo([
-        {"params": [params["table"]]}, {"params": [params["norm"]], "rows": False},
+        {"params": [params["table"]], "table": True}, {"params": [params["norm"]], "rows": False},
         {"params": [params["up"], params["down"]], "decay": DECAY},
     ])
     for step in range(5):

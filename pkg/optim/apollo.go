@@ -13,7 +13,10 @@ import (
 //
 //	W_i = (1 - lr·weight_decay)·W_i - lr·sqrt(E/rank)·(|R~_i| / |R_i|)·G_i
 //
-// The root makes the rows' steps as long as AdamW's, so that AdamW's learning rates serve;
+// A row of a table (of tokens, the head) rarely has a gradient that is its own, and no momentum
+// of one carries into a batch where it has none: there R~ is R over the root of its second
+// moment only, else what the row has in every batch would be blown up to the length of what it
+// had in another. The paper leaves tables to AdamW. The root makes the rows' steps as long as AdamW's, so that AdamW's learning rates serve;
 // G is clipped. A matrix's whole step may be 1.01 times as long as the one before at most
 // (the paper's norm-growth limiter). P is of random signs over sqrt(rank), drawn anew every
 // 200 steps, the same for all matrices of a width. Vectors, and matrices whose rows are
@@ -93,7 +96,7 @@ func apolloUpdate(s *State, u Step, b *param.Block, g []float32) {
 		cols := p.Dims[len(p.Dims)-1].Size
 		lo, hi := rows*s.Rank, (rows+p.Size()/cols)*s.Rank
 		m, v := s.Of(u.Set, apolloRows1, b.Name)[lo:hi], s.Of(u.Set, apolloRows2, b.Name)[lo:hi]
-		f, norm := s.rowFactors(u, g, cols, m, v)
+		f, norm := s.rowFactors(u, g, cols, m, v, !p.Decay)
 		rate := u.rate(p)
 		limit := rate * grown(&s.Of(u.Set, apolloLength, b.Name)[matrices], norm)
 		for i, x := range f {
@@ -118,8 +121,8 @@ func weightsOf(set *param.Set, b *param.Block, p *param.Param) kernel.Weights {
 
 // rowFactors updates the moments m and v of rows by their gradients g and returns what
 // each row's gradient is to be multiplied by, but for the learning rate, and the norm of
-// the product of all. The factors are good until the next call.
-func (s *State) rowFactors(u Step, g []float32, cols int, m, v []float32) (f []float32, norm float64) {
+// the product of all; table says that they are a table's. The factors are good until the next call.
+func (s *State) rowFactors(u Step, g []float32, cols int, m, v []float32, table bool) (f []float32, norm float64) {
 	rows, scale := len(m)/s.Rank, s.GradScale(u.Norm)
 	a := &s.apolloWork
 	a.project, a.squares, a.factors = room(a.project, len(m)), room(a.squares, rows), room(a.factors, rows)
@@ -132,7 +135,11 @@ func (s *State) rowFactors(u Step, g []float32, cols int, m, v []float32) (f []f
 		var of, to float64 // squares of R's row and of R~'s
 		for j := i * s.Rank; j < (i+1)*s.Rank; j++ {
 			m[j], v[j] = b1*m[j]+(1-b1)*r[j], b2*v[j]+(1-b2)*r[j]*r[j]
-			step := float64(m[j]) * c1 / (math.Sqrt(float64(v[j])*c2) + s.Eps)
+			step := float64(m[j]) * c1
+			if table {
+				step = float64(r[j])
+			}
+			step /= math.Sqrt(float64(v[j])*c2) + s.Eps
 			of, to = of+float64(r[j])*float64(r[j]), to+step*step
 		}
 		a.factors[i] = 0
