@@ -77,7 +77,7 @@ func (o Options) Training() (train.Config, optim.Config, error) {
 		c.Precision = "bf16"
 	}
 	oc := optim.Default()
-	oc.LR, oc.WarmUp = 1e-4, 0
+	oc.LR, oc.WarmUp = 1e-4, optim.Steps(0)
 	if o.Moments != "" {
 		oc.Moments = o.Moments
 	}

@@ -298,7 +298,7 @@ func (c *comparison) recover(src *bundle.Bundle, d *denseModel, zeros []coupled.
 	t := c.Train.Train.Resolve(d.context)
 	t.Steps = c.Compare.Recover.Steps
 	o := c.Train.Optim
-	o.LR, o.MinLR, o.WarmUp = c.Compare.Recover.LR, -1, -1
+	o.LR, o.MinLR, o.WarmUp = c.Compare.Recover.LR, -1, "-1"
 	batches, err := c.batches(d, t.Batch)
 	if err != nil {
 		return 0, err

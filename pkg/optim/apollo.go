@@ -96,7 +96,7 @@ func apolloUpdate(s *State, u Step, b *param.Block, g []float32) {
 		cols := p.Dims[len(p.Dims)-1].Size
 		lo, hi := rows*s.Rank, (rows+p.Size()/cols)*s.Rank
 		m, v := s.Of(u.Set, apolloRows1, b.Name)[lo:hi], s.Of(u.Set, apolloRows2, b.Name)[lo:hi]
-		f, norm := s.rowFactors(u, g, cols, m, v, !p.Decay)
+		f, norm := s.rowFactors(u, matrix{g, m, v, cols, !p.Decay})
 		rate := u.rate(p)
 		limit := rate * grown(&s.Of(u.Set, apolloLength, b.Name)[matrices], norm)
 		for i, x := range f {
@@ -119,10 +119,18 @@ func weightsOf(set *param.Set, b *param.Block, p *param.Param) kernel.Weights {
 	return kernel.Weights{F32: p.In(set.Weights)}
 }
 
-// rowFactors updates the moments m and v of rows by their gradients g and returns what
-// each row's gradient is to be multiplied by, but for the learning rate, and the norm of
-// the product of all; table says that they are a table's. The factors are good until the next call.
-func (s *State) rowFactors(u Step, g []float32, cols int, m, v []float32, table bool) (f []float32, norm float64) {
+// matrix is rows of cols gradients each, and their moments.
+type matrix struct {
+	g, m, v []float32
+	cols    int
+	table   bool // of tokens, or the head
+}
+
+// rowFactors updates the moments of rows by their gradients and returns what each row's
+// gradient is to be multiplied by, but for the learning rate, and the norm of the product
+// of all. The factors are good until the next call.
+func (s *State) rowFactors(u Step, x matrix) (f []float32, norm float64) {
+	g, m, v, cols := x.g, x.m, x.v, x.cols
 	rows, scale := len(m)/s.Rank, s.GradScale(u.Norm)
 	a := &s.apolloWork
 	a.project, a.squares, a.factors = room(a.project, len(m)), room(a.squares, rows), room(a.factors, rows)
@@ -136,7 +144,7 @@ func (s *State) rowFactors(u Step, g []float32, cols int, m, v []float32, table 
 		for j := i * s.Rank; j < (i+1)*s.Rank; j++ {
 			m[j], v[j] = b1*m[j]+(1-b1)*r[j], b2*v[j]+(1-b2)*r[j]*r[j]
 			step := float64(m[j]) * c1
-			if table {
+			if x.table {
 				step = float64(r[j])
 			}
 			step /= math.Sqrt(float64(v[j])*c2) + s.Eps

@@ -7,7 +7,7 @@ type Config struct {
 	Name        string  `yaml:"name"`         // the optimizer: adamw (default), apollo (rows of matrices by gradients scaled as adamw would, see rank; a few numbers a row instead of 8 bytes a weight), muon (matrices by orthogonalised momentum, the rest by adamw; takes 4 bytes less a weight) or sgd (momentum beta1)
 	LR          float64 `yaml:"lr"`           // highest learning rate; default 1e-3
 	MinLR       float64 `yaml:"min_lr"`       // learning rate at the last step; default (-1) a tenth of lr
-	WarmUp      int     `yaml:"warm_up"`      // steps of linear warm-up from 0; default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
+	WarmUp      Span    `yaml:"warm_up"`      // linear warm-up from 0: steps, or a percentage of them all (3%); default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
 	Schedule    string  `yaml:"schedule"`     // after the warm-up: cosine (default), linear, constant, or wsd (constant, and a fall in the last fifth)
 	WeightDecay float64 `yaml:"weight_decay"` // decoupled, on matrices only (no norms, biases, embeddings); default 0.1
 	Beta1       float64 `yaml:"beta1"`        // decay of the first moment; default 0.9
@@ -22,7 +22,7 @@ type Config struct {
 
 // Default is the configuration of a run file without an optim section.
 func Default() Config {
-	return Config{Name: "adamw", LR: 1e-3, MinLR: -1, WarmUp: -1, Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32", Rank: 8, Seed: 1}
+	return Config{Name: "adamw", LR: 1e-3, MinLR: -1, WarmUp: Steps(-1), Schedule: "cosine", WeightDecay: 0.1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Clip: 1, Moments: "f32", Rank: 8, Seed: 1}
 }
 
 // Resolve fills in the defaults that depend on the number of steps.
@@ -30,9 +30,14 @@ func (c Config) Resolve(steps int) Config {
 	if c.MinLR < 0 {
 		c.MinLR = c.LR / 10
 	}
-	if c.WarmUp < 0 {
-		c.WarmUp = max(steps/50, min(20, steps/5))
+	warm, err := c.WarmUp.Of(steps)
+	if err != nil {
+		panic("optim: Resolve of a Config that was not validated")
 	}
+	if warm < 0 {
+		warm = max(steps/50, min(20, steps/5))
+	}
+	c.WarmUp = Steps(warm)
 	return c
 }
 
@@ -52,8 +57,8 @@ func (c Config) Validate() error {
 	if c.MinLR < 0 && c.MinLR != -1 {
 		return fmt.Errorf("optim.min_lr is %g, expected 0 to %g", c.MinLR, c.LR)
 	}
-	if c.WarmUp < -1 {
-		return fmt.Errorf("optim.warm_up is %d steps, expected 0 or more", c.WarmUp)
+	if _, err := c.WarmUp.Of(0); err != nil {
+		return fmt.Errorf("optim.warm_up is %w", err)
 	}
 	if c.Rank < 1 || c.Rank > 4096 {
 		return fmt.Errorf("optim.rank is %d, expected 1 to 4096", c.Rank)

@@ -74,7 +74,7 @@ func TestMuonHeads(t *testing.T) {
 }
 
 func TestWSD(t *testing.T) {
-	c := Config{LR: 1, MinLR: 0.1, WarmUp: 10, Schedule: "wsd"}
+	c := Config{LR: 1, MinLR: 0.1, WarmUp: Steps(10), Schedule: "wsd"}
 	for step, want := range map[int]float64{5: 0.5, 11: 1, 90: 1, 95: 0.1 + 0.9*(1-math.Sqrt(0.25)), 110: 0.1} {
 		if got := c.Rate(step, 110); math.Abs(got-want) > 1e-9 {
 			t.Errorf("rate at step %d is %g, expected %g", step, got, want)

@@ -33,16 +33,20 @@ func (c Config) fall(y float64) float64 { return c.MinLR + (c.LR-c.MinLR)*y }
 // steps: linear warm-up from 0 to LR over WarmUp steps, then the schedule's
 // shape, to the last step. The Config must be resolved and valid.
 func (c Config) Rate(step, steps int) float64 {
-	if step <= c.WarmUp {
-		return c.LR * float64(step) / float64(c.WarmUp)
+	warm, err := c.WarmUp.Of(steps)
+	if err != nil {
+		panic("optim: Rate of a Config that was not validated")
+	}
+	if step <= warm {
+		return c.LR * float64(step) / float64(warm)
 	}
 	shape, err := lookup(shapes, "schedule", c.Schedule)
 	if err != nil {
 		panic("optim: Rate of a Config that was not validated")
 	}
 	x := 1.0
-	if steps > c.WarmUp {
-		x = math.Min(1, float64(step-c.WarmUp)/float64(steps-c.WarmUp))
+	if steps > warm {
+		x = math.Min(1, float64(step-warm)/float64(steps-warm))
 	}
 	return shape(c, x)
 }

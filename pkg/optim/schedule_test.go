@@ -6,7 +6,7 @@ import (
 )
 
 func TestRate(t *testing.T) {
-	c := Config{LR: 1, MinLR: 0.1, WarmUp: 10, Schedule: "cosine"}
+	c := Config{LR: 1, MinLR: 0.1, WarmUp: Steps(10), Schedule: "cosine"}
 	for _, tc := range []struct {
 		step int
 		want float64
@@ -29,7 +29,7 @@ func TestValidateRefuses(t *testing.T) {
 	for _, edit := range []func(*Config){
 		func(c *Config) { c.LR = 0 }, func(c *Config) { c.MinLR = 2 }, func(c *Config) { c.MinLR = -0.5 },
 		func(c *Config) { c.Beta1 = 1 }, func(c *Config) { c.Beta2 = math.NaN() }, func(c *Config) { c.Clip = -1 },
-		func(c *Config) { c.WarmUp = -2 }, func(c *Config) { c.Schedule = "step" }, func(c *Config) { c.WeightDecay = -1 },
+		func(c *Config) { c.WarmUp = Steps(-2) }, func(c *Config) { c.Schedule = "step" }, func(c *Config) { c.WeightDecay = -1 },
 	} {
 		c := Default()
 		if err := c.Validate(); err != nil {
@@ -39,5 +39,23 @@ func TestValidateRefuses(t *testing.T) {
 		if err := c.Validate(); err == nil {
 			t.Errorf("accepted %+v", c)
 		}
+	}
+}
+
+// TestSpan: steps, percentages of a run, the default, and what is neither.
+func TestSpan(t *testing.T) {
+	for s, want := range map[Span]int{"": 0, "0": 0, "30": 30, "-1": -1, "3%": 6, "2.5 %": 5, "100%": 200, "0%": 0} {
+		if got, err := s.Of(200); err != nil || got != want {
+			t.Errorf("%q of 200 steps is %d (%v), expected %d", s, got, err, want)
+		}
+	}
+	for _, s := range []Span{"-2", "some", "101%", "-3%", "%", "1.5", "NaN%"} {
+		if n, err := s.Of(200); err == nil {
+			t.Errorf("%q is %d steps", s, n)
+		}
+	}
+	c := Config{LR: 1, MinLR: 0, WarmUp: "10%", Schedule: "constant"}
+	if got := c.Resolve(50); got.WarmUp != "5" || c.Rate(1, 50) != 0.2 || c.Rate(6, 50) != 1 {
+		t.Errorf("a warm-up of %s: rates %g and %g", got.WarmUp, c.Rate(1, 50), c.Rate(6, 50))
 	}
 }

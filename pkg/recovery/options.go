@@ -125,7 +125,7 @@ func (o Options) pull(step, sites int) float32 {
 // 50, and falls to 0 along a cosine.
 func (o Options) optimizer(steps int) optim.Config {
 	c := optim.Default()
-	c.LR, c.MinLR, c.WarmUp, c.WeightDecay, c.Beta1, c.Beta2 = o.Rate, 0, min(50, steps/10), 0, 0.9, 0.99
+	c.LR, c.MinLR, c.WarmUp, c.WeightDecay, c.Beta1, c.Beta2 = o.Rate, 0, optim.Steps(min(50, steps/10)), 0, 0.9, 0.99
 	return c
 }
 

@@ -78,7 +78,7 @@ func TestInBackwardClips(t *testing.T) {
 	const clip, lr = 0.3, 1e-3
 	move := func(clip, last float64) (map[string][]float32, float64) {
 		l := tinyLoopBy(t, "llama", config(1), func(o *optim.Config) {
-			o.Name, o.InBackward, o.Clip, o.Beta1, o.WeightDecay, o.LR, o.WarmUp, o.Schedule = "sgd", true, clip, 0, 0, lr, 0, "constant"
+			o.Name, o.InBackward, o.Clip, o.Beta1, o.WeightDecay, o.LR, o.WarmUp, o.Schedule = "sgd", true, clip, 0, 0, lr, optim.Steps(0), "constant"
 		})
 		before := slices.Clone(l.Set.Weights.Data)
 		l.Norm = last
