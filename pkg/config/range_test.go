@@ -141,6 +141,7 @@ func TestEveryRange(t *testing.T) {
 		{"optim.beta1=-0.1", []string{"expected 0 to 0.9999999"}},
 		{"optim.beta2=1", []string{"expected 0 to 0.9999999"}},
 		{"optim.beta2=-1", []string{"expected 0 to 0.9999999"}},
+		{"optim.beta2_half_life=-1", []string{"expected 0 to 1e+15"}},
 		{"optim.eps=0", []string{"expected 1e-30 to 1"}},
 		{"optim.eps=2", []string{"expected 1e-30 to 1"}},
 		{"optim.clip=-1", []string{"expected 0 to 1e+12"}},

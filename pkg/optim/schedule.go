@@ -6,6 +6,10 @@ import "math"
 // warm-up and 1 at the last step.
 type Shape func(c Config, x float64) float64
 
+// cooldown is the share of the steps after the warm-up in which schedules that have a
+// cooldown fall.
+const cooldown = 0.2
+
 var shapes = map[string]Shape{}
 
 // RegisterSchedule adds a schedule under the name that optim.schedule gives. It panics

@@ -59,3 +59,22 @@ func TestSpan(t *testing.T) {
 		t.Errorf("a warm-up of %s: rates %g and %g", got.WarmUp, c.Rate(1, 50), c.Rate(6, 50))
 	}
 }
+
+func TestHalfLife(t *testing.T) {
+	c := Config{Beta2: 0.95, HalfLife: 1e6}
+	if b := c.PerStep(1000).Beta2; math.Abs(math.Pow(b, 1000)-0.5) > 1e-9 {
+		t.Errorf("after a million tokens in steps of a thousand %g is left", math.Pow(b, 1000))
+	}
+	if c.HalfLife = 0; c.PerStep(1000).Beta2 != 0.95 {
+		t.Error("beta2 changed without a half-life")
+	}
+}
+
+func TestCooldown(t *testing.T) {
+	c := Config{LR: 1, MinLR: 0.1, WarmUp: Steps(10), Schedule: "cosine-cooldown"}
+	for step, want := range map[int]float64{5: 0.5, 10: 1, 50: 0.55, 90: 0.1, 100: 0.05, 110: 0} {
+		if got := c.Rate(step, 110); math.Abs(got-want) > 1e-9 {
+			t.Errorf("rate at step %d is %g, expected %g", step, got, want)
+		}
+	}
+}

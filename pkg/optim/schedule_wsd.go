@@ -2,9 +2,6 @@ package optim
 
 import "math"
 
-// cooldown is the share of the steps after the warm-up in which wsd falls.
-const cooldown = 0.2
-
 // wsd is warm-up, stable, decay (https://arxiv.org/abs/2404.06395): LR up to the last fifth
 // of the steps, in which it falls to MinLR by 1 - sqrt (https://arxiv.org/abs/2405.18392).
 func init() {

@@ -150,7 +150,7 @@ func (j *Job) assemble(saved *state) (err error) {
 		c.Threads = j.Ranks.Threads
 	}
 	j.pool = kernel.NewPool(c.Threads)
-	j.loop = train.NewLoop(c, j.cfg.Optim.Resolve(c.Steps), j.bundle.Model, j.bundle.Set, j.pool, j.batches)
+	j.loop = train.NewLoop(c, j.cfg.Optim.PerStep(c.Batch*c.Context).Resolve(c.Steps), j.bundle.Model, j.bundle.Set, j.pool, j.batches)
 	if err := j.loop.Join(j.Ranks.Group); err != nil {
 		return fault.Usage(err)
 	}
