@@ -24,19 +24,29 @@ func (p *Job) changeBasis(data Sequences, improve coupled.Improve) error {
 	if prepare.Basis {
 		p.tell(ChoosingBasis{c.Data.Len()})
 	}
-	return p.once(func() error { return c.basis(improve.Basis, prepare) })
+	var known *momentStore
+	if p.Checkpoint != "" {
+		known = newMomentStore(p.Checkpoint, "basis", true)
+		defer known.Close()
+		known.find(p.Set.Layers())
+	}
+	return p.phase(PhaseBasis, func() error {
+		return p.once(func() error { return c.basis(improve.Basis, prepare, known) })
+	})
 }
 
-// basis changes the basis of one layer after the other.
-func (c *Calibration) basis(method string, o coupled.Options) error {
+// basis changes the basis of one layer after the other, by moments that are known, where
+// they are of all layers, and else become so.
+func (c *Calibration) basis(method string, o coupled.Options, known *momentStore) error {
 	s := c.newStream(c.Data)
 	defer s.Close()
+	all := known.all(c.Set.Layers())
 	for layer := range c.Set.Layers() {
 		var e *coupled.Evidence
 		if o.Basis {
 			o.Layers, o.Product, o.Pool = []int{layer}, c.product(), c.Pool
 			e = coupled.NewEvidence(c.Set, o)
-			if err := s.step(e); err != nil { // before the basis changes, which leaves its outputs alone
+			if err := s.basisMoments(layer, e, known, all); err != nil { // before the basis changes, which leaves its outputs alone
 				return err
 			}
 		}
@@ -49,4 +59,15 @@ func (c *Calibration) basis(method string, o coupled.Options) error {
 		}
 	}
 	return nil
+}
+
+// basisMoments gathers the moments of a layer, or reads them where those of all are known.
+func (s *stream) basisMoments(layer int, e *coupled.Evidence, known *momentStore, all bool) error {
+	if all {
+		return known.load(layer, e)
+	}
+	if err := s.step(e); err != nil || known == nil {
+		return err
+	}
+	return known.save(layer, e)
 }

@@ -2,7 +2,6 @@ package prune
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ecospa/ecospa/internal/dist"
@@ -46,6 +45,8 @@ type Calibration struct {
 
 	ctx  context.Context   // of a job that runs; nil never ends
 	work func(flops int64) // is told of operations that have been done; may be nil
+	// store keeps the second moments of the model as it is; nil for nowhere.
+	store *momentStore
 }
 
 // worked reports so many operations.
@@ -68,35 +69,6 @@ func (c *Calibration) batch() int {
 		return min(4, c.Data.Len())
 	}
 	return min(c.Batch, c.Data.Len())
-}
-
-// Gather runs all sequences forward and backward and returns what the options
-// ask for beside the gates. Its memory does not depend on how many there are.
-// Options.PerSequence needs the gradient of every sequence by itself, so that
-// sequences then run one at a time. Gates are seen in every sequence, activations
-// in as many batches, evenly spread, as determine their second moments (enough).
-func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
-	batch := c.batch()
-	if o.PerSequence() {
-		batch = 1
-	}
-	o.Product = c.product()
-	e := coupled.NewEvidence(c.Set, o)
-	var grads *param.Slab // gate gradients need none
-	if o.PerSequence() {
-		grads = c.Set.NewSlab()
-		defer grads.Close()
-	}
-	// What does not fill a batch runs one sequence at a time.
-	n := c.Data.Len()
-	full := n / batch * batch
-	if err := c.pass(e, grads, 0, full, batch); err != nil {
-		return nil, err
-	}
-	if err := c.pass(e, grads, full, n, 1); err != nil {
-		return nil, err
-	}
-	return e, c.merge(e)
 }
 
 func (c *Calibration) recompute() graph.Recompute { return max(c.Recompute, graph.RecomputeLight) }
@@ -127,76 +99,6 @@ func (o *observing) show(name string, x []float32, rows, _ int) error {
 		return nil
 	}
 	return o.e.ObserveDocuments(name, x, o.now.Len(), rows/o.now.Len(), o.now.Starts)
-}
-
-// pass runs sequences lo..hi, batch at a time. grads is where the gradients of the weights
-// go; nil where no evidence reads them: then they are not computed.
-func (c *Calibration) pass(e *coupled.Evidence, grads *param.Slab, lo, hi, batch int) error {
-	if lo == hi {
-		return nil
-	}
-	show, every, count := newObserving(e), c.every(widest(c.Set)), 0
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: grads != nil, Gates: grads == nil, Documents: c.Data.Packed()})
-	c.Model.Loss(b, batch, c.Data.Context, 0)
-	m, err := b.Lower(graph.LowerOptions{
-		Pool: c.Pool, Grads: grads, Taps: true, Lend: true, Recompute: c.recompute(),
-		Observe: show.show,
-	})
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	for ; lo < hi; count, lo = count+1, lo+batch {
-		if !c.mine(count, every) {
-			continue
-		}
-		if err := c.stopped(); err != nil {
-			return err
-		}
-		show.now, show.skip = c.Data.slice(lo, lo+batch), count%every != 0
-		if err := c.run(m, e, grads, show.now); err != nil {
-			return err
-		}
-		c.worked(m.Plan().FLOPs())
-		if c.Seen != nil {
-			c.Seen(lo+batch, c.Data.Len())
-		}
-	}
-	return nil
-}
-
-// run adds one batch to the evidence. The loss is the mean over a sequence's
-// predicted tokens, summed over the batch: a gate's gradient is then that of its
-// own sequence's loss.
-func (c *Calibration) run(m *graph.Machine, e *coupled.Evidence, grads *param.Slab, s Sequences) error {
-	predicted := s.Predicted()
-	if predicted == 0 {
-		return errors.New("prune: a calibration batch predicts nothing")
-	}
-	scale := float32(s.Len()) / float32(predicted)
-	if err := s.Feed(m, scale); err != nil {
-		return err
-	}
-	if err := m.RunFresh(); err != nil {
-		return err
-	}
-	for _, dim := range e.Gates() {
-		if err := e.Add(dim, m.Output("gate:"+dim), 1); err != nil {
-			return err
-		}
-	}
-	if grads != nil {
-		return e.AddGradients(grads, 1)
-	}
-	return nil
-}
-
-// product is xᵀx by the fast kernels, for the evidence's moments.
-func (c *Calibration) product() func(out []float32, n int, x []float32, rows, stride int) {
-	return func(out []float32, n int, x []float32, rows, stride int) {
-		a := kernel.Matrix{Data: x, Rows: rows, Cols: n, Stride: stride}
-		kernel.MatMul(c.Pool, kernel.Mat(out, n, n), a, a, kernel.Product{TransA: true, Accumulate: true})
-	}
 }
 
 // check refuses calibration data that the model cannot read.

@@ -23,7 +23,19 @@ type MemoryPlanned struct {
 type ChoosingBasis struct{ Sequences int }
 
 // Gathering begins the pass that gathers evidence.
-type Gathering struct{ Sequences, Context int }
+type Gathering struct {
+	Sequences, Context int
+	AtMost             bool // it ends when both halves of the evidence agree
+}
+
+// Resumed says how many sequences an earlier process has seen.
+type Resumed struct{ Sequences int }
+
+// NoRoom says that second moments are gathered in each phase, as the disk is too full for them.
+type NoRoom struct {
+	Dir         string
+	Bytes, Free int64
+}
 
 // Measuring begins the measuring of so many trial cuts.
 type Measuring struct{ Cuts, Sequences, Context int }
@@ -49,7 +61,23 @@ func (e ChoosingBasis) String() string {
 }
 
 func (e Gathering) String() string {
-	return fmt.Sprintf("gathering evidence from %d sequences of %d tokens", e.Sequences, e.Context)
+	most := ""
+	if e.AtMost {
+		most = "at most "
+	}
+	return fmt.Sprintf("gathering evidence from %s%d sequences of %d tokens", most, e.Sequences, e.Context)
+}
+
+func (e Compared) String() string {
+	return fmt.Sprintf("after %d sequences the plans of both halves of the evidence overlap by %.3f (enough: %.2f)", e.Sequences, e.Overlap, agreement)
+}
+
+func (e Resumed) String() string {
+	return fmt.Sprintf("going on after %d sequences", e.Sequences)
+}
+
+func (e NoRoom) String() string {
+	return fmt.Sprintf("%s has %s free, too little for second moments of %s: every phase gathers its own", e.Dir, units.Bytes(e.Free), units.Bytes(e.Bytes))
 }
 
 func (e Measuring) String() string {

@@ -37,7 +37,8 @@ func TestEvidenceWithoutWeightGradients(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.run(m, want, nil, c.Data.slice(at, at+batch)); err != nil {
+			g := &gathering{c: &c, e: want}
+			if err := g.run(m, c.Data.slice(at, at+batch), false); err != nil {
 				t.Fatal(err)
 			}
 			at += batch

@@ -19,10 +19,23 @@ type Job struct {
 	Config  coupled.Config
 	Improve coupled.Improve
 	Rounds  int // one shot (1, the default), or so many rounds with evidence gathered anew
-	// Trial is the number of sequences on which sensitivity measures trial cuts, taken
+	// Trial is the most sequences on which sensitivity measures trial cuts, taken
 	// from the front of Data; default DefaultTrial. As many from the end are not gathered
 	// from: the allocation auto chooses by them.
 	Trial int
+	// Enough ends the gathering of evidence as soon as both halves of it make plans that
+	// agree; then not all of Data is used. It has an effect with criteria that read gates only.
+	Enough bool
+	// Promise, where it is above 0, bounds the operations of a round, as a multiple of those
+	// of forward and backward passes over its own calibration sequences: trial cuts get what
+	// the rest leaves of it, at least one a group on one sequence.
+	Promise float64
+	// Checkpoint is a directory that keeps what a calibration has found, so that an interrupted
+	// one goes on; "" keeps nothing. See resume.go.
+	Checkpoint string
+	// Scratch is a directory on whose disk second moments of layers may lie, where there is
+	// room, so that one pass gathers them for all phases; "" gathers them in each.
+	Scratch string
 	// Uncoupled zeroes what each matrix would drop by its own ranking instead of
 	// cutting pairs: the ablation. Shapes stay.
 	Uncoupled bool
@@ -36,8 +49,11 @@ type Job struct {
 	DryRun bool
 
 	// Unit is what losses are a mean over: token (also ""), image or text. The report says it.
-	Unit   string
-	Notify func(Event) // progress; may be nil
+	Unit    string
+	Notify  func(Event)   // progress; may be nil
+	Working func(Working) // the same, after every batch; may be nil
+	// MeasureTokens is how many tokens Measure reads, for the estimate.
+	MeasureTokens int
 	// Measure evaluates the model as it is; Run calls it before and after. nil: nothing is
 	// measured.
 	Measure func() (Evaluation, error)
@@ -76,6 +92,10 @@ type Job struct {
 	Parallel []graph.Parallel
 	// Footprint is the memory that a target of memory is about; only that needs it.
 	Footprint coupled.Footprint
+
+	progress phases
+	trial    trialChoice
+	used     int // sequences that evidence was gathered from; 0 for all
 }
 
 // DefaultTrial is how many sequences trial cuts are measured on.
@@ -96,6 +116,11 @@ type Result struct {
 	// MemoryBefore and MemoryAfter are planned, with Footprints.
 	MemoryBefore, MemoryAfter PlannedMemory
 	Rows                      []Row // the last plan, by layer and kind
+
+	Estimate Estimate
+	Phases   []PhaseReport
+	Compared Compared // the last comparison of halves of the evidence, and the sequences used
+	PeakRSS  int64    // bytes, until the end of the last phase
 }
 
 // Close gives up the evidence.
@@ -132,6 +157,11 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	if err := errors.Join(p.check(), fault.Usage(p.Config.Check(p.Set)), p.checkRecovery()); err != nil {
 		return r, err
 	}
+	defer func() {
+		if r != nil {
+			r.Estimate, r.Phases, r.PeakRSS = p.progress.estimate, p.progress.reports, p.progress.peak
+		}
+	}()
 	if err := p.cut(r); err != nil {
 		return r, err
 	}
@@ -151,7 +181,10 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 		return r, err
 	}
 	p.ctx = nil // a signal ends the recovery, not what is left to do
-	r.After, err = p.Side()
+	err = p.phase(PhaseAfter, func() (err error) {
+		r.After, err = p.Side()
+		return err
+	})
 	return r, err
 }
 
@@ -160,7 +193,12 @@ func (p *Job) cut(r *Result) error {
 	if p.Resumed != nil {
 		return p.goOn(r)
 	}
-	if err := p.before(r); err != nil {
+	if !p.whole() {
+		if err := p.prepare(); err != nil {
+			return err
+		}
+	}
+	if err := p.phase(PhaseBefore, func() error { return p.before(r) }); err != nil {
 		return err
 	}
 	if p.whole() {
@@ -168,6 +206,30 @@ func (p *Job) cut(r *Result) error {
 		return nil
 	}
 	return p.work(r)
+}
+
+// prepare decides how passes are made, says what they take, and refuses what does not fit.
+func (p *Job) prepare() error {
+	if p.group().Size() == 1 { // else all must decide alike
+		c, err := p.fit()
+		if err != nil {
+			return err
+		}
+		p.Batch, p.Recompute = c.Batch, c.Recompute
+	}
+	p.Calibration.work = p.countWork
+	if p.CheckMemory {
+		if err := p.checkMemory(); err != nil {
+			return err
+		}
+	}
+	estimate, err := p.estimate()
+	if err != nil {
+		return err
+	}
+	p.progress.estimate = estimate
+	p.tell(estimate)
+	return p.openCheckpoint()
 }
 
 // whole reports that no unit is to be cut: the vocabulary was all.
@@ -220,11 +282,6 @@ func (p *Job) rounds(r *Result) error {
 	if err != nil {
 		return err
 	}
-	if p.CheckMemory {
-		if err := p.checkMemory(); err != nil {
-			return err
-		}
-	}
 	n := max(1, p.Rounds)
 	if p.DryRun {
 		_, err := p.plan(r, goal.At(1))
@@ -267,23 +324,36 @@ func (p *Job) split() (gather, trial, held Sequences) {
 		t = DefaultTrial
 	}
 	t = max(1, min(t, n/2))
-	if p.Config.Allocation != "auto" || n < 2 {
-		return p.Data, p.Data.slice(0, t), Sequences{}
+	few := t
+	if p.trial.sequences > 0 {
+		few = min(t, p.trial.sequences)
 	}
-	return p.Data.slice(0, n-t), p.Data.slice(0, t), p.Data.slice(n-t, n)
+	gather, trial = p.Data, p.Data.slice(0, few)
+	if p.Config.Allocation == "auto" && n >= 2 {
+		gather, held = p.Data.slice(0, n-t), p.Data.slice(n-t, n)
+	}
+	if p.used > 0 {
+		gather = gather.slice(0, min(p.used, gather.Len()))
+	}
+	return gather, trial, held
 }
 
 // plan changes the basis, gathers evidence and decides, rank 0 for all.
 func (p *Job) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
+	p.used = 0
 	gather, trial, held := p.split()
-	e, err := p.look(gather)
+	e, seen, err := p.look(gather, budget)
 	if err != nil {
 		return nil, err
 	}
 	if r.Evidence != nil {
 		r.Evidence.Close()
 	}
-	r.Evidence = e
+	r.Evidence, r.Compared = e, seen
+	p.used = seen.Sequences
+	if err := p.openStore(); err != nil {
+		return nil, err
+	}
 	plan, err := Decide(p.group(), "the plan", func() (*coupled.Plan, error) { return p.decide(r, budget, trial, held) })
 	if err != nil {
 		return nil, err
@@ -301,22 +371,41 @@ func (p *Job) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*
 	if !needsLoss(p.Config.Allocation) {
 		return coupled.MakePlan(req)
 	}
-	t := p.trials(r.Evidence)
-	defer func() { r.Trials += t.Runs }()
-	req.Losses = func(cuts []param.Cut) ([]float64, error) {
+	if p.trial.evaluations > 0 {
+		req.Config.Evaluations = min(req.Config.Evaluations, p.trial.evaluations)
+	}
+	req.Losses = func(cuts []param.Cut) (losses []float64, err error) {
 		p.tell(Measuring{len(cuts), trial.Len(), trial.Context})
-		return t.Losses(cuts, trial)
+		err = p.phase(PhaseTrials, func() error {
+			losses, err = p.measured(r, cuts, trial, false)
+			return err
+		})
+		return losses, err
 	}
 	if held.Context > 0 {
-		req.Held = func(cuts []param.Cut) ([]float64, error) {
+		req.Held = func(cuts []param.Cut) (losses []float64, err error) {
 			p.tell(Comparing{len(cuts), held.Len(), held.Context})
-			h := *t
-			h.Known = nil // of other data
-			defer func() { t.Runs = h.Runs }()
-			return h.Losses(cuts, held)
+			err = p.phase(PhaseCompare, func() error {
+				losses, err = p.measured(r, cuts, held, true)
+				return err
+			})
+			return losses, err
 		}
 	}
 	return coupled.MakePlan(req)
+}
+
+// measured is losses of cuts on trial or held sequences.
+func (p *Job) measured(r *Result, cuts []param.Cut, data Sequences, held bool) ([]float64, error) {
+	t := p.trials(r.Evidence)
+	if held {
+		t.Known = nil // of other data
+	}
+	if err := p.resumeLosses(t, held); err != nil {
+		return nil, err
+	}
+	defer func() { r.Trials += t.Runs }()
+	return t.Losses(cuts, data)
 }
 
 // trials measures trial cuts; the moments of refits are those of the data that evidence is
@@ -328,18 +417,27 @@ func (p *Job) trials(scores *coupled.Evidence) *Trials {
 }
 
 // look changes the basis and gathers the evidence that scores and improvements need.
-func (p *Job) look(gather Sequences) (*coupled.Evidence, error) {
+func (p *Job) look(gather Sequences, budget coupled.Budget) (e *coupled.Evidence, seen Compared, err error) {
 	c := p.Calibration
 	c.Data = gather
+	seen = Compared{Sequences: gather.Len(), Overlap: -1}
 	if err := p.changeBasis(gather, p.Improve); err != nil {
-		return nil, err
+		return nil, seen, err
 	}
 	if e := p.Evidence; e != nil {
 		p.Evidence = nil
-		return e, nil
+		return e, seen, nil
 	}
-	p.tell(Gathering{gather.Len(), gather.Context})
-	return c.Gather(p.options())
+	p.tell(Gathering{gather.Len(), gather.Context, p.halves(c)})
+	err = p.phase(PhaseEvidence, func() error {
+		if p.halves(c) || p.Checkpoint != "" {
+			e, seen, err = p.gatherEnough(c, budget)
+		} else {
+			e, err = c.Gather(p.options())
+		}
+		return err
+	})
+	return e, seen, err
 }
 
 // options is the evidence that scores and improvements need from a pass over all sequences;
@@ -375,7 +473,7 @@ func (p *Job) follow(plan *coupled.Plan) error {
 		}
 		defer e.Close()
 	}
-	return p.carryOut(c, plan, e)
+	return p.phase(PhaseRefit, func() error { return p.carryOut(c, plan, e) })
 }
 
 func needsLoss(allocation string) bool { return allocation == "sensitivity" || allocation == "auto" }
@@ -392,5 +490,5 @@ func (p *Job) apply(r *Result, plan *coupled.Plan) error {
 	}
 	c := p.Calibration
 	c.Data, _, _ = p.split()
-	return p.carryOut(c, plan, r.Evidence)
+	return p.phase(PhaseRefit, func() error { return p.carryOut(c, plan, r.Evidence) })
 }

@@ -18,11 +18,12 @@ type moments struct {
 	scores  *coupled.Evidence // where gains read the attention scores; nil for nowhere
 	stream  *stream           // nil where no refit needs moments
 	until   int               // the last layer that is asked for
+	store   *momentStore      // keeps them for the next pass; nil for none
 }
 
 // newMoments prepares a pass over the sequences of the calibration that determine the moments.
 func (c *Calibration) newMoments(improve coupled.Improve, scores *coupled.Evidence, until int) *moments {
-	m := &moments{c: c, improve: improve, scores: scores, until: until}
+	m := &moments{c: c, improve: improve, scores: scores, until: until, store: c.store}
 	if _, o := improve.Options(0); o.Compensation {
 		m.stream = c.newStream(c.enough())
 	}
@@ -42,7 +43,7 @@ func (m *moments) of(layer int, wanted bool) (*coupled.Evidence, error) {
 		e = coupled.NewEvidence(m.c.Set, o)
 	}
 	if m.stream != nil && layer <= m.until {
-		if err := m.stream.step(e); err != nil {
+		if err := m.gather(layer, e); err != nil {
 			return nil, err
 		}
 	}
@@ -50,6 +51,33 @@ func (m *moments) of(layer int, wanted bool) (*coupled.Evidence, error) {
 		e.UseScores(m.scores)
 	}
 	return e, nil
+}
+
+// gather fills the evidence of a layer, nil for one that nobody asks for: from the store, or
+// by running the layer, where it or a later one is not stored.
+func (m *moments) gather(layer int, e *coupled.Evidence) error {
+	stored := m.store != nil && m.store.has(layer)
+	run := false
+	for l := layer; l <= m.until; l++ {
+		run = run || m.store == nil || !m.store.has(l)
+	}
+	if stored && e != nil {
+		if err := m.store.load(layer, e); err != nil {
+			return err
+		}
+		e = nil
+	}
+	if !run {
+		return nil
+	}
+	if err := m.stream.step(e); err != nil || m.store == nil {
+		return err
+	}
+	if e == nil {
+		m.store.skip(layer)
+		return nil
+	}
+	return m.store.save(layer, e)
 }
 
 // enough is the sequences, batches of them evenly spread, that determine second moments.

@@ -24,7 +24,7 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 		return nil, err
 	}
 	gather, trial, _ := p.split()
-	e, err := p.look(gather)
+	e, _, err := p.look(gather, coupled.Budget{})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (p *Job) Scores() (coupled.Scores, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	p.tell(Gathering{p.Data.Len(), p.Data.Context})
+	p.tell(Gathering{Sequences: p.Data.Len(), Context: p.Data.Context})
 	o := p.Config.Options(p.Model.Scale())
 	o.Gains, o.Interactions = false, nil // of orders, not of scores
 	e, err := p.Gather(o)

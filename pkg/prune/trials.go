@@ -1,7 +1,10 @@
 package prune
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"math"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -27,6 +30,8 @@ type Trials struct {
 	Scores      *coupled.Evidence // has what gains need; may be nil without
 	Known       map[string]float64
 	Runs        int // cuts measured
+
+	saved func() error // is called after every layer; may be nil
 }
 
 // Losses are the losses of the cuts, in nats a prediction, on data; the weights come back as
@@ -53,7 +58,10 @@ func (t *Trials) Losses(cuts []param.Cut, data Sequences) ([]float64, error) {
 }
 
 // key names a cut in Known.
-func key(cut param.Cut) string { return fmt.Sprint(cut) }
+func key(cut param.Cut) string {
+	sum := sha256.Sum256([]byte(fmt.Sprint(cut))) // dimensions come sorted
+	return hex.EncodeToString(sum[:])
+}
 
 // measure makes one pass through the layers.
 func (t *Trials) measure(trials []*trial, data Sequences) (err error) {
@@ -111,6 +119,9 @@ func (t *Trials) layer(layer int, trials []*trial, dense *stream, moments *momen
 			return fmt.Errorf("layer %d: %w", layer, err)
 		}
 	}
+	if t.saved != nil && len(here) > 0 {
+		return t.saved()
+	}
 	return nil
 }
 
@@ -143,7 +154,7 @@ func (t *Trials) try(tr *trial, layer int, dense *stream, e *coupled.Evidence) e
 // ran notes a loss.
 func (t *Trials) ran(tr *trial) {
 	t.Runs++
-	if t.Known != nil {
+	if t.Known != nil && !math.IsNaN(tr.loss) && !math.IsInf(tr.loss, 0) {
 		t.Known[key(tr.cut)] = tr.loss
 	}
 }

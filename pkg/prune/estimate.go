@@ -1,0 +1,246 @@
+package prune
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ecospa/ecospa/internal/units"
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// PhaseName says which part of a pruning.
+type PhaseName string
+
+// The phases of a round, in their order, and the evaluations around all of them.
+const (
+	PhaseBefore   PhaseName = "evaluation before"
+	PhaseBasis    PhaseName = "basis"
+	PhaseEvidence PhaseName = "evidence"
+	PhaseTrials   PhaseName = "trial cuts"
+	PhaseCompare  PhaseName = "comparison of plans"
+	PhaseRefit    PhaseName = "refit and cut"
+	PhaseAfter    PhaseName = "evaluation after"
+)
+
+// Estimate is what a round takes before it begins, by phase, and what plain passes over the
+// same sequences would.
+type Estimate struct {
+	Phases []PhaseEstimate
+	Plain  int64 // operations of forward and backward passes over the calibration sequences
+	Rate   float64
+}
+
+// PhaseEstimate is one phase of it.
+type PhaseEstimate struct {
+	Name  PhaseName
+	FLOPs int64 // of products
+	Bytes int64 // beside the weights, at most
+}
+
+// FLOPs is all of them.
+func (e Estimate) FLOPs() (n int64) {
+	for _, p := range e.Phases {
+		n += p.FLOPs
+	}
+	return n
+}
+
+// String is a line of sums and a line a phase.
+func (e Estimate) String() string {
+	s := fmt.Sprintf("estimate  about %s at %.0f GFLOP/s, %.2f times forward and backward passes over the sequences", e.clock(e.FLOPs()), e.Rate/1e9, float64(e.FLOPs())/float64(max(1, e.Plain)))
+	for _, p := range e.Phases {
+		s += fmt.Sprintf("\n  %-20s %8s  %s beside the weights", p.Name, e.clock(p.FLOPs), units.Bytes(p.Bytes))
+	}
+	return s
+}
+
+func (e Estimate) clock(flops int64) string {
+	return units.Clock(time.Duration(float64(flops) / e.Rate * 1e9))
+}
+
+// costs is the operations of parts of a forward pass over one sequence.
+type costs struct{ whole, layer, head int64 }
+
+// costs plans forward passes.
+func (c *Calibration) costs() (k costs, err error) {
+	flops := func(from int) int64 {
+		b := graph.NewBuilder(c.Set, graph.BuildOptions{Documents: c.Data.Packed()})
+		c.Model.Loss(b, 1, c.Data.Context, from)
+		plan, perr := b.Plan(graph.PlanOptions{})
+		if perr != nil {
+			err = perr
+			return 0
+		}
+		return plan.FLOPs()
+	}
+	n := int64(c.Set.Layers())
+	k.whole = flops(0)
+	last := k.whole
+	if n > 1 {
+		last = flops(int(n) - 1)
+		k.layer = (k.whole - last) / (n - 1)
+	} else {
+		k.layer = k.whole
+	}
+	k.head = max(0, last-k.layer)
+	return k, err
+}
+
+// tail is a trial of one layer, on average.
+func (k costs) tail(layers int) int64 { return k.head + k.layer*int64(layers+1)/2 }
+
+// solveFLOPs is the operations of the refits of a layer that keeps a share of its units.
+func (c *Calibration) solveFLOPs(kept float64) (n int64) {
+	for _, g := range coupled.Groups(c.Set) {
+		if g.Layer != 0 || g.Kind != coupled.VO && g.Kind != coupled.FFN {
+			continue
+		}
+		for _, p := range g.Params() {
+			if g.Side(p) == param.SideB {
+				width := p.Dims[len(p.Dims)-1].Size
+				k := kept * float64(p.Size()/width)
+				gone := float64(p.Size()/width) - k
+				n += int64(k*k*k/3 + 2*k*gone*float64(width) + 2*k*k*float64(width))
+			}
+		}
+	}
+	return n
+}
+
+// momentFLOPs is the operations of gathering the second moments of all layers.
+func (c *Calibration) momentFLOPs(k costs) (n int64) {
+	s := c.enough()
+	for _, g := range coupled.Groups(c.Set) {
+		for _, p := range g.Params() {
+			if (g.Kind == coupled.VO || g.Kind == coupled.FFN) && g.Side(p) == param.SideB {
+				n += gramFLOPs(p.Size()/p.Dims[len(p.Dims)-1].Size, s.Len()*s.Context)
+			}
+		}
+	}
+	return n + int64(s.Len())*k.layer*int64(c.Set.Layers())
+}
+
+// trialChoice is how many trial cuts are made on how many sequences; 0 is what the options say.
+type trialChoice struct{ evaluations, sequences int }
+
+// trialChoices are shares measured for each group and sequences, in the order in which room
+// for more is used.
+var trialChoices = [][2]int{{1, 1}, {2, 1}, {2, 2}, {3, 2}, {3, 4}, {4, 4}, {6, 4}}
+
+// efficiency is the part of the machine's peak that products of usual sizes reach.
+const efficiency = 0.65
+
+// estimate plans all phases of one round and chooses the trial cuts (Promise).
+func (p *Job) estimate() (e Estimate, err error) {
+	gather, trial, held := p.split()
+	c := p.Calibration
+	c.Data = gather
+	k, err := c.costs()
+	if err != nil {
+		return e, err
+	}
+	m, err := p.Memory()
+	if err != nil {
+		return e, err
+	}
+	pass, err := c.passPlan(p.options().PerSequence())
+	if err != nil {
+		return e, err
+	}
+	e.Plain = 3 * int64(gather.Len()) * k.whole
+	e.Rate = efficiency * kernel.PeakFLOPS(p.Pool, 0.05)
+	add := func(name PhaseName, flops, bytes int64) {
+		e.Phases = append(e.Phases, PhaseEstimate{name, flops, bytes})
+	}
+	measure, measuring, err := p.measuring(k)
+	if err != nil {
+		return e, err
+	}
+	add(PhaseBefore, measure, measuring)
+	prepare, improve := p.Improve.Options(0)
+	if prepare.Basis {
+		add(PhaseBasis, int64(basisData(gather).Len())*(k.whole-k.head), m.Refit)
+	}
+	add(PhaseEvidence, (pass.FLOPs()+pass.RecomputedFLOPs())*int64(gather.Len())/int64(c.batch()), m.Evidence+m.Gradients+m.Activations)
+	moments, solve := int64(0), int64(0)
+	if improve.Compensation {
+		moments, solve = c.momentFLOPs(k), int64(c.Set.Layers())*c.solveFLOPs(0.7)
+	}
+	after := PhaseEstimate{PhaseAfter, measure * 7 / 10, measuring}
+	if needsLoss(p.Config.Allocation) && p.PlanFile == "" {
+		compare := int64(0)
+		if held.Context > 0 {
+			compare = 3 * (int64(held.Len())*k.whole + solve)
+		}
+		rest := e.FLOPs() + after.FLOPs + moments + compare + solve
+		flops, err := p.chooseTrials(k, trial.Len(), e.Plain, rest)
+		if err != nil {
+			return e, err
+		}
+		add(PhaseTrials, moments+flops, m.Evidence+m.Refit)
+		if held.Context > 0 {
+			add(PhaseCompare, compare, m.Evidence+m.Refit)
+		}
+		moments = 0
+	}
+	if !p.DryRun {
+		add(PhaseRefit, moments+solve, m.Evidence+m.Refit)
+		e.Phases = append(e.Phases, after)
+	}
+	return e, nil
+}
+
+// measuring is the operations and bytes of an evaluation.
+func (p *Job) measuring(k costs) (flops, bytes int64, err error) {
+	if p.Measure == nil {
+		return 0, 0, nil
+	}
+	b := graph.NewBuilder(p.Set, graph.BuildOptions{Documents: p.Data.Packed()})
+	p.Model.Loss(b, max(1, measureBatch/p.Data.Context), p.Data.Context, 0)
+	plan, err := b.Plan(graph.PlanOptions{})
+	if err != nil {
+		return 0, 0, err
+	}
+	return int64(p.MeasureTokens) * k.whole / int64(p.Data.Context), plan.ArenaBytes(), nil
+}
+
+// measureBatch is about how many tokens an evaluation runs at a time.
+const measureBatch = 4096
+
+// chooseTrials chooses how many trial cuts are made and returns their operations.
+func (p *Job) chooseTrials(k costs, most int, plain, rest int64) (int64, error) {
+	groups, err := coupled.Clusters(coupled.Request{Set: p.Set, Config: p.Config})
+	if err != nil {
+		return 0, err
+	}
+	layers := p.Set.Layers()
+	each := k.tail(layers)
+	if p.Config.Layout != coupled.LayoutPerHead && p.Config.Layout != coupled.LayoutPerLayer {
+		each = k.whole // of all layers
+	}
+	_, improve := p.Improve.Options(0)
+	solve := int64(0)
+	if improve.Compensation {
+		solve = p.solveFLOPs(0.5) / 2
+	}
+	cost := func(shares, sequences int) int64 {
+		return int64(groups*shares)*(int64(sequences)*each+solve) + int64(sequences)*k.whole
+	}
+	shares := min((p.Config.Evaluations-1)/max(1, groups), 6)
+	if p.Promise <= 0 {
+		return cost(shares, most), nil
+	}
+	room := int64(p.Promise*float64(plain)) - rest
+	best := [2]int{1, 1}
+	for _, o := range trialChoices {
+		o = [2]int{min(o[0], max(1, shares)), min(o[1], most)}
+		if cost(o[0], o[1]) <= room {
+			best = o
+		}
+	}
+	p.trial = trialChoice{groups*best[0] + 1, best[1]}
+	return cost(best[0], best[1]), nil
+}
