@@ -60,10 +60,13 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "recover", Value: workload.RecoverAuto, Usage: "train the result against the model before the cut, `BUDGET`: auto (as many tokens as calibration reads), tokens as 200k, time as 3m, or none"},
 			&cli.BoolFlag{Name: "resume", Usage: "go on with an interrupted recovery, of which --out holds the model so far; the other flags as before"},
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: zero the lowest rows of each matrix by its own ranking; shapes stay"},
-			&cli.IntFlag{Name: "sequences", Value: 256, Usage: "calibration sequences, or images, `N`"},
+			&cli.StringFlag{Name: "sequences", Value: "auto", Usage: "calibration sequences, or images, `N`; auto: as many as it takes until both halves of the evidence make plans that agree, at most 256"},
 			&cli.IntFlag{Name: "context", Usage: "tokens a calibration sequence, `N`; 0 is the model's context, at most 512"},
-			&cli.IntFlag{Name: "trial-sequences", Value: prune.DefaultTrial, Usage: "sequences on which trial cuts are measured, `N`"},
-			&cli.IntFlag{Name: "eval-tokens", Value: 32768, Usage: "held-out tokens, or images, for the report's loss, `N`; 0 is all"},
+			&cli.IntFlag{Name: "trial-sequences", Value: prune.DefaultTrial, Usage: "sequences on which trial cuts are measured, `N` at most"},
+			&cli.StringFlag{Name: "recompute", Value: "auto", Usage: "what the evidence's backward pass computes again to save memory, `LEVEL`: light, attention, layer, or auto by the memory that it takes"},
+			&cli.StringFlag{Name: "checkpoint", Usage: "keep what the calibration finds in `DIR`: the same command goes on there after an interruption"},
+			&cli.StringFlag{Name: "weights", Usage: "`TYPE` in which matrices are kept in memory: f32, bf16 or q8_0; default the source's where it is bf16, and f32 for what trains or reads gradients of weights"},
+			&cli.IntFlag{Name: "eval-tokens", Value: 16384, Usage: "held-out tokens, or images, for the report's loss, `N`; 0 is all"},
 			&cli.Uint64Flag{Name: "seed", Value: c.Seed, Usage: "`SEED` of the criterion random and of the choice of sequences"},
 			&cli.StringFlag{Name: "save-scores", Usage: "keep the evidence in `FILE`, to prune to another size without a new pass"},
 			&cli.StringFlag{Name: "scores", Usage: "use evidence that --save-scores kept in `FILE`"},
@@ -89,7 +92,10 @@ func pruneCommand() *cli.Command {
 func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 	o = PruneOptions{Pruning: workload.DefaultPruning(), Force: c.Bool("force"), JSON: c.Bool("json")}
 	o.From, o.For, o.Data, o.Text, o.Out = c.String("from"), c.String("for"), c.String("data"), textOptions(c), c.String("out")
-	o.Rounds, o.Uncoupled, o.Sequences, o.Context, o.Trial = c.Int("steps"), c.Bool("uncoupled"), c.Int("sequences"), c.Int("context"), c.Int("trial-sequences")
+	o.Rounds, o.Uncoupled, o.Context, o.Trial, o.Checkpoint = c.Int("steps"), c.Bool("uncoupled"), c.Int("context"), c.Int("trial-sequences"), c.String("checkpoint")
+	if o.Sequences, o.Recompute, o.Open.Weights, err = calibrationFlags(c); err != nil {
+		return o, err
+	}
 	o.EvalTokens, o.SaveScores, o.Scores, o.Plan = c.Int("eval-tokens"), c.String("save-scores"), c.String("scores"), c.String("plan")
 	o.DryRun, o.DType, o.MemoryOf, o.MemoryBatch = c.Bool("dry-run"), strings.ToUpper(c.String("dtype")), c.String("memory-of"), c.Int("memory-batch")
 	o.Resume, o.Recover, o.Vocabulary = c.Bool("resume"), c.String("recover"), workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")}
@@ -142,8 +148,8 @@ func (o PruneOptions) check(c *cli.Context) error {
 		return errors.New("--scores were gathered before a change of basis: give --basis none (when saving them as well)")
 	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):
 		return errors.New("--save-scores keeps the evidence of one round in the model's own basis: give --basis none and no --steps")
-	case o.Sequences < 1 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < 0 || o.Threads < 0 || o.Rounds < 1 || o.MemoryBatch < 1:
-		return errors.New("--sequences, --trial-sequences, --steps and --memory-batch are expected to be at least 1, --context, --eval-tokens and --threads at least 0")
+	case o.Sequences < 0 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < 0 || o.Threads < 0 || o.Rounds < 1 || o.MemoryBatch < 1:
+		return errors.New("--trial-sequences, --steps and --memory-batch are expected to be at least 1, --context, --eval-tokens and --threads at least 0")
 	case !slices.Contains([]string{"inference", "training"}, o.MemoryOf):
 		return fmt.Errorf("--memory-of is %q, expected inference or training", o.MemoryOf)
 	case !slices.Contains([]string{"", "F32", "F16", "BF16"}, o.DType):
@@ -157,7 +163,8 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	if err := vacant(o.Out, o.From, o.Force || o.Resume); err != nil {
 		return err
 	}
-	o.Log = func(line string) { fmt.Fprintln(log, line) }
+	bar := &workBar{out: log}
+	o.Log, o.Working = bar.say, bar.show
 	r, err := o.Run(ctx)
 	if mem := (*prune.MemoryError)(nil); errors.As(err, &mem) {
 		return fmt.Errorf("%w; give a shorter --context, or --basis none with --compensate none", err)

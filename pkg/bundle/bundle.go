@@ -16,6 +16,10 @@ import (
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
+// AsStored, as Options.Weights, keeps matrices in the type that the source has most of, where
+// param has it: bfloat16; others become float32, and so do those that adapters are folded into.
+const AsStored param.DType = "source"
+
 // Options says how much of a model Open reads. The zero value is all of it, with
 // adapters folded into the weights.
 type Options struct {
@@ -104,7 +108,9 @@ func open(dir *folder.Dir, o Options) (b *Bundle, err error) {
 	}
 	if (alone != nil || peft != nil) && !o.KeepAdapters && !o.ShapesOnly { // they are added to float32 weights
 		t := o.Weights
-		o.Weights = ""
+		if o.Weights = ""; t == AsStored {
+			t = ""
+		}
 		defer func() {
 			if err == nil && t != "" {
 				if err = b.Set.StoreAll(t); err != nil {
@@ -175,7 +181,10 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 		return checkpoint.CheckWeights(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable)
 	}
 	t := o.Weights
-	if t == "" {
+	switch {
+	case t == AsStored && b.DType == "BF16":
+		t = param.BF16
+	case t == AsStored, t == "":
 		t = param.F32
 	}
 	return checkpoint.ReadWeightsAs(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable, t)

@@ -27,6 +27,11 @@ func openFile(path string, o Options) (b *Bundle, err error) {
 		}
 	}()
 	b.DType = storedType(f)
+	if t := o.Weights; t != "" && t != AsStored && !o.ShapesOnly {
+		if err := b.Set.StoreAll(t); err != nil {
+			return nil, err
+		}
+	}
 	if st, serr := os.Stat(path); serr == nil {
 		b.Bytes = st.Size()
 	}

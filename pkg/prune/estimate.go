@@ -31,6 +31,8 @@ type Estimate struct {
 	Phases []PhaseEstimate
 	Plain  int64 // operations of forward and backward passes over the calibration sequences
 	Rate   float64
+
+	sequences int // that Plain is of
 }
 
 // PhaseEstimate is one phase of it.
@@ -150,6 +152,7 @@ func (p *Job) estimate() (e Estimate, err error) {
 	if err != nil {
 		return e, err
 	}
+	e.sequences = gather.Len()
 	e.Plain = 3 * int64(gather.Len()) * k.whole
 	e.Rate = efficiency * kernel.PeakFLOPS(p.Pool, 0.05)
 	add := func(name PhaseName, flops, bytes int64) {

@@ -28,8 +28,8 @@ type Gathering struct {
 	AtMost             bool // it ends when both halves of the evidence agree
 }
 
-// Resumed says how many sequences an earlier process has seen.
-type Resumed struct{ Sequences int }
+// Continued says how many sequences an earlier process has seen.
+type Continued struct{ Sequences int }
 
 // NoRoom says that second moments are gathered in each phase, as the disk is too full for them.
 type NoRoom struct {
@@ -72,7 +72,7 @@ func (e Compared) String() string {
 	return fmt.Sprintf("after %d sequences the plans of both halves of the evidence overlap by %.3f (enough: %.2f)", e.Sequences, e.Overlap, agreement)
 }
 
-func (e Resumed) String() string {
+func (e Continued) String() string {
 	return fmt.Sprintf("going on after %d sequences", e.Sequences)
 }
 
@@ -81,11 +81,11 @@ func (e NoRoom) String() string {
 }
 
 func (e Measuring) String() string {
-	return fmt.Sprintf("measuring sensitivity: %d trial cuts on %d sequences of %d tokens", e.Cuts, e.Sequences, e.Context)
+	return fmt.Sprintf("measuring sensitivity: %d trial cuts on %s of %d tokens", e.Cuts, units.Plural(e.Sequences, "sequence"), e.Context)
 }
 
 func (e Comparing) String() string {
-	return fmt.Sprintf("comparing %d plans on %d sequences of %d tokens", e.Plans, e.Sequences, e.Context)
+	return fmt.Sprintf("comparing %d plans on %s of %d tokens", e.Plans, units.Plural(e.Sequences, "sequence"), e.Context)
 }
 
 func (e Measured) String() string {

@@ -33,7 +33,7 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("pruning this model takes %s (%s), but %s has %s left; a shorter context takes less, or neither a basis nor compensation", units.Bytes(e.Need.Total()), e.Need, e.By, units.Bytes(e.Free))
+	return fmt.Sprintf("pruning this model takes %s (%s), but %s has %s left", units.Bytes(e.Need.Total()), e.Need, e.By, units.Bytes(e.Free))
 }
 
 // available is what the system says is left; tests have other systems.

@@ -31,6 +31,14 @@ type Report struct {
 	Recovery *recovery.Result `json:"recovery,omitempty"`
 	Seconds  float64          `json:"seconds"`
 	PeakRSS  int64            `json:"peak_rss"` // bytes
+	// Sequences is how many the evidence came from, Overlap how far the plans of its halves
+	// agreed; -1 where they were not compared.
+	Sequences int           `json:"sequences"`
+	Overlap   float64       `json:"overlap"`
+	Phases    []PhaseReport `json:"phases"`
+	// OfPlain is the operations of all phases over those of forward and backward passes over
+	// the sequences; the estimate was of so many at most.
+	OfPlain float64 `json:"of_plain"`
 }
 
 // ReportSide is a model before or after, in a Report.
@@ -56,6 +64,7 @@ func (r *Result) Report() Report {
 		Before: r.Before.report(r.Unit), Rows: r.Rows, MemoryBefore: r.MemoryBefore, MemoryAfter: r.MemoryAfter,
 		Planned: r.After.Params, Trials: r.Trials, Zeroed: r.Zeroed(), Recovery: r.Recovery,
 	}
+	out.Sequences, out.Overlap, out.Phases, out.OfPlain = r.Compared.Sequences, r.Compared.Overlap, r.Phases, r.ofPlain()
 	if len(r.Plans) > 0 {
 		out.Planned = r.Plan().After
 	}
@@ -83,6 +92,41 @@ func (s Side) report(unit string) ReportSide {
 	return out
 }
 
+// ofPlain is what Report.OfPlain says. Evaluations count as they were estimated.
+func (r *Result) ofPlain() float64 {
+	if r.Estimate.Plain == 0 || r.Compared.Sequences == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, p := range r.Phases {
+		if p.Name == PhaseBefore || p.Name == PhaseAfter {
+			sum += float64(p.Expected)
+		}
+		sum += float64(p.FLOPs)
+	}
+	return sum / (float64(r.Estimate.Plain) / float64(r.Estimate.sequences) * float64(r.Compared.Sequences))
+}
+
+// phases is the table of what the phases took.
+func (r Report) phases(b *strings.Builder) {
+	if len(r.Phases) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nphase\tseconds\tresident\tplanned beside the weights\n-----\t-------\t--------\t--------------------------")
+	for _, p := range r.Phases {
+		fmt.Fprintf(t, "%s\t%.1f\t%s\t%s\n", p.Name, p.Seconds, units.Bytes(p.PeakRSS), units.Bytes(p.Planned))
+	}
+	t.Flush()
+	if r.Sequences > 0 {
+		fmt.Fprintf(b, "\nevidence of %s of %d tokens", units.Plural(r.Sequences, "sequence"), r.Context)
+		if r.Overlap >= 0 {
+			fmt.Fprintf(b, ", whose halves agree by %.2f", r.Overlap)
+		}
+		fmt.Fprintf(b, "; %.2f times forward and backward passes\n", r.OfPlain)
+	}
+}
+
 // String is the report as text of at most 80 columns.
 func (r Report) String() string {
 	var b strings.Builder
@@ -107,6 +151,7 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f before the cut,\n  %.4f after it, %.4f now\n",
 			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Parent, v.Points[0].Loss, v.Best.Loss)
 	}
+	r.phases(&b)
 	fmt.Fprintf(&b, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))
 	return b.String()
 }

@@ -157,7 +157,7 @@ func (p *Job) loadEvidence(g *gathering, s evidenceState) error {
 		}
 	}
 	g.done = s.Sequences
-	p.tell(Resumed{s.Sequences})
+	p.tell(Continued{s.Sequences})
 	return nil
 }
 

@@ -1,9 +1,12 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
@@ -14,7 +17,9 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/export"
+	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/recovery"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -37,8 +42,10 @@ type Pruning struct {
 	Improve         coupled.Improve
 	Vocabulary      Vocabulary
 
-	Rounds, Sequences, Context int    // of calibration; Context 0 is the model's, at most 512
-	Trial, EvalTokens          int    // sequences for trial cuts; held-out tokens for the report, 0 is all
+	Rounds, Sequences, Context int // of calibration; Sequences 0 is as many as are enough, at most MostSequences; Context 0 is the model's, at most 512
+	Trial, EvalTokens          int // sequences for trial cuts at most; held-out tokens for the report, 0 is all
+	Recompute                  graph.Recompute
+	Checkpoint                 string // directory that keeps what a calibration has found; "" for none
 	Recover                    string // recovery.Options.ParseBudget, RecoverAuto or RecoverNone
 	Resume                     bool   // go on with an interrupted recovery whose state is in Out
 	Cache                      string // folder for text that is drawn from the model; "" keeps none
@@ -51,13 +58,21 @@ type Pruning struct {
 	Threads int               // 0 is one a core
 	Ranks   dist.Group        // processes that share the work; nil is this one only
 	Log     func(line string) // progress; nil for none
+	Working func(prune.Working)
 }
+
+const (
+	// MostSequences is how many calibration sequences there are at most when nobody says.
+	MostSequences = 256
+	// promise bounds the operations of a pruning: see prune.Job.Promise.
+	promise = 2.5
+)
 
 // DefaultPruning is a pruning as the subcommand's flags have it where they are not given.
 func DefaultPruning() Pruning {
 	return Pruning{
-		Text: data.Options{Field: "text"}, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Rounds: 1, Sequences: 256,
-		Trial: prune.DefaultTrial, EvalTokens: 32768, MemoryOf: "inference", MemoryBatch: 1, Cache: drawnDir(),
+		Text: data.Options{Field: "text"}, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Rounds: 1,
+		Trial: prune.DefaultTrial, EvalTokens: 16384, MemoryOf: "inference", MemoryBatch: 1, Cache: drawnDir(),
 	}
 }
 
@@ -69,6 +84,9 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	}
 	if p.Log == nil {
 		p.Log = func(string) {}
+	}
+	if p.Open.Weights == "" {
+		p.Open.Weights = p.weights()
 	}
 	path := p.From
 	if p.Resume {
@@ -110,7 +128,8 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 		return nil, err
 	}
 	r.Seconds = time.Since(start).Seconds()
-	_, r.PeakRSS = sysmem.Resident()
+	_, peak := sysmem.Resident()
+	r.PeakRSS = max(peak, res.PeakRSS)
 	switch {
 	case kept:
 		err = ErrRecoveryKept
@@ -118,6 +137,29 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 		err = ErrRecoveryEnded
 	}
 	return &r, err
+}
+
+// weights is the type in which weights are kept when nobody says: the source's, or float32
+// where something trains or reads gradients of weights, or ranks send them to each other.
+func (p Pruning) weights() param.DType {
+	if p.Uncoupled || p.Recover != "" && p.Recover != RecoverNone || p.Ranks.Size() > 1 || p.Config.Options(1).PerSequence() {
+		return param.F32
+	}
+	return bundle.AsStored
+}
+
+// scratch is a directory on the disk that the result is written to.
+func (p Pruning) scratch() string {
+	if p.Out == "" || p.DryRun {
+		return ""
+	}
+	dir := filepath.Dir(filepath.Clean(p.Out))
+	for { // that is there already
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // write keeps the plan of a dry run, or the smaller model; kept says that it is there with
@@ -145,15 +187,17 @@ func (p Pruning) job(ctx context.Context, b *bundle.Bundle, on prune.Subject) (*
 	if err != nil {
 		return nil, err
 	}
-	cal, err := w.Calibration(p.Sequences, context, p.Config.Seed)
+	cal, err := w.Calibration(cmp.Or(p.Sequences, MostSequences), context, p.Config.Seed)
 	if err != nil {
 		return nil, err
 	}
 	job := &prune.Job{
-		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks},
+		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks, Recompute: p.Recompute},
 		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, DryRun: p.DryRun, CheckMemory: true, Unit: string(w.Unit()),
 		Vocabulary: vocabulary, PlanFile: p.Plan, EvidenceFile: p.Scores, SaveEvidence: p.SaveScores,
-		Notify: func(e prune.Event) { p.Log(e.String()) },
+		Enough: p.Sequences == 0, Promise: promise, Checkpoint: p.Checkpoint, Scratch: p.scratch(),
+		Notify: func(e prune.Event) { p.Log(e.String()) }, Working: p.Working,
+		MeasureTokens: measured(w, vocabulary.Limit(p.EvalTokens)),
 		Measure: func() (prune.Evaluation, error) {
 			return w.Evaluate(on, EvalOptions{Context: context, Limit: vocabulary.Limit(p.EvalTokens)})
 		},
@@ -200,7 +244,7 @@ func (p Pruning) drawnTokens(b *bundle.Bundle) (int, error) {
 	if context == 0 {
 		context = min(512, b.Model.Context())
 	}
-	need := int64(p.Sequences) * int64(context)
+	need := int64(cmp.Or(p.Sequences, MostSequences)) * int64(context)
 	if p.Recover != "" && p.Recover != RecoverNone && p.Recover != RecoverAuto {
 		var o recovery.Options
 		if err := o.ParseBudget(p.Recover); err != nil {
@@ -209,4 +253,13 @@ func (p Pruning) drawnTokens(b *bundle.Bundle) (int, error) {
 		need = max(need, o.Tokens/4)
 	}
 	return int(need * 10 / 9), nil
+}
+
+// measured is how many units an evaluation with a limit reads.
+func measured(w Workload, limit int) int {
+	_, n := w.Counts()
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	return n
 }

@@ -1,0 +1,157 @@
+package prune
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/param"
+)
+
+// TestEstimateIsWhatIsDone: operations are counted as they were estimated, trial cuts stay
+// within the promise, and every phase is reported once.
+func TestEstimateIsWhatIsDone(t *testing.T) {
+	c := storable(t, "llama", param.BF16, true)
+	p := &Job{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Promise: 2.5, Scratch: t.TempDir()}
+	p.Config.Target, p.Config.Of, p.Config.Allocation = "0.6x", "prunable", "auto"
+	var last Working
+	p.Working = func(e Working) {
+		if e.Done < last.Done || e.Done > e.Of {
+			t.Fatalf("progress goes from %+v to %+v", last, e)
+		}
+		last = e
+	}
+	r, err := p.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var names []string
+	for _, ph := range r.Phases {
+		names = append(names, string(ph.Name))
+		products := ph.FLOPs // without moments and refits, which are not products of a graph
+		switch ph.Name {
+		case PhaseBasis: // the last layer ends with its contexts
+			if products > ph.Expected || products < ph.Expected*2/3 {
+				t.Errorf("%s: %d operations, estimated %d", ph.Name, products, ph.Expected)
+			}
+		case PhaseEvidence:
+			if math.Abs(float64(products-ph.Expected)) > 0.02*float64(ph.Expected) {
+				t.Errorf("%s: %d operations, estimated %d", ph.Name, products, ph.Expected)
+			}
+		case PhaseTrials, PhaseCompare:
+			if products > ph.Expected*11/10 || products < ph.Expected/5 {
+				t.Errorf("%s: %d operations, estimated %d", ph.Name, products, ph.Expected)
+			}
+		}
+	}
+	if got, want := strings.Join(names, ", "), "evaluation before, basis, evidence, trial cuts, comparison of plans, refit and cut, evaluation after"; got != want {
+		t.Errorf("phases are %s, expected %s", got, want)
+	}
+	if x := r.ofPlain(); !(x > 1 && x <= 2.5) {
+		t.Errorf("the operations are %.2f times those of plain passes, promised 2.5 at most", x)
+	}
+	if s := r.Report(false).String(); !strings.Contains(s, "times forward and backward passes") || !strings.Contains(r.Estimate.String(), "trial cuts") {
+		t.Errorf("the report says nothing of phases:\n%s", s)
+	}
+}
+
+// TestFit: the batch and the recomputation are the fastest that fit the room, and what is given
+// is kept.
+func TestFit(t *testing.T) {
+	old := available
+	defer func() { available = old }()
+	p := &Job{Calibration: storable(t, "llama", param.BF16, true), Config: coupled.DefaultConfig()}
+	bytes := func(batch int, r graph.Recompute) int64 {
+		c := p.Calibration
+		c.Batch, c.Recompute = batch, r
+		plan, err := c.passPlan(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan.ArenaBytes()
+	}
+	for _, want := range []struct {
+		batch int
+		level graph.Recompute
+	}{{4, graph.RecomputeLight}, {1, graph.RecomputeLight}, {1, graph.RecomputeLayer}} {
+		available = func() (int64, string, bool) { return 2 * bytes(want.batch, want.level), "a test", true }
+		c, err := p.fit()
+		if err != nil || c.Batch != want.batch || c.Recompute != want.level {
+			t.Errorf("batch %d, %s, expected %d, %s (%v)", c.Batch, c.Recompute, want.batch, want.level, err)
+		}
+	}
+	p.Batch, p.Recompute = 3, graph.RecomputeAttention
+	if c, err := p.fit(); err != nil || c.Batch != 3 || c.Recompute != graph.RecomputeAttention {
+		t.Errorf("what was given became batch %d, %s (%v)", c.Batch, c.Recompute, err)
+	}
+}
+
+// TestEnough: gathering ends once the halves agree, at a comparison, and says so; with fewer
+// sequences than one comparison needs, or a criterion that reads more than gates, all are used.
+func TestEnough(t *testing.T) {
+	run := func(criterion string, n int, target string) *Result {
+		c := calibration(t, "llama", n)
+		p := &Job{Calibration: c, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Enough: true}
+		p.Config.Target, p.Config.Of, p.Config.Criterion = target, "prunable", criterion
+		p.DryRun = true
+		r, err := p.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		return r
+	}
+	r := run("fisher", 100, "0.25x") // most units go in any half
+	s := r.Compared
+	if s.Sequences%compareEvery != 0 || s.Sequences >= 100 || s.Overlap < agreement {
+		t.Errorf("%d sequences with an overlap of %g", s.Sequences, s.Overlap)
+	}
+	if n := r.Evidence.Sequences("layer.0.ffn"); n != float64(s.Sequences) {
+		t.Errorf("the evidence is of %g sequences, the result says %d", n, s.Sequences)
+	}
+	if s := run("fisher", 40, "0.97x").Compared; s.Sequences != 40 {
+		t.Errorf("%d sequences where halves hardly agree (overlap %g)", s.Sequences, s.Overlap)
+	}
+	if s := run("activation", 40, "0.25x").Compared; s.Sequences != 40 || s.Overlap != -1 {
+		t.Errorf("a criterion that reads activations: %+v", s)
+	}
+}
+
+// TestPaddingDoesNotCount: what stands after the last document of a sequence changes nothing.
+func TestPaddingDoesNotCount(t *testing.T) {
+	c := calibration(t, "llama", 6)
+	packed := func(pad int32) *coupled.Evidence {
+		d := c
+		d.Data.Starts, d.Data.Positions = make([]int32, 6*16), make([]int32, 6*16)
+		d.Data.IDs, d.Data.Targets = append([]int32(nil), c.Data.IDs...), append([]int32(nil), c.Data.Targets...)
+		for i := range d.Data.Starts {
+			switch at := i % 16; {
+			case at < 7:
+				d.Data.Positions[i] = int32(at)
+			case at < 12:
+				d.Data.Starts[i], d.Data.Positions[i] = 7, int32(at-7)
+			default:
+				d.Data.Starts[i], d.Data.Targets[i], d.Data.IDs[i] = 16, -1, pad
+			}
+		}
+		_, o := coupled.DefaultImprove().Options(c.Model.Scale())
+		e, err := d.Gather(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(e.Close)
+		return e
+	}
+	var files [2]strings.Builder
+	for i, pad := range []int32{0, 9} {
+		if err := packed(pad).Save(&files[i], "llama", c.Set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files[0].String() != files[1].String() {
+		t.Error("evidence depends on what stands in padding rows")
+	}
+}
