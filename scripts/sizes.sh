@@ -26,7 +26,7 @@ for shape; do
 		name=$shape-$type
 		rm -rf "$dir/out"
 		if "$dir/ecospa" prune --from "$dir/model" --data "$dir/model/text.txt" --out "$dir/out" --target 0.7x --weights "$type" \
-			--sequences "${SEQUENCES:-16}" --context "${CONTEXT:-512}" --eval-tokens 4096 --json ${PRUNE:-} >"$dir/$name.json" 2>"$dir/$name.log"; then
+			--sequences "${SEQUENCES:-16}" --context "${CONTEXT:-512}" --eval-tokens 4096 --recover none --json ${PRUNE:-} >"$dir/$name.json" 2>"$dir/$name.log"; then
 			"$dir/row" "$shape" "$type" "$dir/$name.json"
 		else
 			echo "| $shape | $type | failed: $(tail -1 "$dir/$name.log") |"

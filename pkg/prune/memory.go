@@ -155,7 +155,13 @@ func (c *Calibration) refitBytes(improve coupled.Improve) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return most + system + copies + 4*rows*int64(c.width()) + plan.ArenaBytes(), nil
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Documents: c.Data.Packed()})
+	c.Model.Loss(b, c.batch(), c.Data.Context, max(0, c.Set.Layers()-2)) // a trial's way to the loss
+	tail, err := b.Plan(graph.PlanOptions{})
+	if err != nil {
+		return 0, err
+	}
+	return most + system + copies + 4*rows*int64(c.width()) + max(plan.ArenaBytes(), tail.ArenaBytes()), nil
 }
 
 // width is the residual stream's.

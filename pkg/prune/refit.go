@@ -1,6 +1,8 @@
 package prune
 
 import (
+	"runtime"
+
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -26,6 +28,8 @@ func (c *Calibration) refit(plan *coupled.Plan, scores *coupled.Evidence) error 
 		}
 		if e != nil {
 			e.Close()
+			e = nil
+			runtime.GC() // as in Trials.layer
 		}
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"runtime"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -112,6 +113,7 @@ func (t *Trials) layer(layer int, trials []*trial, dense *stream, moments *momen
 		return err
 	}
 	if e != nil {
+		defer runtime.GC() // a layer's moments may be a gigabyte: two layers' must not be there
 		defer e.Close()
 	}
 	for _, tr := range here {
