@@ -53,7 +53,7 @@ func TestEstimateIsWhatIsDone(t *testing.T) {
 	if x := r.ofPlain(); !(x > 1 && x <= 2.5) {
 		t.Errorf("the operations are %.2f times those of plain passes, promised 2.5 at most", x)
 	}
-	if s := r.Report(false).String(); !strings.Contains(s, "times forward and backward passes") || !strings.Contains(r.Estimate.String(), "trial cuts") {
+	if s := r.Report().String(); !strings.Contains(s, "times forward and backward passes") || !strings.Contains(r.Estimate.String(), "trial cuts") {
 		t.Errorf("the report says nothing of phases:\n%s", s)
 	}
 }
