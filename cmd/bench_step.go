@@ -38,7 +38,7 @@ func benchStepCommand() *cli.Command {
 				return fault.Usage(err)
 			}
 			g := ranksOf(c)
-			o.Set, o.Evidence, o.Group, o.Wire, o.Shard, o.Threads = c.StringSlice("set"), c.Bool("evidence"), g.Group, c.String("wire"), c.Bool("shard-optimizer"), g.share(o.Threads)
+			o.Set, o.Evidence, o.Group, o.Wire, o.Shard, o.Threads = c.StringSlice("set"), c.Bool("evidence"), g.Group, c.String("wire"), c.Bool("shard-optimizer"), g.Threads(o.Threads)
 			if err := checkBenchRanks(c, o); err != nil {
 				return fault.Usage(err)
 			}

@@ -28,13 +28,13 @@ func benchWireCommand() *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			r := ranksOf(c)
-			if !r.many() {
+			if !r.Many() {
 				return fault.Usage(errors.New("bench wire times what ranks send each other: start them with mpirun -np N ecospa bench wire"))
 			}
 			if c.Int("steps") < 1 {
 				return fault.Usage(errors.New("--steps is expected to be at least 1"))
 			}
-			w := WireResult{Ranks: r.Size(), Library: r.world.Library()}
+			w := WireResult{Ranks: r.Size(), Library: r.Library()}
 			var err error
 			if w.Rows, err = dist.Rates(r.Group, c.Int("steps")); err != nil {
 				return err

@@ -1,10 +1,7 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -12,7 +9,6 @@ import (
 	"github.com/ecospa/ecospa/configs"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
-	"github.com/ecospa/ecospa/pkg/config"
 )
 
 func configCommand() *cli.Command {
@@ -52,16 +48,4 @@ func configCommand() *cli.Command {
 			},
 		},
 	}
-}
-
-// loadRun loads a run file, or the example of that name where there is no such file.
-func loadRun(path string, set []string) (config.Run, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(path, `/\.`) {
-		text, err := configs.Read(path)
-		if err != nil {
-			return config.Run{}, fault.BadInput(fmt.Errorf("%s is no file, and %w", path, err))
-		}
-		return config.Parse(text, set)
-	}
-	return config.Load(path, set)
 }

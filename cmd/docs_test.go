@@ -17,6 +17,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/lab"
 	"github.com/ecospa/ecospa/pkg/prune"
+	"github.com/ecospa/ecospa/pkg/serve"
 	"github.com/ecospa/ecospa/pkg/train"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
@@ -48,7 +49,7 @@ var results = []struct {
 }{
 	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, vocabulary", prune.VocabularyReport{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", workload.TextResult{}}, {"eval, a model of images", workload.ImageResult{}}, {"eval --choices", workload.Choices{}}, {"eval --importance", prune.Importance{}}, {"eval --importance, each of rows", prune.ImportanceRow{}},
 	{"eval --sensitivity", prune.Sensitivities{}}, {"eval --sensitivity, each of kinds", prune.Sensitivity{}}, {"inspect", bundle.Facts{}}, {"inspect, each of layers", bundle.LayerFacts{}},
-	{"export", export.Report{}}, {"embed", EmbedResult{}},
+	{"export", export.Report{}}, {"generate", serve.Continued{}}, {"embed", workload.EmbeddingResult{}},
 	{"bench step, bench infer", bench.Result{}},
 	{"bench step --versus-dense", bench.Pair{}}, {"bench infer --all-modes", InferModes{}},
 	{"bench compare", lab.CompareResult{}}, {"bench compare, each of rows", lab.CompareRow{}}, {"bench compare, each of cells", lab.CompareCell{}}, {"bench compare, a mean", lab.Spread{}}, {"bench wire", WireResult{}}, {"bench wire, each of rows", dist.Rate{}},

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+
+	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 const minilm = "../testdata/minilm"
@@ -51,7 +53,7 @@ func TestEmbedIsPyTorch(t *testing.T) {
 			for _, ext := range []string{".npy", ".jsonl"} {
 				out := filepath.Join(t.TempDir(), "v"+ext)
 				code, stdout, stderr := runCommand(t, t.Context(), append([]string{"ecospa", "embed", "--model", c.model, "--data", minilm + "/texts.jsonl", "--out", out, "--json"}, c.flags...)...)
-				var r EmbedResult
+				var r workload.EmbeddingResult
 				if err := json.Unmarshal([]byte(stdout), &r); code != exitOK || err != nil {
 					t.Fatalf("exit %d, %v: %s", code, err, stderr)
 				}

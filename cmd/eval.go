@@ -88,10 +88,8 @@ func evalCommand() *cli.Command {
 				switch {
 				case o.Choices != "":
 					return RunEvalChoices(o, c.App.Writer, c.App.ErrWriter)
-				case o.Importance:
-					return RunImportance(o, c.App.Writer, c.App.ErrWriter)
-				case o.Sensitivity:
-					return RunSensitivity(o, c.App.Writer, c.App.ErrWriter)
+				case o.Importance || o.Sensitivity:
+					return RunUnits(o, c.App.Writer, c.App.ErrWriter)
 				}
 				return RunEval(o, c.App.Writer, c.App.ErrWriter)
 			})
@@ -141,7 +139,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 // oneProcess refuses what is not shared by ranks.
 func (o EvalOptions) oneProcess() error {
 	for what, is := range map[string]bool{"--choices": o.Choices != "", "--importance": o.Importance, "--sensitivity": o.Sensitivity} {
-		if is && o.ranks.many() {
+		if is && o.ranks.Many() {
 			return fmt.Errorf("eval %s runs in one process, not on %d ranks", what, o.ranks.Size())
 		}
 	}

@@ -32,7 +32,7 @@ func finetuneCommand() *cli.Command {
 		),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
-			o.finetune, o.strict, o.From, o.Merge, o.NewClassifier = true, c.Bool(strictFlag), c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
+			o.Finetune, o.Strict, o.From, o.Merge, o.NewClassifier = true, c.Bool(strictFlag), c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
 			if c.IsSet("weights") {
 				o.Set = append(o.Set, "train.weights="+c.String("weights"))
 			}
@@ -40,7 +40,7 @@ func finetuneCommand() *cli.Command {
 				o.Set = append(o.Set, fmt.Sprintf("lora.rank=%d", c.Int("adapters")))
 			}
 			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show"))
-			if o.Config == "" && !short && o.Resume != run.Continue && !(o.Resume == run.Auto && run.Exists(o.Out)) {
+			if o.Config == "" && !short && !o.Own() {
 				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)"))
 			}
 			if err := o.check(); err != nil {
@@ -57,10 +57,10 @@ func finetuneCommand() *cli.Command {
 // showExamples prints documents as the run would learn them.
 func showExamples(c *cli.Context, o trainOptions) error {
 	n := c.Int("show")
-	if n < 1 || o.Resume != run.New {
+	if n < 1 || o.Mode != run.New {
 		return fault.Usage(errors.New("--show is expected to be 1 or more, and goes without --resume: nothing is trained"))
 	}
-	cfg, err := o.file()
+	cfg, err := o.File()
 	if err != nil {
 		return err
 	}

@@ -83,13 +83,13 @@ func TestFinetune(t *testing.T) {
 		// Interrupted after 15 steps and resumed, the run ends with the same bytes.
 		again := at(name + "-again")
 		ctx, stop := context.WithCancel(t.Context())
-		o := trainOptions{From: at("base"), Data: text, Out: again, finetune: true}
+		o := run.Request{From: at("base"), Data: text, Out: again, Finetune: true}
 		for i, a := range args {
 			if a == "--set" {
 				o.Set = append(o.Set, args[i+1])
 			}
 		}
-		c, err := o.file()
+		c, err := o.File()
 		if err != nil {
 			t.Fatal(err)
 		}

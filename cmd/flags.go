@@ -95,7 +95,7 @@ func openBundle(path string, o bundle.Options, log io.Writer) (*bundle.Bundle, e
 
 // subject is a model with worker threads, by default this rank's share of the cores.
 func subject(b *bundle.Bundle, r ranks, threads int) prune.Subject {
-	return prune.NewSubject(b.Model, b.Set, r.share(threads), r.Group)
+	return prune.NewSubject(b.Model, b.Set, r.Threads(threads), r.Group)
 }
 
 // vacant refuses an --out that is there already, or that is the source; "" is none.
@@ -104,7 +104,7 @@ func vacant(out, from string, force bool) error {
 		return nil
 	}
 	if _, err := os.Lstat(out); err == nil && !force {
-		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another --out", out))
+		return fault.Usage(fmt.Errorf("%s is already there; give --force to overwrite it, or another name", out))
 	}
 	if same(from, out) {
 		return fault.Usage(fmt.Errorf("--out is the source, %s: a model is never written over itself", from))

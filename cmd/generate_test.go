@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/serve"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
@@ -55,6 +57,16 @@ func TestGenerateBF16(t *testing.T) {
 	want += stream.Flush()
 	if got != want+"\n" || len(want) <= len("One day") {
 		t.Errorf("got %q, expected %q", got, want)
+	}
+	// --json is the same text as one object.
+	text, _ := mustRun(t, append(args, "bf16", "--json")...)
+	var r serve.Continued
+	if err := json.Unmarshal([]byte(text), &r); err != nil || strings.Count(text, "\n}\n") != 1 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	finish := map[bool]string{true: "length", false: "end"}[r.Tokens == 20]
+	if r.Prompt+r.Text != want || r.Prompt != "One day" || r.Model != dir || r.Tokens < 1 || r.PromptTokens < 1 || r.Finish != finish || r.Seconds <= 0 || r.TokensPerS <= 0 {
+		t.Errorf("%+v, expected the text %q", r, want)
 	}
 	if code, _, log := runCommand(t, t.Context(), append(args, "fp8")...); code != exitUsage || !strings.Contains(log, "--dtype") || strings.Count(log, "\n") != 1 {
 		t.Errorf("--dtype fp8: exit code %d, %q", code, log)

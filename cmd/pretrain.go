@@ -20,7 +20,7 @@ func pretrainCommand() *cli.Command {
 		Flags: runFlags(),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
-			if o.Config == "" && o.Resume != run.Continue && !(o.Resume == run.Auto && run.Exists(o.Out)) {
+			if o.Config == "" && !o.Own() {
 				return fault.Usage(errors.New("pretrain needs --config FILE (or --resume --out DIR to go on with a run)"))
 			}
 			if err := o.check(); err != nil {
@@ -73,12 +73,11 @@ func (f *resumeFlag) String() string {
 func (f *resumeFlag) IsBoolFlag() bool { return true }
 
 func trainOptionsOf(c *cli.Context) trainOptions {
-	o := trainOptions{
-		Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"), Steps: c.Int("steps"),
-		Dense: c.Bool("dense"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"), ranks: ranksOf(c),
-	}
+	o := trainOptions{Allow: c.StringSlice("allow-change"), Force: c.Bool("force"), ranks: ranksOf(c), Request: run.Request{
+		Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"), Steps: c.Int("steps"), Dense: c.Bool("dense"),
+	}}
 	if f, ok := c.Generic("resume").(*resumeFlag); ok {
-		o.Resume = f.mode
+		o.Mode = f.mode
 	}
 	return o
 }

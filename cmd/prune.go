@@ -76,17 +76,19 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights written: f32, f16 or bf16; default the source's"},
 			threadsFlag(), jsonFlag(),
 		}, textFlags()...),
-		Action: func(c *cli.Context) error {
-			o, err := pruneFlags(c)
-			if err != nil {
-				return fault.Usage(err)
-			}
-			if o.Recover != workload.RecoverNone { // what has been recovered when a signal comes is written
-				return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter)
-			}
-			return interruptible(c, func() error { return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter) })
-		},
+		Action: pruneAction,
 	}
+}
+
+func pruneAction(c *cli.Context) error {
+	o, err := pruneFlags(c)
+	if err != nil {
+		return fault.Usage(err)
+	}
+	if o.Recover != workload.RecoverNone { // what has been recovered when a signal comes is written
+		return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter)
+	}
+	return interruptible(c, func() error { return RunPrune(c.Context, o, c.App.Writer, c.App.ErrWriter) })
 }
 
 func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
@@ -99,7 +101,7 @@ func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 	o.EvalTokens, o.SaveScores, o.Scores, o.Plan = c.Int("eval-tokens"), c.String("save-scores"), c.String("scores"), c.String("plan")
 	o.DryRun, o.DType, o.MemoryOf, o.MemoryBatch = c.Bool("dry-run"), strings.ToUpper(c.String("dtype")), c.String("memory-of"), c.Int("memory-batch")
 	o.Resume, o.Recover, o.Vocabulary = c.Bool("resume"), c.String("recover"), workload.Vocabulary{Size: c.Int("vocab"), Path: c.String("vocab-data")}
-	o.Ranks, o.Threads = ranksOf(c).Group, ranksOf(c).share(c.Int("threads"))
+	o.Ranks, o.Threads = ranksOf(c).Group, ranksOf(c).Threads(c.Int("threads"))
 	k := &o.Config
 	k.Target, k.TargetMemory, k.Of, k.Criterion, k.Allocation = c.String("target"), c.String("target-memory"), c.String("of"), c.String("criterion"), c.String("allocation")
 	k.QKOrder, k.Layout, k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.String("qk-order"), c.String("layout"), c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")

@@ -9,58 +9,22 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/mpi"
 )
 
 // ranks is this process's part in a run of several processes.
-type ranks struct {
-	dist.Group
-	world *mpi.World // nil alone
-	local int        // ranks on this host; at least 1
-}
+type ranks struct{ mpi.Ranks }
 
-var alone = ranks{Group: dist.Alone{}, local: 1}
-
-// lead reports whether this rank writes and prints for all.
-func (r ranks) lead() bool { return r.Rank() == 0 }
-
-// many reports whether there are other ranks.
-func (r ranks) many() bool { return r.Size() > 1 }
+var alone = ranks{mpi.Alone}
 
 // distributed lists the subcommands that run on several ranks.
 var distributed = []string{"pretrain", "finetune", "prune", "eval", "bench step", "bench wire"}
 
-// join finds the other ranks when an MPI launcher started this process.
-func join(getenv func(string) string) (ranks, error) {
-	w, local, err := mpi.Join(getenv, grace)
-	if w == nil || err != nil {
-		return alone, err
-	}
-	return ranks{Group: w, world: w, local: local}, nil
-}
-
-// threads is the worker threads of a rank when nothing else is asked for; 0 is for alone: all.
-func (r ranks) threads() int {
-	if !r.many() {
-		return 0
-	}
-	return mpi.Threads(r.local)
-}
-
-// share is the worker threads of a rank that is asked for n; 0 is its share of the cores.
-func (r ranks) share(n int) int {
-	if n == 0 {
-		return r.threads()
-	}
-	return n
-}
-
 // outputs are where a rank prints: the lead to the process's, others nowhere but for
 // the error that ends them.
 func (r ranks) outputs(stdout, stderr io.Writer) (out, log io.Writer) {
-	if r.lead() {
+	if r.Lead() {
 		return stdout, stderr
 	}
 	return io.Discard, io.Discard
@@ -68,7 +32,7 @@ func (r ranks) outputs(stdout, stderr io.Writer) (out, log io.Writer) {
 
 // failure is the line that ends a rank with an error.
 func (r ranks) failure(err error) string {
-	if r.lead() {
+	if r.Lead() {
 		return fmt.Sprintf("ecospa: %s", oneLine(err))
 	}
 	return fmt.Sprintf("ecospa: rank %d: %s", r.Rank(), oneLine(err))
@@ -80,7 +44,7 @@ const grace = 5 * time.Second
 // speaks reports whether this rank is the one to print the error that ends it. Others
 // than the lead first give the lead time to say what ended all, and to end them.
 func (r ranks) speaks(ctx context.Context, err error) bool {
-	if r.lead() {
+	if r.Lead() {
 		return true
 	}
 	if stopped(err) {
@@ -97,22 +61,17 @@ func (r ranks) speaks(ctx context.Context, err error) bool {
 // leave ends this rank with an exit code: together with the others when the run is
 // over for all of them, and all at once when it is not.
 func (r ranks) leave(code int) int {
-	switch {
-	case r.world == nil:
-		return code
-	case code == exitOK || code == exitInterrupted:
-		if err := r.world.Close(); err != nil {
-			return exitFailure
-		}
-		return code
+	if code != exitOK && code != exitInterrupted {
+		r.Abort(code)
+	} else if err := r.Close(); err != nil {
+		return exitFailure
 	}
-	r.world.Abort(code)
 	return code
 }
 
 // refuse ends what makes no sense on several ranks.
 func (r ranks) refuse(c *cli.Context) error {
-	if !r.many() {
+	if !r.Many() {
 		return nil
 	}
 	name := c.Args().First()
@@ -130,15 +89,15 @@ func (r ranks) refuse(c *cli.Context) error {
 // abandon ends all ranks at once, of a command that has no state to save: they do
 // not stop together. It returns alone.
 func (r ranks) abandon(err error, log io.Writer) {
-	if r.world == nil {
+	if !r.Many() {
 		return
 	}
-	if r.lead() {
+	if r.Lead() {
 		fmt.Fprintln(log, r.failure(err))
 	} else {
 		time.Sleep(grace) // the lead is likely to have been told as well, and speaks
 	}
-	r.world.Abort(exitInterrupted)
+	r.Abort(exitInterrupted)
 }
 
 // orAlone is r, or the only rank where none was given.

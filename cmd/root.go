@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/mpi"
 	"github.com/ecospa/ecospa/internal/shell"
 	"github.com/ecospa/ecospa/pkg/run"
 )
@@ -33,7 +34,8 @@ func Main() {
 		time.Sleep(300 * time.Millisecond)
 		stop()
 	})
-	r, err := join(os.Getenv)
+	found, err := mpi.Find(os.Getenv, grace)
+	r := ranks{found}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, r.failure(err))
 		os.Exit(exitFailure)

@@ -9,6 +9,16 @@ def rms(x, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
 
 
+def linear(p):
+    """A layer without a bias, by the name of its tensor in p."""
+    return lambda x, name: F.linear(x, p[name + ".weight"])
+
+
+def rms_norm(c, p):
+    """A norm with the gain of its name in p."""
+    return lambda x, name: rms(x, c["rms_norm_eps"]) * p[name + ".weight"]
+
+
 def rotate(y, freqs):
     """Rotary positions on the first 2·len(freqs) columns of heads y [b, h, t, d], pairs (i, i + len)."""
     n = len(freqs)

@@ -7,14 +7,13 @@ over hidden_size/dim_model_base.
 import math, sys
 import torch.nn.functional as F
 from golden import case
-from golden_decoder import attention, frequencies, heads, llama_shapes, merge, rms, rotate
+from golden_decoder import attention, frequencies, heads, linear, llama_shapes, merge, rms_norm, rotate
 
 v, e, f, layers, h, g, d = 19, 12, 18, 2, 2, 2, 6
 
 
 def forward(c, p, ids):
-    lin = lambda x, n: F.linear(x, p[n + ".weight"])
-    norm = lambda x, n: rms(x, c["rms_norm_eps"]) * p[n + ".weight"]
+    lin, norm = linear(p), rms_norm(c, p)
     w, m = frequencies(10000.0, d), c["scale_depth"] / math.sqrt(layers)
     x = p["model.embed_tokens.weight"][ids] * c["scale_emb"]
     for i in range(layers):

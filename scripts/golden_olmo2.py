@@ -7,14 +7,13 @@ heads and one over the keys, before the rotation.
 import math, sys
 import torch.nn.functional as F
 from golden import case
-from golden_decoder import attention, frequencies, heads, llama_shapes, merge, rms, rotate
+from golden_decoder import attention, frequencies, heads, linear, llama_shapes, merge, rms_norm, rotate
 
 v, e, f, layers, h, g, d = 19, 24, 14, 2, 4, 2, 6
 
 
 def forward(c, p, ids):
-    lin = lambda x, n: F.linear(x, p[n + ".weight"])
-    norm = lambda x, n: rms(x, c["rms_norm_eps"]) * p[n + ".weight"]
+    lin, norm = linear(p), rms_norm(c, p)
     w = frequencies(c["rope_theta"], d)
     x = p["model.embed_tokens.weight"][ids]
     for i in range(layers):

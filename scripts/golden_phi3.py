@@ -6,14 +6,13 @@
 import math, sys
 import torch.nn.functional as F
 from golden import case
-from golden_decoder import attention, frequencies, heads, merge, rms, rotate
+from golden_decoder import attention, frequencies, heads, linear, merge, rms_norm, rotate
 
 v, e, f, layers, h, g, d = 19, 16, 14, 2, 2, 1, 8
 
 
 def forward(c, p, ids):
-    lin = lambda x, n: F.linear(x, p[n + ".weight"])
-    norm = lambda x, n: rms(x, c["rms_norm_eps"]) * p[n + ".weight"]
+    lin, norm = linear(p), rms_norm(c, p)
     w = frequencies(c["rope_theta"], int(d * c["partial_rotary_factor"]))
     x = p["model.embed_tokens.weight"][ids]
     for i in range(layers):

@@ -2,6 +2,7 @@ package dist
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -48,18 +49,8 @@ func Exercise(g Group, bounds []int) error {
 	if err := compare("the sum in bfloat16", x, want, float64(size)/256); err != nil {
 		return err
 	}
-	zero := append([]float32(nil), x...)
-	raw := make([]byte, 4*n)
-	for i, v := range zero {
-		b := math.Float32bits(v)
-		raw[4*i], raw[4*i+1], raw[4*i+2], raw[4*i+3] = byte(b), byte(b>>8), byte(b>>16), byte(b>>24)
-	}
-	mine := bytes.Clone(raw)
-	if err := g.Broadcast(raw); err != nil {
+	if err := sameEverywhere(g, x); err != nil {
 		return err
-	}
-	if !bytes.Equal(raw, mine) {
-		return fmt.Errorf("dist: the sum in bfloat16 differs between rank 0 and rank %d", rank)
 	}
 	x = fresh()
 	if err := g.Scatter(x, bounds); err != nil {
@@ -75,6 +66,28 @@ func Exercise(g Group, bounds []int) error {
 	if err := compare("what was gathered", x, want, 0); err != nil {
 		return err
 	}
+	return exerciseRest(g)
+}
+
+// sameEverywhere compares the bits of x with rank 0's.
+func sameEverywhere(g Group, x []float32) error {
+	raw := make([]byte, 4*len(x))
+	for i, v := range x {
+		binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+	}
+	mine := bytes.Clone(raw)
+	if err := g.Broadcast(raw); err != nil {
+		return err
+	}
+	if !bytes.Equal(raw, mine) {
+		return fmt.Errorf("dist: the sum in bfloat16 differs between rank 0 and rank %d", g.Rank())
+	}
+	return nil
+}
+
+// exerciseRest makes the calls that are not about slabs of float32.
+func exerciseRest(g Group) error {
+	size, rank := g.Size(), g.Rank()
 	y := []float64{float64(rank), 1}
 	if err := g.SumFloat64(y); err != nil {
 		return err

@@ -56,17 +56,9 @@ func charts(runs []*Run) []Chart {
 		}
 		return c
 	}
-	loss := all(Chart{Key: "loss", Title: "Training loss", Unit: "nats per token", Format: fixed(3)},
-		func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Loss }, false) })
-	for i, r := range runs {
-		v := points(r, x, func(s train.Record) (float64, bool) { return deref(s.ValLoss) })
-		if v.Style = i; len(v.X) > 0 {
-			loss.Points = append(loss.Points, v)
-		}
-	}
-	loss.LogY = loss.spans(5)
 	list := []Chart{
-		loss,
+		withValidation(all(Chart{Key: "loss", Title: "Training loss", Unit: "nats per token", Format: fixed(3)},
+			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Loss }, false) }), runs, x),
 		all(Chart{Key: "perplexity", Title: "Validation perplexity", Unit: "log scale", LogY: true, Wide: true, Format: number}, func(r *Run) Curve {
 			c := points(r, x, func(s train.Record) (float64, bool) {
 				v, ok := deref(s.ValLoss)
@@ -81,13 +73,9 @@ func charts(runs []*Run) []Chart {
 			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Ms }, true) }),
 		all(Chart{Key: "tokens-per-second", Title: "Throughput", Unit: "tokens per second", Zero: true, Format: number},
 			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.TokensPerS }, true) }),
-	}
-	list = append(list,
 		all(Chart{Key: "gradient-norm", Title: "Gradient norm", Unit: "before clipping, log scale", LogY: true, Format: number},
-			func(r *Run) Curve {
-				return smooth(r, x, func(s train.Record) float64 { return s.GradNorm }, true)
-			}),
-	)
+			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.GradNorm }, true) }),
+	}
 	list = append(list, memory(runs, x, name)...)
 	list = append(list, all(Chart{Key: "learning-rate", Title: "Learning rate", Zero: true, Format: short}, func(r *Run) Curve {
 		c := points(r, x, func(s train.Record) (float64, bool) { return s.LR, true })
@@ -102,6 +90,18 @@ func charts(runs []*Run) []Chart {
 		}
 	}
 	return out
+}
+
+// withValidation adds the losses on held-out data to the chart of the training loss.
+func withValidation(loss Chart, runs []*Run, x func(train.Record) float64) Chart {
+	for i, r := range runs {
+		v := points(r, x, func(s train.Record) (float64, bool) { return deref(s.ValLoss) })
+		if v.Style = i; len(v.X) > 0 {
+			loss.Points = append(loss.Points, v)
+		}
+	}
+	loss.LogY = loss.spans(5)
+	return loss
 }
 
 func deref(v *float64) (float64, bool) {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
 // ErrFormat is returned for a file name whose extension names no picture format.
@@ -97,4 +99,13 @@ func (c Chart) drawable() (Chart, error) {
 		c.From, c.To = lo-pad, hi+pad
 	}
 	return c, nil
+}
+
+// Write draws the chart to a file of 640 x 400 units.
+func (c Chart) Write(name string) error {
+	b, err := c.Encode(name, 640, 400)
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(name, b)
 }

@@ -64,11 +64,11 @@ func beforeAfter(f Facts) Comparison {
 		}
 		t.Rows = append(t.Rows, ComparisonRow{g.name, g.sub, []string{g.shows(*f.Before), g.shows(f.After), ratio}})
 	}
-	return t.told()
+	return t.dropEmpty()
 }
 
-// told leaves out the parts of a figure of which no column says anything.
-func (c Comparison) told() Comparison {
+// dropEmpty leaves out the parts of a figure of which no column says anything.
+func (c Comparison) dropEmpty() Comparison {
 	c.Rows = slices.DeleteFunc(c.Rows, func(r ComparisonRow) bool {
 		return r.Sub && !slices.ContainsFunc(r.Cells, func(cell string) bool { return cell != "–" })
 	})
@@ -104,7 +104,7 @@ func compare(runs []*Run) Comparison {
 	row("steps", false, func(f Facts) string { return count(f.Steps) })
 	row("tokens", false, func(f Facts) string { return count(f.Tokens) })
 	row("time in steps", false, func(f Facts) string { return duration(f.Seconds) })
-	return t.told()
+	return t.dropEmpty()
 }
 
 // Tile is one large figure.

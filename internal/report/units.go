@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -22,4 +23,21 @@ func Sensitivity(r *prune.Sensitivities) Chart {
 		c.Curves = append(c.Curves, Curve{Name: string(k.Kind), Style: len(c.Curves), X: k.Kept, Y: k.Loss, Dots: true})
 	}
 	return c
+}
+
+// Units measures the units of a job's model: how their scores are distributed, or the
+// loss against the kept share of each kind. Both come with their drawing.
+func Units(job *prune.Job, sensitivity bool) (fmt.Stringer, Chart, error) {
+	if sensitivity {
+		r, err := job.Sensitivity()
+		if err != nil {
+			return nil, Chart{}, err
+		}
+		return r, Sensitivity(r), nil
+	}
+	r, err := job.Importance()
+	if err != nil {
+		return nil, Chart{}, err
+	}
+	return r, Importance(r), nil
 }

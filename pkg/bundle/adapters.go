@@ -71,17 +71,25 @@ func ReadAdapters(root checkpoint.Root, set *param.Set) (*train.Adapters, train.
 	return nil, train.LoRA{}, nil
 }
 
-// readAdapterFile reads an adapter_config.json; nil when there is none.
-func readAdapterFile(root checkpoint.Root, name string) (*adapterFile, error) {
-	text, err := checkpoint.ReadBytes(root, name, maxAdapterConfig)
+// adapterText reads an adapter_config.json, nil when there is none, and says whether PEFT
+// wrote it.
+func adapterText(root checkpoint.Root, name string) (text []byte, peft bool, err error) {
+	text, err = checkpoint.ReadBytes(root, name, maxAdapterConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if is, err := ofPEFT(text); err != nil || is { // which readPEFT reads
-		return nil, wrong(filepath.Join(root.Name(), name), err)
+	peft, err = ofPEFT(text)
+	return text, peft, wrong(filepath.Join(root.Name(), name), err)
+}
+
+// readAdapterFile reads an adapter_config.json; nil when there is none.
+func readAdapterFile(root checkpoint.Root, name string) (*adapterFile, error) {
+	text, peft, err := adapterText(root, name)
+	if err != nil || text == nil || peft { // readPEFT reads those
+		return nil, err
 	}
 	var f adapterFile
 	if err := checkpoint.ReadJSON(root, name, &f); err != nil {

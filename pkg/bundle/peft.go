@@ -20,16 +20,9 @@ const (
 // nil when there are none: also where the file was only left beside a model that its
 // adapters were folded into.
 func readPEFT(dir *folder.Dir) (*peftConfig, error) {
-	text, err := checkpoint.ReadBytes(dir, adapterConfig, maxAdapterConfig)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	text, peft, err := adapterText(dir, adapterConfig)
+	if err != nil || !peft {
 		return nil, err
-	}
-	at := filepath.Join(dir.Name(), adapterConfig)
-	if is, err := ofPEFT(text); err != nil || !is {
-		return nil, wrong(at, err)
 	}
 	if _, err := dir.Stat(peftWeights); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +37,7 @@ func readPEFT(dir *folder.Dir) (*peftConfig, error) {
 		return nil, wrong(dir.Name(), fmt.Errorf("%s is PEFT's, but there is no %s beside it", adapterConfig, peftWeights))
 	}
 	c, err := parsePEFT(text)
-	return c, wrong(at, err)
+	return c, wrong(filepath.Join(dir.Name(), adapterConfig), err)
 }
 
 // wrong marks what is the matter with a file; nil stays nil.

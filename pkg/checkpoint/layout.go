@@ -124,28 +124,43 @@ func (t Tensor) bind(set *param.Set) (placed, error) {
 		b.segments = []segment{s}
 		return b, nil
 	}
-	outer := product(b.shape[:t.Axis])
-	if outer == 1 || len(t.Parts) == 1 {
-		for i, part := range t.Parts {
-			p := set.Param(part.Param)
-			if part.Split == 0 {
-				b.segments = append(b.segments, single(p, sizes[i]))
-				continue
-			}
-			s, err := byHeads(set, t.Parts[i:i+1], product(shapeOf(p)[:part.At]))
-			if err != nil {
-				return fail("%w", err)
-			}
-			b.segments = append(b.segments, s)
-		}
-		return b, nil
+	var err error
+	if outer := product(b.shape[:t.Axis]); outer == 1 || len(t.Parts) == 1 {
+		b.segments, err = t.oneByOne(set, sizes)
+	} else {
+		b.segments, err = t.beside(set, sizes, outer, total)
 	}
+	if err != nil {
+		return fail("%w", err)
+	}
+	return b, nil
+}
+
+// oneByOne are the segments of parts of which each lies in one piece in the file.
+func (t Tensor) oneByOne(set *param.Set, sizes [][]axis) (out []segment, err error) {
+	for i, part := range t.Parts {
+		p := set.Param(part.Param)
+		if part.Split == 0 {
+			out = append(out, single(p, sizes[i]))
+			continue
+		}
+		s, err := byHeads(set, t.Parts[i:i+1], product(shapeOf(p)[:part.At]))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// beside is the segment of parts that lie beside each other in each of the file's rows.
+func (t Tensor) beside(set *param.Set, sizes [][]axis, outer, total int) ([]segment, error) {
 	s := segment{rows: outer, width: total / outer, least: tile}
 	for i, part := range t.Parts {
 		p := set.Param(part.Param)
 		lead, ok := prefix(sizes[i], outer)
 		if !ok {
-			return fail("%s cannot be cut into %d rows", p, outer)
+			return nil, fmt.Errorf("%s cannot be cut into %d rows", p, outer)
 		}
 		columns := p.Size() / outer
 		pc := piece{p: p, at: s.pieceEnd(), dims: merge(inFile(sizes[i][:lead], s.width))}
@@ -153,11 +168,10 @@ func (t Tensor) bind(set *param.Set) (placed, error) {
 		pc.dims = append(pc.dims, merge(inFile(sizes[i][lead:], 1))...)
 		s.pieces = append(s.pieces, pc)
 		if i == len(t.Parts)-1 && pc.at+columns != s.width {
-			return fail("its parts have %d columns, expected %d", pc.at+columns, s.width)
+			return nil, fmt.Errorf("its parts have %d columns, expected %d", pc.at+columns, s.width)
 		}
 	}
-	b.segments = []segment{s}
-	return b, nil
+	return []segment{s}, nil
 }
 
 // pieceEnd is the first column that no piece has yet.

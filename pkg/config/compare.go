@@ -129,24 +129,21 @@ func (c Compare) Pruning(m Method, budget string, seed uint64) (coupled.Config, 
 // Validate reports the first value that makes no sense, by key. The comparison
 // must be resolved.
 func (c Compare) Validate() error {
-	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
-	}
 	switch {
 	case c.Out == "":
-		return wrong("out is empty, expected the directory of the results (or give --out)")
+		return refused("out is empty, expected the directory of the results (or give --out)")
 	case c.Train.Out != "" || c.Train.Prune.Enabled():
-		return wrong("train.out and train.prune do not apply: the dense models are model, and whole")
+		return refused("train.out and train.prune do not apply: the dense models are model, and whole")
 	case len(c.Seeds) == 0 || len(c.Budgets) == 0 || len(c.Methods) == 0:
-		return wrong("seeds, budgets and methods have %d, %d and %d entries, expected at least one of each", len(c.Seeds), len(c.Budgets), len(c.Methods))
+		return refused("seeds, budgets and methods have %d, %d and %d entries, expected at least one of each", len(c.Seeds), len(c.Budgets), len(c.Methods))
 	case c.Sequences < 2 || c.TrialSequences < 1 || c.EvalTokens < 0 || c.Recover.Steps < 0 || !(c.Recover.LR > 0 && c.Recover.LR <= 10):
-		return wrong("sequences is %d, trial_sequences %d, eval_tokens %d, recover.steps %d, recover.lr %g; expected at least 2, 1, 0, 0 and above 0",
+		return refused("sequences is %d, trial_sequences %d, eval_tokens %d, recover.steps %d, recover.lr %g; expected at least 2, 1, 0, 0 and above 0",
 			c.Sequences, c.TrialSequences, c.EvalTokens, c.Recover.Steps, c.Recover.LR)
 	case len(c.Seeds) > 1 && !strings.Contains(c.Model, "{seed}"):
-		return wrong("model is %q, expected {seed} in it where there are several seeds", c.Model)
+		return refused("model is %q, expected {seed} in it where there are several seeds", c.Model)
 	}
 	if c.Recover.Tokens < 0 || c.Recover.Tokens > 0 && c.Recover.Steps > 0 {
-		return wrong("recover.tokens is %d and recover.steps %d, expected one of them", c.Recover.Tokens, c.Recover.Steps)
+		return refused("recover.tokens is %d and recover.steps %d, expected one of them", c.Recover.Tokens, c.Recover.Steps)
 	}
 	train := c.Train
 	train.Out = c.Out
@@ -158,33 +155,7 @@ func (c Compare) Validate() error {
 	}
 	for _, b := range c.Recover.Budgets {
 		if !slices.Contains(c.Budgets, b) {
-			return wrong("recover.budgets has %q, expected some of budgets, %s", b, strings.Join(c.Budgets, ", "))
-		}
-	}
-	var names []string
-	for i, m := range c.Methods {
-		if m.Name == "" || m.Name == Dense {
-			return wrong("methods[%d].name is %q, expected a name other than %s", i, m.Name, Dense)
-		}
-		names = append(names, Slug(m.Name))
-		if m.Steps < 1 {
-			return wrong("methods[%d], %s: steps is %d, expected 1 or more", i, m.Name, m.Steps)
-		}
-		if c.Recover.Tokens > 0 && m.Recover && m.Uncoupled {
-			return wrong("methods[%d], %s: recover.tokens does not apply where uncoupled is true", i, m.Name)
-		}
-		if m.Uncoupled && (m.Basis != coupled.BasisNone || m.Compensate != coupled.CompensateNone || *m.Gains || m.Steps > 1) {
-			return wrong("methods[%d], %s: basis, compensate, gains and steps do not apply where uncoupled is true", i, m.Name)
-		}
-		for _, b := range c.Budgets {
-			k, improve := c.Pruning(m, b, c.Seeds[0])
-			err := k.Validate()
-			if err == nil {
-				err = improve.Validate()
-			}
-			if err != nil {
-				return wrong("methods[%d], %s, at %s: %v", i, m.Name, b, err)
-			}
+			return refused("recover.budgets has %q, expected some of budgets, %s", b, strings.Join(c.Budgets, ", "))
 		}
 	}
 	var seeds []string
@@ -193,6 +164,42 @@ func (c Compare) Validate() error {
 	}
 	if err := distinct("seeds", seeds); err != nil {
 		return err
+	}
+	return c.validateMethods()
+}
+
+// refused is an error of the file.
+func refused(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+}
+
+// validateMethods checks each method at each budget.
+func (c Compare) validateMethods() error {
+	var names []string
+	for i, m := range c.Methods {
+		if m.Name == "" || m.Name == Dense {
+			return refused("methods[%d].name is %q, expected a name other than %s", i, m.Name, Dense)
+		}
+		names = append(names, Slug(m.Name))
+		if m.Steps < 1 {
+			return refused("methods[%d], %s: steps is %d, expected 1 or more", i, m.Name, m.Steps)
+		}
+		if c.Recover.Tokens > 0 && m.Recover && m.Uncoupled {
+			return refused("methods[%d], %s: recover.tokens does not apply where uncoupled is true", i, m.Name)
+		}
+		if m.Uncoupled && (m.Basis != coupled.BasisNone || m.Compensate != coupled.CompensateNone || *m.Gains || m.Steps > 1) {
+			return refused("methods[%d], %s: basis, compensate, gains and steps do not apply where uncoupled is true", i, m.Name)
+		}
+		for _, b := range c.Budgets {
+			k, improve := c.Pruning(m, b, c.Seeds[0])
+			err := k.Validate()
+			if err == nil {
+				err = improve.Validate()
+			}
+			if err != nil {
+				return refused("methods[%d], %s, at %s: %v", i, m.Name, b, err)
+			}
+		}
 	}
 	return distinct("methods", names)
 }

@@ -132,9 +132,18 @@ func (c *basisChange) carryOut(set *param.Set) error {
 	return done(true)
 }
 
-// balance returns M, M^-T and the singular values, falling.
+// balance returns M, M^-T and the singular values, falling. A side without any mass (a
+// head whose weights are zero) makes a product of zero: its basis stays, its singular
+// values are 0, and all of its units can be removed.
 func balance(ga, gb *mat.SymDense) (m, inverse *mat.Dense, s []float64, err error) {
 	n := ga.SymmetricDim()
+	if mat.Trace(ga) == 0 || mat.Trace(gb) == 0 {
+		same := mat.NewDense(n, n, nil)
+		for i := range n {
+			same.Set(i, i, 1)
+		}
+		return same, same, make([]float64, n), nil
+	}
 	la, err := factor(ga)
 	if err != nil {
 		return nil, nil, nil, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -175,6 +176,57 @@ func TestBasisLeavesProducts(t *testing.T) {
 							if d := max(math.Abs(ga.At(i, j)-want), math.Abs(gb.At(i, j)-want)); d > 2e-3*sv[0] {
 								t.Errorf("%s %s head %d: moments %g and %g at %d, %d, expected %g", method, kind, l, ga.At(i, j), gb.At(i, j), i, j, want)
 							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestBasisOfAnEmptyHead: a head whose weights are zero keeps its basis and has no
+// singular value above 0, whichever side is empty; the other heads are as without it.
+func TestBasisOfAnEmptyHead(t *testing.T) {
+	for _, method := range []string{BasisSVD, BasisDataSVD} {
+		for _, side := range []param.Role{param.V, param.O} {
+			whole, s := grouped.set(t), grouped.set(t)
+			g := Groups(s)[1] // vo of layer 0
+			for _, p := range g.params {
+				if p.Role != side && p.Role != side.Bias() {
+					continue
+				}
+				for _, unit := range g.unitRows(p, 0) {
+					for _, row := range unit {
+						clear(row)
+					}
+				}
+			}
+			before := map[string][][][]float32{} // parameter, unit, row
+			for _, p := range g.params {
+				for _, unit := range g.unitRows(p, 0) {
+					var rows [][]float32
+					for _, row := range unit {
+						rows = append(rows, slices.Clone(row))
+					}
+					before[p.Name] = append(before[p.Name], rows)
+				}
+			}
+			got, err := ChangeBasis(s, look(t, s, grouped, Options{Basis: true}), method)
+			if err != nil {
+				t.Fatalf("%s, %s is zero: %v", method, side, err)
+			}
+			want, err := ChangeBasis(whole, look(t, whole, grouped, Options{Basis: true}), method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if zero := make([]float64, grouped.vo); !slices.Equal(got[g.Dim][0], zero) || !slices.Equal(got[g.Dim][1], want[g.Dim][1]) {
+				t.Errorf("%s, %s is zero: singular values %v, expected zeros and %v", method, side, got[g.Dim], want[g.Dim][1])
+			}
+			for _, p := range g.params {
+				for u, unit := range g.unitRows(p, 0) {
+					for r, row := range unit {
+						if !slices.Equal(row, before[p.Name][u][r]) {
+							t.Fatalf("%s, %s is zero: unit %d of %s changed", method, side, u, p)
 						}
 					}
 				}

@@ -57,21 +57,9 @@ func (c Config) Goal(set *param.Set, footprint Footprint) (Goal, error) {
 	}
 	switch {
 	case len(c.Ratio) > 0:
-		g.Units = map[Kind][2]int{}
-		for _, grp := range Groups(set) {
-			if _, ok := c.Ratio[grp.Kind]; ok {
-				span := g.Units[grp.Kind]
-				span[0] += grp.Lists * grp.Units
-				g.Units[grp.Kind] = span
-			}
-		}
-		for k, r := range c.Ratio {
-			span := g.Units[k]
-			if span[0] == 0 {
-				return g, fmt.Errorf("prune.ratio names kind %s, of which the model has no unit", k)
-			}
-			span[1] = span[0] - int(math.Round(r*float64(span[0])))
-			g.Units[k] = span
+		var err error
+		if g.Units, err = c.unitsLeft(set); err != nil {
+			return g, err
 		}
 	case c.TargetMemory != "":
 		bytes, err := ParseBytes(c.TargetMemory)
@@ -112,4 +100,25 @@ func (c Config) Goal(set *param.Set, footprint Footprint) (Goal, error) {
 		return g, p.unreachable(g.Params, g.Dense, p.least())
 	}
 	return g, p.reachable()
+}
+
+// unitsLeft is how many units of each kind there are, and how many the ratios leave.
+func (c Config) unitsLeft(set *param.Set) (map[Kind][2]int, error) {
+	units := map[Kind][2]int{}
+	for _, g := range Groups(set) {
+		if _, ok := c.Ratio[g.Kind]; ok {
+			span := units[g.Kind]
+			span[0] += g.Lists * g.Units
+			units[g.Kind] = span
+		}
+	}
+	for k, r := range c.Ratio {
+		span := units[k]
+		if span[0] == 0 {
+			return nil, fmt.Errorf("prune.ratio names kind %s, of which the model has no unit", k)
+		}
+		span[1] = span[0] - int(math.Round(r*float64(span[0])))
+		units[k] = span
+	}
+	return units, nil
 }

@@ -40,7 +40,7 @@ func TestMemoryMetWithinOneUnit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The descent stops with its first step past a bound, which may be one of
+			// The greedy walk stops with its first step past a bound, which may be one of
 			// the widest cluster; the search adds up to one of the narrowest.
 			widest := 0
 			for _, g := range Groups(set) {

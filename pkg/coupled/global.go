@@ -10,15 +10,15 @@ type global struct{}
 func (global) name() string { return "global" }
 
 func (global) widths(p *problem) (map[string]int, error) {
-	d := p.newDescent()
-	err := d.run(func(d *descent, c *cluster, to, freed int) float64 {
+	d := p.newGreedy()
+	err := d.run(func(d *greedy, c *cluster, to, freed int) float64 {
 		return d.scoreOf(c, to) / float64(max(1, freed))
 	})
 	return d.width, err
 }
 
 // scoreOf is the score that goes when a cluster goes from its present width to another.
-func (d *descent) scoreOf(c *cluster, to int) float64 {
+func (d *greedy) scoreOf(c *cluster, to int) float64 {
 	sum := 0.0
 	for i, g := range c.groups {
 		from := g.Units - d.width[g.Dim]
@@ -35,7 +35,7 @@ func (d *descent) scoreOf(c *cluster, to int) float64 {
 }
 
 // aliveList reports whether list l of g still stands: its K/V head has not gone.
-func (d *descent) aliveList(g *Group, l int) bool {
+func (d *greedy) aliveList(g *Group, l int) bool {
 	heads := d.p.orders[g.Per]
 	if g.Per == "" || len(heads) == 0 {
 		return true

@@ -113,7 +113,7 @@ func (p *problem) measure() ([]Curve, error) {
 }
 
 // sensitivity measures each group's loss against its removed share (Measure) and
-// gives the budget to where it saves most: the greedy descent on the lower convex
+// gives the budget to where it saves most: the greedy walk on the lower convex
 // hulls of the interpolated curves, which is the best division of a budget among
 // groups whose losses add up.
 type sensitivity struct{}
@@ -139,8 +139,8 @@ func (sensitivity) widths(p *problem) (map[string]int, error) {
 			p.curves[dim] = curves[i].Points
 		}
 	}
-	d := p.newDescent()
-	err := d.run(func(d *descent, c *cluster, to, freed int) float64 {
+	d := p.newGreedy()
+	err := d.run(func(d *greedy, c *cluster, to, freed int) float64 {
 		from := d.width[c.groups[0].Dim]
 		return (hulls[c][c.units-to] - hulls[c][c.units-from]) / float64(max(1, freed))
 	})

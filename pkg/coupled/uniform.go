@@ -8,8 +8,8 @@ type uniform struct{}
 func (uniform) name() string { return "uniform" }
 
 func (uniform) widths(p *problem) (map[string]int, error) {
-	d := p.newDescent()
-	err := d.run(func(_ *descent, c *cluster, to, _ int) float64 {
+	d := p.newGreedy()
+	err := d.run(func(_ *greedy, c *cluster, to, _ int) float64 {
 		return 1 - float64(to)/float64(c.units)
 	})
 	return d.width, err

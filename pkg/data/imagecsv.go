@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -36,12 +37,9 @@ func ReadCSV(r io.Reader, size int) (*Images, error) {
 		if len(values)+size > maxValues || len(names) == maxImages {
 			return nil, badImages("line %d: more than %d pixel values or %d images", line, maxValues, maxImages)
 		}
-		for i, f := range fields[:size] {
-			x, err := strconv.ParseFloat(strings.TrimSpace(f), 32)
-			if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-				return nil, badImages("line %d: value %d is %.20q, expected a finite number", line, i+1, f)
-			}
-			values = append(values, float32(x))
+		var err error
+		if values, err = appendPixels(values, fields[:size], line); err != nil {
+			return nil, err
 		}
 		class := strings.TrimSpace(fields[size])
 		if class == "" || len(class) > 200 {
@@ -61,12 +59,7 @@ func ReadCSV(r io.Reader, size int) (*Images, error) {
 	if len(names) == 0 {
 		return nil, badImages("no image, expected lines of %d pixels and a class", size)
 	}
-	var distinct []string
-	for n := range known {
-		distinct = append(distinct, n)
-	}
-	slices.Sort(distinct)
-	classes, number, err := byNumber(distinct)
+	classes, number, err := byNumber(slices.Sorted(maps.Keys(known)))
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +72,18 @@ func ReadCSV(r io.Reader, size int) (*Images, error) {
 		return nil
 	}
 	return m, nil
+}
+
+// appendPixels appends the values of a line.
+func appendPixels(to []float32, fields []string, line int) ([]float32, error) {
+	for i, f := range fields {
+		x, err := strconv.ParseFloat(strings.TrimSpace(f), 32)
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, badImages("line %d: value %d is %.20q, expected a finite number", line, i+1, f)
+		}
+		to = append(to, float32(x))
+	}
+	return to, nil
 }
 
 // The first bytes of IDX files of unsigned bytes in three dimensions, and in one.

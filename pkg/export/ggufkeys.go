@@ -140,6 +140,12 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 	if s.table.GGUF.Scale {
 		of("attention.scale", float32(s.Scale))
 	}
+	s.ggufFactors(f, of)
+	return kvs
+}
+
+// ggufFactors are the keys of multipliers and of rotary positions.
+func (s *source) ggufFactors(f *fit, of func(key string, value any)) {
 	if s.table.GGUF.Factors {
 		or1 := func(x float64) float64 {
 			if x == 0 {
@@ -163,5 +169,4 @@ func (s *source) ggufKeys(arch, dtype string, f *fit) []gguf.KV {
 		}
 		of("rope.freq_base", float32(theta))
 	}
-	return kvs
 }

@@ -11,16 +11,16 @@ import (
 type colour struct{ fill, words string }
 
 var (
-	colourForward   = colour{"#cfe3ff", "forward"}
-	colourBackward  = colour{"#ffd9c2", "gradient of a value"}
-	colourParameter = colour{"#ffc2d1", "gradient of parameters, added to the slab"}
-	colourEvidence  = colour{"#d6f5c6", "gate gradients"}
-	colourAgain     = colour{"#e6dcff", "recomputed"}
-	colourLeaf      = colour{"#f4f1e4", "parameters"}
-	colourInput     = colour{"#e3e3e3", "inputs"}
+	colourForward    = colour{"#cfe3ff", "forward"}
+	colourBackward   = colour{"#ffd9c2", "gradient of a value"}
+	colourParameter  = colour{"#ffc2d1", "gradient of parameters, added to the slab"}
+	colourEvidence   = colour{"#d6f5c6", "gate gradients"}
+	colourRecomputed = colour{"#e6dcff", "recomputed"}
+	colourLeaf       = colour{"#f4f1e4", "parameters"}
+	colourInput      = colour{"#e3e3e3", "inputs"}
 )
 
-var legend = []colour{colourForward, colourBackward, colourParameter, colourEvidence, colourAgain, colourLeaf, colourInput}
+var legend = []colour{colourForward, colourBackward, colourParameter, colourEvidence, colourRecomputed, colourLeaf, colourInput}
 
 func (p *Plan) colour(i int) colour {
 	s := p.Steps[i]
@@ -30,7 +30,7 @@ func (p *Plan) colour(i int) colour {
 	case s.Buffer >= 0 && p.Buffers[s.Buffer].Purpose == Evidence:
 		return colourEvidence
 	case s.Phase == Recomputed:
-		return colourAgain
+		return colourRecomputed
 	case s.Phase == Backward:
 		return colourBackward
 	}

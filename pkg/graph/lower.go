@@ -230,17 +230,9 @@ func (l *lowering) gather() error {
 	if !l.o.SitesOnly {
 		named = append(named, l.b.outputs...)
 	}
-	if l.o.SitesOnly && (l.o.Observe == nil || l.grads != [2]bool{}) {
-		return errors.New("graph: SitesOnly needs Observe, and no gradients")
-	}
-	of := l.grads
-	switch gates := l.b.o.Gates; {
-	case gates && of != [2]bool{}:
-		return errors.New("graph: a graph built for gates only has no gradients of parameters")
-	case gates && l.o.Taps:
-		of = [2]bool{true, false}
-	case l.o.Taps && of == [2]bool{}:
-		return errors.New("graph: gates need gradients")
+	of, err := l.wanted()
+	if err != nil {
+		return err
 	}
 	if of != [2]bool{} {
 		d, err := l.b.differentiate(of)
@@ -285,6 +277,23 @@ func (l *lowering) gather() error {
 		}
 	}
 	return nil
+}
+
+// wanted is the sets whose gradients are computed.
+func (l *lowering) wanted() (of [2]bool, err error) {
+	if l.o.SitesOnly && (l.o.Observe == nil || l.grads != [2]bool{}) {
+		return of, errors.New("graph: SitesOnly needs Observe, and no gradients")
+	}
+	of = l.grads
+	switch gates := l.b.o.Gates; {
+	case gates && of != [2]bool{}:
+		return of, errors.New("graph: a graph built for gates only has no gradients of parameters")
+	case gates && l.o.Taps:
+		of = [2]bool{true, false}
+	case l.o.Taps && of == [2]bool{}:
+		return of, errors.New("graph: gates need gradients")
+	}
+	return of, nil
 }
 
 // leaf decides where a step without operands lives: a parameter in its slab, an

@@ -54,7 +54,7 @@ func (l *lowering) purpose(s *step) Purpose {
 	case Backward:
 		return Gradient
 	case Recomputed:
-		return Again
+		return RecomputedValue
 	}
 	return Activation
 }

@@ -5,18 +5,18 @@ type Purpose string
 
 // The purposes of buffers.
 const (
-	Activation Purpose = "activation" // a value of the forward pass
-	Saved      Purpose = "saved"      // kept beside a value for the backward pass: statistics, the head's gradient
-	Gradient   Purpose = "gradient"   // of a value of the forward pass
-	Again      Purpose = "recomputed" // a value of the forward pass, computed a second time
-	Evidence   Purpose = "evidence"   // gate gradients
+	Activation      Purpose = "activation" // a value of the forward pass
+	Saved           Purpose = "saved"      // kept beside a value for the backward pass: statistics, the head's gradient
+	Gradient        Purpose = "gradient"   // of a value of the forward pass
+	RecomputedValue Purpose = "recomputed" // a value of the forward pass, computed a second time
+	Evidence        Purpose = "evidence"   // gate gradients
 	// WeightGradient is of a block of parameters, with LowerOptions.Update.
 	WeightGradient Purpose = "weight gradient"
 	Scratch        Purpose = "scratch" // an operation's while it runs: logits of some rows
 )
 
 // Purposes lists them in the order in which they are shown.
-var Purposes = []Purpose{Activation, Saved, Gradient, Again, Evidence, WeightGradient, Scratch}
+var Purposes = []Purpose{Activation, Saved, Gradient, RecomputedValue, Evidence, WeightGradient, Scratch}
 
 // Buffer is one stretch of the arena over the steps in which its values are
 // alive. Values that an operation overwrites in place share one.

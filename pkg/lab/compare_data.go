@@ -77,15 +77,15 @@ func (c *comparison) readText(d *denseModel, b *bundle.Bundle) error {
 
 // readImages reads images, whose classes and pixels are as the model knows them.
 func (c *comparison) readImages(d *denseModel, m model.Classifier) error {
-	pics, err := workload.ReadImages(c.Train.Data, m)
+	images, err := workload.ReadImages(c.Train.Data, m)
 	if err != nil {
 		return err
 	}
-	if err := pics.As(m, false); err != nil {
+	if err := images.As(m, false); err != nil {
 		return err
 	}
-	_, n := pics.Counts()
-	d.data, d.held = pics, fmt.Sprintf("images %08x, %d of seed %d", pics.ValidationChecksum(), n, c.Train.Data.Seed)
+	_, n := images.Counts()
+	d.data, d.held = images, fmt.Sprintf("images %08x, %d of seed %d", images.ValidationChecksum(), n, c.Train.Data.Seed)
 	return nil
 }
 

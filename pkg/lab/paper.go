@@ -155,7 +155,7 @@ func (p *paper) row(row *config.PaperRow) (PaperRowResult, error) {
 	if err != nil {
 		return res, err
 	}
-	res.settle()
+	res.finish()
 	if res.Claims, err = claims(row, res.Variants, p.quick); err != nil {
 		return res, err
 	}

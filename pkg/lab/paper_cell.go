@@ -186,7 +186,7 @@ func fresh() {
 	sysmem.ForgetPeak()
 }
 
-// cut prunes the model from to out, and keeps what came of it in a file beside.
+// cut prunes the model from to out, and keeps the report in a file beside it.
 func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, from, out string, c *PaperCell) error {
 	file := out + ".json"
 	text, err := os.ReadFile(file)

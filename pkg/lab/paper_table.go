@@ -63,8 +63,8 @@ func summarize(v config.PaperVariant, cells []PaperCell) PaperSummary {
 	return s
 }
 
-// settle fills in where the row was made and in what time.
-func (r *PaperRowResult) settle() {
+// finish fills in where the row was made and in what time.
+func (r *PaperRowResult) finish() {
 	for _, v := range r.Variants {
 		for _, c := range v.Cells {
 			r.Hours, r.Made = r.Hours+c.Seconds/3600, max(r.Made, c.Made)

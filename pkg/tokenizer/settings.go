@@ -59,24 +59,7 @@ func (s settings) rewrite(text []byte) ([]byte, error) {
 		m.Vocab = nil // a unigram's is a list; its special tokens are added ones
 	}
 	id := func(field string, raw json.RawMessage, token string) (named, error) {
-		if !isNull(raw) {
-			if err := json.Unmarshal(raw, &token); err != nil {
-				var object struct{ Content string }
-				if err := json.Unmarshal(raw, &object); err != nil {
-					return named{}, fmt.Errorf("%s is %.40s, expected a string", field, raw)
-				}
-				token = object.Content
-			}
-		}
-		for _, a := range f.AddedTokens {
-			if a.Content == token {
-				return named{token, a.ID}, nil
-			}
-		}
-		if at, ok := m.Vocab[token]; ok {
-			return named{token, at}, nil
-		}
-		return named{}, fmt.Errorf("%s is %q, which is no token", field, token)
+		return f.token(m.Vocab, field, raw, token)
 	}
 	var front, back []named
 	if s.AddBOS == nil || *s.AddBOS {
@@ -113,4 +96,26 @@ func (s settings) rewrite(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	return write(&f)
+}
+
+// token is the token that a field of the settings names, or the one that it has by default.
+func (f *file) token(vocab tokenIDs, field string, raw json.RawMessage, token string) (named, error) {
+	if !isNull(raw) {
+		if err := json.Unmarshal(raw, &token); err != nil {
+			var object struct{ Content string }
+			if err := json.Unmarshal(raw, &object); err != nil {
+				return named{}, fmt.Errorf("%s is %.40s, expected a string", field, raw)
+			}
+			token = object.Content
+		}
+	}
+	for _, a := range f.AddedTokens {
+		if a.Content == token {
+			return named{token, a.ID}, nil
+		}
+	}
+	if at, ok := vocab[token]; ok {
+		return named{token, at}, nil
+	}
+	return named{}, fmt.Errorf("%s is %q, which is no token", field, token)
 }

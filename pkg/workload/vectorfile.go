@@ -1,4 +1,4 @@
-package cmd
+package workload
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 )
 
-// vectorFile reports whether vectors are written to a file of this name.
-func vectorFile(name string) bool {
+// VectorFile reports whether vectors are written to a file of this name.
+func VectorFile(name string) bool {
 	ext := filepath.Ext(name)
 	return ext == ".npy" || ext == ".jsonl"
 }

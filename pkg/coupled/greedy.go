@@ -5,21 +5,21 @@ import (
 	"math"
 )
 
-// descent takes units away, one step of one cluster at a time, until a budget is
+// greedy takes units away, one step of one cluster at a time, until a budget is
 // met. A step is one unit in each list of each group of the cluster (with
 // round_to, as many as lead to the next multiple). The budget is met within one
 // step: never above it, and above it before the last step.
-type descent struct {
+type greedy struct {
 	p     *problem
 	width map[string]int // of every group's dimension, now
 }
 
 // priority says how much is lost by a cluster's step to a width that frees so
 // many parameters; the least goes first, equals in the order of the clusters.
-type priority func(d *descent, c *cluster, to, freed int) float64
+type priority func(d *greedy, c *cluster, to, freed int) float64
 
-func (p *problem) newDescent() *descent {
-	d := &descent{p: p, width: map[string]int{}}
+func (p *problem) newGreedy() *greedy {
+	d := &greedy{p: p, width: map[string]int{}}
 	for _, g := range p.groups {
 		d.width[g.Dim] = g.Units
 	}
@@ -27,13 +27,13 @@ func (p *problem) newDescent() *descent {
 }
 
 // next is the width after a cluster's next step, false when it is at its floor.
-func (d *descent) next(c *cluster) (int, bool) {
+func (d *greedy) next(c *cluster) (int, bool) {
 	w := d.width[c.groups[0].Dim]
 	to := (w - 1) / c.multiple * c.multiple
 	return to, w > c.floor && to >= c.floor
 }
 
-func (d *descent) set(c *cluster, to int) {
+func (d *greedy) set(c *cluster, to int) {
 	for i, g := range c.groups {
 		d.width[g.Dim] = to * c.of[i]
 	}
@@ -50,7 +50,7 @@ func (c *cluster) has(k Kind) bool {
 }
 
 // params is the parameters of those tensors that the cluster's width changes.
-func (d *descent) params(c *cluster) int {
+func (d *greedy) params(c *cluster) int {
 	n := 0
 	for _, q := range c.params {
 		n += sizeWith(q, d.width)
@@ -59,7 +59,7 @@ func (d *descent) params(c *cluster) int {
 }
 
 // lists is the lists of a group that are alive: K/V heads may be going, too.
-func (d *descent) lists(g *Group) int {
+func (d *greedy) lists(g *Group) int {
 	if w, ok := d.width[g.Per]; ok && g.Per != "" {
 		return w
 	}
@@ -68,7 +68,7 @@ func (d *descent) lists(g *Group) int {
 
 // slots is the units of a kind over all layers and lists. Groups outside the
 // problem (skipped layers) count as they are.
-func (d *descent) slots(k Kind) int {
+func (d *greedy) slots(k Kind) int {
 	n := 0
 	for _, g := range Groups(d.p.Set) {
 		if g.Kind == k {
@@ -83,7 +83,7 @@ func (d *descent) slots(k Kind) int {
 }
 
 // run descends to the problem's budget.
-func (d *descent) run(pri priority) error {
+func (d *greedy) run(pri priority) error {
 	p := d.p
 	if err := p.reachable(); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (d *descent) run(pri priority) error {
 }
 
 // down takes steps until count is at most `most` or nothing is left to take.
-func (d *descent) down(count, most int, clusters []*cluster, pri priority, freed func(c *cluster, to int) int) {
+func (d *greedy) down(count, most int, clusters []*cluster, pri priority, freed func(c *cluster, to int) int) {
 	type step struct {
 		to, freed int
 		cost      float64
@@ -161,8 +161,8 @@ func (d *descent) down(count, most int, clusters []*cluster, pri priority, freed
 }
 
 // bottom is the state with every cluster at its floor.
-func (p *problem) bottom() *descent {
-	d := p.newDescent()
+func (p *problem) bottom() *greedy {
+	d := p.newGreedy()
 	for _, c := range p.clusters {
 		d.set(c, c.floor)
 	}
@@ -180,7 +180,7 @@ func (p *problem) reachable() error {
 	for _, k := range Kinds() {
 		most, ok := p.Budget.Units[k]
 		if least := p.bottom().slots(k); ok && most < least {
-			return fmt.Errorf("%w: %d units of kind %s; %d to %d can be reached (%s)", ErrBudget, most, k, least, p.newDescent().slots(k), p.limits())
+			return fmt.Errorf("%w: %d units of kind %s; %d to %d can be reached (%s)", ErrBudget, most, k, least, p.newGreedy().slots(k), p.limits())
 		}
 	}
 	return nil
