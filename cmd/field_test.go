@@ -317,3 +317,35 @@ func TestStrictConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestPrunedForGGUFFillsBlocks: after prune --for gguf-* no matrix falls out of Q8_0.
+func TestPrunedForGGUFFillsBlocks(t *testing.T) {
+	t.Chdir(t.TempDir())
+	put(t, "t.txt", strings.Repeat("the cat sat on the mat and saw that hat. ", 40))
+	no := false
+	m, err := model.New(model.Sizes{Family: "llama", Layers: 2, Width: 64, Heads: 4, KVHeads: 2, FFN: 160, Vocab: 257, Context: 64, Tied: &no})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	set.Init(1)
+	if err := (&bundle.Bundle{Model: m, Set: set}).Save("m", bundle.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, "m/tokenizer.json", bytesWith(t, "<|endoftext|>"))
+	for _, target := range []string{"gguf-llama", "gguf-deci"} {
+		mustRun(t, "ecospa", "prune", "--from", "m", "--data", "t.txt", "--target", "0.6x", "--of", "prunable", "--for", target, "--sequences", "4", "--context", "32", "--out", target)
+		out, _ := mustRun(t, "ecospa", "export", "--model", target, "--format", "gguf", "--dtype", "q8_0", "--out", target+".gguf", "--json")
+		var r struct {
+			Other  []string `json:"other_type"`
+			Params int      `json:"params"`
+		}
+		if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Other) != 0 {
+			t.Errorf("%s: %v are not Q8_0 (%v)", target, r.Other, err)
+		}
+	}
+}

@@ -201,10 +201,13 @@ func eachKey(n *yaml.Node, path string, f func(key string, k, value *yaml.Node) 
 	return nil
 }
 
+// noKey is the tag of fields that no file says.
+const noKey = "-"
+
 // field is the struct's field with the yaml key.
 func field(v reflect.Value, key string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if keyOf(v.Type().Field(i)) == key {
+		if keyOf(v.Type().Field(i)) == key && key != noKey {
 			return v.Field(i), true
 		}
 	}

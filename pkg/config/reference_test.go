@@ -44,6 +44,9 @@ func section(t *testing.T, b *strings.Builder, comments map[string]string, v ref
 	fmt.Fprintf(b, "\n## %s\n\n| key | type | default | range | meaning |\n|---|---|---|---|---|\n", name(at))
 	for i := range typ.NumField() {
 		f := typ.Field(i)
+		if keyOf(f) == noKey {
+			continue
+		}
 		if f.Type.Kind() == reflect.Struct {
 			continue
 		}

@@ -69,7 +69,9 @@ func (d decoder) has(path string) bool {
 
 func keysOf(t reflect.Type) (keys []string) {
 	for i := range t.NumField() {
-		keys = append(keys, keyOf(t.Field(i)))
+		if key := keyOf(t.Field(i)); key != noKey {
+			keys = append(keys, key)
+		}
 	}
 	sort.Strings(keys)
 	return keys
@@ -82,7 +84,7 @@ func (d decoder) elsewhere(key string) (paths []string) {
 		for i := range t.NumField() {
 			f := t.Field(i)
 			at := join(path, keyOf(f))
-			if keyOf(f) == key {
+			if keyOf(f) == key && key != noKey {
 				paths = append(paths, at)
 			}
 			if f.Type.Kind() == reflect.Struct {

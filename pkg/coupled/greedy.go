@@ -199,6 +199,8 @@ func (p *problem) limits() string {
 	}
 	if p.Config.RoundTo > 1 {
 		s += fmt.Sprintf(", round_to %d", p.Config.RoundTo)
+	} else if n := p.Config.Round[FFN]; n > 0 {
+		s += fmt.Sprintf(", widths in multiples of %d rows, which the format's types ask for", n)
 	}
 	if len(p.Config.SkipLayers) > 0 {
 		s += fmt.Sprintf(", skip_layers %v", p.Config.SkipLayers)

@@ -138,7 +138,7 @@ func (p *problem) cluster() error {
 		if of > 1 {
 			continue // what holds for the pairs of q and k holds for v
 		}
-		c.multiple = g.multiple(p.Config.RoundTo)
+		c.multiple = g.multiple(p.Config.rows(g.Kind))
 		c.floor = max(p.Config.MinKeep, int(math.Ceil(p.Config.Floor*float64(g.Units)-1e-9)))
 		c.floor = min((c.floor+c.multiple-1)/c.multiple*c.multiple, g.Units)
 	}
@@ -157,6 +157,14 @@ func (p *problem) cluster() error {
 		}
 	}
 	return nil
+}
+
+// rows is what the widths of a kind are multiples of.
+func (c Config) rows(k Kind) int {
+	if n := c.Round[k]; n > 0 && c.RoundTo == 1 {
+		return n
+	}
+	return c.RoundTo
 }
 
 // multiple is the number of units whose rows are a multiple of roundTo rows.

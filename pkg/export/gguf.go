@@ -40,7 +40,7 @@ func ggufDemands(target string, m model.Model) (Demands, error) {
 	if t.GGUF == nil || arch != t.GGUF.Arch && arch != t.GGUF.PerLayer {
 		return Demands{}, fmt.Errorf("%s is for another family than %s", target, m.Family())
 	}
-	return Demands{WholeAttention: t.FixedHeads || t.WholeHeads || !t.GGUF.HeadDim || !t.GGUF.RopeFreqs, PerLayer: arch == t.GGUF.PerLayer}, nil
+	return Demands{Block: 32, WholeAttention: t.FixedHeads || t.WholeHeads || !t.GGUF.HeadDim || !t.GGUF.RopeFreqs, PerLayer: arch == t.GGUF.PerLayer}, nil
 }
 
 func planGGUF(p *Plan, m model.Model, set *param.Set, o Options) error {

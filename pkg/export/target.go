@@ -14,6 +14,7 @@ type Demands struct {
 	AnyShape       bool   // nothing is asked
 	PerLayer       bool   // layers may differ in heads and feed-forward width
 	WholeAttention bool   // attention stays as it is: only feed-forward units may be pruned
+	Block          int    // rows of its matrices are best multiples of this; 0 is any
 	AllHeads       string // why no head may be removed; "" where heads may
 }
 
@@ -52,6 +53,9 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 		chosen = append(chosen, k)
 	}
 	has := func(k coupled.Kind) bool { return slices.Contains(chosen, k) }
+	if d.Block > 0 && c.RoundTo == 1 {
+		c.Round = rounding(m, d.Block, has(coupled.Head))
+	}
 	c.Layout = coupled.LayoutUniform
 	if d.PerLayer {
 		c.Layout = coupled.LayoutHeads
@@ -75,4 +79,22 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 		return fmt.Errorf("format %s does not take kind head: %s", target, d.AllHeads)
 	}
 	return nil
+}
+
+// rounding is the multiples of rows, by kind, with which the matrices that read pruned units
+// still fill blocks where they do now: all of the feed-forward width, and of a head's so
+// many that those of all heads do.
+func rounding(m model.Model, block int, headsToo bool) map[coupled.Kind]int {
+	a, round := m.Arch(), map[coupled.Kind]int{}
+	if a.FFN%block == 0 {
+		round[coupled.FFN] = block
+	}
+	n := block
+	for heads := a.Heads; heads%2 == 0 && n%2 == 0 && !headsToo; heads /= 2 {
+		n /= 2
+	}
+	if a.HeadDim%n == 0 && n < a.HeadDim {
+		round[coupled.QK], round[coupled.VO] = n, n
+	}
+	return round
 }

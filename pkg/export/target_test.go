@@ -59,3 +59,31 @@ func TestConstrain(t *testing.T) {
 		t.Error("a ratio of vo alone was taken")
 	}
 }
+
+// TestConstrainRounds: widths whose matrices fill blocks of Q8_0 go on doing so; what does
+// not fill them, and who says how to round, is left alone.
+func TestConstrainRounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		sizes   model.Sizes
+		roundTo int
+		kinds   []coupled.Kind
+		want    map[coupled.Kind]int
+	}{
+		"all fill blocks":        {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 1, nil, map[coupled.Kind]int{coupled.FFN: 32, coupled.QK: 8, coupled.VO: 8}},
+		"an odd number of heads": {model.Sizes{Width: 192, Heads: 3, FFN: 96}, 1, nil, map[coupled.Kind]int{coupled.FFN: 32, coupled.QK: 32, coupled.VO: 32}},
+		"heads go too":           {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 1, coupled.Kinds(), map[coupled.Kind]int{coupled.FFN: 32}},
+		"widths that fill none":  {model.Sizes{Width: 40, Heads: 4, FFN: 50}, 1, nil, map[coupled.Kind]int{}},
+		"the user rounds":        {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 2, nil, nil},
+	} {
+		c.sizes.Family, c.sizes.Layers, c.sizes.Vocab, c.sizes.Context = "llama", 1, 5, 4
+		m, err := model.New(c.sizes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := coupled.DefaultConfig()
+		config.RoundTo, config.Kinds = c.roundTo, c.kinds
+		if err := Constrain("gguf-deci", m, &config); err != nil || !reflect.DeepEqual(config.Round, c.want) {
+			t.Errorf("%s: %v (%v), expected %v", name, config.Round, err, c.want)
+		}
+	}
+}
