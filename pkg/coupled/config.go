@@ -20,7 +20,7 @@ type Config struct {
 	Evaluations  int              `yaml:"evaluations"`   // loss evaluations that sensitivity may make; default 256
 	Layout       string           `yaml:"layout"`        // per-head (default), per-layer, one-head or uniform: see Layouts
 	RoundTo      int              `yaml:"round_to"`      // widths of pruned matrices become multiples of this many rows; default 1
-	Round        map[Kind]int     `yaml:"-" json:"-"`         // multiples of rows by kind, where RoundTo is 1: what the types of a format ask for
+	Round        map[Kind]int     `yaml:"-" json:"-"`    // multiples of rows by kind, where RoundTo is 1: what the types of a format ask for
 	MinKeep      int              `yaml:"min_keep"`      // units that every list keeps at least; default 1
 	Floor        float64          `yaml:"floor"`         // share of its units that every group keeps at least, 0 to 1; default 0
 	SkipLayers   []int            `yaml:"skip_layers"`   // layers that stay whole, from 0; default none
