@@ -91,15 +91,15 @@ func (p *progress) step(r run.Stepped) {
 	}
 	p.rate += 0.1 * (r.TokensPerS - p.rate)
 	if p.bar != nil {
-		p.bar.Describe(fmt.Sprintf("loss %.3f  lr %.2g  %.0f tokens/s", r.Loss, r.LR, p.rate))
+		p.bar.Describe(fmt.Sprintf("loss %.3f  lr %.2g  %.0f tokens/s  MFU %.0f %%", r.Loss, r.LR, p.rate, 100*r.MFU))
 		p.bar.Set(r.Step)
 		return
 	}
 	if r.Step%p.every == 0 || r.Step == p.steps || r.Step == p.first+1 {
 		done := time.Since(p.begun)
 		left := time.Duration(float64(done) / float64(r.Step-p.first) * float64(p.steps-r.Step))
-		fmt.Fprintf(p.out, "%sstep %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  %s resident  %s left\n",
-			p.stamp(), r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, units.Bytes(r.RSS), units.Clock(left))
+		fmt.Fprintf(p.out, "%sstep %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  MFU %.0f %%  %s resident  %s left\n",
+			p.stamp(), r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, 100*r.MFU, units.Bytes(r.RSS), units.Clock(left))
 	}
 }
 

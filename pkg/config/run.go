@@ -32,6 +32,7 @@ type Run struct {
 	NewClassifier bool          `yaml:"new_classifier"`
 	LoRA          train.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
 	Teacher       train.Teacher `yaml:"teacher"` // finetune: learn from a model's probabilities as well; without a model from the data alone
+	Logging       train.Logging `yaml:"logging"` // what is kept of the run beside its metrics
 	Out           string        `yaml:"out"`     // the run directory
 }
 
@@ -103,7 +104,7 @@ func (r Run) Validate() error {
 	}
 	for _, check := range []func() error{
 		r.Model.Validate, r.Data.Validate, images, r.Tokenizer.Validate, r.Train.Validate,
-		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate, r.LoRA.Validate, r.Teacher.Validate,
+		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate, r.LoRA.Validate, r.Teacher.Validate, r.Logging.Validate,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)

@@ -142,6 +142,10 @@ func (j *Job) snapshot() train.Snapshot {
 // record writes the step's line of metrics.jsonl. A disk that does not take it
 // does not stop the run.
 func (j *Job) record(l *train.Loop) error {
+	if j.rate > 0 && l.Last.Ms > 0 {
+		flops := float64(l.Machine().Plan().FLOPs()) * float64(l.Batch/l.MicroBatch)
+		l.Last.MFU = flops / (l.Last.Ms / 1e3) / j.rate
+	}
 	if m := l.Memory(); m != j.planned {
 		j.planned, l.Last.Memory = m, &m
 	}

@@ -45,6 +45,7 @@ type Job struct {
 	best      EvalPoint       // lowest validation loss of a checkpoint
 	before    *train.Snapshot // at the first pruning event
 	recent    []train.Record
+	rate      float64      // FLOP/s that products reach, of all ranks
 	planned   train.Memory // of the newest line of metrics.jsonl that says it
 	spike     train.Spike
 	mute      bool  // it has been said that metrics.jsonl cannot be written
@@ -113,6 +114,9 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 		}
 	}
 	if err := j.resolve(saved); err != nil {
+		return j, err
+	}
+	if err := j.checkSamples(); err != nil {
 		return j, err
 	}
 	if err := j.count(); err != nil {
@@ -194,7 +198,12 @@ func (j *Job) attach() {
 		l.Attach(j.pruner.Hook())
 	}
 	if j.Ranks.lead() {
+		l.Attach(train.Hook{Name: "samples", Step: j.sampleStep})
 		l.Attach(train.Hook{Name: "metrics", Step: j.record})
+		if j.cfg.Logging.TensorBoard {
+			b := &board{job: j, dir: filepath.Join(j.cfg.Out, boardDir)}
+			l.Attach(train.Hook{Name: "tensorboard", Start: b.start, Step: b.step, End: b.end})
+		}
 		l.Attach(train.Hook{
 			Name:  "events",
 			Start: func(l *train.Loop) error { j.tell(Began{l.Step, l.Steps}); return nil },

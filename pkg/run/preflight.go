@@ -144,6 +144,7 @@ func (j *Job) preflight() {
 		Steps: max(0, c.Steps-l.Step), Batch: c.Batch * c.Context, FLOPs: float64(l.Machine().Plan().FLOPs()) * float64(c.Batch/l.MicroBatch),
 		Threads: j.pool.Threads(), Rate: productRate(j.pool, c.Precision == "bf16") * float64(j.Ranks.Size()), Prunes: j.pruner != nil,
 	}
+	j.rate = p.Rate
 	p.Training, p.Validation = j.work.Counts()
 	if p.Images {
 		p.Batch = c.Batch

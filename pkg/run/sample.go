@@ -2,6 +2,12 @@ package run
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+	"github.com/ecospa/ecospa/pkg/train"
 
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/workload"
@@ -18,6 +24,11 @@ func (j *Job) sample() (string, error) {
 	if err != nil || len(ids) == 0 {
 		return "", err
 	}
+	return j.write(ids)
+}
+
+// write lets the model go on from ids.
+func (j *Job) write(ids []int32) (string, error) {
 	draw, err := infer.NewSampler(infer.SamplerConfig{Temperature: 0.7, TopP: 0.95, Seed: j.cfg.Train.Seed})
 	if err != nil {
 		return "", err
@@ -35,4 +46,46 @@ func (j *Job) sample() (string, error) {
 	}
 	text, err := b.Tokenizer.Decode(nil, append(ids, more...))
 	return string(text), err
+}
+
+// checkSamples reports what logging.sample_every does not go with.
+func (j *Job) checkSamples() error {
+	switch c := j.cfg.Logging; {
+	case c.SampleEvery == 0:
+		return nil
+	case j.images():
+		return fault.Usage(errors.New("logging.sample_every is for models of text, the run is about images"))
+	case j.cfg.LoRA.Rank > 0:
+		return fault.Usage(fmt.Errorf("logging.sample_every does not go with lora.rank: samples on the way are of the weights without adapters"))
+	case j.cfg.Train.Sample == 0:
+		return fault.Usage(errors.New("logging.sample_every is given and train.sample is 0, which is the tokens of each sample"))
+	}
+	return nil
+}
+
+// sampleStep lets the model write when it is time, into the step's line of the metrics.
+func (j *Job) sampleStep(l *train.Loop) error {
+	if c := j.cfg.Logging; c.SampleEvery == 0 || l.Step%c.SampleEvery != 0 && l.Step != l.Steps {
+		return nil
+	}
+	if len(j.cfg.Logging.Prompts) == 0 {
+		text, err := j.sample()
+		if err == nil && text != "" {
+			l.Last.Samples = []string{text}
+		}
+		return err
+	}
+	l.Last.Samples = nil
+	for _, p := range j.cfg.Logging.Prompts {
+		ids := tokenizer.Opening(j.bundle.Tokenizer, p)
+		if room := j.bundle.Model.Context() - 1; len(ids) == 0 || len(ids) > room {
+			return fmt.Errorf("logging.prompts: %q has %d tokens, expected 1 to %d", p, len(ids), room)
+		}
+		text, err := j.write(ids)
+		if err != nil {
+			return err
+		}
+		l.Last.Samples = append(l.Last.Samples, text)
+	}
+	return nil
 }

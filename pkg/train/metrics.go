@@ -12,17 +12,19 @@ import (
 
 // Record is one line of metrics.jsonl: what one optimizer step showed.
 type Record struct {
-	Step       int                `json:"step"`         // counted from 1
-	Loss       float64            `json:"loss"`         // mean over the step's predicted tokens, nats
-	LR         float64            `json:"lr"`           // learning rate of the update
-	GradNorm   float64            `json:"grad_norm"`    // global L2 norm before clipping
-	TokensPerS float64            `json:"tokens_per_s"` // predicted tokens by the step's wall time
-	Ms         float64            `json:"ms"`           // wall time of the step, milliseconds
-	RSS        int64              `json:"rss"`          // resident set after the step, bytes
-	Params     int                `json:"params"`       // parameters after the step
-	Tokens     int64              `json:"tokens"`       // tokens seen so far
+	Step       int                `json:"step"`          // counted from 1
+	Loss       float64            `json:"loss"`          // mean over the step's predicted tokens, nats
+	LR         float64            `json:"lr"`            // learning rate of the update
+	GradNorm   float64            `json:"grad_norm"`     // global L2 norm before clipping
+	TokensPerS float64            `json:"tokens_per_s"`  // predicted tokens by the step's wall time
+	Ms         float64            `json:"ms"`            // wall time of the step, milliseconds
+	MFU        float64            `json:"mfu,omitempty"` // model FLOPs utilisation: matrix-product FLOP/s by the rate that products reached here before the first step
+	RSS        int64              `json:"rss"`           // resident set after the step, bytes
+	Params     int                `json:"params"`        // parameters after the step
+	Tokens     int64              `json:"tokens"`        // tokens seen so far
 	ValLoss    *float64           `json:"val_loss,omitempty"`
 	ValParts   map[string]float64 `json:"val_parts,omitempty"` // of the corpora of a mixture, by their paths
+	Samples    []string           `json:"samples,omitempty"`   // texts that the model wrote after the step
 	Pruned     bool               `json:"pruned,omitempty"`    // a pruning event followed this step
 	Memory     *Memory            `json:"memory,omitempty"`    // planned bytes, on the first line of a process and where they change
 	Event      *Event             `json:"event,omitempty"`     // the pruning event that followed

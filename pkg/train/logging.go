@@ -1,0 +1,24 @@
+package train
+
+import "fmt"
+
+// Logging is the logging section of a run file: what is kept of a run beside its metrics.
+type Logging struct {
+	TensorBoard bool     `yaml:"tensorboard"`  // write an event file into the run directory's folder tensorboard; default false
+	SampleEvery int      `yaml:"sample_every"` // steps between texts that the model writes, which metrics.jsonl and the event file keep; default (0) none
+	Prompts     []string `yaml:"prompts"`      // what those texts begin with; default the first words of the validation text
+}
+
+// Validate reports the first value that makes no sense, by key.
+func (c Logging) Validate() error {
+	if c.SampleEvery < 0 {
+		return fmt.Errorf("logging.sample_every is %d, expected 0 or more steps", c.SampleEvery)
+	}
+	if len(c.Prompts) > 0 && c.SampleEvery == 0 {
+		return fmt.Errorf("logging.prompts has %d texts and logging.sample_every is 0: give the steps between samples", len(c.Prompts))
+	}
+	if len(c.Prompts) > 100 {
+		return fmt.Errorf("logging.prompts has %d texts, expected at most 100", len(c.Prompts))
+	}
+	return nil
+}
