@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,6 +19,7 @@ type ReportOptions struct {
 	Runs    []string // run directories
 	Out     string   // HTML file
 	PNG     string   // directory for plots; empty for none
+	Sort    string   // column by which several runs are sorted
 	Refresh int      // seconds between two pages of a run that goes on; 0 is one page
 	JSON    bool
 }
@@ -29,16 +31,17 @@ func reportCommand() *cli.Command {
 		ArgsUsage: "RUN...",
 		Description: "Writes one HTML file without scripts, which opens from disk and fetches nothing: figures before and after,\n" +
 			"what the run cost, what to type next, loss and perplexity with the pruning events, memory by purpose, speed, what\n" +
-			"was pruned layer by layer with its scores, configuration and samples. Several runs (up to 8) are shown side by side.\n" +
+			"was pruned layer by layer with its scores, configuration and samples. Several runs (up to 100) stand in a table, and the first eight are shown side by side.\n" +
 			"A run may still be going on. Of several directories those that hold no run are left out, with a note.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Usage: "HTML `FILE` to write; default RUN/report.html, with several runs report.html"},
+			&cli.StringFlag{Name: "sort", Usage: "of several runs: `COLUMN` by which they are sorted, the best first: " + strings.Join(report.Columns(), ", ")},
 			&cli.StringFlag{Name: "png", Usage: "also write the plots as PNG files into `DIR`"},
 			&cli.IntFlag{Name: "refresh", Usage: "while a run goes on: write the page anew every `SECONDS`, which a browser then shows by itself"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			o := ReportOptions{Runs: c.Args().Slice(), Out: c.String("out"), PNG: c.String("png"), Refresh: c.Int("refresh"), JSON: c.Bool("json")}
+			o := ReportOptions{Runs: c.Args().Slice(), Out: c.String("out"), PNG: c.String("png"), Sort: c.String("sort"), Refresh: c.Int("refresh"), JSON: c.Bool("json")}
 			switch n := len(o.Runs); {
 			case n == 0:
 				return fault.Usage(fmt.Errorf("report: no run directory, expected 1 to %d", report.MaxRuns))
@@ -59,7 +62,7 @@ func reportCommand() *cli.Command {
 // RunReport reads the runs and writes the page and the plots, with Refresh until all runs
 // are finished.
 func RunReport(ctx context.Context, o ReportOptions, out, log io.Writer) error {
-	p := report.Pages{Runs: o.Runs, Out: o.Out, PNG: o.PNG, Refresh: o.Refresh, Version: Version}
+	p := report.Pages{Runs: o.Runs, Out: o.Out, PNG: o.PNG, Sort: o.Sort, Refresh: o.Refresh, Version: Version}
 	p.Note = func(line string) { fmt.Fprintln(log, "note: "+line) }
 	r, err := p.Write(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

@@ -27,7 +27,8 @@ for what in "data prepare --force --data $dir/text --model $dir/base --out $dir/
 	GOMEMLIMIT=$limit "$dir/ecospa" $what > "$dir/out.log" 2>&1 &
 	pid=$! peak=0 anon=0
 	while kill -0 $pid 2> /dev/null; do
-		peak=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2> /dev/null || echo "$peak")
+		now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2> /dev/null || true)
+		[ "${now:-0}" -gt "$peak" ] && peak=$now
 		now=$(awk '/RssAnon/ {print $2}' /proc/$pid/status 2> /dev/null || echo 0)
 		[ "${now:-0}" -gt "$anon" ] && anon=$now
 		sleep 0.2

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	maxLine    = 64 << 10 // bytes of a line of metrics.jsonl
-	maxRecords = 1 << 16  // records kept
-	maxEvents  = 1 << 10  // records with an event
+	maxLine    = 512 << 10 // bytes of a line of metrics.jsonl
+	maxRecords = 1 << 16   // records kept
+	maxEvents  = 1 << 10   // records with an event
 )
 
 // readMetrics reads metrics.jsonl. A last line without its end is one that is
@@ -63,7 +63,9 @@ type thinner struct {
 	kept                []train.Record
 }
 
-func telling(r train.Record) bool { return r.Event != nil || r.Memory != nil || r.ValLoss != nil }
+func telling(r train.Record) bool {
+	return r.Event != nil || r.Memory != nil || r.ValLoss != nil || r.Samples != nil
+}
 
 func (t *thinner) add(r train.Record) error {
 	t.seen++

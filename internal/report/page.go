@@ -18,8 +18,12 @@ var page = template.Must(template.New("page.html.tmpl").Funcs(template.FuncMap{
 	"place": place, "count": count[int], "percent": percent, "style": class, "add": func(a, b float64) float64 { return a + b },
 }).ParseFS(files, "page.html.tmpl"))
 
-// MaxRuns is the number of runs that a page compares.
-const MaxRuns = 8
+// MaxRuns is the number of runs that a page compares, and maxDrawn how many of them, the
+// first, are drawn and shown one by one.
+const (
+	MaxRuns  = 100
+	maxDrawn = 8
+)
 
 // Page is everything that a report shows, ready to be written.
 type Page struct {
@@ -34,6 +38,8 @@ type Page struct {
 	Folded  []Plot // memory, behind a line to click
 	Tiles   []Tile
 	Table   Comparison
+	Ranking Comparison // all runs, a row each; of several
+	Drawn   string     // of more runs than are drawn: which are
 	Changes Differences
 	Runs    []Section
 }
@@ -62,6 +68,7 @@ type Section struct {
 	Widths   Widths
 	Events   []EventView
 	Sample   string
+	Samples  []SampleView
 	Config   string
 }
 
@@ -86,7 +93,11 @@ func New(runs []*Run, version string) (*Page, error) {
 	}
 	p := &Page{Title: runs[0].Name, Version: version, CSS: template.CSS(css)}
 	if len(runs) > 1 {
-		p.Title = fmt.Sprintf("%d runs", len(runs))
+		p.Title, p.Ranking = fmt.Sprintf("%d runs", len(runs)), ranking(runs)
+		if len(runs) > maxDrawn {
+			p.Drawn = fmt.Sprintf("The first %d of the table are drawn.", maxDrawn)
+			runs = runs[:maxDrawn]
+		}
 		p.Changes = differences(runs)
 	} else {
 		p.Tiles, p.Cost = tiles(runs[0].Facts()), cost(runs[0].Facts())
@@ -133,6 +144,7 @@ func section(i int, r *Run) Section {
 	if f.Before != nil {
 		s.Before = beforeAfter(f)
 	}
+	s.Samples = samples(r)
 	if r.Summary != nil {
 		s.Sample = r.Summary.Sample
 	}

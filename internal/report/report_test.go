@@ -41,7 +41,7 @@ func writeRun(t *testing.T, dir string, steps int, pruned bool) string {
 		}
 		if s%(steps/4) == 0 {
 			v := 6/float64(s) + 1.1
-			r.ValLoss = &v
+			r.ValLoss, r.Samples = &v, []string{"sample " + hostile}
 		}
 		text, err := json.Marshal(r)
 		if err != nil {

@@ -31,10 +31,11 @@ type Pages struct {
 	PNG     string   // directory for plots; empty for none
 	Refresh int      // seconds between two pages of a run that goes on; 0 is one page
 	Version string   // of the program
+	Sort    string   // column by which several runs are sorted (Columns), the best first; "" as they are named
 	Note    func(line string)
 }
 
-// ErrCount is what too many runs are.
+// ErrCount is what too many runs are, or an unknown column to sort them by.
 var ErrCount = errors.New("report")
 
 // Write reads the runs and writes the page and the plots, with Refresh until all runs are
@@ -82,6 +83,9 @@ func (o Pages) open() (runs []*Run, err error) {
 		return nil, fault.BadInput(none)
 	case n > MaxRuns:
 		return nil, fmt.Errorf("%w: %d runs, expected 1 to %d", ErrCount, n, MaxRuns)
+	}
+	if o.Sort != "" {
+		return runs, sortRuns(runs, o.Sort)
 	}
 	return runs, nil
 }
@@ -150,7 +154,7 @@ func writePlots(runs []*Run, dir string) (names []string, err error) { // names 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	for _, f := range Figures(runs) {
+	for _, f := range Figures(runs[:min(len(runs), maxDrawn)]) {
 		name := filepath.Join(dir, f.Key+".png")
 		png, err := f.Encode(name, 480, 300)
 		if err != nil {

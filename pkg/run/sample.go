@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -71,7 +72,7 @@ func (j *Job) sampleStep(l *train.Loop) error {
 	if len(j.cfg.Logging.Prompts) == 0 {
 		text, err := j.sample()
 		if err == nil && text != "" {
-			l.Last.Samples = []string{text}
+			l.Last.Samples = []string{shortened(text)}
 		}
 		return err
 	}
@@ -85,7 +86,17 @@ func (j *Job) sampleStep(l *train.Loop) error {
 		if err != nil {
 			return err
 		}
-		l.Last.Samples = append(l.Last.Samples, text)
+		l.Last.Samples = append(l.Last.Samples, shortened(text))
 	}
 	return nil
+}
+
+// sampleBytes is how much of a text a line of the metrics keeps.
+const sampleBytes = 2000
+
+func shortened(text string) string {
+	if len(text) <= sampleBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:sampleBytes], "") + " ..."
 }

@@ -17,8 +17,8 @@ func (c Logging) Validate() error {
 	if len(c.Prompts) > 0 && c.SampleEvery == 0 {
 		return fmt.Errorf("logging.prompts has %d texts and logging.sample_every is 0: give the steps between samples", len(c.Prompts))
 	}
-	if len(c.Prompts) > 100 {
-		return fmt.Errorf("logging.prompts has %d texts, expected at most 100", len(c.Prompts))
+	if len(c.Prompts) > 20 {
+		return fmt.Errorf("logging.prompts has %d texts, expected at most 20", len(c.Prompts))
 	}
 	return nil
 }
