@@ -226,6 +226,9 @@ func TestEveryRange(t *testing.T) {
 		{"checkpoint.keep_last=0", []string{"expected 1 or more"}},
 		{"checkpoint.keep_last=-3", []string{"expected 1 or more"}},
 		{"checkpoint.keep_every=-1", []string{"expected 0 or more"}},
+		{"data.mix=[{path: a, weight: 0}] data.path= data.synthetic=", []string{"expected a path and a weight above 0"}},
+		{"logging.sample_every=-1", []string{"expected 0 or more"}},
+		{"logging.prompts=[a]", []string{"logging.sample_every is 0"}},
 		{"out=", []string{"is empty", "expected the run directory"}},
 	}
 	tried := map[string]bool{}
@@ -265,7 +268,7 @@ func TestEveryRange(t *testing.T) {
 	// Keys of which every value of the type makes sense.
 	free := map[string]bool{
 		"data.validation_path": true, "model.tied": true, "data.separator": true, "data.seed": true, "data.cache": true, "tokenizer.path": true, "train.seed": true, "prune.seed": true,
-		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "train.shard_optimizer": true, "teacher.model": true,
+		"prune.skip_layers": true, "prune.improve.gains": true, "checkpoint.keep_best": true, "train.shard_optimizer": true, "teacher.model": true, "logging.tensorboard": true,
 		"optim.seed": true,
 	}
 	var walk func(v reflect.Type, path string)
