@@ -41,7 +41,6 @@ func TestLossIsOverTheWholeBatch(t *testing.T) {
 		}
 		c, o := Default(), optim.Default()
 		c.Steps, c.Batch, c.MicroBatch, c.Context, c.EvalEvery = 3, 8, micro, 32, 100
-		o.WarmUp = 1
 		pool := kernel.NewPool(1)
 		l := NewLoop(c, o.Resolve(c.Steps), m, set, pool, batches)
 		if err := l.Run(t.Context()); err != nil {
