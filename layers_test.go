@@ -55,7 +55,7 @@ var layers = pairs([][2]string{
 	{"internal/report", "internal/fault internal/units pkg/checkpoint pkg/config pkg/coupled pkg/prune pkg/train"},
 	{"pkg/serve", "internal/fault internal/units pkg/bundle pkg/chat pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/workload", "internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/prune pkg/recovery pkg/tokenizer pkg/train"},
-	{"pkg/run", "configs internal/dist internal/fault internal/sysmem internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
+	{"pkg/run", "configs internal/dist internal/fault internal/sysmem internal/tfevents internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
 	{"pkg/lab", "internal/bench internal/dist internal/fault internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/param pkg/prune pkg/recovery pkg/run pkg/tokenizer pkg/train pkg/workload"},
 	{"configs", ""},
 	{"cmd", "configs internal/bench internal/dist internal/fault internal/folder internal/mpi internal/report internal/shell internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/lab pkg/model pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
