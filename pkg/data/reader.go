@@ -82,7 +82,7 @@ func (s source) reader() (Reader, error) {
 		return readers[".txt"], nil
 	}
 	if compressed[ext] {
-		return Reader{}, fmt.Errorf("%w: %s: a %s file is not read: unpack it first", ErrFormat, s.path, ext)
+		return Reader{}, fmt.Errorf("%w: %s: a %s file is not read, it is compressed from offset 0 on: unpack it first", ErrFormat, s.path, ext)
 	}
 	what := fmt.Sprintf("the extension %q is not known", ext)
 	if ext == "" {

@@ -55,10 +55,10 @@ func (s source) openAny() (*os.File, error) {
 // in its file.
 func checkUTF8(text []byte, base int64, line int) error {
 	if base == 0 && (bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff})) {
-		return errors.New("UTF-16 text, expected UTF-8: iconv -f UTF-16 -t UTF-8 makes it")
+		return errors.New("UTF-16 text from offset 0 on, expected UTF-8: iconv -f UTF-16 -t UTF-8 makes it")
 	}
 	if base == 0 && (bytes.HasPrefix(text, []byte{0x1f, 0x8b}) || bytes.HasPrefix(text, []byte{0x28, 0xb5, 0x2f, 0xfd})) {
-		return errors.New("compressed (gzip or zstd), expected text: unpack it first")
+		return errors.New("compressed (gzip or zstd) from offset 0 on, expected text: unpack it first")
 	}
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])

@@ -86,7 +86,10 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 // many that those of all heads do.
 func rounding(m model.Model, block int, headsToo bool) map[coupled.Kind]int {
 	a, round := m.Arch(), map[coupled.Kind]int{}
-	if a.FFN%block == 0 {
+	if a.Hidden%block != 0 { // no matrix fills them
+		return round
+	}
+	if a.FFN%block == 0 && a.FFN >= 3*block { // else too few widths are left
 		round[coupled.FFN] = block
 	}
 	n := block
