@@ -38,7 +38,7 @@ func TestConstrain(t *testing.T) {
 		{"hf", "llama", []coupled.Kind{coupled.QK}, "", nil, "prune kinds qk and vo together"},
 		{"hf", "gpt2", []coupled.Kind{coupled.VO}, "", nil, "kind vo is to be pruned"},
 		{"gguf-llama", "gpt2", nil, "", nil, "is for another family than gpt2"},
-		{"tflite", "gpt2", nil, "", nil, "expected one of gguf-deci"},
+		{"tflite", "gpt2", nil, "", nil, "expected one of gguf-bert, gguf-deci"},
 	} {
 		config := coupled.DefaultConfig()
 		config.Kinds = c.kinds
