@@ -33,6 +33,7 @@ var rooms = pairs([][2]string{
 	{"internal/report", "runs on a page"},
 	{"internal/shell", "completion, short forms"},
 	{"internal/priority", "nice"},
+	{"internal/progress", "bars and lines"},
 	{"internal/sysmem", "free memory"},
 	{"internal/tfevents", "files of TensorBoard"},
 	{"internal/units", "numbers in words"},

@@ -23,6 +23,7 @@ var layers = pairs([][2]string{
 	{"internal/jinja", ""},
 	{"internal/mapped", ""},
 	{"internal/priority", ""},
+	{"internal/progress", "internal/units pkg/prune pkg/run"},
 	{"internal/shell", "internal/fault internal/priority"},
 	{"internal/sysmem", ""},
 	{"internal/tfevents", ""},
@@ -58,7 +59,7 @@ var layers = pairs([][2]string{
 	{"pkg/run", "configs internal/dist internal/fault internal/sysmem internal/tfevents internal/units pkg/bundle pkg/chat pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/kernel/blas pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train pkg/workload"},
 	{"pkg/lab", "internal/bench internal/dist internal/fault internal/report internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/param pkg/prune pkg/recovery pkg/run pkg/tokenizer pkg/train pkg/workload"},
 	{"configs", ""},
-	{"cmd", "configs internal/bench internal/dist internal/fault internal/folder internal/mpi internal/report internal/shell internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/lab pkg/model pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
+	{"cmd", "configs internal/bench internal/dist internal/fault internal/folder internal/mpi internal/progress internal/report internal/shell internal/sysmem internal/units pkg/bundle pkg/checkpoint pkg/config pkg/coupled pkg/data pkg/export pkg/graph pkg/infer pkg/kernel pkg/lab pkg/model pkg/param pkg/prune pkg/run pkg/serve pkg/tokenizer pkg/train pkg/workload"},
 	{".", "cmd"},
 })
 
@@ -76,7 +77,7 @@ func pairs(lines [][2]string) map[string]string {
 var only = map[string]string{
 	"gorgonia.org/":                        "pkg/graph pkg/model",
 	"github.com/urfave/cli":                "cmd internal/shell",
-	"github.com/schollz/progressbar":       "cmd",
+	"github.com/schollz/progressbar":       "internal/progress",
 	"gonum.org/v1/plot":                    "", // its fonts, LaTeX and PDF engines are 4 MB
 	"github.com/parquet-go/parquet-go":     "pkg/data",
 	"github.com/ebitengine/purego":         "internal/mpi",

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/lab"
 	"github.com/ecospa/ecospa/pkg/run"
@@ -86,6 +87,6 @@ func labEnv(log io.Writer) lab.Env {
 	return lab.Env{
 		Version: Version,
 		Log:     func(line string) { fmt.Fprintln(log, line) },
-		Notify:  func() func(run.Event) { return newProgress(log).event },
+		Notify:  func() func(run.Event) { return progress.NewTraining(log).Show },
 	}
 }

@@ -3,15 +3,12 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -63,15 +60,6 @@ func dataCommand() *cli.Command {
 	}
 }
 
-// bar shows how far something is on a terminal; elsewhere nothing.
-func bar(out io.Writer, n int64, what string) *progressbar.ProgressBar {
-	if f, ok := out.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		out = io.Discard
-	}
-	return progressbar.NewOptions64(n, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-}
-
 func prepareData(c *cli.Context) error {
 	o := data.PrepareOptions{Path: c.String("data"), Out: c.String("out"), Options: textOptions(c), Force: c.Bool("force"), Workers: c.Int("workers")}
 	if (c.String("model") == "") == (c.String("tokenizer") == "") || o.Workers < 0 {
@@ -99,7 +87,7 @@ func prepareData(c *cli.Context) error {
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	shown := bar(c.App.ErrWriter, -1, "encoding")
+	shown := progress.Bar(c.App.ErrWriter, -1, "encoding")
 	o.Progress = func(p data.PrepareProgress) {
 		shown.Describe(fmt.Sprintf("%d of %d files, %s of text, %s tokens", p.Files, p.Of, units.Bytes(p.Bytes), units.Count(float64(p.Tokens))))
 		shown.Add(1)
@@ -129,7 +117,7 @@ func sampleData(c *cli.Context) error {
 		return err
 	}
 	defer b.Close()
-	shown := bar(c.App.ErrWriter, int64(o.Count), "texts")
+	shown := progress.Bar(c.App.ErrWriter, int64(o.Count), "texts")
 	written := 0
 	o.Progress = func(done, tokens int) { written = tokens; shown.Set(done) }
 	start := time.Now()

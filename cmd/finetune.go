@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/run"
 )
 
@@ -64,7 +65,7 @@ func showExamples(c *cli.Context, o trainOptions) error {
 	if err != nil {
 		return err
 	}
-	e, err := run.ReadExamples(c.Context, cfg, n, newProgress(c.App.ErrWriter).event)
+	e, err := run.ReadExamples(c.Context, cfg, n, progress.NewTraining(c.App.ErrWriter).Show)
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/workload"
-	"github.com/urfave/cli/v2"
 )
 
 // PruneOptions is what the flags of prune say.
@@ -95,7 +97,7 @@ func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 	o = PruneOptions{Pruning: workload.DefaultPruning(), Force: c.Bool("force"), JSON: c.Bool("json")}
 	o.From, o.For, o.Data, o.Text, o.Out = c.String("from"), c.String("for"), c.String("data"), textOptions(c), c.String("out")
 	o.Rounds, o.Uncoupled, o.Context, o.Trial, o.Checkpoint = c.Int("steps"), c.Bool("uncoupled"), c.Int("context"), c.Int("trial-sequences"), c.String("checkpoint")
-	if o.Sequences, o.Recompute, o.Open.Weights, err = calibrationFlags(c); err != nil {
+	if err = o.SetCalibration(c.String("sequences"), c.String("recompute"), c.String("weights")); err != nil {
 		return o, err
 	}
 	o.EvalTokens, o.SaveScores, o.Scores, o.Plan = c.Int("eval-tokens"), c.String("save-scores"), c.String("scores"), c.String("plan")
@@ -165,8 +167,8 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	if err := vacant(o.Out, o.From, o.Force || o.Resume); err != nil {
 		return err
 	}
-	bar := &workBar{out: log}
-	o.Log, o.Working = bar.say, bar.show
+	bar := progress.NewPruning(log)
+	o.Log, o.Working = bar.Say, bar.Show
 	r, err := o.Run(ctx)
 	if mem := (*prune.MemoryError)(nil); errors.As(err, &mem) {
 		return fmt.Errorf("%w; give a shorter --context, or --basis none with --compensate none", err)

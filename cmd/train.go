@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/run"
 )
@@ -62,9 +63,9 @@ func runTraining(ctx context.Context, o trainOptions, out, log io.Writer) error 
 	if err != nil {
 		return err
 	}
-	p := newProgress(log)
-	defer context.AfterFunc(ctx, p.interrupted)()
-	j, err := run.Start(ctx, c, o.options(p.event))
+	p := progress.NewTraining(log)
+	defer context.AfterFunc(ctx, p.Interrupted)()
+	j, err := run.Start(ctx, c, o.options(p.Show))
 	if errors.Is(err, run.ErrFinished) {
 		_, err = fmt.Fprintf(out, "%s is already finished, nothing was changed; --steps N trains it longer\n", c.Out)
 		return err
@@ -73,7 +74,7 @@ func runTraining(ctx context.Context, o trainOptions, out, log io.Writer) error 
 		return o.advise(err)
 	}
 	defer j.Close()
-	p.watch(j)
+	p.Watch(j)
 	r, err := j.Train(ctx)
 	if err != nil || r == nil { // other ranks than the lead have no result
 		return o.advise(err)

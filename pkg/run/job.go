@@ -113,24 +113,29 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 			return j, err
 		}
 	}
+	return j, j.prepare(saved)
+}
+
+// prepare makes all that comes between the data and the first step; saved is the state of
+// an interrupted run, or nil.
+func (j *Job) prepare(saved *state) error {
 	if err := j.resolve(saved); err != nil {
-		return j, err
+		return err
 	}
 	if err := j.checkSamples(); err != nil {
-		return j, err
+		return err
 	}
 	if err := j.count(); err != nil {
-		return j, err
+		return err
 	}
-	if saved == nil {
-		err = j.fresh()
-	} else {
-		err = j.checkRoom(j.bundle.Set, j.bundle.Set.WeightBytes())
+	room := j.fresh
+	if saved != nil {
+		room = func() error { return j.checkRoom(j.bundle.Set, j.bundle.Set.WeightBytes()) }
 	}
-	if err != nil {
-		return j, err
+	if err := room(); err != nil {
+		return err
 	}
-	return j, j.assemble(saved)
+	return j.assemble(saved)
 }
 
 func doneIs(done bool) error {

@@ -79,15 +79,7 @@ func DefaultPruning() Pruning {
 // Run prunes and writes the result. Only the first rank writes, and has a report.
 func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	start := time.Now()
-	if p.Ranks == nil {
-		p.Ranks = dist.Alone{}
-	}
-	if p.Log == nil {
-		p.Log = func(string) {}
-	}
-	if p.Open.Weights == "" {
-		p.Open.Weights = p.weights()
-	}
+	p.setDefaults()
 	path := p.From
 	if p.Resume {
 		path = p.Out
@@ -137,6 +129,19 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 		err = ErrRecoveryEnded
 	}
 	return &r, err
+}
+
+// setDefaults fills in what the caller left open.
+func (p *Pruning) setDefaults() {
+	if p.Ranks == nil {
+		p.Ranks = dist.Alone{}
+	}
+	if p.Log == nil {
+		p.Log = func(string) {}
+	}
+	if p.Open.Weights == "" {
+		p.Open.Weights = p.weights()
+	}
 }
 
 // weights is the type in which weights are kept when nobody says: the source's, or float32

@@ -1,4 +1,4 @@
-package cmd
+package progress
 
 import (
 	"fmt"
@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/run"
 )
 
-// progress shows what happens in a run: a bar on a terminal, plain lines elsewhere.
-type progress struct {
+// Training shows what happens in a run: a bar on a terminal, plain lines elsewhere.
+type Training struct {
 	mu    sync.Mutex // a signal speaks in between
 	out   io.Writer
 	job   *run.Job                 // nil while it is prepared
@@ -27,10 +26,11 @@ type progress struct {
 	rate  float64
 }
 
-func newProgress(out io.Writer) *progress { return &progress{out: out} }
+// NewTraining shows a run on out, which is usually standard error.
+func NewTraining(out io.Writer) *Training { return &Training{out: out} }
 
-// event shows an event.
-func (p *progress) event(e run.Event) {
+// Show shows an event.
+func (p *Training) Show(e run.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := e.(type) {
@@ -52,7 +52,7 @@ func (p *progress) event(e run.Event) {
 }
 
 // say prints a line beside the display without tearing a bar apart.
-func (p *progress) say(line string) {
+func (p *Training) say(line string) {
 	if p.bar != nil {
 		p.bar.Clear()
 	}
@@ -61,16 +61,16 @@ func (p *progress) say(line string) {
 
 // stamp begins a line of a log: the time, where a file or a service's journal takes the
 // lines; a terminal has its own clock.
-func (p *progress) stamp() string {
-	if f, ok := p.out.(*os.File); ok && !term.IsTerminal(int(f.Fd())) {
+func (p *Training) stamp() string {
+	if _, file := p.out.(*os.File); file && !terminal(p.out) {
 		return time.Now().Format("2006-01-02 15:04:05 ")
 	}
 	return ""
 }
 
-func (p *progress) begin(e run.Began) {
+func (p *Training) begin(e run.Began) {
 	p.begun, p.first, p.steps, p.every = time.Now(), e.Step, e.Steps, max(1, e.Steps/20)
-	if f, ok := p.out.(*os.File); ok && p.bar == nil && term.IsTerminal(int(f.Fd())) {
+	if p.bar == nil && terminal(p.out) {
 		p.bar = progressbar.NewOptions(e.Steps,
 			progressbar.OptionSetWriter(p.out),
 			progressbar.OptionShowCount(),
@@ -85,7 +85,7 @@ func (p *progress) begin(e run.Began) {
 	}
 }
 
-func (p *progress) step(r run.Stepped) {
+func (p *Training) step(r run.Stepped) {
 	if p.rate == 0 {
 		p.rate = r.TokensPerS
 	}
@@ -103,15 +103,15 @@ func (p *progress) step(r run.Stepped) {
 	}
 }
 
-// watch follows a job that has been prepared.
-func (p *progress) watch(j *run.Job) {
+// Watch follows a job that has been prepared.
+func (p *Training) Watch(j *run.Job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.job = j
 }
 
-// interrupted says at once what a first signal does.
-func (p *progress) interrupted() {
+// Interrupted says at once what a first signal does.
+func (p *Training) Interrupted() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
