@@ -47,7 +47,7 @@ var results = []struct {
 	command string
 	of      any
 }{
-	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, vocabulary", prune.VocabularyReport{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", workload.TextResult{}}, {"eval, a model of images", workload.ImageResult{}}, {"eval --choices", workload.Choices{}}, {"eval --importance", prune.Importance{}}, {"eval --importance, each of rows", prune.ImportanceRow{}},
+	{"prune", prune.Report{}}, {"prune, before and after", prune.ReportSide{}}, {"prune, speed", prune.Speed{}}, {"prune, vocabulary", prune.VocabularyReport{}}, {"prune, each of rows", prune.Row{}}, {"prune, memory_before and memory_after", prune.PlannedMemory{}}, {"eval", workload.TextResult{}}, {"eval, a model of images", workload.ImageResult{}}, {"eval --choices", workload.Choices{}}, {"eval --importance", prune.Importance{}}, {"eval --importance, each of rows", prune.ImportanceRow{}},
 	{"eval --sensitivity", prune.Sensitivities{}}, {"eval --sensitivity, each of kinds", prune.Sensitivity{}}, {"inspect", bundle.Facts{}}, {"inspect, each of layers", bundle.LayerFacts{}},
 	{"export", export.Report{}}, {"generate", serve.Continued{}}, {"embed", workload.EmbeddingResult{}},
 	{"bench step, bench infer", bench.Result{}},

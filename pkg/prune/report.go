@@ -15,8 +15,9 @@ type Report struct {
 	Out          string        `json:"out"`
 	Data         string        `json:"data"` // "parent": text drawn from the model before, losses too are on it
 	Before       ReportSide    `json:"before"`
-	After        *ReportSide   `json:"after"`         // null of a dry run
-	Rows         []Row         `json:"rows"`          // the last plan, by layer and kind
+	After        *ReportSide   `json:"after"` // null of a dry run
+	Rows         []Row         `json:"rows"`  // the last plan, by layer and kind
+	Speed        *Speed        `json:"speed,omitempty"`
 	MemoryBefore PlannedMemory `json:"memory_before"` // planned
 	MemoryAfter  PlannedMemory `json:"memory_after"`
 	MemoryBatch  int           `json:"memory_batch"` // sequences that memory is planned for
@@ -73,14 +74,14 @@ func (r *Result) Report() Report {
 	}
 	if r.After.Params > 0 {
 		after := r.After.report(r.Unit)
-		out.After = &after
+		out.After, out.Speed = &after, compared(r.Before, r.After)
 	}
 	return out
 }
 
 func (s Side) report(unit string) ReportSide {
 	out := ReportSide{Params: s.Params, FLOPs: s.FLOPs, Loss: s.Loss}
-	rate := float64(s.Tokens) / s.Seconds
+	rate := s.Rate()
 	switch unit {
 	case "image":
 		out.Top1, out.Top5, out.ImagesPerS = &s.Top1, &s.Top5, rate
@@ -144,6 +145,12 @@ func (r Report) String() string {
 		return b.String()
 	}
 	r.sides(&b)
+	if s := r.Speed; s != nil {
+		fmt.Fprintf(&b, "speed: %.2fx, median of %s, quartiles %.2f to %.2f\n", s.Ratio, units.Plural(s.Pairs, "evaluation step"), s.Low, s.High)
+		if s.Load > 0 {
+			fmt.Fprintf(&b, "  the machine was busy (load %.1f): it says little\n", s.Load)
+		}
+	}
 	if r.Data == "parent" {
 		b.WriteString("losses are on text that was drawn from the model before\n")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -25,6 +26,16 @@ type Evaluation struct {
 	// Positions is the loss of equal stretches of the context, from its beginning as far as
 	// anything was predicted, nats per predicted token; nil for images.
 	Positions []float64
+	// Rates is tokens, or images, a second of each batch of this rank, in their order.
+	Rates []float64
+}
+
+// Rate is the median of the rates; without any it is what seconds took.
+func (s Side) Rate() float64 {
+	if len(s.Rates) == 0 {
+		return float64(s.Tokens) / s.Seconds
+	}
+	return units.Median(s.Rates)
 }
 
 // Perplexity is exp of the loss.

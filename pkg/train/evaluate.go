@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -87,7 +88,7 @@ func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error
 func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
 	t := tally{}
 	per, along := documents{}, positions{}
-	n := -1
+	n, rates := -1, []float64(nil)
 	for b, err := range batches {
 		if err != nil {
 			return Evaluation{}, err
@@ -103,12 +104,14 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 		} else {
 			err = b.Feed(e.machine, 1)
 		}
+		start := time.Now()
 		if err == nil {
 			err = e.machine.RunAll()
 		}
 		if err != nil {
 			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
 		}
+		rates = append(rates, float64(len(b.Targets))/time.Since(start).Seconds())
 		if e.classes > 0 {
 			t.images(e.machine.Output("logits"), b.Targets, e.classes)
 		} else {
@@ -130,7 +133,7 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 		}
 		return Evaluation{}, errors.New("evaluate: no token to predict, expected a text of at least 2 tokens")
 	}
-	v := Evaluation{Loss: t[nats] / predicted, Tokens: int(predicted), Top1: t[firsts] / predicted, Top5: t[fifths] / predicted}
+	v := Evaluation{Loss: t[nats] / predicted, Tokens: int(predicted), Top1: t[firsts] / predicted, Top5: t[fifths] / predicted, Rates: rates}
 	v.Documents, v.DocumentLoss = per.mean()
 	var err error
 	if e.classes == 0 {
