@@ -47,9 +47,9 @@ func (o Options) Infer() (r Result, err error) {
 	}
 	b := graph.NewBuilder(set, graph.BuildOptions{BF16: o.BF16})
 	m.Decode(b, nil, o.Batch, o.Seq, !o.Last)
-	half, free := o.halves(set)
+	bits, free := o.bf16(set)
 	defer free()
-	mc, err := b.Lower(graph.LowerOptions{Pool: pool, Half: half})
+	mc, err := b.Lower(graph.LowerOptions{Pool: pool, BF16: bits})
 	if err != nil {
 		return r, err
 	}
@@ -66,19 +66,19 @@ func (o Options) Infer() (r Result, err error) {
 		mode = "prefill"
 	}
 	r = o.result(mode, set, pool, ms, float64(mc.Plan().FLOPs()))
-	r.HeapStep, r.Planned = heap, (4*int64(set.Len())+2*int64(len(half))+mc.Plan().ArenaBytes())>>20
+	r.HeapStep, r.Planned = heap, (4*int64(set.Len())+2*int64(len(bits))+mc.Plan().ArenaBytes())>>20
 	return r, nil
 }
 
-// halves is the weights as bfloat16 where the benchmark is of that type.
-func (o Options) halves(set *param.Set) (half []uint16, free func()) {
+// bf16 is the weights as bfloat16 where the benchmark is of that type.
+func (o Options) bf16(set *param.Set) (bits []uint16, free func()) {
 	if !o.BF16 {
 		return nil, func() {}
 	}
 	s := param.NewSlab((set.Len() + 1) / 2)
-	half = s.Halves()[:set.Len()]
-	kernel.ToBF16(half, set.Weights.Data)
-	return half, s.Close
+	bits = s.BF16()[:set.Len()]
+	kernel.ToBF16(bits, set.Weights.Data)
+	return bits, s.Close
 }
 
 // decode times single tokens after a prefix.

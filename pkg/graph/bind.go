@@ -85,7 +85,7 @@ func (l *lowering) bindStep(s *step) error {
 
 // operand is a step's output as others read it.
 func (l *lowering) operand(s *step) Operand {
-	o := Operand{F: s.mem.fixed, BF16: s.mem.half, Q8: s.mem.q8, IDs: s.mem.ids, value: s.mem.value}
+	o := Operand{F: s.mem.fixed, BF16: s.mem.bf16, Q8: s.mem.q8, IDs: s.mem.ids, value: s.mem.value}
 	if s.mem.buf != nil {
 		o.F = l.memory(s.mem.buf)
 	}

@@ -29,10 +29,10 @@ type LowerOptions struct {
 	// SitesOnly computes what Observe is shown and no outputs: a loss, and the inputs
 	// that only it reads, are left out.
 	SitesOnly bool
-	// Half, where it is not nil, is the weights as bfloat16, laid out as their slab
+	// BF16, where it is not nil, is the weights as bfloat16, laid out as their slab
 	// (kernel.ToBF16): products of the form Linear and LinearIn, and the gradients
 	// of their inputs, read it instead. Whoever changes the weights keeps it up to date.
-	Half []uint16
+	BF16 []uint16
 	// Finished, where it is not nil, is called during a run for each stretch of the
 	// slab Grads, as soon as nothing more will be added to it in that run, in an order that is
 	// the same in every run and on every machine of the same graph.
@@ -103,8 +103,8 @@ func (b *Builder) Lower(o LowerOptions) (m *Machine, err error) {
 	if err := b.frozen(o); err != nil {
 		return nil, err
 	}
-	if n := slabLen(b.set); o.Half != nil && len(o.Half) != n {
-		return nil, fmt.Errorf("graph: the bfloat16 weights have %d values, the weights %d", len(o.Half), n)
+	if n := slabLen(b.set); o.BF16 != nil && len(o.BF16) != n {
+		return nil, fmt.Errorf("graph: the bfloat16 weights have %d values, the weights %d", len(o.BF16), n)
 	}
 	if o.Update != nil && o.Grads != nil {
 		return nil, errors.New("graph: LowerOptions has both Grads and Update, which takes its place")
@@ -304,12 +304,12 @@ func (l *lowering) leaf(s *step) {
 	case l.b.params[name].node == n:
 		p := l.b.params[name]
 		if w := p.block.Stored(p.set); w.F32 == nil {
-			s.mem.half, s.mem.q8 = w.BF16, w.Q8
+			s.mem.bf16, s.mem.q8 = w.BF16, w.Q8
 			return
 		}
 		s.mem.fixed = p.in(p.set.Weights)
-		if l.o.Half != nil && p.set == l.b.set {
-			s.mem.half = l.o.Half[p.block.Offset:][:p.block.Size()]
+		if l.o.BF16 != nil && p.set == l.b.set {
+			s.mem.bf16 = l.o.BF16[p.block.Offset:][:p.block.Size()]
 		}
 	case l.b.inputs[name] != n: // see foreign
 		s.mem.value = &stockValue{node: n}

@@ -118,7 +118,7 @@ func TestLowerErrors(t *testing.T) {
 	for want, o := range map[string]LowerOptions{
 		"gates need gradients":                            {Taps: true},
 		"the gradient slab has 3 values, the weights":     {Grads: param.NewSlab(3)},
-		"the bfloat16 weights have 1 values, the weights": {Half: make([]uint16, 1)},
+		"the bfloat16 weights have 1 values, the weights": {BF16: make([]uint16, 1)},
 	} {
 		o.Pool = newPool(t)
 		if _, err := m.build(true).Lower(o); err == nil || !strings.Contains(err.Error(), want) {
@@ -159,15 +159,15 @@ func TestInputErrors(t *testing.T) {
 	}
 }
 
-// TestHalfWeights: products that round to bfloat16 give the same results, summed
+// TestBF16Weights: products that round to bfloat16 give the same results, summed
 // in another order, when the weights were rounded before.
-func TestHalfWeights(t *testing.T) {
+func TestBF16Weights(t *testing.T) {
 	m := newToy(t, "lg")
-	half := make([]uint16, m.set.Len())
-	kernel.ToBF16(half, m.set.Weights.Data)
+	bits := make([]uint16, m.set.Len())
+	kernel.ToBF16(bits, m.set.Weights.Data)
 	m.bf16 = true
 	a, ga := m.run(t, 1, LowerOptions{})
-	b, gb := m.run(t, 1, LowerOptions{Half: half})
+	b, gb := m.run(t, 1, LowerOptions{BF16: bits})
 	for i, g := range ga.Data {
 		if d := math.Abs(float64(gb.Data[i] - g)); !(d <= 1e-6) {
 			t.Fatalf("gradient %d is %g, with rounded weights %g", i, g, gb.Data[i])
@@ -176,8 +176,8 @@ func TestHalfWeights(t *testing.T) {
 	if d := math.Abs(float64(a.Output("loss")[0] - b.Output("loss")[0])); !(d <= 1e-6) {
 		t.Errorf("losses differ by %g", d)
 	}
-	clear(half)
-	if c, _ := m.run(t, 1, LowerOptions{Half: half}); c.Output("loss")[0] == a.Output("loss")[0] {
+	clear(bits)
+	if c, _ := m.run(t, 1, LowerOptions{BF16: bits}); c.Output("loss")[0] == a.Output("loss")[0] {
 		t.Error("the rounded weights are not read")
 	}
 }

@@ -67,7 +67,7 @@ func (s *step) label() string {
 // storage is where a step's output, and what it saves, live.
 type storage struct {
 	fixed []float32 // memory from outside the arena
-	half  []uint16
+	bf16  []uint16
 	q8    []byte
 	ids   []int32
 	value *stockValue // of a leaf or an operation of Gorgonia's own

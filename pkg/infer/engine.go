@@ -28,7 +28,7 @@ type engine struct {
 	pages     int
 	pageBytes int64
 	bf16      bool     // products read bfloat16
-	half      []uint16 // a copy of the weights as bfloat16, or nil
+	weights16 []uint16 // a copy of the weights as bfloat16, or nil
 	slabs     []*param.Slab
 	cache     *graph.Cache
 	machines  map[size]*sized
@@ -71,8 +71,8 @@ func newEngine(src Source, o SchedulerOptions) (*engine, error) {
 	if e.bf16 = o.BF16; o.BF16 && src.Set.Float32() == nil {
 		copied := param.NewSlab((src.Set.Len() + 1) / 2)
 		e.slabs = append(e.slabs, copied)
-		e.half = copied.Halves()[:src.Set.Len()]
-		kernel.ToBF16(e.half, src.Set.Weights.Data)
+		e.weights16 = copied.BF16()[:src.Set.Len()]
+		kernel.ToBF16(e.weights16, src.Set.Weights.Data)
 	}
 	return e, nil
 }
@@ -149,7 +149,7 @@ func (e *engine) machine(sz size) (*graph.Machine, error) {
 	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16})
 	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
 	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
-	m, err := b.Lower(graph.LowerOptions{Pool: e.Pool, Half: e.half})
+	m, err := b.Lower(graph.LowerOptions{Pool: e.Pool, BF16: e.weights16})
 	if err == nil {
 		e.machines[sz] = &sized{m, e.runs}
 	}

@@ -12,17 +12,17 @@ import (
 // Session feeds tokens to a model and keeps the keys and values of what it has
 // seen, in the model's own widths. It is used by one goroutine at a time.
 type Session struct {
-	model  model.Model
-	set    *param.Set
-	pool   *kernel.Pool
-	batch  int
-	bf16   bool     // products read bfloat16
-	half   []uint16 // a copy of the weights as bfloat16, or nil
-	cache  *graph.Cache
-	slabs  []*param.Slab
-	one    *graph.Machine // T = 1
-	many   *graph.Machine // T = tokens, the last that was fed at a time
-	tokens int
+	model     model.Model
+	set       *param.Set
+	pool      *kernel.Pool
+	batch     int
+	bf16      bool     // products read bfloat16
+	weights16 []uint16 // a copy of the weights as bfloat16, or nil
+	cache     *graph.Cache
+	slabs     []*param.Slab
+	one       *graph.Machine // T = 1
+	many      *graph.Machine // T = tokens, the last that was fed at a time
+	tokens    int
 }
 
 // SessionOptions are a session's sizes.
@@ -48,8 +48,8 @@ func NewSession(m model.Model, set *param.Set, pool *kernel.Pool, o SessionOptio
 	if s.bf16 = o.BF16; o.BF16 && set.Float32() == nil {
 		copied := param.NewSlab((set.Len() + 1) / 2)
 		s.slabs = append(s.slabs, copied)
-		s.half = copied.Halves()[:set.Len()]
-		kernel.ToBF16(s.half, set.Weights.Data)
+		s.weights16 = copied.BF16()[:set.Len()]
+		kernel.ToBF16(s.weights16, set.Weights.Data)
 	}
 	return s, nil
 }
@@ -116,7 +116,7 @@ func (s *Session) machine(t int) (*graph.Machine, error) {
 	case t > 1 && t == s.tokens:
 		return s.many, nil
 	}
-	o := graph.LowerOptions{Pool: s.pool, Half: s.half}
+	o := graph.LowerOptions{Pool: s.pool, BF16: s.weights16}
 	if t > 1 {
 		o.Reuse, s.many, s.tokens = s.many, nil, 0
 	}

@@ -136,13 +136,13 @@ func TestSoftCapPrecision(t *testing.T) {
 	x = append(x, 0, float32(math.Inf(1)), float32(math.Inf(-1)), 200, -3e38)
 	eachPath(t, func(t *testing.T) {
 		y := make([]float32, len(x))
-		current.verbs.softCap(y, x, 1, 1)
+		current.vecOps.softCap(y, x, 1, 1)
 		for i, v := range x {
 			if want := math.Tanh(float64(v)); !(math.Abs(float64(y[i])-want) <= 4*0x1p-24*math.Abs(want)) {
 				t.Errorf("tanh(%g) = %g, want %g", v, y[i], want)
 			}
 		}
-		current.verbs.softCap(y[:1], []float32{nan32}, 1, 1)
+		current.vecOps.softCap(y[:1], []float32{nan32}, 1, 1)
 		if y[0] == y[0] {
 			t.Errorf("tanh(NaN) = %g", y[0])
 		}

@@ -28,9 +28,9 @@ var adamwLoop = newLoop(func(a *adamwArgs, worker, chunk int) {
 	for ; lo < hi; lo += block {
 		end := min(lo+block, hi)
 		if a.v != nil {
-			current.verbs.adamw(a.w[lo:end], a.g[lo:end], a.m[lo:end], a.v[lo:end], &a.c)
+			current.vecOps.adamw(a.w[lo:end], a.g[lo:end], a.m[lo:end], a.v[lo:end], &a.c)
 		} else {
-			current.verbs.adamw16(a.w[lo:end], a.g[lo:end], a.m[lo:end], &a.c, a.seed+uint32(lo))
+			current.vecOps.adamw16(a.w[lo:end], a.g[lo:end], a.m[lo:end], &a.c, a.seed+uint32(lo))
 		}
 		if a.clear {
 			clear(a.g[lo:end])

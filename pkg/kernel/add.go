@@ -12,7 +12,7 @@ type addArgs struct {
 
 var addLoop = newLoop(func(a *addArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	current.verbs.add(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi])
+	current.vecOps.add(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi])
 })
 
 // Add computes y = a + b over len(y) elements; y may be a or b. It is its own
@@ -25,7 +25,7 @@ func Add(p *Pool, y, a, b []float32) {
 
 var addScaledLoop = newLoop(func(a *addArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	current.verbs.addScaled(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi], a.m)
+	current.vecOps.addScaled(a.y[lo:hi], a.a[lo:hi], a.b[lo:hi], a.m)
 })
 
 // AddScaled computes y = a + m·b over len(y) elements; y may be a or b. The

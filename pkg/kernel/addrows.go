@@ -10,7 +10,7 @@ var addRowsLoop = newLoop(func(a *addRowsArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		t := n % a.t
-		current.verbs.add(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[t*a.e:][:a.e])
+		current.vecOps.add(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[t*a.e:][:a.e])
 	}
 })
 
@@ -28,7 +28,7 @@ var addRowsBackLoop = newLoop(func(a *addRowsArgs, worker, chunk int) {
 	for t := lo; t < hi; t++ {
 		d := a.y[t*a.e:][:a.e]
 		for n := t; n < a.n; n += a.t {
-			current.verbs.add(d, d, a.x[n*a.e:][:a.e])
+			current.vecOps.add(d, d, a.x[n*a.e:][:a.e])
 		}
 	}
 })
@@ -50,7 +50,7 @@ type addRowsAtArgs struct {
 var addRowsAtLoop = newLoop(func(a *addRowsAtArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
-		current.verbs.add(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[int(a.pos[n])*a.e:][:a.e])
+		current.vecOps.add(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.rows[int(a.pos[n])*a.e:][:a.e])
 	}
 })
 

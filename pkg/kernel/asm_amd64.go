@@ -53,15 +53,15 @@ func packColsRounded(dst, src *float32, stride, n, w, k int)
 //go:noescape
 func packRowsRounded(dst, src *float32, stride, n, w, k, panel int)
 
-// packColsHalves is packColsRounded of bfloat16.
+// packColsBF16 is packColsRounded of bfloat16.
 //
 //go:noescape
-func packColsHalves(dst *float32, src *uint16, stride, n, w, k int)
+func packColsBF16(dst *float32, src *uint16, stride, n, w, k int)
 
-// packRowsHalves is packRowsRounded of bfloat16.
+// packRowsBF16 is packRowsRounded of bfloat16.
 //
 //go:noescape
-func packRowsHalves(dst *float32, src *uint16, stride, n, w, k, panel int)
+func packRowsBF16(dst *float32, src *uint16, stride, n, w, k, panel int)
 
 // pause tells the processor that the thread waits for another one.
 //
@@ -83,56 +83,56 @@ func peak256(n int)
 //go:noescape
 func peakBF16(n int)
 
-// thinDot256 multiplies up to thinDotRows rows of A by the rows of B, of
+// skinnyDot256 multiplies up to skinnyDotRows rows of A by the rows of B, of
 // which it always reads four and keeps cols.
 //
 //go:noescape
-func thinDot256(t *tile)
+func skinnyDot256(t *tile)
 
-// thinRows256 multiplies rows of A by a whole strip of columns of B
-// or by up to thinVector.
+// skinnyRows256 multiplies rows of A by a whole strip of columns of B
+// or by up to skinnyVector.
 //
 //go:noescape
-func thinRows256(t *tile)
+func skinnyRows256(t *tile)
 
-// thinDotHalves256 multiplies up to thinDotRows rows of A by the rows of B as bfloat16, of
+// skinnyDotMixed256 multiplies up to skinnyDotRows rows of A by the rows of B as bfloat16, of
 // which it always reads four and keeps cols.
 //
 //go:noescape
-func thinDotHalves256(t *tile)
+func skinnyDotMixed256(t *tile)
 
-// thinRowsHalves256 multiplies rows of A by a whole strip of columns of B as
-// bfloat16 or by up to thinVector.
+// skinnyRowsMixed256 multiplies rows of A by a whole strip of columns of B as
+// bfloat16 or by up to skinnyVector.
 //
 //go:noescape
-func thinRowsHalves256(t *tile)
+func skinnyRowsMixed256(t *tile)
 
-// thinDot512 multiplies up to thinDotRows rows of A by the rows of B, of
+// skinnyDot512 multiplies up to skinnyDotRows rows of A by the rows of B, of
 // which it always reads four and keeps cols.
 //
 //go:noescape
-func thinDot512(t *tile)
+func skinnyDot512(t *tile)
 
-// thinDotBF16 multiplies up to thinDotRows rows of A by the rows of B, of
+// skinnyDotBF16 multiplies up to skinnyDotRows rows of A by the rows of B, of
 // which cols count, both as bfloat16, A's in float32s of two.
 //
 //go:noescape
-func thinDotBF16(t *tile)
+func skinnyDotBF16(t *tile)
 
-// thinRows512 multiplies rows of A by a whole strip of columns of B
-// or by up to thinVector.
+// skinnyRows512 multiplies rows of A by a whole strip of columns of B
+// or by up to skinnyVector.
 //
 //go:noescape
-func thinRows512(t *tile)
+func skinnyRows512(t *tile)
 
-// thinDotHalves512 multiplies up to thinDotRows rows of A by the rows of B as bfloat16, of
+// skinnyDotMixed512 multiplies up to skinnyDotRows rows of A by the rows of B as bfloat16, of
 // which it always reads four and keeps cols.
 //
 //go:noescape
-func thinDotHalves512(t *tile)
+func skinnyDotMixed512(t *tile)
 
-// thinRowsHalves512 multiplies rows of A by a whole strip of columns of B as
-// bfloat16 or by up to thinVector.
+// skinnyRowsMixed512 multiplies rows of A by a whole strip of columns of B as
+// bfloat16 or by up to skinnyVector.
 //
 //go:noescape
-func thinRowsHalves512(t *tile)
+func skinnyRowsMixed512(t *tile)

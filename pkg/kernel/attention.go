@@ -132,8 +132,8 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	}
 	f := flashTile{bounds: s.bounds(a.starts, b, past), t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
-	current.verbs.gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
-	current.verbs.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
+	current.vecOps.gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
+	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
 	end := f.end(f.t0 + n - 1)
 	for k0 := f.first(f.t0); k0 < end; k0 += attnKeys {
@@ -147,7 +147,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 		if a.starts != nil && f.first(t) >= f.end(t) { // padding
 			clear(ctx)
 		} else {
-			current.verbs.affine(ctx, f.o[i*s.VO:], 1/sum, 0)
+			current.vecOps.affine(ctx, f.o[i*s.VO:], 1/sum, 0)
 			lse = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
 		}
 		if a.lse != nil {
@@ -168,7 +168,7 @@ type flashTile struct {
 
 func (f *flashTile) size() int {
 	s := f.s
-	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO+current.verbs.block.dotsTail(s.VO)) + maxPanel*attnKeys
+	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO+current.vecOps.block.dotsTail(s.VO)) + maxPanel*attnKeys
 }
 
 func (f *flashTile) cut(buf []float32) (rest []float32) {
@@ -187,13 +187,13 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 	kt, buf := cut(buf, s.QK*attnKeys) // (QK, n)
 	vc, buf := cut(buf, n*s.VO)        // (n, VO)
 	transposeInto(kt, attnKeys, k.from(b, g, k0), k.stride, n, s.QK)
-	current.verbs.gather(vc, v.from(b, g, k0), n, s.VO, s.VO, v.stride)
-	tail := current.verbs.block.dotsTail(s.VO)
+	current.vecOps.gather(vc, v.from(b, g, k0), n, s.VO, s.VO, v.stride)
+	tail := current.vecOps.block.dotsTail(s.VO)
 	vt, buf := cut(buf, tail*attnKeys) // (tail, n)
 	if tail > 0 {
 		transposeInto(vt, attnKeys, vc[s.VO-tail:], s.VO, n, tail)
 	}
-	panels := (f.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
+	panels := (f.rows + current.vecOps.block.rows - 1) / current.vecOps.block.rows
 	for p := range panels {
 		lo, hi := span(f.rows, panels, p)
 		t, last := f.t0+lo/s.R, f.t0+(hi-1)/s.R
@@ -210,7 +210,7 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 		if !add {
 			vo = 0 // no context yet
 		}
-		current.verbs.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], width, attnKeys, vo)
+		current.vecOps.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], width, attnKeys, vo)
 		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc[from*s.VO:], s.VO, hi-lo, width, s.VO-tail, add) // (hi-lo, VO)
 		mulTail(f.t, f.o[lo*s.VO:], sc, vt[min(from, len(vt)):], hi-lo, width, s.VO, tail, add)
 	}
@@ -224,7 +224,7 @@ func (f *flashTile) cap(sc []float32, n, width int) {
 	c := f.s.capped()
 	for i := range n {
 		row := sc[i*attnKeys:][:width]
-		current.verbs.softCap(row, row, 1/c, c)
+		current.vecOps.softCap(row, row, 1/c, c)
 	}
 }
 

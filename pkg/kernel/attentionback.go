@@ -128,7 +128,7 @@ func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
 	h := headBack{bounds: s.bounds(a.starts, head/s.G, 0), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
 	rows := s.tokens() * s.R
-	qkTail, voTail := current.verbs.block.blockTail(s.QK), current.verbs.block.blockTail(s.VO)
+	qkTail, voTail := current.vecOps.block.blockTail(s.QK), current.vecOps.block.blockTail(s.VO)
 	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2))
 	h.kt, buf = cut(buf, attnKeys*s.QK)
 	h.vt, buf = cut(buf, attnKeys*s.VO)
@@ -169,8 +169,8 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 	transposeInto(h.dk[s.QK-len(h.dkt)/attnKeys:], s.QK, h.dkt, attnKeys, len(h.dkt)/attnKeys, h.nk)
 	transposeInto(h.dv[s.VO-len(h.dvt)/attnKeys:], s.VO, h.dvt, attnKeys, len(h.dvt)/attnKeys, h.nk)
 	to := h.a.dqkv[(h.b*s.T+h.k0)*w:]
-	current.verbs.gather(to[s.kCol(h.g):], h.dk, h.nk, s.QK, w, s.QK)
-	current.verbs.gather(to[s.vCol(h.g):], h.dv, h.nk, s.VO, w, s.VO)
+	current.vecOps.gather(to[s.kCol(h.g):], h.dk, h.nk, s.QK, w, s.QK)
+	current.vecOps.gather(to[s.vCol(h.g):], h.dv, h.nk, s.VO, w, s.VO)
 }
 
 func (h *headBack) openKeys(k int) {
@@ -180,7 +180,7 @@ func (h *headBack) openKeys(k int) {
 	at := (h.b*s.T + h.k0) * w
 	transposeInto(h.kt, attnKeys, h.a.qkv[at+s.kCol(h.g):], w, h.nk, s.QK)
 	transposeInto(h.vt, attnKeys, h.a.qkv[at+s.vCol(h.g):], w, h.nk, s.VO)
-	current.verbs.gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, s.QK, w)
+	current.vecOps.gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, s.QK, w)
 }
 
 func (h *headBack) openRows(q int) {
@@ -191,18 +191,18 @@ func (h *headBack) openRows(q int) {
 		return
 	}
 	at, cw := h.b*s.T+h.t0, s.G*s.R*s.VO
-	current.verbs.gather(h.q, h.a.qkv[at*s.Width()+s.qCol(h.g, 0):], h.n, s.R*s.QK, s.R*s.QK, s.Width())
-	current.verbs.gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, s.R*s.VO, cw)
+	current.vecOps.gather(h.q, h.a.qkv[at*s.Width()+s.qCol(h.g, 0):], h.n, s.R*s.QK, s.R*s.QK, s.Width())
+	current.vecOps.gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, s.R*s.VO, cw)
 	for i := range h.rows {
 		ctx := h.a.ctx[(at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO:][:s.VO]
-		h.delta[i] = current.verbs.dot(h.dctx[i*s.VO:][:s.VO], ctx)
+		h.delta[i] = current.vecOps.dot(h.dctx[i*s.VO:][:s.VO], ctx)
 		h.lse[i] = math.Log2E * h.a.lse[(h.b*s.G*s.R+h.g*s.R+i%s.R)*s.T+h.t0+i/s.R]
 	}
 }
 
 // panels is how many runs of rows the tile is multiplied in.
 func (h *headBack) panels() int {
-	return (h.rows + current.verbs.block.rows - 1) / current.verbs.block.rows
+	return (h.rows + current.vecOps.block.rows - 1) / current.vecOps.block.rows
 }
 
 // scores makes P and dS of the tiles at hand, zero where a row does not see a key.
@@ -233,7 +233,7 @@ var noDelta [1]float32
 
 // softmax is softmaxBackRows of rows lo to hi, through the soft cap if there is one.
 func (h *headBack) softmax(prob, ds []float32, lo, hi, width int) {
-	s, v := h.s, current.verbs
+	s, v := h.s, current.vecOps
 	if s.SoftCap == 0 {
 		v.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], width, attnKeys, s.Scale*math.Log2E, s.Scale)
 		return
@@ -249,7 +249,7 @@ func (h *headBack) softmax(prob, ds []float32, lo, hi, width int) {
 
 // keys adds to dk and dv, a panel of keys at a time.
 func (h *headBack) keys() {
-	s, most := h.s, current.verbs.block.rows
+	s, most := h.s, current.vecOps.block.rows
 	qk, vo := s.QK-len(h.dkt)/attnKeys, s.VO-len(h.dvt)/attnKeys
 	panels := (h.nk + most - 1) / most
 	for p := range panels {
@@ -260,7 +260,7 @@ func (h *headBack) keys() {
 			mulBlock(h.t, h.dk[lo*s.QK:], s.QK, h.ds[at:], 1, attnKeys, h.q[first*s.QK:], s.QK, hi-lo, n, qk, true)      // (hi-lo, QK)
 		}
 	}
-	wide := 2 * current.verbs.block.lanes
+	wide := 2 * current.vecOps.block.lanes
 	for lo := 0; lo < h.nk; lo += wide {
 		cols := min(wide, h.nk-lo)
 		if first, n := h.seeing(lo, lo+cols); n > 0 {
@@ -282,7 +282,7 @@ func (h *headBack) seeing(lo, hi int) (first, n int) {
 // queries adds to dq, which the first key tile that the rows see overwrites.
 func (h *headBack) queries() {
 	s, panels := h.s, h.panels()
-	tail := current.verbs.block.dotsTail(s.QK)
+	tail := current.vecOps.block.dotsTail(s.QK)
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
 		from, to := h.within(h.t0+lo/s.R, h.t0+(hi-1)/s.R, h.k0, h.nk)
@@ -300,12 +300,12 @@ func (h *headBack) queries() {
 	w := s.R * s.QK
 	to := h.a.dqkv[(h.b*s.T+h.t0)*s.Width()+s.qCol(h.g, 0):]
 	if first := h.first(h.t0); h.k0 <= first {
-		current.verbs.gather(to, h.dq, h.n, w, s.Width(), w)
+		current.vecOps.gather(to, h.dq, h.n, w, s.Width(), w)
 		return
 	}
 	for t := range h.n {
 		dst := to[t*s.Width():][:w]
-		current.verbs.add(dst, dst, h.dq[t*w:])
+		current.vecOps.add(dst, dst, h.dq[t*w:])
 	}
 }
 

@@ -5,15 +5,15 @@ import "math"
 // ToBF16 rounds src to bfloat16, the upper half of a float32, to the nearest and
 // ties to even; NaN stays NaN. dst is at least as long as src.
 func ToBF16(dst []uint16, src []float32) {
-	n := len(src) &^ (halfBlock - 1)
-	current.verbs.toHalf(dst[:n], src[:n])
-	toHalfPortable(dst[n:], src[n:])
+	n := len(src) &^ (bf16Block - 1)
+	current.vecOps.toBF16(dst[:n], src[:n])
+	toBF16Portable(dst[n:], src[n:])
 }
 
-// halfBlock is what the conversions take at a time: a vector of any path.
-const halfBlock = 16
+// bf16Block is what the conversions take at a time: a vector of any path.
+const bf16Block = 16
 
-func toHalfPortable(dst []uint16, src []float32) {
+func toBF16Portable(dst []uint16, src []float32) {
 	dst = dst[:len(src)]
 	for i, v := range src {
 		dst[i] = uint16(math.Float32bits(roundBF16(v)) >> 16)
@@ -22,12 +22,12 @@ func toHalfPortable(dst []uint16, src []float32) {
 
 // FromBF16 widens src, at least as long as dst, to dst. It is exact.
 func FromBF16(dst []float32, src []uint16) {
-	n := len(dst) &^ (halfBlock - 1)
-	current.verbs.fromHalf(dst[:n], src[:n])
-	fromHalfPortable(dst[n:], src[n:])
+	n := len(dst) &^ (bf16Block - 1)
+	current.vecOps.fromBF16(dst[:n], src[:n])
+	fromBF16Portable(dst[n:], src[n:])
 }
 
-func fromHalfPortable(dst []float32, src []uint16) {
+func fromBF16Portable(dst []float32, src []uint16) {
 	src = src[:len(dst)]
 	for i, v := range src {
 		dst[i] = math.Float32frombits(uint32(v) << 16)

@@ -30,7 +30,7 @@ func TestBF16(t *testing.T) {
 			src, srcIntact := fence(t, n)
 			back, backIntact := fence(t, n)
 			words, wordsIntact := fence(t, (n+1)/2)
-			half := asHalves(words)[2*len(words)-n:]
+			bits := asBF16(words)[2*len(words)-n:]
 			for i := range src {
 				b := r.Uint32()
 				if r.IntN(3) == 0 {
@@ -38,17 +38,17 @@ func TestBF16(t *testing.T) {
 				}
 				src[i] = math.Float32frombits(b)
 			}
-			ToBF16(half, src)
-			FromBF16(back, half)
+			ToBF16(bits, src)
+			FromBF16(back, bits)
 			for i, v := range src {
-				if want := bf16Slow(v); half[i] != want {
-					t.Fatalf("%d of %d: %08x becomes %04x, want %04x", i, n, math.Float32bits(v), half[i], want)
+				if want := bf16Slow(v); bits[i] != want {
+					t.Fatalf("%d of %d: %08x becomes %04x, want %04x", i, n, math.Float32bits(v), bits[i], want)
 				}
-				if got := math.Float32bits(back[i]); got != uint32(half[i])<<16 {
-					t.Fatalf("%d of %d: %04x comes back as %08x", i, n, half[i], got)
+				if got := math.Float32bits(back[i]); got != uint32(bits[i])<<16 {
+					t.Fatalf("%d of %d: %04x comes back as %08x", i, n, bits[i], got)
 				}
 			}
-			current.verbs.round(src)
+			current.vecOps.round(src)
 			for i, v := range src {
 				if math.Float32bits(v) != math.Float32bits(back[i]) {
 					t.Fatalf("%d of %d: rounded to %08x, want %08x", i, n, math.Float32bits(v), math.Float32bits(back[i]))

@@ -3,7 +3,7 @@ package kernel
 import "math"
 
 type bf16Args struct {
-	half   []uint16
+	bf16   []uint16
 	full   []float32
 	seed   uint32
 	chunks int
@@ -12,11 +12,11 @@ type bf16Args struct {
 var (
 	widenLoop = newLoop(func(a *bf16Args, worker, chunk int) {
 		lo, hi := span(len(a.full), a.chunks, chunk)
-		FromBF16(a.full[lo:hi], a.half[lo:hi])
+		FromBF16(a.full[lo:hi], a.bf16[lo:hi])
 	})
 	randomLoop = newLoop(func(a *bf16Args, worker, chunk int) {
 		lo, hi := span(len(a.full), a.chunks, chunk)
-		randomRow(a.half[lo:hi], a.full[lo:hi], a.seed+uint32(lo))
+		randomRow(a.bf16[lo:hi], a.full[lo:hi], a.seed+uint32(lo))
 	})
 )
 

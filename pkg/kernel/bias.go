@@ -12,7 +12,7 @@ var biasLoop = newLoop(func(a *biasArgs, worker, chunk int) {
 	d := a.d[chunk*a.m:][:a.m]
 	clear(d)
 	for n := lo; n < hi; n++ {
-		current.verbs.add(d, d, a.dy[n*a.m:])
+		current.vecOps.add(d, d, a.dy[n*a.m:])
 	}
 })
 
@@ -28,6 +28,6 @@ func sumRows(p *Pool, dbias, dy []float32, N, M int, parts []float32) {
 	c := rowBlocks(N)
 	biasLoop.run(p, c, biasArgs{parts, dy, N, M, c})
 	for i := range c {
-		current.verbs.add(dbias[:M], dbias, parts[i*M:])
+		current.vecOps.add(dbias[:M], dbias, parts[i*M:])
 	}
 }

@@ -27,7 +27,7 @@ const maxPanel = 16
 
 // mulBlock multiplies blocks of any size; t is scratch.
 func mulBlock(t *block, c []float32, cs int, a []float32, as, ak int, b []float32, bs int, rows, k, cols int, add bool) {
-	f := current.verbs.block
+	f := current.vecOps.block
 	t.as, t.ak, t.bs, t.cs, t.k, t.add = as, ak, bs, cs, k, 0
 	if add {
 		t.add = 1
@@ -68,7 +68,7 @@ func mulTail(t *block, c, a, bt []float32, rows, k, cols, tail int, add bool) {
 	for j := range tail {
 		for lo := 0; lo < rows; lo += attnRows {
 			n := min(attnRows, rows-lo)
-			current.verbs.dots(t.dots[:n], bt[j*attnKeys:][:k], a[lo*attnKeys:], attnKeys)
+			current.vecOps.dots(t.dots[:n], bt[j*attnKeys:][:k], a[lo*attnKeys:], attnKeys)
 			at := c[lo*cols+cols-tail+j:]
 			for i, v := range t.dots[:n] {
 				if add {
@@ -103,7 +103,7 @@ func transposeInto(dst []float32, ds int, src []float32, ss, rows, cols int) {
 	r, whole := 0, cols/8
 	for ; r+8 <= rows; r += 8 {
 		if whole > 0 {
-			current.verbs.transpose8(dst[r:], src[r*ss:], whole, ds, ss)
+			current.vecOps.transpose8(dst[r:], src[r*ss:], whole, ds, ss)
 		}
 		for c := 8 * whole; c < cols; c++ {
 			to, from := dst[c*ds+r:][:8], r*ss+c

@@ -110,7 +110,7 @@ func TestGather(t *testing.T) {
 			src, _ := fencedNoise(t, r, max(0, (rows-1)*ss+cols))
 			dst, intact := fencedNoise(t, r, max(0, (rows-1)*ds+cols))
 			was := slices.Clone(dst)
-			current.verbs.gather(dst, src, rows, cols, ds, ss)
+			current.vecOps.gather(dst, src, rows, cols, ds, ss)
 			for i := range dst {
 				want := was[i]
 				if i%ds < cols {
@@ -136,7 +136,7 @@ func TestDots(t *testing.T) {
 			stride := d + r.IntN(3)*r.IntN(20)
 			keys, _ := fencedNoise(t, r, max(0, (n-1)*stride+d))
 			s, intact := fencedNoise(t, r, n)
-			current.verbs.dots(s, q, keys, stride)
+			current.vecOps.dots(s, q, keys, stride)
 			for j, got := range s {
 				var want, mag float64
 				for i, v := range q {
@@ -155,56 +155,56 @@ func TestDots(t *testing.T) {
 	})
 }
 
-// Every row verb against its portable form, at every length to 70 and at odd
+// Every row operation against its portable form, at every length to 70 and at odd
 // addresses, in fenced buffers.
-func TestVerbs(t *testing.T) {
+func TestVecOps(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	type call struct {
 		name string
 		outs int
-		run  func(v *verbs, s [][]float32) float64
+		run  func(v *vecOps, s [][]float32) float64
 	}
 	calls := []call{
-		{"add", 1, func(v *verbs, s [][]float32) float64 { v.add(s[0], s[1], s[2]); return 0 }},
-		{"addScaled", 1, func(v *verbs, s [][]float32) float64 { v.addScaled(s[0], s[1], s[2], -0.75); return 0 }},
-		{"softCap", 1, func(v *verbs, s [][]float32) float64 { v.softCap(s[0], s[1], 0.5, 2); return 0 }},
-		{"softCapBack", 1, func(v *verbs, s [][]float32) float64 { v.softCapBack(s[0], s[1], s[2], 0.3, 0.2); return 0 }},
-		{"gegluTanh", 1, func(v *verbs, s [][]float32) float64 { v.gegluTanh(s[0], s[1], s[2]); return 0 }},
-		{"gegluTanhBack", 2, func(v *verbs, s [][]float32) float64 { v.gegluTanhBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
-		{"gegluErf", 1, func(v *verbs, s [][]float32) float64 { v.gegluErf(s[0], s[1], s[2]); return 0 }},
-		{"gegluErfBack", 2, func(v *verbs, s [][]float32) float64 { v.gegluErfBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
-		{"mulAdd", 1, func(v *verbs, s [][]float32) float64 { v.mulAdd(s[0], s[1], s[2]); return 0 }},
-		{"affine", 1, func(v *verbs, s [][]float32) float64 { v.affine(s[0], s[1], 1.5, -0.25); return 0 }},
-		{"sum", 0, func(v *verbs, s [][]float32) float64 { return float64(v.sum(s[1])) }},
-		{"dot", 0, func(v *verbs, s [][]float32) float64 { return float64(v.dot(s[1], s[2])) }},
-		{"square", 0, func(v *verbs, s [][]float32) float64 { return v.square(s[1]) }},
-		{"spread", 0, func(v *verbs, s [][]float32) float64 { return float64(v.spread(s[1], 0.3)) }},
-		{"normalize", 1, func(v *verbs, s [][]float32) float64 { v.normalize(s[0], s[1], s[2], 0.1, 0.9); return 0 }},
-		{"normSums", 0, func(v *verbs, s [][]float32) float64 {
+		{"add", 1, func(v *vecOps, s [][]float32) float64 { v.add(s[0], s[1], s[2]); return 0 }},
+		{"addScaled", 1, func(v *vecOps, s [][]float32) float64 { v.addScaled(s[0], s[1], s[2], -0.75); return 0 }},
+		{"softCap", 1, func(v *vecOps, s [][]float32) float64 { v.softCap(s[0], s[1], 0.5, 2); return 0 }},
+		{"softCapBack", 1, func(v *vecOps, s [][]float32) float64 { v.softCapBack(s[0], s[1], s[2], 0.3, 0.2); return 0 }},
+		{"gegluTanh", 1, func(v *vecOps, s [][]float32) float64 { v.gegluTanh(s[0], s[1], s[2]); return 0 }},
+		{"gegluTanhBack", 2, func(v *vecOps, s [][]float32) float64 { v.gegluTanhBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
+		{"gegluErf", 1, func(v *vecOps, s [][]float32) float64 { v.gegluErf(s[0], s[1], s[2]); return 0 }},
+		{"gegluErfBack", 2, func(v *vecOps, s [][]float32) float64 { v.gegluErfBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
+		{"mulAdd", 1, func(v *vecOps, s [][]float32) float64 { v.mulAdd(s[0], s[1], s[2]); return 0 }},
+		{"affine", 1, func(v *vecOps, s [][]float32) float64 { v.affine(s[0], s[1], 1.5, -0.25); return 0 }},
+		{"sum", 0, func(v *vecOps, s [][]float32) float64 { return float64(v.sum(s[1])) }},
+		{"dot", 0, func(v *vecOps, s [][]float32) float64 { return float64(v.dot(s[1], s[2])) }},
+		{"square", 0, func(v *vecOps, s [][]float32) float64 { return v.square(s[1]) }},
+		{"spread", 0, func(v *vecOps, s [][]float32) float64 { return float64(v.spread(s[1], 0.3)) }},
+		{"normalize", 1, func(v *vecOps, s [][]float32) float64 { v.normalize(s[0], s[1], s[2], 0.1, 0.9); return 0 }},
+		{"normSums", 0, func(v *vecOps, s [][]float32) float64 {
 			a, b := v.normSums(s[1], s[2], s[3], 0.1, 0.9)
 			return float64(a) + 3*float64(b)
 		}},
-		{"normBack", 1, func(v *verbs, s [][]float32) float64 {
+		{"normBack", 1, func(v *vecOps, s [][]float32) float64 {
 			v.normBack(s[0], s[1], s[2], s[3], 0.1, 0.9, 0.2, 0.3)
 			return 0
 		}},
-		{"normGrad", 1, func(v *verbs, s [][]float32) float64 { v.normGrad(s[0], s[1], s[2], 0.1, 0.9); return 0 }},
-		{"geluTanh", 1, func(v *verbs, s [][]float32) float64 { v.geluTanh(s[0], s[1]); return 0 }},
-		{"geluTanhBack", 1, func(v *verbs, s [][]float32) float64 { v.geluTanhBack(s[0], s[1], s[2]); return 0 }},
-		{"geluErf", 1, func(v *verbs, s [][]float32) float64 { v.geluErf(s[0], s[1]); return 0 }},
-		{"geluErfBack", 1, func(v *verbs, s [][]float32) float64 { v.geluErfBack(s[0], s[1], s[2]); return 0 }},
-		{"swiglu", 1, func(v *verbs, s [][]float32) float64 { v.swiglu(s[0], s[1], s[2]); return 0 }},
-		{"swigluBack", 2, func(v *verbs, s [][]float32) float64 { v.swigluBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
-		{"maximum", 0, func(v *verbs, s [][]float32) float64 { return float64(v.maximum(s[1])) }},
-		{"expSum", 1, func(v *verbs, s [][]float32) float64 { return float64(v.expSum(s[0], s[1], 2)) }},
-		{"adamw", 4, func(v *verbs, s [][]float32) float64 {
+		{"normGrad", 1, func(v *vecOps, s [][]float32) float64 { v.normGrad(s[0], s[1], s[2], 0.1, 0.9); return 0 }},
+		{"geluTanh", 1, func(v *vecOps, s [][]float32) float64 { v.geluTanh(s[0], s[1]); return 0 }},
+		{"geluTanhBack", 1, func(v *vecOps, s [][]float32) float64 { v.geluTanhBack(s[0], s[1], s[2]); return 0 }},
+		{"geluErf", 1, func(v *vecOps, s [][]float32) float64 { v.geluErf(s[0], s[1]); return 0 }},
+		{"geluErfBack", 1, func(v *vecOps, s [][]float32) float64 { v.geluErfBack(s[0], s[1], s[2]); return 0 }},
+		{"swiglu", 1, func(v *vecOps, s [][]float32) float64 { v.swiglu(s[0], s[1], s[2]); return 0 }},
+		{"swigluBack", 2, func(v *vecOps, s [][]float32) float64 { v.swigluBack(s[0], s[1], s[2], s[3], s[4]); return 0 }},
+		{"maximum", 0, func(v *vecOps, s [][]float32) float64 { return float64(v.maximum(s[1])) }},
+		{"expSum", 1, func(v *vecOps, s [][]float32) float64 { return float64(v.expSum(s[0], s[1], 2)) }},
+		{"adamw", 4, func(v *vecOps, s [][]float32) float64 {
 			for i, x := range s[3] {
 				s[3][i] = x * x
 			}
 			v.adamw(s[0], s[1], s[2], s[3], &[9]float32{0.5, 0.9, 0.1, 0.95, 0.05, 0.01, 1.2, 1e-8, 0.999})
 			return 0
 		}},
-		{"adamw16", 3, func(v *verbs, s [][]float32) float64 {
+		{"adamw16", 3, func(v *vecOps, s [][]float32) float64 {
 			for i, x := range s[2] {
 				s[2][i] = math.Float32frombits(math.Float32bits(x)&0xffff0000 | 0x3f00)
 			}
@@ -225,12 +225,12 @@ func TestVerbs(t *testing.T) {
 				continue
 			}
 			want := clones(kept)
-			sum := c.run(&portableVerbs, want)
+			sum := c.run(&portableVecOps, want)
 			eachPath(t, func(t *testing.T) {
 				for i := range s {
 					copy(s[i], kept[i])
 				}
-				got := c.run(current.verbs, s[:])
+				got := c.run(current.vecOps, s[:])
 				if !(math.Abs(got-sum) <= 1e-5*max(1, math.Abs(sum))) {
 					t.Fatalf("%s of %d values = %g, want %g", c.name, n, got, sum)
 				}

@@ -118,14 +118,14 @@ var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
 	past := int(a.pos[b])
 	first := s.oldest(past) + chunk%a.splits*splitKeys
 	last := min(first+splitKeys, past+s.T)
-	current.verbs.gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.R*s.QK, s.Width())
-	current.verbs.affine(q, q, s.Scale*math.Log2E, 0) // scores of base 2
+	current.vecOps.gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.R*s.QK, s.Width())
+	current.vecOps.affine(q, q, s.Scale*math.Log2E, 0) // scores of base 2
 	f := flashTile{bounds: s.bounds(nil, b, past)}
 	for k0 := first; k0 < last; k0 += attnKeys {
 		n := min(attnKeys, last-k0)
 		keys := a.k.from(b, g, k0)
 		for i := range rows {
-			current.verbs.dots(buf[i*attnKeys:][:n], q[i*s.QK:][:s.QK], keys, s.QK)
+			current.vecOps.dots(buf[i*attnKeys:][:n], q[i*s.QK:][:s.QK], keys, s.QK)
 		}
 		f.cap(buf, rows, n)
 		f.hide(buf, past, 0, rows, k0, n)
@@ -133,7 +133,7 @@ var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
 		if k0 == first {
 			vo = 0 // no context yet
 		}
-		current.verbs.softmax(buf, o, state, n, attnKeys, vo)
+		current.vecOps.softmax(buf, o, state, n, attnKeys, vo)
 		mulBlock(t, o, s.VO, buf, attnKeys, 1, a.v.from(b, g, k0), s.VO, rows, n, s.VO, k0 > first) // (rows, VO)
 	}
 })
@@ -163,6 +163,6 @@ var joinLoop = newLoop(func(a *fewArgs, worker, head int) {
 				ctx[j] += f * v
 			}
 		}
-		current.verbs.affine(ctx, ctx, 1/sum, 0)
+		current.vecOps.affine(ctx, ctx, 1/sum, 0)
 	}
 })

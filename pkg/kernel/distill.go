@@ -50,7 +50,7 @@ func distillRow(z, u, s, q []float32, target int, o *HeadOptions, t *Teacher, gr
 		}
 		return 0, 0
 	}
-	v := current.verbs
+	v := current.vecOps
 	o.Logits.apply(z)
 	t.Logits.apply(u)
 	soft := 1 / t.Temperature

@@ -64,7 +64,7 @@ var embedBackLoop = newLoop(func(a *embedArgs, worker, chunk int) {
 	lo, hi := span(a.e, a.chunks, chunk)
 	for n, id := range a.ids {
 		d := a.table[int(id)*a.e+lo : int(id)*a.e+hi]
-		current.verbs.add(d, d, a.y[n*a.e+lo:n*a.e+hi])
+		current.vecOps.add(d, d, a.y[n*a.e+lo:n*a.e+hi])
 	}
 })
 

@@ -20,7 +20,7 @@ var gateLoop = newLoop(func(a *gateArgs, worker, chunk int) {
 	for t := range a.t {
 		at := (b*a.t+t)*a.stride + a.col0 + lo*a.width
 		n := len(r) * a.width
-		current.verbs.mulAdd(acc, a.x[at:][:n], a.dx[at:][:n])
+		current.vecOps.mulAdd(acc, a.x[at:][:n], a.dx[at:][:n])
 	}
 	if a.width > 1 {
 		for u := range r {

@@ -26,7 +26,7 @@ var gateHeadsLoop = newLoop(func(a *gateHeadsArgs, worker, chunk int) {
 	each := s.G / lists // K/V heads of a list
 	add := func(row, head int) {
 		at := row*s.Width() + head*s.QK
-		current.verbs.mulAdd(acc, a.x[at:][:s.QK], a.dx[at:][:s.QK])
+		current.vecOps.mulAdd(acc, a.x[at:][:s.QK], a.dx[at:][:s.QK])
 	}
 	for t := range s.T {
 		row := b*s.T + t

@@ -8,9 +8,9 @@ type gegluArgs struct {
 }
 
 var gegluLoop = newLoop(func(a *gegluArgs, worker, chunk int) {
-	run := current.verbs.gegluErf
+	run := current.vecOps.gegluErf
 	if a.tanh {
-		run = current.verbs.gegluTanh
+		run = current.vecOps.gegluTanh
 	}
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
@@ -31,9 +31,9 @@ func GeGLUForward(p *Pool, h, gu []float32, N, F int, tanh bool) {
 }
 
 var gegluBackLoop = newLoop(func(a *gegluArgs, worker, chunk int) {
-	run := current.verbs.gegluErfBack
+	run := current.vecOps.gegluErfBack
 	if a.tanh {
-		run = current.verbs.gegluTanhBack
+		run = current.vecOps.gegluTanhBack
 	}
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {

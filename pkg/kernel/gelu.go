@@ -11,9 +11,9 @@ type geluArgs struct {
 var geluLoop = newLoop(func(a *geluArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	if a.tanh {
-		current.verbs.geluTanh(a.y[lo:hi], a.x[lo:hi])
+		current.vecOps.geluTanh(a.y[lo:hi], a.x[lo:hi])
 	} else {
-		current.verbs.geluErf(a.y[lo:hi], a.x[lo:hi])
+		current.vecOps.geluErf(a.y[lo:hi], a.x[lo:hi])
 	}
 })
 
@@ -49,9 +49,9 @@ func geluErfRow(y, x []float32) {
 var geluBackLoop = newLoop(func(a *geluArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
 	if a.tanh {
-		current.verbs.geluTanhBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
+		current.vecOps.geluTanhBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
 	} else {
-		current.verbs.geluErfBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
+		current.vecOps.geluErfBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
 	}
 })
 

@@ -42,19 +42,19 @@ func (l Logits) check() {
 func (l Logits) apply(z []float32) {
 	switch {
 	case l.SoftCap > 0:
-		current.verbs.softCap(z, z, l.scale()/l.SoftCap, l.SoftCap)
+		current.vecOps.softCap(z, z, l.scale()/l.SoftCap, l.SoftCap)
 	case l.scale() != 1:
-		current.verbs.affine(z, z, l.Scale, 0)
+		current.vecOps.affine(z, z, l.Scale, 0)
 	}
 }
 
 // back turns the gradient dz of logits z into that of the products.
 func (l Logits) back(dz, z []float32) {
 	if l.SoftCap > 0 {
-		current.verbs.softCapBack(dz, dz, z, 0, 1/l.SoftCap)
+		current.vecOps.softCapBack(dz, dz, z, 0, 1/l.SoftCap)
 	}
 	if l.scale() != 1 {
-		current.verbs.affine(dz, dz, l.Scale, 0)
+		current.vecOps.affine(dz, dz, l.Scale, 0)
 	}
 }
 
@@ -110,7 +110,7 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool, hold *[
 		}
 		return 0
 	}
-	v, capped := current.verbs, grad && o.Logits.SoftCap > 0
+	v, capped := current.vecOps, grad && o.Logits.SoftCap > 0
 	top, zt, eps := v.maximum(z), float64(z[target]), float64(o.Smoothing)
 	var sum, total float64
 	for lo := 0; lo < len(z); lo += logitBlock {

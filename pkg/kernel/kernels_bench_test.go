@@ -128,8 +128,8 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 	rot := kernel.Rotary{Cos: ramp(s.T * 32), Sin: ramp(s.T * 32), Pairs: 32}
 	adam := kernel.AdamWArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, GradScale: 1, Step: 10}
 	pairs := float64(4*s.G) * float64(s.T) * float64(s.T+1) / 2 * 64
-	weight, half := ramp(e*e), make([]uint16, n)
-	kernel.ToBF16(half, x)
+	weight, bits := ramp(e*e), make([]uint16, n)
+	kernel.ToBF16(bits, x)
 	token, scores := ramp(16*e), make([]float32, 16*rows)
 	square := 2 * float64(n) * float64(e)
 	// each is an operation on all n values: how many it moves for one, and its
@@ -164,15 +164,15 @@ func kernelsToTime(p *kernel.Pool, rows, e int) []timedKernel {
 			kernel.MatMul(p, kernel.Mat(scores[:rows], 1, rows), kernel.Mat(token[:e], 1, e), kernel.Mat(x, rows, e), kernel.Product{TransB: true})
 		}},
 		{name: "token, weights bf16", bytes: 2 * n, ops: 2 * float64(n), run: func() {
-			kernel.MatMul16(p, kernel.Mat(scores[:rows], 1, rows), kernel.Mat(token[:e], 1, e), kernel.Matrix16{Data: half, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
+			kernel.MatMul16(p, kernel.Mat(scores[:rows], 1, rows), kernel.Mat(token[:e], 1, e), kernel.Matrix16{Data: bits, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
 		}},
 		{name: "tokens, 16", bytes: 4 * n, flops: 32 * float64(n), run: func() {
 			kernel.MatMul(p, kernel.Mat(scores, 16, rows), kernel.Mat(token, 16, e), kernel.Mat(x, rows, e), kernel.Product{TransB: true})
 		}},
 		{name: "tokens, 16, weights bf16", bytes: 2 * n, flops: 32 * float64(n), bf16: true, run: func() {
-			kernel.MatMul16(p, kernel.Mat(scores, 16, rows), kernel.Mat(token, 16, e), kernel.Matrix16{Data: half, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
+			kernel.MatMul16(p, kernel.Mat(scores, 16, rows), kernel.Mat(token, 16, e), kernel.Matrix16{Data: bits, Rows: rows, Cols: e, Stride: e}, kernel.Product{TransB: true, BF16: true})
 		}},
-		{name: "rounding to bf16, one thread", bytes: 6 * n, ops: float64(n), run: func() { kernel.ToBF16(half, x) }},
+		{name: "rounding to bf16, one thread", bytes: 6 * n, ops: float64(n), run: func() { kernel.ToBF16(bits, x) }},
 	}
 }
 

@@ -34,7 +34,7 @@ func LayerNormForward(p *Pool, y, mean, rstd, x, gain, bias []float32, N, E int,
 }
 
 func layerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) {
-	v := current.verbs
+	v := current.vecOps
 	mean = v.sum(x) / float32(len(x))
 	rstd = rootOf(v.spread(x, mean), len(x), eps)
 	v.normalize(y, x, gain, mean, rstd)
@@ -75,8 +75,8 @@ func LayerNormBackward(p *Pool, dx, dy, x, gain, mean, rstd []float32, N, E int)
 
 func layerNormBackRow(dx, dy, x, gain []float32, mean, rstd float32) {
 	n := float32(len(x))
-	sg, sgh := current.verbs.normSums(dy, x, gain, mean, rstd)
-	current.verbs.normBack(dx, dy, x, gain, mean, rstd, sg/n, sgh/n)
+	sg, sgh := current.vecOps.normSums(dy, x, gain, mean, rstd)
+	current.vecOps.normBack(dx, dy, x, gain, mean, rstd, sg/n, sgh/n)
 }
 
 func normSumsRow(dy, x, gain []float32, mean, rstd float32) (sg, sgh float32) {
@@ -104,9 +104,9 @@ var layerNormGradLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	clear(dbias)
 	for n := lo; n < hi; n++ {
 		dy := a.dy[n*a.e:][:a.e]
-		current.verbs.normGrad(dgain, dy, a.x[n*a.e:][:a.e], a.mean[n], a.rstd[n])
+		current.vecOps.normGrad(dgain, dy, a.x[n*a.e:][:a.e], a.mean[n], a.rstd[n])
 		if a.bias != nil {
-			current.verbs.add(dbias, dbias, dy)
+			current.vecOps.add(dbias, dbias, dy)
 		}
 	}
 })
@@ -131,9 +131,9 @@ func LayerNormGrad(p *Pool, dgain, dbias, dy, x, mean, rstd []float32, N, E int)
 	parts := p.Scratch(0, c*2*E)
 	layerNormGradLoop.run(p, c, layerNormArgs{y: parts, bias: dbias, dy: dy, x: x, mean: mean, rstd: rstd, n: N, e: E, chunks: c})
 	for i := range c {
-		current.verbs.add(dgain[:E], dgain, parts[i*2*E:])
+		current.vecOps.add(dgain[:E], dgain, parts[i*2*E:])
 		if dbias != nil {
-			current.verbs.add(dbias[:E], dbias, parts[i*2*E+E:])
+			current.vecOps.add(dbias[:E], dbias, parts[i*2*E+E:])
 		}
 	}
 }

@@ -5,7 +5,7 @@ import "math"
 // LogSumExp is the logarithm of sum(exp(x·m)) over a row of at least one logit, m > 0; of
 // logits that are all minus infinity it is that.
 func LogSumExp(x []float32, m float32) float64 {
-	v := current.verbs
+	v := current.vecOps
 	top := v.maximum(x)
 	if math.IsInf(float64(top), -1) {
 		return float64(top)

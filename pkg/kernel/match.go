@@ -30,9 +30,9 @@ type matchArgs struct {
 
 var matchLoop = newLoop(func(a *matchArgs, _, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	current.verbs.affine(a.y[lo:hi], a.t[lo:hi], -1, 0)
-	current.verbs.add(a.y[lo:hi], a.y[lo:hi], a.x[lo:hi])
+	current.vecOps.affine(a.y[lo:hi], a.t[lo:hi], -1, 0)
+	current.vecOps.add(a.y[lo:hi], a.y[lo:hi], a.x[lo:hi])
 	if a.f != 1 {
-		current.verbs.affine(a.y[lo:hi], a.y[lo:hi], a.f, 0)
+		current.vecOps.affine(a.y[lo:hi], a.y[lo:hi], a.f, 0)
 	}
 })

@@ -35,8 +35,8 @@ func MatMul16(p *Pool, c, a Matrix, b Matrix16, o Product) {
 }
 
 func (g *gemm) run(m, n, k int) {
-	if g.isThin(m, k) {
-		g.thin(k)
+	if g.isSkinny(m, k) {
+		g.skinny(k)
 		return
 	}
 	if m*n*k <= smallProduct || g.p.threads == 1 {
@@ -66,8 +66,8 @@ type gemm struct {
 	bias []float32 // what the first slice adds
 
 	k0, k     int  // slice of the inner length at hand
-	first     int  // column of C that B's first column makes, in a thin product
-	group     int  // panels of the shared factor that are packed side by side; columns of a thin chunk
+	first     int  // column of C that B's first column makes, in a skinny product
+	group     int  // panels of the shared factor that are packed side by side; columns of a skinny chunk
 	shareA    bool // A is packed by all workers, and B by the one that uses it
 	bands     int  // bands of the factor that one worker packs
 	grid, cut int  // parts that the shared factor is cut in, and panels of a part
@@ -136,14 +136,14 @@ func (g *gemm) pack(l *lane, dst []float32, f *factor, lo, hi int) {
 	switch {
 	case g.pair == 2:
 		g.q.packBF16(dst, from, n, f.w, k, size)
-	case from.half != nil || from.q8 != nil:
+	case from.bf16 != nil || from.q8 != nil:
 		g.widen(l, dst, from, n, f.w, k, size)
 	default:
 		g.q.pack(dst, from, n, f.w, k, size)
 	}
-	if g.bf16 && g.pair == 1 && from.half == nil {
+	if g.bf16 && g.pair == 1 && from.bf16 == nil {
 		for i := 0; i < n; i += f.w {
-			current.verbs.round(dst[i/f.w*size:][:f.w*k])
+			current.vecOps.round(dst[i/f.w*size:][:f.w*k])
 		}
 	}
 }

@@ -24,8 +24,8 @@ func TestProductsAtAPagesEnd(t *testing.T) {
 		m, n, k := shape[0], shape[1], shape[2]
 		a, b, c, bias := fenced(m*k), fenced(k*n), fenced(m*n), fenced(n)
 		words := fenced((k*n + 1) / 2)
-		half := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))[2*len(words)-k*n:]
-		ToBF16(half, b)
+		bits := unsafe.Slice((*uint16)(unsafe.Pointer(&words[0])), 2*len(words))[2*len(words)-k*n:]
+		ToBF16(bits, b)
 		want := make([]float32, m*n)
 		eachPath(t, func(t *testing.T) {
 			for form := range 4 {
@@ -37,7 +37,7 @@ func TestProductsAtAPagesEnd(t *testing.T) {
 				if o.TransB {
 					y = Mat(b, n, k)
 				}
-				h := Matrix16{Data: half, Rows: y.Rows, Cols: y.Cols, Stride: y.Cols}
+				h := Matrix16{Data: bits, Rows: y.Rows, Cols: y.Cols, Stride: y.Cols}
 				for _, o.BF16 = range []bool{false, true} {
 					copied := x
 					copied.Data = append([]float32(nil), x.Data...)

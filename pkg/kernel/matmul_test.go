@@ -228,9 +228,9 @@ func TestMatMul16(t *testing.T) {
 		defer p.Close()
 		r := rand.New(rand.NewPCG(7, 8))
 		mul := func(c, a, b Matrix, o Product) {
-			half := make([]uint16, len(b.Data)) // without a value to spare at the end
-			ToBF16(half, b.Data)
-			MatMul16(p, c, a, Matrix16{half, b.Rows, b.Cols, b.Stride}, o)
+			bits := make([]uint16, len(b.Data)) // without a value to spare at the end
+			ToBF16(bits, b.Data)
+			MatMul16(p, c, a, Matrix16{bits, b.Rows, b.Cols, b.Stride}, o)
 		}
 		for range 150 {
 			m, n, k := [...]int{1, 2, 3, 5, 8, r.IntN(40)}[r.IntN(6)], r.IntN(150), r.IntN(150)

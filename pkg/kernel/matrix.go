@@ -82,11 +82,11 @@ func (m Matrix16) check() {
 
 // side is one factor of a product with its transposition resolved: element
 // (i, k), i the index along C and k the summed one, is data[i*free+k*inner], or
-// the same of half or, counted in values from skip on, of q8. One of the two strides
+// the same of bf16 or, counted in values from skip on, of q8. One of the two strides
 // is 1.
 type side struct {
 	data        []float32
-	half        []uint16
+	bf16        []uint16
 	free, inner int
 	q8          []byte
 	skip        int
@@ -94,11 +94,11 @@ type side struct {
 
 // newSide makes a side whose free index goes along the rows of a matrix, or
 // along its columns.
-func newSide(data []float32, half []uint16, stride int, cols bool) side {
+func newSide(data []float32, bf16 []uint16, stride int, cols bool) side {
 	if cols {
-		return side{data: data, half: half, free: 1, inner: stride}
+		return side{data: data, bf16: bf16, free: 1, inner: stride}
 	}
-	return side{data: data, half: half, free: stride, inner: 1}
+	return side{data: data, bf16: bf16, free: stride, inner: 1}
 }
 
 // at is the side from (i, k) on.
@@ -106,8 +106,8 @@ func (s side) at(i, k int) side {
 	switch at := i*s.free + k*s.inner; {
 	case s.q8 != nil:
 		s.skip += at
-	case s.half != nil:
-		s.half = s.half[at:]
+	case s.bf16 != nil:
+		s.bf16 = s.bf16[at:]
 	default:
 		s.data = s.data[at:]
 	}
@@ -122,6 +122,6 @@ func (s *side) widen(dst []float32, ds, stride, rows, n int) {
 		return
 	}
 	for i := range rows {
-		FromBF16(dst[i*ds:][:n], s.half[i*stride:])
+		FromBF16(dst[i*ds:][:n], s.bf16[i*stride:])
 	}
 }

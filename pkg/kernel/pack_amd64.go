@@ -30,14 +30,14 @@ func pack256(dst []float32, s side, n, w, k, size int) {
 // from float32 that it rounds or from bfloat16; a last value without a partner is
 // paired with 0.
 func packBF16(dst []float32, s side, n, w, k, size int) {
-	if s.half != nil {
+	if s.bf16 != nil {
 		if s.free == 1 {
-			packRowsHalves(&dst[0], &s.half[0], 2*s.inner, n, w, k, 4*size)
+			packRowsBF16(&dst[0], &s.bf16[0], 2*s.inner, n, w, k, 4*size)
 			return
 		}
 		for lo := 0; lo < n; lo += w {
 			for i := 0; i < min(w, n-lo); i += 16 {
-				packColsHalves(&dst[lo/w*size+i], &s.half[(lo+i)*s.free], 2*s.free, min(16, w, n-lo-i), w, k)
+				packColsBF16(&dst[lo/w*size+i], &s.bf16[(lo+i)*s.free], 2*s.free, min(16, w, n-lo-i), w, k)
 			}
 		}
 		return

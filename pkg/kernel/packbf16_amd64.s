@@ -5883,9 +5883,9 @@ DATA zip<>+56(SB)/4, $0x001e000e
 DATA zip<>+60(SB)/4, $0x001f000f
 GLOBL zip<>(SB), RODATA|NOPTR, $64
 
-// func packColsHalves(dst uintptr, src uintptr, stride int, n int, w int, k int)
+// func packColsBF16(dst uintptr, src uintptr, stride int, n int, w int, k int)
 // Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
-TEXT ·packColsHalves(SB), NOSPLIT, $0-48
+TEXT ·packColsBF16(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -10074,9 +10074,9 @@ n16end:
 	VZEROUPPER
 	RET
 
-// func packRowsHalves(dst uintptr, src uintptr, stride int, n int, w int, k int, panel int)
+// func packRowsBF16(dst uintptr, src uintptr, stride int, n int, w int, k int, panel int)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·packRowsHalves(SB), NOSPLIT, $0-56
+TEXT ·packRowsBF16(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ stride+16(FP), DX

@@ -95,8 +95,8 @@ var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 	f := flashTile{bounds: bounds{s, nil, sp.Pos + sp.N}, t: &a.p.lanes[worker].block, rows: n * s.R, t0: sp.Pos + t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
 	row := sp.Row + t0
-	current.verbs.gather(f.q, a.qkv[row*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
-	current.verbs.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
+	current.vecOps.gather(f.q, a.qkv[row*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
+	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
 	keys := sp.Pos + t0 + n
 	first := f.first(f.t0) / a.page * a.page
@@ -112,7 +112,7 @@ var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 	}
 	for i := range f.rows {
 		at := ((row+i/s.R)*s.G*s.R + g*s.R + i%s.R) * s.VO
-		current.verbs.affine(a.ctx[at:][:s.VO], f.o[i*s.VO:], 1/f.state[2*i+1], 0)
+		current.vecOps.affine(a.ctx[at:][:s.VO], f.o[i*s.VO:], 1/f.state[2*i+1], 0)
 	}
 })
 
@@ -121,7 +121,7 @@ var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float32) {
 	s := f.s
 	for i := range f.rows {
-		current.verbs.dots(buf[i*attnKeys:][:n], f.q[i*s.QK:][:s.QK], keys, s.QK)
+		current.vecOps.dots(buf[i*attnKeys:][:n], f.q[i*s.QK:][:s.QK], keys, s.QK)
 	}
 	f.cap(buf, f.rows, n)
 	f.hide(buf, f.t0, 0, f.rows, k0, n)
@@ -129,6 +129,6 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 	if !add {
 		vo = 0 // no context yet
 	}
-	current.verbs.softmax(buf, f.o, f.state, n, attnKeys, vo)
+	current.vecOps.softmax(buf, f.o, f.state, n, attnKeys, vo)
 	mulBlock(f.t, f.o, s.VO, buf, attnKeys, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
 }

@@ -20,25 +20,25 @@ type path struct {
 	tileBF16 func(t *tile) // a tile whose panels hold pairs of bfloat16
 	packBF16 func(dst []float32, s side, n, w, k, size int)
 
-	// Thin products, see thin.go: of B as float32 and as bfloat16.
-	thinDot, thinDotHalves   func(t *tile)
-	thinDotBF16              func(t *tile) // of both as bfloat16, A's rows as pairs in float32s; nil without bf16
-	thinRows, thinRowsHalves func(t *tile)
-	thinDotCols              []int // rows of B that thinDot takes, by rows of A less one
-	thinStrip                []int // columns that thinRows takes, likewise
-	thinVector               int   // or up to so many columns
-	// Rows of a product that is thin whatever B is, and with B transposed; of those with
+	// Skinny products, see skinny.go: of B as float32 and as bfloat16.
+	skinnyDot, skinnyDotMixed   func(t *tile)
+	skinnyDotBF16               func(t *tile) // of both as bfloat16, A's rows as pairs in float32s; nil without bf16
+	skinnyRows, skinnyRowsMixed func(t *tile)
+	skinnyDotCols               []int // rows of B that skinnyDot takes, by rows of A less one
+	skinnyStrip                 []int // columns that skinnyRows takes, likewise
+	skinnyVector                int   // or up to so many columns
+	// Rows of a product that is skinny whatever B is, and with B transposed; of those with
 	// more rows than a kernel takes, the columns done for all rows before the next, and
 	// the slices of the inner length (0: whole).
-	thinMost, thinMostDot   int
-	thinBlock, thinBlockDot int
-	thinSlice, thinSliceDot int
-	wideRows, wideDot       [2]int // columns and inner length of a piece of B of eight bits
+	skinnyMost, skinnyMostDot   int
+	skinnyBlock, skinnyBlockDot int
+	skinnySlice, skinnySliceDot int
+	wideRows, wideDot           [2]int // columns and inner length of a piece of B of eight bits
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int
 
-	verbs *verbs
+	vecOps *vecOps
 }
 
 // paths are those that this CPU can run, slowest first.

@@ -49,7 +49,7 @@ func FromQ8(dst []float32, src []byte) {
 	if len(dst)%Q8Block != 0 || len(src) < len(dst)/Q8Block*Q8Bytes {
 		panic(badLength)
 	}
-	current.verbs.fromQ8(dst, src, 1, len(dst)/Q8Block, 0, 0)
+	current.vecOps.fromQ8(dst, src, 1, len(dst)/Q8Block, 0, 0)
 }
 
 // fromQ8Portable widens blocks of each of some rows; these are ds values and ss bytes
@@ -79,7 +79,7 @@ func fromQ8Rows(dst []float32, ds int, src []byte, at, stride, rows, n int) {
 		from, whole := src[at/Q8Block*Q8Bytes:], n/Q8Block
 		m := whole * Q8Block
 		if off == 0 && whole > 0 {
-			current.verbs.fromQ8(dst, from, rows, whole, ds, ss)
+			current.vecOps.fromQ8(dst, from, rows, whole, ds, ss)
 		} else {
 			m = min(n, Q8Block-off)
 			for r := range rows {

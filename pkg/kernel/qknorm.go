@@ -70,8 +70,8 @@ var qkNormLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 		for i := range stats {
 			col, width, over := a.part(i)
 			part := x[col:][:width]
-			rstd := rootOf(current.verbs.dot(part, part), over, a.o.Eps)
-			current.verbs.normalize(y[col:][:width], part, a.gain[col:][:width], 0, rstd)
+			rstd := rootOf(current.vecOps.dot(part, part), over, a.o.Eps)
+			current.vecOps.normalize(y[col:][:width], part, a.gain[col:][:width], 0, rstd)
 			a.rstd[n*stats+i] = rstd
 		}
 		if v := s.vCol(0); &y[0] != &x[0] {
@@ -100,8 +100,8 @@ var qkNormBackLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 			col, width, over := a.part(i)
 			rstd, gain := a.rstd[n*stats+i], a.gain[col:][:width]
 			d, x := dy[col:][:width], x[col:][:width]
-			_, sgh := current.verbs.normSums(d, x, gain, 0, rstd)
-			current.verbs.normBack(dx[col:][:width], d, x, gain, 0, rstd, 0, sgh/float32(over))
+			_, sgh := current.vecOps.normSums(d, x, gain, 0, rstd)
+			current.vecOps.normBack(dx[col:][:width], d, x, gain, 0, rstd, 0, sgh/float32(over))
 		}
 		if v := s.vCol(0); &dx[0] != &dy[0] {
 			copy(dx[v:], dy[v:])
@@ -126,7 +126,7 @@ func QKNormGrad(p *Pool, dqgain, dkgain, dy, x, rstd []float32, s AttnShape, o Q
 				continue
 			}
 			to := headGain(dqgain, dkgain, &s, h)
-			current.verbs.add(to, to, sum[h*s.QK:][:s.QK])
+			current.vecOps.add(to, to, sum[h*s.QK:][:s.QK])
 		}
 	}
 }
@@ -144,7 +144,7 @@ var qkNormGradLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 			if !a.wants(col) {
 				continue
 			}
-			current.verbs.normGrad(sum[col:][:width], a.dy[n*w+col:][:width], a.x[n*w+col:][:width], 0, a.rstd[n*stats+i])
+			current.vecOps.normGrad(sum[col:][:width], a.dy[n*w+col:][:width], a.x[n*w+col:][:width], 0, a.rstd[n*stats+i])
 		}
 	}
 })
@@ -177,7 +177,7 @@ func (a *qkNormArgs) spread(p *Pool, qgain, kgain []float32) {
 		one = 1
 	}
 	for h := range s.G * (s.R + 1) {
-		current.verbs.affine(a.gain[h*s.QK:][:s.QK], headGain(qgain, kgain, s, h), 1, one)
+		current.vecOps.affine(a.gain[h*s.QK:][:s.QK], headGain(qgain, kgain, s, h), 1, one)
 	}
 }
 

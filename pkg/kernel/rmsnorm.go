@@ -12,7 +12,7 @@ func (o RMSNorm) gains(p *Pool, gain []float32) []float32 {
 		return gain
 	}
 	sum := p.Scratch(0, len(gain))
-	current.verbs.affine(sum, gain, 1, 1)
+	current.vecOps.affine(sum, gain, 1, 1)
 	return sum
 }
 
@@ -42,8 +42,8 @@ func RMSNormForward(p *Pool, y, rstd, x, gain []float32, N, E int, o RMSNorm) {
 }
 
 func rmsNormRow(y, x, gain []float32, eps float32) (rstd float32) {
-	rstd = rootOf(current.verbs.dot(x, x), len(x), eps)
-	current.verbs.normalize(y, x, gain, 0, rstd)
+	rstd = rootOf(current.vecOps.dot(x, x), len(x), eps)
+	current.vecOps.normalize(y, x, gain, 0, rstd)
 	return rstd
 }
 
@@ -66,8 +66,8 @@ func RMSNormBackward(p *Pool, dx, dy, x, gain, rstd []float32, N, E int, o RMSNo
 }
 
 func rmsNormBackRow(dx, dy, x, gain []float32, rstd float32) {
-	_, sgh := current.verbs.normSums(dy, x, gain, 0, rstd)
-	current.verbs.normBack(dx, dy, x, gain, 0, rstd, 0, sgh/float32(len(x)))
+	_, sgh := current.vecOps.normSums(dy, x, gain, 0, rstd)
+	current.vecOps.normBack(dx, dy, x, gain, 0, rstd, 0, sgh/float32(len(x)))
 }
 
 // Each chunk sums a block of rows on its own.
@@ -76,7 +76,7 @@ var rmsNormGradLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	dgain := a.y[chunk*a.e:][:a.e]
 	clear(dgain)
 	for n := lo; n < hi; n++ {
-		current.verbs.normGrad(dgain, a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], 0, a.rstd[n])
+		current.vecOps.normGrad(dgain, a.dy[n*a.e:][:a.e], a.x[n*a.e:][:a.e], 0, a.rstd[n])
 	}
 })
 
@@ -90,6 +90,6 @@ func RMSNormGrad(p *Pool, dgain, dy, x, rstd []float32, N, E int) {
 	parts := p.Scratch(0, c*E)
 	rmsNormGradLoop.run(p, c, rmsNormArgs{y: parts, dy: dy, x: x, rstd: rstd, n: N, e: E, chunks: c})
 	for i := range c {
-		current.verbs.add(dgain[:E], dgain, parts[i*E:])
+		current.vecOps.add(dgain[:E], dgain, parts[i*E:])
 	}
 }

@@ -69,7 +69,7 @@ func peakSums(n int) float32 {
 
 type readArgs struct{ x []float32 }
 
-var readLoop = newLoop(func(a *readArgs, worker, chunk int) { current.verbs.sum(a.x[chunk*readChunk:][:readChunk]) })
+var readLoop = newLoop(func(a *readArgs, worker, chunk int) { current.vecOps.sum(a.x[chunk*readChunk:][:readChunk]) })
 
 const (
 	readBytes = 256 << 20 // many times any cache

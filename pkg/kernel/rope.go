@@ -58,9 +58,9 @@ func (a *ropeArgs) at(n int) int {
 var ropeLoop = newLoop(func(a *ropeArgs, worker, chunk int) {
 	s, pairs := &a.s, a.rot.Pairs
 	w, tw := s.Width(), a.rot.width(s)
-	turn := current.verbs.rotate
+	turn := current.vecOps.rotate
 	if a.back {
-		turn = current.verbs.rotateBack
+		turn = current.vecOps.rotateBack
 	}
 	lo, hi := span(s.B*s.T, a.chunks, chunk)
 	for n := lo; n < hi; n++ {

@@ -15,8 +15,8 @@ var projectLoop = newLoop(func(a *projectArgs, worker, chunk int) {
 	lo, hi := span(len(a.squares), a.chunks, chunk)
 	for i := lo; i < hi; i++ {
 		g, r := a.g[i*a.cols:][:a.cols], a.r[i*a.k:][:a.k]
-		a.squares[i] = current.verbs.square(g)
-		current.verbs.dots(r, g, a.dirs, a.cols)
+		a.squares[i] = current.vecOps.square(g)
+		current.vecOps.dots(r, g, a.dirs, a.cols)
 		for j := range r {
 			r[j] *= a.f
 		}
@@ -50,7 +50,7 @@ type addRowsScaledArgs struct {
 
 var addRowsScaledLoop = newLoop(func(a *addRowsScaledArgs, worker, chunk int) {
 	lo, hi := span(len(a.f), a.chunks, chunk)
-	v := current.verbs
+	v := current.vecOps
 	for i := lo; i < hi; i++ {
 		if a.f[i] == 0 && a.keep == 1 {
 			continue

@@ -119,9 +119,9 @@ func TestToBF16Random(t *testing.T) {
 		}
 	}
 	nan := []float32{float32(math.NaN()), math.Float32frombits(0x7f800001)}
-	half := make([]uint16, 2)
-	ToBF16Random(p, half, nan, 1)
-	for _, h := range half {
+	bits := make([]uint16, 2)
+	ToBF16Random(p, bits, nan, 1)
+	for _, h := range bits {
 		if x := math.Float32frombits(uint32(h) << 16); x == x {
 			t.Errorf("NaN becomes %g", x)
 		}

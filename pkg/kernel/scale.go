@@ -8,7 +8,7 @@ type scaleArgs struct {
 
 var scaleLoop = newLoop(func(a *scaleArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	current.verbs.affine(a.y[lo:hi], a.x[lo:hi], a.f, 0)
+	current.vecOps.affine(a.y[lo:hi], a.x[lo:hi], a.f, 0)
 })
 
 // Scale computes y = f·x over len(y) elements; y may be x. It is its own

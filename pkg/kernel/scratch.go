@@ -41,8 +41,8 @@ func grow(buf *[]float32, n int) []float32 {
 	return (*buf)[:n]
 }
 
-// asHalves is the memory of x as numbers of two bytes.
-func asHalves(x []float32) []uint16 {
+// asBF16 is the memory of x as numbers of two bytes.
+func asBF16(x []float32) []uint16 {
 	if len(x) == 0 {
 		return nil
 	}

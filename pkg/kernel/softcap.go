@@ -10,7 +10,7 @@ type softCapArgs struct {
 
 var softCapLoop = newLoop(func(a *softCapArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	current.verbs.softCap(a.y[lo:hi], a.x[lo:hi], 1/a.c, a.c)
+	current.vecOps.softCap(a.y[lo:hi], a.x[lo:hi], 1/a.c, a.c)
 })
 
 // SoftCapForward computes y = c·tanh(x/c) over len(y) elements, c > 0; y may be x.
@@ -24,7 +24,7 @@ func SoftCapForward(p *Pool, y, x []float32, c float32) {
 
 var softCapBackLoop = newLoop(func(a *softCapArgs, worker, chunk int) {
 	lo, hi := span(len(a.y), a.chunks, chunk)
-	current.verbs.softCapBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi], 0, 1/a.c)
+	current.vecOps.softCapBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi], 0, 1/a.c)
 })
 
 // SoftCapBackward overwrites dx with dy·(1 - (y/c)²), y the forward pass's result.

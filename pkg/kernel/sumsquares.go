@@ -17,7 +17,7 @@ var sumFree = sync.Pool{New: func() any { return new([sumBlocks]float64) }}
 
 var sumLoop = newLoop(func(a *sumArgs, worker, chunk int) {
 	lo := chunk * a.block
-	a.partial[chunk] = current.verbs.square(a.x[lo:min(lo+a.block, len(a.x))])
+	a.partial[chunk] = current.vecOps.square(a.x[lo:min(lo+a.block, len(a.x))])
 })
 
 // SumSquares is the sum of x², in float64 and in an order that depends on

@@ -12,7 +12,7 @@ var swigluLoop = newLoop(func(a *swigluArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		gu := a.gu[n*2*a.f:][:2*a.f]
-		current.verbs.swiglu(a.h[n*a.f:][:a.f], gu[:a.f], gu[a.f:])
+		current.vecOps.swiglu(a.h[n*a.f:][:a.f], gu[:a.f], gu[a.f:])
 	}
 })
 
@@ -38,7 +38,7 @@ var swigluBackLoop = newLoop(func(a *swigluArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
 	for n := lo; n < hi; n++ {
 		d, gu := a.h[n*2*a.f:][:2*a.f], a.gu[n*2*a.f:][:2*a.f]
-		current.verbs.swigluBack(d[:a.f], d[a.f:], a.dh[n*a.f:][:a.f], gu[:a.f], gu[a.f:])
+		current.vecOps.swigluBack(d[:a.f], d[a.f:], a.dh[n*a.f:][:a.f], gu[:a.f], gu[a.f:])
 	}
 })
 

@@ -15,20 +15,20 @@ type tile struct {
 	cs, is     int
 	rows, cols int
 
-	as, bs int // of a thin product: rows of A and B are as and bs values apart
-	half   []uint16
-	all    int // columns of all strips of cols that thinDot does
+	as, bs int // of a skinny product: rows of A and B are as and bs values apart
+	bf16   []uint16
+	all    int // columns of all strips of cols that skinnyDot does
 }
 
 var portablePath = &path{
 	name: "portable", mr: 4, nr: 4, kc: 256, cache: 128 << 10,
 	tile: tilePortable, pack: packPortable,
-	thinDot: thinDotPortable, thinDotHalves: thinDotPortable, thinDotCols: []int{4},
-	thinRows: thinRowsPortable, thinRowsHalves: thinRowsPortable, thinStrip: []int{thinColumns}, thinVector: thinColumns,
-	thinMost: 8, thinMostDot: 16, thinBlock: thinColumns, thinBlockDot: 4,
+	skinnyDot: skinnyDotPortable, skinnyDotMixed: skinnyDotPortable, skinnyDotCols: []int{4},
+	skinnyRows: skinnyRowsPortable, skinnyRowsMixed: skinnyRowsPortable, skinnyStrip: []int{skinnyColumns}, skinnyVector: skinnyColumns,
+	skinnyMost: 8, skinnyMostDot: 16, skinnyBlock: skinnyColumns, skinnyBlockDot: 4,
 	wideRows: [2]int{256, 32}, wideDot: [2]int{4, 1024},
 	peak: peakPortable, peakOps: 16,
-	verbs: &portableVerbs,
+	vecOps: &portableVecOps,
 }
 
 // tilePortable is the 4 x 4 register tile in plain Go. It makes two passes of

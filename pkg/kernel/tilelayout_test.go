@@ -17,7 +17,7 @@ func TestTileLayout(t *testing.T) {
 		{"init", unsafe.Offsetof(s.init), 72}, {"bias", unsafe.Offsetof(s.bias), 96}, {"k", unsafe.Offsetof(s.k), 120},
 		{"cs", unsafe.Offsetof(s.cs), 128}, {"is", unsafe.Offsetof(s.is), 136},
 		{"rows", unsafe.Offsetof(s.rows), 144}, {"cols", unsafe.Offsetof(s.cols), 152},
-		{"as", unsafe.Offsetof(s.as), 160}, {"bs", unsafe.Offsetof(s.bs), 168}, {"half", unsafe.Offsetof(s.half), 176}, {"all", unsafe.Offsetof(s.all), 200},
+		{"as", unsafe.Offsetof(s.as), 160}, {"bs", unsafe.Offsetof(s.bs), 168}, {"bf16", unsafe.Offsetof(s.bf16), 176}, {"all", unsafe.Offsetof(s.all), 200},
 	} {
 		if f.at != f.want {
 			t.Errorf("tile.%s lies at byte %d, the assembly reads it at %d: change scripts/asm/tile.go and generate it anew", f.name, f.at, f.want)

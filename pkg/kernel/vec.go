@@ -4,13 +4,13 @@ import "math"
 
 //go:generate sh ../../scripts/asm/vec/generate.sh
 
-// verbs are the inner loops that work along rows, one set for each CPU path. The
+// vecOps are the inner loops that work along rows, one set for each CPU path. The
 // slices of a call have the length of the first, except where said. All are
 // elementwise, or sum in an order that depends on the length alone.
 //
 // Largest errors of the vector forms, tested: exp 1.5 units in the last place,
 // x·sigmoid(x) 4, x·Φ(x) 7.
-type verbs struct {
+type vecOps struct {
 	add       func(y, a, b []float32)              // y = a + b
 	addScaled func(y, a, b []float32, m float32)   // y = a + m·b
 	mulAdd    func(y, a, b []float32)              // y += a·b
@@ -57,13 +57,13 @@ type verbs struct {
 	block      blockForm
 
 	round    func(x []float32)                 // rounds to bfloat16 in place
-	toHalf   func(dst []uint16, src []float32) // rounds whole vectors of any path, halfBlock values, to bfloat16
-	fromHalf func(dst []float32, src []uint16) // and widens them
+	toBF16   func(dst []uint16, src []float32) // rounds whole vectors of any path, bf16Block values, to bfloat16
+	fromBF16 func(dst []float32, src []uint16) // and widens them
 
 	fromQ8 func(dst []float32, src []byte, rows, blocks, ds, ss int) // widens rows of whole blocks, see fromQ8Portable
 }
 
-var portableVerbs = verbs{
+var portableVecOps = vecOps{
 	add: addRow, addScaled: addScaledRow, mulAdd: mulAddRow, affine: affineRow, sum: sumRow, dot: dotRow, square: squareRow, spread: spreadRow,
 	normalize: normalizeRow, normSums: normSumsRow, normBack: normBackRow, normGrad: normGradRow,
 	geluTanh: geluTanhRow, geluTanhBack: geluTanhBackRow, geluErf: geluErfRow, geluErfBack: geluErfBackRow,
@@ -72,7 +72,7 @@ var portableVerbs = verbs{
 	rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
 	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
-	round: roundPortable, toHalf: toHalfPortable, fromHalf: fromHalfPortable, fromQ8: fromQ8Portable,
+	round: roundPortable, toBF16: toBF16Portable, fromBF16: fromBF16Portable, fromQ8: fromQ8Portable,
 }
 
 func addRow(y, a, b []float32) {

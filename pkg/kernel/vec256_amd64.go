@@ -184,15 +184,15 @@ func gather256(dst []float32, src []float32, rows int, cols int, ds int, ss int)
 //go:noescape
 func round256(x []float32)
 
-// toHalf256 rounds src, whole vectors, to bfloat16.
+// toBF16256 rounds src, whole vectors, to bfloat16.
 //
 //go:noescape
-func toHalf256(dst []uint16, src []float32)
+func toBF16256(dst []uint16, src []float32)
 
-// fromHalf256 widens src to dst, whole vectors.
+// fromBF16256 widens src to dst, whole vectors.
 //
 //go:noescape
-func fromHalf256(dst []float32, src []uint16)
+func fromBF16256(dst []float32, src []uint16)
 
 // fromQ8256 widens rows of whole blocks: see its portable form.
 //

@@ -5225,9 +5225,9 @@ DATA c256_00400000<>+24(SB)/4, $0x00400000
 DATA c256_00400000<>+28(SB)/4, $0x00400000
 GLOBL c256_00400000<>(SB), RODATA|NOPTR, $32
 
-// func toHalf256(dst []uint16, src []float32)
+// func toBF16256(dst []uint16, src []float32)
 // Requires: AVX, AVX2
-TEXT ·toHalf256(SB), NOSPLIT, $0-48
+TEXT ·toBF16256(SB), NOSPLIT, $0-48
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  src_base+24(FP), CX
 	MOVQ  src_len+32(FP), DX
@@ -5258,9 +5258,9 @@ none:
 	VZEROUPPER
 	RET
 
-// func fromHalf256(dst []float32, src []uint16)
+// func fromBF16256(dst []float32, src []uint16)
 // Requires: AVX, AVX2
-TEXT ·fromHalf256(SB), NOSPLIT, $0-48
+TEXT ·fromBF16256(SB), NOSPLIT, $0-48
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  src_base+24(FP), CX
 	MOVQ  dst_len+8(FP), DX

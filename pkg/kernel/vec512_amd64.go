@@ -184,12 +184,12 @@ func gather512(dst []float32, src []float32, rows int, cols int, ds int, ss int)
 //go:noescape
 func round512(x []float32)
 
-// toHalf512 rounds src, whole vectors, to bfloat16.
+// toBF16512 rounds src, whole vectors, to bfloat16.
 //
 //go:noescape
-func toHalf512(dst []uint16, src []float32)
+func toBF16512(dst []uint16, src []float32)
 
-// fromHalf512 widens src to dst, whole vectors.
+// fromBF16512 widens src to dst, whole vectors.
 //
 //go:noescape
-func fromHalf512(dst []float32, src []uint16)
+func fromBF16512(dst []float32, src []uint16)

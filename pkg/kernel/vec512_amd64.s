@@ -4555,9 +4555,9 @@ GLOBL c512_00007fff<>(SB), RODATA|NOPTR, $4
 DATA c512_00400000<>+0(SB)/4, $0x00400000
 GLOBL c512_00400000<>(SB), RODATA|NOPTR, $4
 
-// func toHalf512(dst []uint16, src []float32)
+// func toBF16512(dst []uint16, src []float32)
 // Requires: AVX, AVX512F
-TEXT ·toHalf512(SB), NOSPLIT, $0-48
+TEXT ·toBF16512(SB), NOSPLIT, $0-48
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  src_base+24(FP), CX
 	MOVQ  src_len+32(FP), DX
@@ -4586,9 +4586,9 @@ none:
 	VZEROUPPER
 	RET
 
-// func fromHalf512(dst []float32, src []uint16)
+// func fromBF16512(dst []float32, src []uint16)
 // Requires: AVX, AVX512F
-TEXT ·fromHalf512(SB), NOSPLIT, $0-48
+TEXT ·fromBF16512(SB), NOSPLIT, $0-48
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  src_base+24(FP), CX
 	MOVQ  dst_len+8(FP), DX

@@ -48,12 +48,12 @@ func TestVectorAccuracy(t *testing.T) {
 		run    func(y, x []float32)
 		want   func(x float64) float64
 	}{
-		{"exp", -103, 88.7, 1.5, func(y, x []float32) { current.verbs.expSum(y, x, 0) }, math.Exp},
-		{"silu", -80, 80, 4, func(y, x []float32) { current.verbs.swiglu(y, x, one(len(x))) }, func(x float64) float64 { return x * sigmoid(x) }},
+		{"exp", -103, 88.7, 1.5, func(y, x []float32) { current.vecOps.expSum(y, x, 0) }, math.Exp},
+		{"silu", -80, 80, 4, func(y, x []float32) { current.vecOps.swiglu(y, x, one(len(x))) }, func(x float64) float64 { return x * sigmoid(x) }},
 		// The argument of exp, up to 9 here, has a rounding error of its own, which
 		// becomes a relative error of the result.
-		{"gelu tanh", -4, 30, 20, func(y, x []float32) { current.verbs.geluTanh(y, x) }, func(x float64) float64 { return x * sigmoid(twoU(x)) }},
-		{"gelu erf", -12, 30, 7, func(y, x []float32) { current.verbs.geluErf(y, x) }, func(x float64) float64 { return x * normal(x) }},
+		{"gelu tanh", -4, 30, 20, func(y, x []float32) { current.vecOps.geluTanh(y, x) }, func(x float64) float64 { return x * sigmoid(twoU(x)) }},
+		{"gelu erf", -12, 30, 7, func(y, x []float32) { current.vecOps.geluErf(y, x) }, func(x float64) float64 { return x * normal(x) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachPath(t, func(t *testing.T) {

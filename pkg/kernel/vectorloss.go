@@ -66,7 +66,7 @@ var vectorLoop = newLoop(func(a *vectorArgs, _, b int) {
 	for t := range T {
 		if a.counts(b, t) {
 			n++
-			current.verbs.add(grad, grad, a.x[(b*T+t)*E:][:E])
+			current.vecOps.add(grad, grad, a.x[(b*T+t)*E:][:E])
 		}
 	}
 	square := 0.0
@@ -98,6 +98,6 @@ var vectorBackLoop = newLoop(func(a *vectorArgs, _, b int) {
 			clear(dst)
 			continue
 		}
-		current.verbs.affine(dst, a.grad[b*E:][:E], a.f, 0)
+		current.vecOps.affine(dst, a.grad[b*E:][:E], a.f, 0)
 	}
 })

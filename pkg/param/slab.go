@@ -19,8 +19,8 @@ func NewSlab(n int) *Slab {
 	return s
 }
 
-// Halves views the slab as twice as many words of 16 bits: bfloat16.
-func (s *Slab) Halves() []uint16 {
+// BF16 views the slab as twice as many words of 16 bits: bfloat16.
+func (s *Slab) BF16() []uint16 {
 	if len(s.Data) == 0 {
 		return nil
 	}

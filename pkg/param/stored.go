@@ -117,7 +117,7 @@ func (b *Block) reserve(t DType) {
 	if t == Q8 {
 		b.weights.Q8 = unsafe.Slice((*byte)(unsafe.Pointer(&b.slab.Data[0])), bytes)
 	} else {
-		b.weights.BF16 = b.slab.Halves()[:n]
+		b.weights.BF16 = b.slab.BF16()[:n]
 	}
 }
 

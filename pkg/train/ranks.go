@@ -194,11 +194,11 @@ func (l *Loop) same(what string) error {
 		w := b.Stored(l.Set)
 		h.Write(dist.Bytes(w.F32))
 		h.Write(w.Q8)
-		for half := w.BF16; len(half) > 0; {
-			x := wide[:min(len(wide), len(half))]
-			kernel.FromBF16(x, half)
+		for bits := w.BF16; len(bits) > 0; {
+			x := wide[:min(len(wide), len(bits))]
+			kernel.FromBF16(x, bits)
 			h.Write(dist.Bytes(x))
-			half = half[len(x):]
+			bits = bits[len(x):]
 		}
 	}
 	return dist.Agree(l.Group(), what, [sha256.Size]byte(h.Sum(nil)))

@@ -26,9 +26,9 @@ var units = map[string]func(){
 	"tilebf16": func() {
 		tile("tileBF16", avx512, func(x, y, acc Op) { vdpbf16ps(x.(Register), y.(Register), acc.(Register)) })
 	},
-	"thin256":  func() { thin("256", avx2, []int{4, 4, 4, 3}, []int{8, 6, 4, 3}) },
-	"thin512":  func() { thin("512", avx512, []int{4, 4, 4, 4, 4, 4}, []int{8, 8, 8, 6, 5, 4, 3, 2}) },
-	"thinbf16": func() { thinDot("thinDotBF16", avx512, pairDot(), []int{4, 4, 4, 4, 4, 4}) },
+	"skinny256":  func() { skinny("256", avx2, []int{4, 4, 4, 3}, []int{8, 6, 4, 3}) },
+	"skinny512":  func() { skinny("512", avx512, []int{4, 4, 4, 4, 4, 4}, []int{8, 8, 8, 6, 5, 4, 3, 2}) },
+	"skinnybf16": func() { skinnyDot("skinnyDotBF16", avx512, pairDot(), []int{4, 4, 4, 4, 4, 4}) },
 	"pack256": func() {
 		packCols("packCols256", plain(avx2))
 		packRows("packRows256", plain(avx2))
@@ -40,8 +40,8 @@ var units = map[string]func(){
 	"packbf16": func() {
 		packCols("packColsRounded", rounded)
 		packRows("packRowsRounded", rounded)
-		packCols("packColsHalves", halves)
-		packRows("packRowsHalves", halves)
+		packCols("packColsBF16", bf16)
+		packRows("packRowsBF16", bf16)
 	},
 }
 

@@ -24,7 +24,7 @@ func plain(s isa) source { return source{s, 4, 1} }
 
 var (
 	rounded = source{avx512, 4, 2}
-	halves  = source{avx512, 2, 2}
+	bf16    = source{avx512, 2, 2}
 )
 
 // masks prepares loading the first k values of a block.

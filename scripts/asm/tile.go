@@ -10,12 +10,12 @@ import (
 
 // Offsets of the fields of kernel.tile, in bytes; TestTileLayout of pkg/kernel holds them.
 const (
-	tileA, tileB, tileC       = 0, 24, 48
-	tileInit, tileBias, tileK = 72, 96, 120
-	tileCS, tileIS            = 128, 136
-	tileRows, tileCols        = 144, 152
-	tileAS, tileBS, tileHalf  = 160, 168, 176
-	tileAll                   = 200
+	tileA, tileB, tileC        = 0, 24, 48
+	tileInit, tileBias, tileK  = 72, 96, 120
+	tileCS, tileIS             = 128, 136
+	tileRows, tileCols         = 144, 152
+	tileAS, tileBS, tileBits16 = 160, 168, 176
+	tileAll                    = 200
 )
 
 // tile writes the register tile of an instruction set: one loop for every

@@ -39,7 +39,7 @@ func main() {
 	k.transpose()
 	k.dots()
 	k.gather()
-	k.halves()
+	k.bf16()
 	if !k.wide {
 		k.bytes8() // AVX-512 takes this one as well
 	}

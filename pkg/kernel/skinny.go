@@ -2,36 +2,36 @@ package kernel
 
 import "math"
 
-// Thin products have few rows, as when a model generates a token at a time. Each
+// Skinny products have few rows, as when a model generates a token at a time. Each
 // value of B serves few sums, so that reading B is what they cost. It is read
 // once, in order, as it lies; nothing is packed.
 
 const (
-	thinChunk   = 1 << 14 // values of B that a worker takes at least
-	thinColumns = 256     // columns that thinRowsPortable takes at most
+	skinnyChunk   = 1 << 14 // values of B that a worker takes at least
+	skinnyColumns = 256     // columns that skinnyRowsPortable takes at most
 )
 
-// isThin reports whether a product of m rows is to be done as a thin one.
-func (g *gemm) isThin(m, k int) bool {
-	if k == 0 || g.bf16 && g.b.half == nil {
+// isSkinny reports whether a product of m rows is to be done as a skinny one.
+func (g *gemm) isSkinny(m, k int) bool {
+	if k == 0 || g.bf16 && g.b.bf16 == nil {
 		return false // the latter would round B again for every row
 	}
-	return m <= g.q.thinMost || m <= g.q.thinMostDot && g.b.inner == 1
+	return m <= g.q.skinnyMost || m <= g.q.skinnyMostDot && g.b.inner == 1
 }
 
-// thin does the product of inner length k, on one worker if it is small.
-func (g *gemm) thin(k int) {
+// skinny does the product of inner length k, on one worker if it is small.
+func (g *gemm) skinny(k int) {
 	l, n := &g.p.lanes[0], g.c.Cols
 	g.k = k
 	g.rows(l)
 	g.group = g.strip()
-	chunks := min(bandsPerWorker*g.p.threads, n*k/thinChunk)
+	chunks := min(bandsPerWorker*g.p.threads, n*k/skinnyChunk)
 	if chunks <= 1 || g.p.threads == 1 {
-		g.thinRange(l, 0, n)
+		g.skinnyRange(l, 0, n)
 		return
 	}
 	g.group = ceil(ceil(n, g.group), chunks) * g.group
-	thinLoop.run(g.p, ceil(n, g.group), *g)
+	skinnyLoop.run(g.p, ceil(n, g.group), *g)
 }
 
 // strip is how many columns are done at a time: with more rows than a kernel takes,
@@ -44,24 +44,24 @@ func (g *gemm) strip() int {
 	case g.b.q8 != nil:
 		return g.q.wideRows[0]
 	case dot:
-		return g.q.thinBlockDot
+		return g.q.skinnyBlockDot
 	case groups > 1:
-		return g.q.thinBlock
+		return g.q.skinnyBlock
 	}
-	return g.q.thinStrip[g.c.Rows-1]
+	return g.q.skinnyStrip[g.c.Rows-1]
 }
 
 // groups is how many groups the rows of A are cut in, each as many as a kernel takes.
 func (g *gemm) groups() int {
 	if g.b.inner == 1 {
-		return ceil(g.c.Rows, len(g.q.thinDotCols))
+		return ceil(g.c.Rows, len(g.q.skinnyDotCols))
 	}
-	return ceil(g.c.Rows, len(g.q.thinStrip))
+	return ceil(g.c.Rows, len(g.q.skinnyStrip))
 }
 
-var thinLoop = newLoop(func(g *gemm, worker, chunk int) {
+var skinnyLoop = newLoop(func(g *gemm, worker, chunk int) {
 	lo := chunk * g.group
-	g.thinRange(&g.p.lanes[worker], lo, min(lo+g.group, g.c.Cols))
+	g.skinnyRange(&g.p.lanes[worker], lo, min(lo+g.group, g.c.Cols))
 })
 
 // inPairs reports whether A and B are both multiplied as bfloat16. A single row
@@ -92,17 +92,17 @@ func (g *gemm) rows(l *lane) {
 		w := ceil(k, 2)
 		pairs := g.a.data[m*k:]
 		for i := range m {
-			ToBF16(asHalves(pairs[i*w:][:w]), g.a.data[i*k:][:k])
+			ToBF16(asBF16(pairs[i*w:][:w]), g.a.data[i*k:][:k])
 		}
 		g.a.side = side{data: pairs, free: w, inner: 1}
 	case g.bf16:
-		current.verbs.round(g.a.data[:m*k])
+		current.vecOps.round(g.a.data[:m*k])
 	}
 }
 
-// thinWidened is thinRange for B of eight bits, which is widened a piece at a time that
+// skinnyWidened is skinnyRange for B of eight bits, which is widened a piece at a time that
 // stays in the first cache.
-func (g *gemm) thinWidened(l *lane, lo, hi int) {
+func (g *gemm) skinnyWidened(l *lane, lo, hi int) {
 	h, k := *g, g.k
 	wide, slice := g.q.wideRows[0], g.q.wideRows[1]
 	if g.b.inner == 1 {
@@ -123,24 +123,24 @@ func (g *gemm) thinWidened(l *lane, lo, hi int) {
 			}
 			h.first = j
 			h.a.side = g.a.at(0, h.k0)
-			h.thinColumns(l, j, j+n)
+			h.skinnyColumns(l, j, j+n)
 		}
 	}
 }
 
-// thinRange does columns lo to hi of C. Where rows come in several groups, the inner
+// skinnyRange does columns lo to hi of C. Where rows come in several groups, the inner
 // length is cut in slices, so that what the groups read again is in the first cache.
-func (g *gemm) thinRange(l *lane, lo, hi int) {
+func (g *gemm) skinnyRange(l *lane, lo, hi int) {
 	if g.b.q8 != nil {
-		g.thinWidened(l, lo, hi)
+		g.skinnyWidened(l, lo, hi)
 		return
 	}
-	slice := g.q.thinSlice
+	slice := g.q.skinnySlice
 	if g.b.inner == 1 {
-		slice = g.q.thinSliceDot
+		slice = g.q.skinnySliceDot
 	}
 	if slice == 0 || g.groups() == 1 || g.k <= slice || g.inPairs() {
-		g.thinColumns(l, lo, hi)
+		g.skinnyColumns(l, lo, hi)
 		return
 	}
 	h, k, block := *g, g.k, g.strip()
@@ -149,25 +149,25 @@ func (g *gemm) thinRange(l *lane, lo, hi int) {
 		for h.k0 = 0; h.k0 < k; h.k0 += slice {
 			h.k = min(slice, k-h.k0)
 			h.a.side, h.b.side, h.first = g.a.at(0, h.k0), g.b.at(lo, h.k0), lo
-			h.thinColumns(l, lo, min(lo+block, hi))
+			h.skinnyColumns(l, lo, min(lo+block, hi))
 		}
 	}
 }
 
-// thinColumns does columns lo to hi of C for the slice at hand.
-func (g *gemm) thinColumns(l *lane, lo, hi int) {
+// skinnyColumns does columns lo to hi of C for the slice at hand.
+func (g *gemm) skinnyColumns(l *lane, lo, hi int) {
 	t, m := &l.tile, g.c.Rows
 	t.k, t.cs, t.is, t.as = g.k, g.c.Stride, g.c.Stride, g.a.free
-	groups, kernel := g.groups(), g.thinKernel()
+	groups, kernel := g.groups(), g.skinnyKernel()
 	for block := g.strip(); lo < hi; lo += block {
 		end := min(lo+block, hi)
 		for n, i := groups, 0; n > 0; n-- {
 			t.rows = ceil(m-i, n)
 			for j := lo; j < end; j += t.all {
-				t.cols, t.bs, t.all = g.thinCols(t.rows, end-j)
+				t.cols, t.bs, t.all = g.skinnyCols(t.rows, end-j)
 				g.place(t, i, j)
 				b := g.b.at(j-g.first, 0)
-				t.b, t.half = b.data, b.half // both: the tile may be left from a product of the other type
+				t.b, t.bf16 = b.data, b.bf16 // both: the tile may be left from a product of the other type
 				t.a = g.a.data[i*g.a.free:]
 				kernel(t)
 			}
@@ -176,45 +176,45 @@ func (g *gemm) thinColumns(l *lane, lo, hi int) {
 	}
 }
 
-// thinCols is how many of n columns the kernel of some rows takes at a time, how far
+// skinnyCols is how many of n columns the kernel of some rows takes at a time, how far
 // apart the rows of B are that it reads, and how many columns it does in all.
-func (g *gemm) thinCols(rows, n int) (cols, stride, all int) {
+func (g *gemm) skinnyCols(rows, n int) (cols, stride, all int) {
 	if g.b.inner == 1 {
-		if own := g.q.thinDotCols[rows-1]; n >= own {
+		if own := g.q.skinnyDotCols[rows-1]; n >= own {
 			return own, g.b.free, n / own * own
 		}
 		return 1, 0, 1 // one row of B at a time, as if it were several
 	}
-	if own := g.q.thinStrip[rows-1]; n >= own {
+	if own := g.q.skinnyStrip[rows-1]; n >= own {
 		return own, g.b.inner, own
 	}
-	n = min(n, g.q.thinVector)
+	n = min(n, g.q.skinnyVector)
 	return n, g.b.inner, n
 }
 
-// thinKernel is the kernel for B as it is stored and lies.
-func (g *gemm) thinKernel() func(t *tile) {
+// skinnyKernel is the kernel for B as it is stored and lies.
+func (g *gemm) skinnyKernel() func(t *tile) {
 	switch dot := g.b.inner == 1; {
 	case g.inPairs():
-		return g.q.thinDotBF16
-	case dot && g.b.half != nil:
-		return g.q.thinDotHalves
+		return g.q.skinnyDotBF16
+	case dot && g.b.bf16 != nil:
+		return g.q.skinnyDotMixed
 	case dot:
-		return g.q.thinDot
-	case g.b.half != nil:
-		return g.q.thinRowsHalves
+		return g.q.skinnyDot
+	case g.b.bf16 != nil:
+		return g.q.skinnyRowsMixed
 	}
-	return g.q.thinRows
+	return g.q.skinnyRows
 }
 
-// thinDotPortable is t for B's rows bs values apart: B[k,j] = b[j*bs+k].
-func thinDotPortable(t *tile) {
+// skinnyDotPortable is t for B's rows bs values apart: B[k,j] = b[j*bs+k].
+func skinnyDotPortable(t *tile) {
 	for i := range t.rows {
 		a := t.a[i*t.as:][:t.k]
 		for j := range t.all {
 			var s float32
-			if t.half != nil {
-				for k, v := range t.half[j*t.bs:][:t.k] {
+			if t.bf16 != nil {
+				for k, v := range t.bf16[j*t.bs:][:t.k] {
 					s += a[k] * math.Float32frombits(uint32(v)<<16)
 				}
 			} else {
@@ -227,15 +227,15 @@ func thinDotPortable(t *tile) {
 	}
 }
 
-// thinRowsPortable is t for B's rows bs values apart: B[k,j] = b[k*bs+j].
-func thinRowsPortable(t *tile) {
-	var sums [thinColumns]float32
+// skinnyRowsPortable is t for B's rows bs values apart: B[k,j] = b[k*bs+j].
+func skinnyRowsPortable(t *tile) {
+	var sums [skinnyColumns]float32
 	for i := range t.rows {
 		s := sums[:t.cols]
 		clear(s)
 		for k, v := range t.a[i*t.as:][:t.k] {
-			if t.half != nil {
-				for j, b := range t.half[k*t.bs:][:t.cols] {
+			if t.bf16 != nil {
+				for j, b := range t.bf16[k*t.bs:][:t.cols] {
 					s[j] += v * math.Float32frombits(uint32(b)<<16)
 				}
 			} else {

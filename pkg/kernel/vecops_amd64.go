@@ -8,7 +8,7 @@ func block512(t *block)
 //go:noescape
 func block256(t *block)
 
-var verbs512 = verbs{
+var vecOps512 = vecOps{
 	add: add512, addScaled: addScaled512, mulAdd: mulAdd512, affine: affine512,
 	sum: sum512, dot: dot512, square: sumSquares512,
 	spread: deviation512, normalize: normalize512, normSums: normSums512,
@@ -18,11 +18,11 @@ var verbs512 = verbs{
 	gegluErf: gegluErf512, gegluErfBack: gegluErfBack512, softCap: softCap512, softCapBack: softCapBack512, rotate: rotate512,
 	rotateBack: rotateBack512, maximum: maximum512, expSum: expSum512,
 	softmax: softmaxRows512, softmaxBack: softmaxBack512, adamw: adamw512, adamw16: adamw16512,
-	transpose8: transpose8512, dots: dots512, gather: gather512, round: round512, toHalf: toHalf512, fromHalf: fromHalf512, fromQ8: fromQ8256,
+	transpose8: transpose8512, dots: dots512, gather: gather512, round: round512, toBF16: toBF16512, fromBF16: fromBF16512, fromQ8: fromQ8256,
 	block: blockForm{run: block512, rows: 14, lanes: 16, part: 32},
 }
 
-var verbs256 = verbs{
+var vecOps256 = vecOps{
 	add: add256, addScaled: addScaled256, mulAdd: mulAdd256, affine: affine256,
 	sum: sum256, dot: dot256, square: sumSquares256,
 	spread: deviation256, normalize: normalize256, normSums: normSums256,
@@ -32,6 +32,6 @@ var verbs256 = verbs{
 	gegluErf: gegluErf256, gegluErfBack: gegluErfBack256, softCap: softCap256, softCapBack: softCapBack256, rotate: rotate256,
 	rotateBack: rotateBack256, maximum: maximum256, expSum: expSum256,
 	softmax: softmaxRows256, softmaxBack: softmaxBack256, adamw: adamw256, adamw16: adamw16256,
-	transpose8: transpose8256, dots: dots256, gather: gather256, round: round256, toHalf: toHalf256, fromHalf: fromHalf256, fromQ8: fromQ8256,
+	transpose8: transpose8256, dots: dots256, gather: gather256, round: round256, toBF16: toBF16256, fromBF16: fromBF16256, fromQ8: fromQ8256,
 	block: blockForm{run: block256, rows: 6, lanes: 8, part: 8},
 }

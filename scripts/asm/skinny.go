@@ -11,12 +11,12 @@ import (
 // Kernels of products with few rows, which pack nothing: they read B once, as it
 // lies, and are meant to be as fast as memory.
 
-// thinArgs are the fields of a kernel.tile that they use.
-type thinArgs struct{ t, a, as, b, bs, c, cs, k GPVirtual }
+// skinnyArgs are the fields of a kernel.tile that they use.
+type skinnyArgs struct{ t, a, as, b, bs, c, cs, k GPVirtual }
 
-func loadThin(size int) thinArgs { return thinFields(Load(Param("t"), GP64()).(GPVirtual), size) }
+func loadSkinny(size int) skinnyArgs { return skinnyFields(Load(Param("t"), GP64()).(GPVirtual), size) }
 
-func thinFields(t GPVirtual, size int) thinArgs {
+func skinnyFields(t GPVirtual, size int) skinnyArgs {
 	field := func(at, size int) GPVirtual {
 		r := GP64()
 		MOVQ(Mem{Base: t, Disp: at}, r)
@@ -27,19 +27,19 @@ func thinFields(t GPVirtual, size int) thinArgs {
 	}
 	b := tileB
 	if size == 2 {
-		b = tileHalf
+		b = tileBits16
 	}
-	return thinArgs{t, field(tileA, 1), field(tileAS, 4), field(b, 1), field(tileBS, size), field(tileC, 1), field(tileCS, 4), field(tileK, 1)}
+	return skinnyArgs{t, field(tileA, 1), field(tileAS, 4), field(b, 1), field(tileBS, size), field(tileC, 1), field(tileCS, 4), field(tileK, 1)}
 }
 
-// thin writes all of them for an instruction set, of float32 and of bfloat16: dot and
+// skinny writes all of them for an instruction set, of float32 and of bfloat16: dot and
 // vecs are, by rows of A less one, the rows of B and the vectors of its columns that are
 // taken at a time.
-func thin(suffix string, s isa, dot, vecs []int) {
-	thinDot("thinDot"+suffix, s, wideDot(s, 4), dot)
-	thinDot("thinDotHalves"+suffix, s, wideDot(s, 2), dot)
-	thinRows("thinRows"+suffix, s, 4, vecs)
-	thinRows("thinRowsHalves"+suffix, s, 2, vecs)
+func skinny(suffix string, s isa, dot, vecs []int) {
+	skinnyDot("skinnyDot"+suffix, s, wideDot(s, 4), dot)
+	skinnyDot("skinnyDotMixed"+suffix, s, wideDot(s, 2), dot)
+	skinnyRows("skinnyRows"+suffix, s, 4, vecs)
+	skinnyRows("skinnyRowsMixed"+suffix, s, 2, vecs)
 }
 
 // rowsAt gives the addresses of up to nine rows from three pointers.
@@ -123,9 +123,9 @@ func pairDot() dotForm {
 	}
 }
 
-// thinDot writes the kernel for a B whose inner index is contiguous: strips of cols[m-1]
+// skinnyDot writes the kernel for a B whose inner index is contiguous: strips of cols[m-1]
 // of its rows, three or four, against m rows of A, a vector of inner values at a time.
-func thinDot(name string, s isa, f dotForm, cols []int) {
+func skinnyDot(name string, s isa, f dotForm, cols []int) {
 	TEXT(name, NOSPLIT, "func(t uintptr)")
 	Doc(fmt.Sprintf("%s multiplies up to %d rows by strips of three or four rows.", name, len(cols)))
 	t, done, rows := Load(Param("t"), GP64()).(GPVirtual), GP64(), GP64()
@@ -138,7 +138,7 @@ func thinDot(name string, s isa, f dotForm, cols []int) {
 	for m, n := range cols {
 		d := dotStrip{isa: s, f: f, m: m + 1, n: n, done: done}
 		Label(d.label(""))
-		d.x = thinFields(t, f.size)
+		d.x = skinnyFields(t, f.size)
 		behind := GP64()
 		MOVQ(d.x.bs, behind)
 		IMULQ(done, behind)
@@ -157,7 +157,7 @@ func thinDot(name string, s isa, f dotForm, cols []int) {
 type dotStrip struct {
 	isa
 	f    dotForm
-	x    thinArgs
+	x    skinnyArgs
 	m, n int
 	done GPVirtual // columns before the strip
 }
@@ -315,14 +315,14 @@ func (d dotStrip) finish() {
 	RET()
 }
 
-// thinAhead is how far in front of its reads B is prefetched, in bytes, where it is
+// skinnyAhead is how far in front of its reads B is prefetched, in bytes, where it is
 // read row by row: what a core takes from memory in the time that one read takes.
-const thinAhead = 2048
+const skinnyAhead = 2048
 
 // dotRows multiplies one row by four, which it reads one behind the other by the same
 // instructions, so that the processor sees one stream and fetches it ahead: row j's
 // sums are left in register j.
-func dotRows(s isa, size int, x thinArgs) {
+func dotRows(s isa, size int, x skinnyArgs) {
 	const unroll = 4
 	sums, fromA, fromB := s.regs[4:4+unroll], s.regs[4+unroll], s.regs[4+unroll+1]
 	a, b, k, rows := GP64(), GP64(), GP64(), GP64()
@@ -351,7 +351,7 @@ func dotRows(s isa, size int, x thinArgs) {
 		vector(i, false)
 	}
 	for at := 0; at < unroll*size*s.lanes; at += 64 {
-		PREFETCHT0(Mem{Base: b, Disp: thinAhead + at})
+		PREFETCHT0(Mem{Base: b, Disp: skinnyAhead + at})
 	}
 	forward(unroll * s.lanes)
 	SUBQ(Imm(uint64(unroll*s.lanes)), k)
@@ -417,13 +417,13 @@ func (s isa) sumFour(a, b, c, d VecPhysical) {
 	VADDPS(x.AsX(), a.AsX(), a.AsX())
 }
 
-// thinRows writes the kernel for a B whose columns are contiguous: vecs[m-1]
+// skinnyRows writes the kernel for a B whose columns are contiguous: vecs[m-1]
 // vectors of columns, or one, of which cols count, of the product of m rows. With
 // bfloat16 in AVX2 all of its columns must be there.
-func thinRows(name string, s isa, size int, vecs []int) {
+func skinnyRows(name string, s isa, size int, vecs []int) {
 	TEXT(name, NOSPLIT, "func(t uintptr)")
 	Doc(fmt.Sprintf("%s multiplies up to %d rows by a strip of columns.", name, len(vecs)))
-	x := loadThin(size)
+	x := loadSkinny(size)
 	rows, cols := GP64(), GP64()
 	MOVQ(Mem{Base: x.t, Disp: tileRows}, rows)
 	MOVQ(Mem{Base: x.t, Disp: tileCols}, cols)

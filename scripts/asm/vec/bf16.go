@@ -6,15 +6,15 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// halves writes the conversions between float32 and bfloat16: of whole vectors, as
+// bf16 writes the conversions between float32 and bfloat16: of whole vectors, as
 // AVX2 cannot store a part of a vector of words.
-func (k *kit) halves() {
+func (k *kit) bf16() {
 	k.function("round", "(x []float32)", "rounds x to bfloat16 in place.")
 	x := pointer("x")
 	k.loop("", length("x"), 2, func(p *at) { p.store(k.rounded(p.load(x)), x) })
 	k.done()
 
-	k.function("toHalf", "(dst []uint16, src []float32)", "rounds src, whole vectors, to bfloat16.")
+	k.function("toBF16", "(dst []uint16, src []float32)", "rounds src, whole vectors, to bfloat16.")
 	dst, src, n := pointer("dst"), pointer("src"), length("src")
 	k.each(k.vectors(n), func() {
 		v := k.vec()
@@ -33,7 +33,7 @@ func (k *kit) halves() {
 	})
 	k.done()
 
-	k.function("fromHalf", "(dst []float32, src []uint16)", "widens src to dst, whole vectors.")
+	k.function("fromBF16", "(dst []float32, src []uint16)", "widens src to dst, whole vectors.")
 	dst, src, n = pointer("dst"), pointer("src"), length("dst")
 	k.each(k.vectors(n), func() {
 		v := k.vec()
