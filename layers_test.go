@@ -51,7 +51,7 @@ var layers = pairs([][2]string{
 	{"pkg/export", "internal/gguf internal/ggufmodel internal/onnx internal/units pkg/checkpoint pkg/coupled pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/train", "internal/dist internal/sysmem pkg/checkpoint pkg/coupled pkg/data pkg/graph pkg/kernel pkg/model pkg/optim pkg/param pkg/prune"},
 	{"internal/bench", "internal/dist internal/sysmem internal/units pkg/config pkg/coupled pkg/data pkg/graph pkg/infer pkg/kernel pkg/model pkg/optim pkg/param pkg/train"},
-	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel internal/units pkg/chat pkg/checkpoint pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer pkg/train"},
+	{"pkg/bundle", "internal/fault internal/folder internal/gguf internal/ggufmodel internal/units pkg/chat pkg/checkpoint pkg/graph pkg/kernel pkg/model pkg/param pkg/tokenizer"},
 	{"pkg/config", "pkg/checkpoint pkg/coupled pkg/data pkg/model pkg/optim pkg/param pkg/tokenizer pkg/train"},
 	{"internal/report", "internal/fault internal/units pkg/checkpoint pkg/config pkg/coupled pkg/prune pkg/train"},
 	{"pkg/serve", "internal/fault internal/units pkg/bundle pkg/chat pkg/infer pkg/kernel pkg/model pkg/param pkg/tokenizer"},

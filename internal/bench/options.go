@@ -114,7 +114,7 @@ func (o Options) Memory() (train.Memory, error) {
 	if err != nil {
 		return train.Memory{}, err
 	}
-	return train.Footprint(c, oc, train.LoRA{}, m, shapes, o.Evidence)
+	return train.Footprint(c, oc, model.LoRA{}, m, shapes, o.Evidence)
 }
 
 // rate is the machine's limit for the arithmetic that o's products do, in FLOP/s.

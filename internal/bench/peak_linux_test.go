@@ -124,7 +124,7 @@ func step(run config.Run, m model.Model, set *param.Set, pool *kernel.Pool) erro
 	l := train.NewLoop(run.Train, run.Optim.Resolve(1), m, set, pool, NewNoise(m, 1, tokens))
 	defer l.Close()
 	if run.LoRA.Enabled() {
-		a, err := train.NewAdapters(set, run.LoRA, 1)
+		a, err := model.NewAdapters(set, run.LoRA, 1)
 		if err != nil {
 			return err
 		}

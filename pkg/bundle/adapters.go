@@ -12,7 +12,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 const (
@@ -26,17 +25,17 @@ const (
 // of adapters only (FrozenFiles). Directories of adapters for others are PEFT's (AdapterDir).
 type adapterFile struct {
 	Base string     `json:"base_model_name_or_path,omitempty"` // model directory, for adapters without their model
-	LoRA train.LoRA `json:"lora"`
+	LoRA model.LoRA `json:"lora"`
 }
 
 // AdapterFiles are the files of adapters that stand beside their model.
-func AdapterFiles(a *train.Adapters, c train.LoRA) []checkpoint.File {
+func AdapterFiles(a *model.Adapters, c model.LoRA) []checkpoint.File {
 	return []checkpoint.File{checkpoint.JSONFile(adapterConfig, adapterFile{LoRA: c}), checkpoint.SlabFile(adapterSlab, a.Set.Weights)}
 }
 
 // FrozenFiles are the files of a checkpoint of adapters whose model never changes: the
 // adapters, and the model's directory, base, an absolute path.
-func FrozenFiles(a *train.Adapters, c train.LoRA, base string) []checkpoint.File {
+func FrozenFiles(a *model.Adapters, c model.LoRA, base string) []checkpoint.File {
 	tensors := model.AdapterTensors(a.Set)
 	weights := checkpoint.File{Name: frozenWeights, Model: true, Write: func(w io.Writer) error {
 		return checkpoint.WriteWeights(w, a.Set, tensors, "F32")
@@ -49,16 +48,16 @@ func FrozenFiles(a *train.Adapters, c train.LoRA, base string) []checkpoint.File
 
 // ReadAdapters reads the adapters that stand beside a model in a directory; nil when
 // there are none.
-func ReadAdapters(root checkpoint.Root, set *param.Set) (*train.Adapters, train.LoRA, error) {
+func ReadAdapters(root checkpoint.Root, set *param.Set) (*model.Adapters, model.LoRA, error) {
 	for _, at := range []string{"", newestState} {
 		f, err := readAdapterFile(root, at+adapterConfig)
 		if err != nil {
-			return nil, train.LoRA{}, err
+			return nil, model.LoRA{}, err
 		}
 		if f == nil {
 			continue
 		}
-		a, err := train.NewAdapters(set, f.LoRA, 0)
+		a, err := model.NewAdapters(set, f.LoRA, 0)
 		if err != nil {
 			return nil, f.LoRA, err
 		}
@@ -68,7 +67,7 @@ func ReadAdapters(root checkpoint.Root, set *param.Set) (*train.Adapters, train.
 		}
 		return a, f.LoRA, nil
 	}
-	return nil, train.LoRA{}, nil
+	return nil, model.LoRA{}, nil
 }
 
 // adapterText reads an adapter_config.json, nil when there is none, and says whether PEFT
@@ -144,7 +143,7 @@ func openAdapters(dir *folder.Dir, f *adapterFile, o Options) (*Bundle, error) {
 	if o.ShapesOnly {
 		return b, nil
 	}
-	if b.Adapters, err = train.NewAdapters(b.Set, f.LoRA, 0); err == nil {
+	if b.Adapters, err = model.NewAdapters(b.Set, f.LoRA, 0); err == nil {
 		err = checkpoint.ReadWeights(dir, b.Adapters.Set, model.AdapterTensors(b.Adapters.Set), nil)
 	}
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // AsStored, as Options.Weights, keeps matrices in the type that the source has most of, where
@@ -54,8 +53,8 @@ type Bundle struct {
 	ChatTemplate string     // Jinja source, "" when there is none
 	Generation   Generation // what generation_config.json says
 
-	Adapters *train.Adapters // with Options.KeepAdapters; nil for none
-	LoRA     train.LoRA      // what the adapters were configured as, folded in or not
+	Adapters *model.Adapters // with Options.KeepAdapters; nil for none
+	LoRA     model.LoRA      // what the adapters were configured as, folded in or not
 
 	Extra []Extra  // small files that Save carries through
 	Notes []string // what a user should hear about the source, a line each

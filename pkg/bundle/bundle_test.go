@@ -14,7 +14,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // byteLevel is a tokenizer.json like GPT-2's over the 256 bytes, with added tokens from
@@ -197,7 +196,7 @@ func TestTemplates(t *testing.T) {
 
 // TestAdapters: folded in, kept apart, and without their model, they give one model.
 func TestAdapters(t *testing.T) {
-	c := train.LoRA{Rank: 2, Targets: []string{train.TargetFFN}}
+	c := model.LoRA{Rank: 2, Targets: []string{model.TargetFFN}}
 	src := drawn(t, small)
 	a := adapters(t, src, c)
 	dir := saved(t, small, nil)

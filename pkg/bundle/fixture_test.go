@@ -9,7 +9,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 var no = false
@@ -70,9 +69,9 @@ func edit(t testing.TB, dir, name, old, new string) {
 }
 
 // adapters draws adapters for a bundle, with products that are not 0.
-func adapters(t testing.TB, b *Bundle, c train.LoRA) *train.Adapters {
+func adapters(t testing.TB, b *Bundle, c model.LoRA) *model.Adapters {
 	t.Helper()
-	a, err := train.NewAdapters(b.Set, c, 3)
+	a, err := model.NewAdapters(b.Set, c, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

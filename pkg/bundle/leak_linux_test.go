@@ -10,7 +10,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
-	"github.com/ecospa/ecospa/pkg/train"
+	"github.com/ecospa/ecospa/pkg/model"
 )
 
 // held is what the process holds outside of the Go heap: open files, mapped files and
@@ -170,7 +170,7 @@ func TestNothingLeaks(t *testing.T) {
 		})
 	}
 	plain := saved(t, small, nil)
-	c := train.LoRA{Rank: 2}
+	c := model.LoRA{Rank: 2}
 	alone := filepath.Join(t.TempDir(), "a")
 	src := drawn(t, small)
 	files, err := src.AdapterDir(adapters(t, src, c), plain)

@@ -10,7 +10,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // Names of PEFT's tensors: "base_model.model." + module + ".lora_A.weight".
@@ -29,14 +28,14 @@ type peftModule struct {
 }
 
 // readModules reads PEFT's adapters for the model of b; with shapes only, their names.
-func readModules(dir *folder.Dir, c *peftConfig, b *Bundle, shapes bool) (*train.Adapters, train.LoRA, error) {
+func readModules(dir *folder.Dir, c *peftConfig, b *Bundle, shapes bool) (*model.Adapters, model.LoRA, error) {
 	names, err := checkpoint.TensorNames(dir, peftWeights)
 	if err != nil {
-		return nil, train.LoRA{}, err
+		return nil, model.LoRA{}, err
 	}
 	mods, err := findModules(c, b, names)
 	if err != nil {
-		return nil, train.LoRA{}, wrong(filepath.Join(dir.Name(), peftWeights), err)
+		return nil, model.LoRA{}, wrong(filepath.Join(dir.Name(), peftWeights), err)
 	}
 	lora := summary(mods)
 	if shapes {
@@ -122,7 +121,7 @@ func refuse(name, family, module string) error {
 }
 
 // summary is what a run file would say of the adapters: the first one's rank and scale.
-func summary(mods []peftModule) train.LoRA {
+func summary(mods []peftModule) model.LoRA {
 	var attention, ffn bool
 	for _, m := range mods {
 		if m.Attention() {
@@ -131,12 +130,12 @@ func summary(mods []peftModule) train.LoRA {
 			ffn = true
 		}
 	}
-	c := train.LoRA{Rank: mods[0].rank, Alpha: mods[0].scale * float64(mods[0].rank)}
+	c := model.LoRA{Rank: mods[0].rank, Alpha: mods[0].scale * float64(mods[0].rank)}
 	switch {
 	case !ffn:
-		c.Targets = []string{train.TargetAttention}
+		c.Targets = []string{model.TargetAttention}
 	case !attention:
-		c.Targets = []string{train.TargetFFN}
+		c.Targets = []string{model.TargetFFN}
 	}
 	return c
 }
@@ -145,7 +144,7 @@ func summary(mods []peftModule) train.LoRA {
 // that share A (as all do that were written from a block) share it again; others stand side
 // by side, each with columns of B that are 0 for the other modules: the block's rank is the
 // sum of theirs.
-func joinModules(mods []peftModule, own, set *param.Set) (*train.Adapters, error) {
+func joinModules(mods []peftModule, own, set *param.Set) (*model.Adapters, error) {
 	blocks := map[string][]peftModule{}
 	for _, m := range mods {
 		blocks[m.Block] = append(blocks[m.Block], m)
@@ -176,7 +175,7 @@ func joinModules(mods []peftModule, own, set *param.Set) (*train.Adapters, error
 			}
 		}
 	}
-	return &train.Adapters{Set: joined, Scale: float32(scale)}, nil
+	return &model.Adapters{Set: joined, Scale: float32(scale)}, nil
 }
 
 // shareA reports whether all modules have the same A.

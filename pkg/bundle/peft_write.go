@@ -9,7 +9,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // peftFile is the adapter_config.json that is written for PEFT.
@@ -35,7 +34,7 @@ type peftFile struct {
 // AdapterDir are the files of a directory of adapters without their model, as the PEFT
 // library reads them; base is the model's directory: absolute, or relative to that
 // directory. Modules that are parts of one block are written with the same A.
-func (b *Bundle) AdapterDir(a *train.Adapters, base string) ([]checkpoint.File, error) {
+func (b *Bundle) AdapterDir(a *model.Adapters, base string) ([]checkpoint.File, error) {
 	var mods []peftModule
 	all := b.Model.Table().AdapterModules(b.Set)
 	for _, m := range all {

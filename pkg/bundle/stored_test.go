@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 // A bundle that keeps its weights as bfloat16 or Q8_0 holds what float32 weights round
 // to, adapters added before; it takes less memory and is saved as those values.
 func TestStoredWeights(t *testing.T) {
-	b, lora := drawn(t, small), train.LoRA{Rank: 2, Targets: []string{train.TargetFFN}}
+	b, lora := drawn(t, small), model.LoRA{Rank: 2, Targets: []string{model.TargetFFN}}
 	files, err := b.Files("")
 	if err != nil {
 		t.Fatal(err)

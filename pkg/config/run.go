@@ -30,7 +30,7 @@ type Run struct {
 	From       string            `yaml:"from"`       // model or run directory whose weights finetune begins with, instead of model and tokenizer
 	// finetune, of an image model: its classifier gives way to a new one, for the classes of the data
 	NewClassifier bool          `yaml:"new_classifier"`
-	LoRA          train.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
+	LoRA          model.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
 	Teacher       train.Teacher `yaml:"teacher"` // finetune: learn from a model's probabilities as well; without a model from the data alone
 	Logging       train.Logging `yaml:"logging"` // what is kept of the run beside its metrics
 	Out           string        `yaml:"out"`     // the run directory
@@ -42,7 +42,7 @@ func Default() Run {
 		Data: data.DefaultConfig(), Tokenizer: tokenizer.DefaultConfig(),
 		Train: train.Default(), Optim: optim.Default(), Prune: coupled.DefaultConfig(),
 		Checkpoint: checkpoint.DefaultPolicy(),
-		LoRA:       train.DefaultLoRA(), Teacher: train.DefaultTeacher(),
+		LoRA:       model.DefaultLoRA(), Teacher: train.DefaultTeacher(),
 	}
 }
 

@@ -5,8 +5,8 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
-	"github.com/ecospa/ecospa/pkg/train"
 )
 
 const (
@@ -38,7 +38,7 @@ func (j *Job) attachAdapters(saved *state) (err error) {
 		return nil
 	}
 	if saved == nil {
-		if j.bundle.Adapters, err = train.NewAdapters(j.bundle.Set, j.cfg.LoRA, j.cfg.Train.Seed); err != nil {
+		if j.bundle.Adapters, err = model.NewAdapters(j.bundle.Set, j.cfg.LoRA, j.cfg.Train.Seed); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/train"
@@ -72,7 +71,7 @@ func (j *Job) checkDisk(shapes *param.Set) error {
 	// A checkpoint's weights are float32 whatever they are kept in: it holds norms and biases, too.
 	one := 4*int64(shapes.Count()) + optim.StateBytes(shapes, j.cfg.Optim)
 	if j.frozen() {
-		a, err := param.Layout(model.AdapterSpecs(shapes, j.cfg.LoRA.Rank, j.cfg.LoRA.Has(train.TargetAttention), j.cfg.LoRA.Has(train.TargetFFN)))
+		a, err := param.Layout(j.cfg.LoRA.Specs(shapes))
 		if err != nil {
 			return err
 		}

@@ -2,38 +2,14 @@ package train
 
 import (
 	"github.com/ecospa/ecospa/pkg/graph"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Adapters are low-rank adapters of a model, trained while its weights stay.
-type Adapters struct {
-	Set   *param.Set // see model.AdapterSpecs
-	Scale float32    // of their products
-}
-
-// NewAdapters makes adapters for a model as it is; their products are 0.
-func NewAdapters(set *param.Set, c LoRA, seed uint64) (*Adapters, error) {
-	a, err := param.New(c.specs(set))
-	if err != nil {
-		return nil, err
-	}
-	a.Init(seed)
-	return &Adapters{a, float32(c.Scale())}, nil
-}
-
-func (c LoRA) specs(set *param.Set) []param.Spec {
-	return model.AdapterSpecs(set, c.Rank, c.Has(TargetAttention), c.Has(TargetFFN))
-}
-
-// Merge adds the adapters to the weights, for good.
-func (a *Adapters) Merge(pool *kernel.Pool, set *param.Set) { model.Merge(pool, set, a.Set, a.Scale) }
-
 // Adapt makes the loop train adapters instead of the weights: gradients and moments
 // are theirs alone. Lower must follow.
-func (l *Loop) Adapt(a *Adapters) {
+func (l *Loop) Adapt(a *model.Adapters) {
 	l.closeGrads()
 	optim.Close(l.Opt)
 	l.adapters = a

@@ -39,7 +39,7 @@ func evaluated(t *testing.T, l *Loop, set *param.Set) float64 {
 func TestAdaptersLearn(t *testing.T) {
 	for _, family := range []string{"llama", "gpt2"} {
 		l := tinyLoop(t, family, config(80))
-		a, err := NewAdapters(l.Set, LoRA{Rank: 4}, 1)
+		a, err := model.NewAdapters(l.Set, model.LoRA{Rank: 4}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestAdaptersLearn(t *testing.T) {
 func TestAdapterGradients(t *testing.T) {
 	for _, family := range []string{"llama", "gpt2"} {
 		l := tinyLoop(t, family, config(1))
-		a, err := NewAdapters(l.Set, LoRA{Rank: 3, Alpha: 6}, 1)
+		a, err := model.NewAdapters(l.Set, model.LoRA{Rank: 3, Alpha: 6}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 // resolved configuration, an optimizer and, where lora has a rank, with adapters; taps says whether evidence is gathered from gates. The
 // set needs no storage; nothing is computed and no memory is taken: the graph is
 // planned.
-func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param.Set, taps bool) (Memory, error) {
+func Footprint(c Config, o optim.Config, lora model.LoRA, m model.Model, shapes *param.Set, taps bool) (Memory, error) {
 	recompute, err := graph.ParseRecompute(c.Recompute)
 	if err != nil {
 		return Memory{}, err
@@ -19,7 +19,7 @@ func Footprint(c Config, o optim.Config, lora LoRA, m model.Model, shapes *param
 	b := graph.NewBuilder(shapes, graph.BuildOptions{Train: true, BF16: c.Precision == "bf16"})
 	var adapters *param.Set
 	if lora.Enabled() {
-		if adapters, err = param.Layout(lora.specs(shapes)); err != nil {
+		if adapters, err = param.Layout(lora.Specs(shapes)); err != nil {
 			return Memory{}, err
 		}
 		b.AdaptLinear(adapters, float32(lora.Scale()))
@@ -72,7 +72,7 @@ func MemoryOf(m model.Model, batch, context int) func(shapes *param.Set) (int64,
 	c.Steps, c.Batch, c.Context = 1, batch, context
 	c = c.Resolve(context)
 	return func(shapes *param.Set) (int64, error) {
-		mem, err := Footprint(c, optim.Default(), LoRA{}, m, shapes, false)
+		mem, err := Footprint(c, optim.Default(), model.LoRA{}, m, shapes, false)
 		return mem.Total(), err
 	}
 }

@@ -47,13 +47,13 @@ type Loop struct {
 
 	hooks    []Hook
 	machine  *graph.Machine
-	group    dist.Group // nil: alone
-	wire     *wire      // nil: alone
-	stop     bool       // the ranks have agreed to stop before the next step
-	gates    []gate     // of the batch under way
-	adapters *Adapters  // trained instead of Set; nil: Set is trained
-	teacher  *Learned   // nil: the data alone is learned
-	skipped  int        // batches left out since the last step
+	group    dist.Group      // nil: alone
+	wire     *wire           // nil: alone
+	stop     bool            // the ranks have agreed to stop before the next step
+	gates    []gate          // of the batch under way
+	adapters *model.Adapters // trained instead of Set; nil: Set is trained
+	teacher  *Learned        // nil: the data alone is learned
+	skipped  int             // batches left out since the last step
 
 	back backward              // the step under way, with optim.in_backward
 	sum  func([]float32) error // over the ranks, with optim.in_backward; nil: alone

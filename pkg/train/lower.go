@@ -19,7 +19,7 @@ type shape struct {
 	recompute      graph.Recompute
 	lend           bool             // gradients are of one run: their memory may be lent
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
-	adapters       *Adapters        // trained instead of the parameters; nil for none
+	adapters       *model.Adapters  // trained instead of the parameters; nil for none
 	teacher        *Learned         // of the loss; nil for none
 	documents      bool             // sequences are packed of documents
 }

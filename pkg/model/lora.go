@@ -1,9 +1,12 @@
-package train
+package model
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // LoRA is the lora section of a run file: low-rank adapters
@@ -57,3 +60,27 @@ func (c LoRA) Validate() error {
 	}
 	return nil
 }
+
+// Adapters are low-rank adapters of a model, trained while its weights stay.
+type Adapters struct {
+	Set   *param.Set // see AdapterSpecs
+	Scale float32    // of their products
+}
+
+// NewAdapters makes adapters for a model as it is; their products are 0.
+func NewAdapters(set *param.Set, c LoRA, seed uint64) (*Adapters, error) {
+	a, err := param.New(c.Specs(set))
+	if err != nil {
+		return nil, err
+	}
+	a.Init(seed)
+	return &Adapters{a, float32(c.Scale())}, nil
+}
+
+// Specs are the parameters of the adapters for a model.
+func (c LoRA) Specs(set *param.Set) []param.Spec {
+	return AdapterSpecs(set, c.Rank, c.Has(TargetAttention), c.Has(TargetFFN))
+}
+
+// Merge adds the adapters to the weights, for good.
+func (a *Adapters) Merge(pool *kernel.Pool, set *param.Set) { Merge(pool, set, a.Set, a.Scale) }
