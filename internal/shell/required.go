@@ -16,12 +16,19 @@ import (
 func CheckRequired(commands []*cli.Command) {
 	for _, c := range commands {
 		CheckRequired(c.Subcommands)
-		var required []*cli.StringFlag
+		var required []string
+		take := func(name string, is *bool, usage *string) {
+			if *is {
+				*is, *usage = false, *usage+" (required)"
+				required = append(required, name)
+			}
+		}
 		for _, f := range c.Flags {
-			if f, ok := f.(*cli.StringFlag); ok && f.Required {
-				f.Required = false
-				f.Usage += " (required)"
-				required = append(required, f)
+			switch f := f.(type) {
+			case *cli.StringFlag:
+				take(f.Name, &f.Required, &f.Usage)
+			case *cli.IntFlag:
+				take(f.Name, &f.Required, &f.Usage)
 			}
 		}
 		if required == nil {
@@ -30,9 +37,9 @@ func CheckRequired(commands []*cli.Command) {
 		next := c.Before
 		c.Before = func(c *cli.Context) error {
 			var missing []string
-			for _, f := range required {
-				if !c.IsSet(f.Name) {
-					missing = append(missing, "--"+f.Name)
+			for _, name := range required {
+				if !c.IsSet(name) {
+					missing = append(missing, "--"+name)
 				}
 			}
 			if len(missing) > 0 {

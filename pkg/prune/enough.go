@@ -33,7 +33,7 @@ func (p *Job) gatherEnough(c Calibration, budget coupled.Budget) (*coupled.Evide
 	seen := Compared{Sequences: c.Data.Len(), Overlap: -1}
 	for at := max(1, (g.done+compareEvery-1)/compareEvery) * compareEvery; ; at += compareEvery {
 		err := g.to(min(at, c.Data.Len()))
-		if err == nil && g.half != nil {
+		if err == nil && g.half != nil && g.done >= 2*g.batch { // both halves have seen some
 			seen.Overlap, err = p.overlap(g, budget)
 			seen.Sequences = g.done
 			if err == nil {
