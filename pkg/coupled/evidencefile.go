@@ -36,7 +36,7 @@ const (
 )
 
 type evidenceHeader struct {
-	Model   Print         `json:"model"`
+	Model   Fingerprint   `json:"model"`
 	Options storedOptions `json:"options"`
 }
 
@@ -60,7 +60,7 @@ func (e *Evidence) Save(w io.Writer, family string, set *param.Set) error {
 	if o.Layers != nil {
 		return fmt.Errorf("save evidence: it is of layers %v only", o.Layers)
 	}
-	header, err := json.Marshal(evidenceHeader{PrintOf(family, set), storedOptions{
+	header, err := json.Marshal(evidenceHeader{FingerprintOf(family, set), storedOptions{
 		o.Interactions, o.Squares, o.Activations, o.Basis, o.Compensation, o.Gains, o.Scale, o.Queries, o.Kinds,
 	}})
 	if err != nil {

@@ -17,11 +17,11 @@ var ErrPlan = errors.New("coupled: plan does not fit")
 // Plan is which units stay, as plain data. Making it touches no weight; carrying
 // it out (Cut) decides nothing.
 type Plan struct {
-	Version    int    `json:"version"`
-	Model      Print  `json:"model"`      // the model it is for
-	Criterion  string `json:"criterion"`  // how units were scored
-	Allocation string `json:"allocation"` // how the budget was divided
-	Layout     string `json:"layout"`
+	Version    int         `json:"version"`
+	Model      Fingerprint `json:"model"`      // the model it is for
+	Criterion  string      `json:"criterion"`  // how units were scored
+	Allocation string      `json:"allocation"` // how the budget was divided
+	Layout     string      `json:"layout"`
 	// Improve is what goes along with the cut. With a basis, units are those of the
 	// changed basis: change it in the same way, on the same data, before applying the plan.
 	Improve   Improve    `json:"improve"`
@@ -73,7 +73,7 @@ func MakePlan(r Request) (*Plan, error) {
 		return nil, fmt.Errorf("allocate %s: %w", a.name(), err)
 	}
 	plan := &Plan{
-		Version: PlanVersion, Model: PrintOf(r.Family, r.Set),
+		Version: PlanVersion, Model: FingerprintOf(r.Family, r.Set),
 		Criterion: r.Config.Criterion, Allocation: a.name(), Layout: r.Config.Layout, Improve: r.Improve, Budget: r.Budget,
 		Before: r.Set.Count(), After: Count(r.Set, width), Trials: p.trials,
 	}

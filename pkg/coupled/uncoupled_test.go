@@ -19,7 +19,7 @@ func TestUncoupledByHand(t *testing.T) {
 	if err := e.AddGradients(g, 1); err != nil {
 		t.Fatal(err)
 	}
-	plan := &Plan{Version: PlanVersion, Model: PrintOf("gpt2", set), Decisions: []Decision{
+	plan := &Plan{Version: PlanVersion, Model: FingerprintOf("gpt2", set), Decisions: []Decision{
 		{Dim: "layer.0.qk", Units: 2, Keep: 1, Kept: [][]int{{0}}},
 		{Dim: "layer.0.ffn", Units: 2, Keep: 1, Kept: [][]int{{0}}},
 	}}

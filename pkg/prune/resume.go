@@ -55,7 +55,7 @@ func (p *Job) openCheckpoint() error {
 	}
 	sum := sha256.New()
 	err := json.NewEncoder(sum).Encode(map[string]any{
-		"model": coupled.PrintOf(p.Model.Family(), p.Set), "config": p.Config, "improve": p.Improve, "data": p.Data, "trial": p.Trial,
+		"model": coupled.FingerprintOf(p.Model.Family(), p.Set), "config": p.Config, "improve": p.Improve, "data": p.Data, "trial": p.Trial,
 		"batch": p.Calibration.batch(), "enough": p.Enough, "promise": p.Promise, "weights": p.Set.WeightBytes(), "first": p.firstWeights(),
 	})
 	if err != nil {

@@ -68,7 +68,7 @@ func (l *Loop) stepInBackward(ctx context.Context, batch data.Batch, predicted i
 	}
 	gates := l.finiteGates()
 	if l.Evidence != nil {
-		_, _, bad, err := l.agree(0, false, gates != nil)
+		_, _, bad, err := l.sumLoss(0, false, gates != nil)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -89,7 +89,7 @@ func (l *Loop) stepInBackward(ctx context.Context, batch data.Batch, predicted i
 
 // begin is what happens between the forward pass and the first update.
 func (u *backward) begin(l *Loop) error {
-	loss, stop, _, err := l.agree(float64(l.machine.Output("loss")[0]), u.ctx.Err() != nil, false)
+	loss, stop, _, err := l.sumLoss(float64(l.machine.Output("loss")[0]), u.ctx.Err() != nil, false)
 	if err != nil {
 		return err
 	}

@@ -48,11 +48,11 @@ type Loop struct {
 	hooks    []Hook
 	machine  *graph.Machine
 	group    dist.Group      // nil: alone
-	wire     *wire           // nil: alone
+	gradSum  *gradSum        // nil: alone
 	stop     bool            // the ranks have agreed to stop before the next step
 	gates    []gate          // of the batch under way
 	adapters *model.Adapters // trained instead of Set; nil: Set is trained
-	teacher  *Learned        // nil: the data alone is learned
+	teacher  *teacherModel   // nil: the data alone is learned
 	skipped  int             // batches left out since the last step
 
 	back backward              // the step under way, with optim.in_backward
@@ -128,8 +128,8 @@ func (l *Loop) Lower() error {
 	if l.inBackward() {
 		s.update = l.updateBlock
 	}
-	if l.wire != nil {
-		s.finished = func(lo, hi int) { l.wire.finished(l.Grads, span{lo, hi}) }
+	if l.gradSum != nil {
+		s.finished = func(lo, hi int) { l.gradSum.finished(l.Grads, span{lo, hi}) }
 	}
 	m, err := lower(l.Model, l.Set, l.Pool, s)
 	if err != nil {
@@ -246,8 +246,8 @@ func (l *Loop) passes(batch data.Batch, predicted int) (loss float64, err error)
 				return 0, err
 			}
 		}
-		if l.wire != nil && lo+l.MicroBatch == batch.N {
-			l.wire.begin(l.Grads)
+		if l.gradSum != nil && lo+l.MicroBatch == batch.N {
+			l.gradSum.begin(l.Grads)
 		}
 		if err := l.run(lo == 0); err != nil {
 			return 0, fmt.Errorf("step %d: %w", l.Step+1, err)
@@ -267,13 +267,13 @@ func (l *Loop) stepWhole(ctx context.Context, batch data.Batch, predicted int) (
 	if loss, err = l.passes(batch, predicted); err != nil {
 		return 0, 0, err
 	}
-	if l.wire != nil {
-		if err := l.wire.end(l.Grads, l.trained()); err != nil {
+	if l.gradSum != nil {
+		if err := l.gradSum.end(l.Grads, l.trained()); err != nil {
 			return 0, 0, err
 		}
 	}
 	gates := l.finiteGates()
-	loss, stop, bad, err := l.agree(loss, ctx.Err() != nil, gates != nil)
+	loss, stop, bad, err := l.sumLoss(loss, ctx.Err() != nil, gates != nil)
 	l.stop = l.many() && stop
 	if err != nil {
 		return 0, 0, err

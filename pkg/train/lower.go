@@ -20,7 +20,7 @@ type shape struct {
 	lend           bool             // gradients are of one run: their memory may be lent
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
 	adapters       *model.Adapters  // trained instead of the parameters; nil for none
-	teacher        *Learned         // of the loss; nil for none
+	teacher        *teacherModel    // of the loss; nil for none
 	documents      bool             // sequences are packed of documents
 }
 

@@ -11,15 +11,15 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Gradients on the wire.
+// Types in which gradients are sent (Config.Wire).
 const (
 	WireF32  = "f32"
 	WireBF16 = "bf16"
 )
 
-// wireChunk is the elements from which a finished stretch of gradients is sent: 4
+// sumChunk is the elements from which a finished stretch of gradients is sent: 4
 // MiB, where a message costs far more than its start.
-const wireChunk = 1 << 20
+const sumChunk = 1 << 20
 
 // Join makes the loop one rank of a group: each step's batch is divided among the
 // ranks, gradients and losses are summed. All ranks must have equal weights and make
@@ -56,7 +56,7 @@ func (l *Loop) Join(g dist.Group) error {
 	if l.inBackward() {
 		l.sum = sum
 	} else {
-		l.wire = &wire{sum: sum}
+		l.gradSum = &gradSum{sum: sum}
 	}
 	return nil
 }
@@ -78,8 +78,8 @@ func (l *Loop) own(b data.Batch) data.Batch {
 	return b.Slice(lo, hi)
 }
 
-// wire sums gradients over the ranks while others are still being computed.
-type wire struct {
+// gradSum sums gradients over the ranks while others are still being computed.
+type gradSum struct {
 	sum  func([]float32) error
 	on   bool // the micro-batch under way is the step's last
 	wait span // finished and not sent, until it is long enough
@@ -92,7 +92,7 @@ type wire struct {
 type span struct{ lo, hi int }
 
 // begin starts sending what the next run finishes.
-func (w *wire) begin(grads *param.Slab) {
+func (w *gradSum) begin(grads *param.Slab) {
 	w.on, w.wait, w.sent = true, span{}, w.sent[:0]
 	w.work, w.done = make(chan []float32, 64), make(chan error, 1)
 	go func(work chan []float32, done chan error) {
@@ -107,7 +107,7 @@ func (w *wire) begin(grads *param.Slab) {
 }
 
 // finished takes a stretch; neighbours go together.
-func (w *wire) finished(grads *param.Slab, s span) {
+func (w *gradSum) finished(grads *param.Slab, s span) {
 	if !w.on {
 		return
 	}
@@ -123,12 +123,12 @@ func (w *wire) finished(grads *param.Slab, s span) {
 		w.send(grads)
 		w.wait = s
 	}
-	if w.wait.hi-w.wait.lo >= wireChunk {
+	if w.wait.hi-w.wait.lo >= sumChunk {
 		w.send(grads)
 	}
 }
 
-func (w *wire) send(grads *param.Slab) {
+func (w *gradSum) send(grads *param.Slab) {
 	if s := w.wait; s.hi > s.lo {
 		w.sent = append(w.sent, s)
 		w.work <- grads.Data[s.lo:s.hi]
@@ -137,7 +137,7 @@ func (w *wire) send(grads *param.Slab) {
 }
 
 // end waits for all sums. Every stretch must have been finished.
-func (w *wire) end(grads *param.Slab, set *param.Set) error {
+func (w *gradSum) end(grads *param.Slab, set *param.Set) error {
 	w.send(grads)
 	w.on = false
 	close(w.work)
@@ -154,8 +154,8 @@ func (w *wire) end(grads *param.Slab, set *param.Set) error {
 	return nil
 }
 
-// agree sums the loss over the ranks; stop and bad are true when they are on any.
-func (l *Loop) agree(loss float64, stop, bad bool) (float64, bool, bool, error) {
+// sumLoss sums the loss over the ranks; stop and bad are true when they are on any.
+func (l *Loop) sumLoss(loss float64, stop, bad bool) (float64, bool, bool, error) {
 	v := []float64{loss, 0, 0}
 	if stop {
 		v[1] = 1

@@ -9,15 +9,15 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Print is a model's fingerprint: what a plan must find to be applied.
-type Print struct {
+// Fingerprint is what identifies a model: what a plan must find to be applied.
+type Fingerprint struct {
 	Family string           `json:"family"`
 	Shapes map[string][]int `json:"shapes"` // of every parameter that carries units, by name
 }
 
-// PrintOf is the fingerprint of a set.
-func PrintOf(family string, set *param.Set) Print {
-	f := Print{Family: family, Shapes: map[string][]int{}}
+// FingerprintOf is the fingerprint of a set.
+func FingerprintOf(family string, set *param.Set) Fingerprint {
+	f := Fingerprint{Family: family, Shapes: map[string][]int{}}
 	for _, g := range Groups(set) {
 		for _, p := range g.params {
 			var shape []int
@@ -31,11 +31,11 @@ func PrintOf(family string, set *param.Set) Print {
 }
 
 // Match reports the first difference between the fingerprint and a model, by name and shape.
-func (f Print) Match(family string, set *param.Set) error {
+func (f Fingerprint) Match(family string, set *param.Set) error {
 	if f.Family != family {
 		return fmt.Errorf("%w: it is for a model of family %q, this one is %q", ErrPlan, f.Family, family)
 	}
-	have := PrintOf(family, set)
+	have := FingerprintOf(family, set)
 	var names []string
 	for n := range have.Shapes {
 		names = append(names, n)

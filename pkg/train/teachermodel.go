@@ -10,10 +10,10 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// Learned is a trained model that another learns from. It runs forward on each
+// teacherModel is a trained model that another learns from. It runs forward on each
 // micro-batch up to its last hidden states; its logits exist for a chunk of rows at
 // a time, within the student's loss.
-type Learned struct {
+type teacherModel struct {
 	model   model.Model
 	set     *param.Set
 	pool    *kernel.Pool
@@ -29,11 +29,11 @@ func (l *Loop) Learn(c Teacher, m model.Model, set *param.Set) error {
 	if l.Config.Context > m.Context() {
 		return fmt.Errorf("train.context is %d tokens, but the context of teacher.model %s is %d", l.Config.Context, c.Model, m.Context())
 	}
-	l.teacher = &Learned{model: m, set: set, pool: l.Pool, head: &graph.Teacher{Temperature: float32(c.Temperature), Weight: float32(c.Weight)}}
+	l.teacher = &teacherModel{model: m, set: set, pool: l.Pool, head: &graph.Teacher{Temperature: float32(c.Temperature), Weight: float32(c.Weight)}}
 	return l.teacher.lower(l.MicroBatch, l.Config.Context, l.documents())
 }
 
-func (t *Learned) lower(batch, context int, documents bool) error {
+func (t *teacherModel) lower(batch, context int, documents bool) error {
 	b := graph.NewBuilder(t.set, graph.BuildOptions{States: true, Documents: documents})
 	t.model.Loss(b, batch, context, 0)
 	var err error
@@ -49,7 +49,7 @@ func (t *Learned) lower(batch, context int, documents bool) error {
 }
 
 // show runs the teacher on a micro-batch and gives its hidden states to the student.
-func (t *Learned) show(student *graph.Machine, batch data.Batch) error {
+func (t *teacherModel) show(student *graph.Machine, batch data.Batch) error {
 	if err := batch.FeedInputs(t.machine); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (t *Learned) show(student *graph.Machine, batch data.Batch) error {
 	return student.SetFloats(graph.TeacherInput, t.machine.Output(graph.StatesOutput)...)
 }
 
-func (t *Learned) close() {
+func (t *teacherModel) close() {
 	if t.machine != nil {
 		t.machine.Close()
 	}
@@ -67,6 +67,6 @@ func (t *Learned) close() {
 }
 
 // bytes is the memory that the teacher takes.
-func (t *Learned) bytes() int64 {
+func (t *teacherModel) bytes() int64 {
 	return 4*int64(t.set.Len()) + t.machine.Plan().ArenaBytes()
 }
