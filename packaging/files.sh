@@ -9,6 +9,7 @@ mkdir -p "$out/completions"
 CGO_ENABLED=0 go build -buildvcs=true -o "$out/ecospa" .
 "$out/ecospa" man >"$out/ecospa.1"
 gzip -9n <"$out/ecospa.1" >"$out/ecospa.1.gz"
+gzip -9n <packaging/changelog >"$out/changelog.gz"
 "$out/ecospa" completion bash >"$out/completions/ecospa.bash"
 "$out/ecospa" completion zsh >"$out/completions/_ecospa"
 "$out/ecospa" completion fish >"$out/completions/ecospa.fish"
