@@ -62,7 +62,8 @@ echo '| server | clients | tokens/s | over one client | first token, median | fi
 echo '|---|---|---|---|---|---|'
 for who in ecospa llama.cpp; do
 	for n in $(echo "$clients" | tr , ' '); do
-		row=$(grep "^| $who | $n |" "$work/rows" | sort -t'|' -k5 -n) || continue
+		row=$(grep "^| $who | $n |" "$work/rows" | sort -t'|' -k5 -n)
+		[ -n "$row" ] || continue
 		column() { echo "$row" | cut -d'|' -f"$1" | tr -dc '0-9.\n' | sort -g | awk '{x[NR] = $1} END {print (x[int((NR + 1) / 2)] + x[int(NR / 2) + 1]) / 2}'; }
 		rate=$(column 5)
 		[ "$n" != 1 ] || one=$rate
