@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,6 +27,9 @@ func prompt(number uint64, n int) string {
 	}
 	return strings.Join(s, " ")
 }
+
+// errBusy is a server that asks to come again later.
+var errBusy = errors.New("status 429")
 
 // send posts a body to a call.
 func (o options) send(ctx context.Context, call string, body any) (*http.Response, error) {
@@ -56,6 +60,9 @@ func (o options) stream(ctx context.Context, body any) (tokens int, first time.D
 		return 0, 0, err
 	}
 	defer a.Body.Close()
+	if a.StatusCode == 429 {
+		return 0, 0, errBusy
+	}
 	if a.StatusCode != 200 {
 		text, _ := io.ReadAll(a.Body)
 		return 0, 0, fmt.Errorf("status %d: %s", a.StatusCode, text)

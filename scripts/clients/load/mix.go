@@ -44,7 +44,7 @@ func (o options) mixed(client, i uint64) (r result) {
 	case 9:
 		err = o.halfOpen(draw)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errBusy) {
 		r.errs = []error{fmt.Errorf("client %d, request %d: %w", client, i, err)}
 	}
 	return r
