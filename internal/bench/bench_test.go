@@ -51,7 +51,7 @@ func BenchmarkMemory(b *testing.B) {
 			}
 			plan := l.Memory()
 			now, _ := sysmem.Resident()
-			for name, v := range map[string]int64{"planned-MiB": plan.Total(), "activations-MiB": plan.Activations, "in-gradients-MiB": plan.Lent, "resident-MiB": now} {
+			for name, v := range map[string]int64{"planned-MiB": plan.Total(), "activations-MiB": plan.Activations, "in-gradients-MiB": plan.InGradients, "resident-MiB": now} {
 				b.ReportMetric(float64(v>>20), name)
 			}
 		})
@@ -161,7 +161,7 @@ func passes(b *testing.B, m model.Model, set *param.Set, pool *kernel.Pool, s pr
 	defer grads.Close()
 	g := graph.NewBuilder(set, graph.BuildOptions{Train: true})
 	m.Loss(g, batch, s.Context, 0)
-	machine, err := g.Lower(graph.LowerOptions{Pool: pool, Grads: grads, Lend: true})
+	machine, err := g.Lower(graph.LowerOptions{Pool: pool, Grads: grads, InGradients: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestMemoryByLevel(t *testing.T) {
 			t.Errorf("%s: pruned plans %d bytes, dense %d", level, pruned.Total(), dense.Total())
 		}
 		if level < 2 {
-			values[level] = dense.Activations + dense.Lent
+			values[level] = dense.Activations + dense.InGradients
 		}
 	}
 	if values[1] >= values[0] {

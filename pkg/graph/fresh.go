@@ -9,7 +9,7 @@ func (l *lowering) freshen() {
 	if l.o.Grads == nil || len(l.o.Grads.Data) == 0 {
 		return
 	}
-	l.returnLent()
+	l.clearGradSpace()
 	at := map[int]string{} // blocks by where they begin
 	for _, b := range l.b.set.Blocks {
 		at[b.Offset] = b.Name

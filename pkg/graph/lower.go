@@ -37,10 +37,10 @@ type LowerOptions struct {
 	// slab Grads, as soon as nothing more will be added to it in that run, in an order that is
 	// the same in every run and on every machine of the same graph.
 	Finished func(lo, hi int)
-	// Lend lets values live in the memory of gradients that are not written yet. The
+	// InGradients lets values live in the memory of gradients that are not written yet. The
 	// machine then has RunFresh only, not RunAll: gradients of several runs cannot be
 	// summed. It has an effect where Grads is given.
-	Lend bool
+	InGradients bool
 	// Update, where it is not nil, takes the place of Grads: it is called during a run for
 	// each block of parameters that the loss depends on, with the block's gradient of that run, as soon as this is
 	// complete, the loss is known and nothing of the run reads the block's weights any longer;
@@ -60,18 +60,18 @@ type LowerOptions struct {
 
 // lowering is the state of one Lower, which its passes change in turn.
 type lowering struct {
-	b       *Builder
-	o       LowerOptions
-	grads   [2]bool // gradients that are wanted: of the parameters, of the adapters
-	m       *Machine
-	diff    *backward // nil without gradients
-	steps   map[*Node]*step
-	leaves  []*step
-	order   []*step
-	outputs []namedStep
-	bufs    []*Buffer
-	arena   int64 // bytes
-	lent    int64 // where the arena begins among offsets
+	b          *Builder
+	o          LowerOptions
+	grads      [2]bool // gradients that are wanted: of the parameters, of the adapters
+	m          *Machine
+	diff       *backward // nil without gradients
+	steps      map[*Node]*step
+	leaves     []*step
+	order      []*step
+	outputs    []namedStep
+	bufs       []*Buffer
+	arena      int64 // bytes
+	arenaStart int64 // where the arena begins among offsets
 
 	blockwise bool                  // LowerOptions.Update
 	blocks    map[string]*blockGrad // with blockwise
@@ -175,10 +175,10 @@ func slabLen(s *param.Set) int {
 // PlanOptions say for what machine a plan is wanted; see the fields of
 // LowerOptions of the same names.
 type PlanOptions struct {
-	Taps      bool
-	Recompute Recompute
-	Lend      bool
-	Update    bool // LowerOptions.Update is given
+	Taps        bool
+	Recompute   Recompute
+	InGradients bool
+	Update      bool // LowerOptions.Update is given
 	// Sites, where there are any, makes the plan that of a machine that shows these sites
 	// and makes no outputs (LowerOptions.SitesOnly).
 	Sites []string
@@ -194,7 +194,7 @@ func (b *Builder) Plan(o PlanOptions) (p *Plan, err error) {
 	}
 	defer caught(&err, "plan")
 	l := &lowering{
-		b: b, o: LowerOptions{Taps: o.Taps, Recompute: o.Recompute, Lend: o.Lend},
+		b: b, o: LowerOptions{Taps: o.Taps, Recompute: o.Recompute, InGradients: o.InGradients},
 		grads:     [2]bool{b.o.Train && b.more == nil && o.Sites == nil, b.o.Train && b.more != nil && o.Sites == nil},
 		blockwise: o.Update, steps: map[*Node]*step{}, m: newMachine(),
 	}

@@ -14,18 +14,18 @@ import (
 // is lowered, so a run walks a list of calls and allocates nothing. It is used by
 // one goroutine at a time.
 type Machine struct {
-	plan    *Plan
-	calls   []bound
-	checks  []bound
-	foreign []foreignLeaf
-	ints    map[string]*intInput
-	floats  map[string][]float32
-	outputs map[string]value
-	arena   *param.Slab
-	first   []int           // calls that can overwrite a gradient: its first deposit
-	fresh   map[string]bool // blocks whose gradient those are of
-	lent    int64           // LowerOptions.Lend: Plan.lent
-	closed  bool
+	plan       *Plan
+	calls      []bound
+	checks     []bound
+	foreign    []foreignLeaf
+	ints       map[string]*intInput
+	floats     map[string][]float32
+	outputs    map[string]value
+	arena      *param.Slab
+	first      []int           // calls that can overwrite a gradient: its first deposit
+	fresh      map[string]bool // blocks whose gradient those are of
+	arenaStart int64           // LowerOptions.InGradients: Plan.arenaStart
+	closed     bool
 	// finished is LowerOptions.Finished.
 	finished func(lo, hi int)
 }
@@ -59,7 +59,7 @@ func newIntInput(n int) *intInput {
 // ErrClosed is returned when a machine is run after it was closed or replaced.
 var ErrClosed = errors.New("graph: the machine is closed")
 
-var errLent = errors.New("graph: gradients whose memory was lent cannot be added to")
+var errInGradients = errors.New("graph: gradients whose memory holds values of the run cannot be added to")
 
 var _ gorgonia.VM = (*Machine)(nil)
 
@@ -129,10 +129,10 @@ func (m *Machine) Outputs() map[string][]int {
 
 // RunAll runs the graph once: it implements gorgonia.VM. Gradients of parameters
 // are added to what the gradient slab holds. After an error they are partial. A
-// machine that was lent the gradients (LowerOptions.Lend) has RunFresh only.
+// machine whose values live in the gradients (LowerOptions.InGradients) has RunFresh only.
 func (m *Machine) RunAll() error {
-	if m.lent > 0 {
-		return errLent
+	if m.arenaStart > 0 {
+		return errInGradients
 	}
 	return m.run()
 }

@@ -31,9 +31,9 @@ func (l *lowering) arrangeMemory() {
 			needs[o.step.pos].output = true
 		}
 	}
-	in := l.lend()
+	in := l.gradSpace()
 	m := planMemory(needs, l.holdGrads(), in, l.o.private)
-	l.bufs, l.arena, l.lent = m.bufs, m.arena, in.bytes
+	l.bufs, l.arena, l.arenaStart = m.bufs, m.arena, in.bytes
 	for i, s := range l.order {
 		r := m.rooms[i]
 		s.mem.buf, s.mem.work, s.mem.saved = r.out, r.work, r.saved
@@ -94,7 +94,7 @@ func (l *lowering) allocate() {
 
 // makeArena makes the arena, or takes that of the machine that is replaced.
 func (l *lowering) makeArena() {
-	l.m.lent = l.lent
+	l.m.arenaStart = l.arenaStart
 	need := int(l.arena / 4)
 	if r := l.o.Reuse; r != nil && r.arena != nil {
 		if len(r.arena.Data) >= need {
@@ -111,9 +111,9 @@ func (l *lowering) makeArena() {
 // memory is a buffer's part of the arena, or of the gradients.
 func (l *lowering) memory(b *Buffer) []float32 {
 	at, n := int(b.Offset/4), int(b.Bytes/4)
-	if b.Offset < l.m.lent {
+	if b.Offset < l.m.arenaStart {
 		return l.o.Grads.Data[at : at+n : at+n]
 	}
-	at -= int(l.m.lent / 4)
+	at -= int(l.m.arenaStart / 4)
 	return l.m.arena.Data[at : at+n : at+n]
 }

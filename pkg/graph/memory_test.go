@@ -125,7 +125,7 @@ func TestPlacesDoNotOverlap(t *testing.T) {
 			first := rng.IntN(30)
 			bufs = append(bufs, &Buffer{Bytes: int64(4 * rng.IntN(3000)), First: first, Last: first + rng.IntN(10)})
 		}
-		size := place(bufs, lent{})
+		size := place(bufs, gradSpace{})
 		for i, a := range bufs {
 			if a.Offset%alignBytes != 0 || a.Offset < 0 || a.Offset+a.Bytes > size {
 				t.Fatalf("buffer at %d of %d bytes in an arena of %d", a.Offset, a.Bytes, size)

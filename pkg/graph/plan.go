@@ -24,7 +24,7 @@ type Buffer struct {
 	Name        string // of the operation that made it
 	Purpose     Purpose
 	Bytes       int64
-	Offset      int64 // bytes, in the arena; with LowerOptions.Lend in the gradient slab and the arena after it
+	Offset      int64 // bytes, in the arena; with LowerOptions.InGradients in the gradient slab and the arena after it
 	First, Last int   // steps of the plan, inclusive; outputs last one step longer than the plan
 	index       int
 }
@@ -56,17 +56,17 @@ type PlanLeaf struct {
 
 // Plan is what a machine will do and what memory it takes; it is known before the first run.
 type Plan struct {
-	Leaves  []PlanLeaf
-	Steps   []PlanStep
-	Buffers []Buffer
-	Outputs map[string]int // step of each output; as In for leaves
-	arena   int64
-	lent    int64 // where the arena begins among offsets; those below are in the gradient slab
-	values  int64
+	Leaves     []PlanLeaf
+	Steps      []PlanStep
+	Buffers    []Buffer
+	Outputs    map[string]int // step of each output; as In for leaves
+	arena      int64
+	arenaStart int64 // where the arena begins among offsets; those below are in the gradient slab
+	values     int64
 }
 
 // ArenaBytes is the memory of all values of a run together, without what they take
-// of the gradients' (LentBytes).
+// of the gradients' (InGradientBytes).
 func (p *Plan) ArenaBytes() int64 { return p.arena }
 
 // ValueBytes is what the values would take if none shared memory with another.
@@ -146,7 +146,7 @@ func (l *lowering) plan() *Plan {
 			p.values += b.Bytes
 		}
 	}
-	p.arena, p.lent = l.arena, l.lent
+	p.arena, p.arenaStart = l.arena, l.arenaStart
 	for _, b := range l.bufs {
 		p.Buffers = append(p.Buffers, *b)
 	}

@@ -33,7 +33,7 @@ type memoryPlan struct {
 // function of its operands and changes none of them but for the offsets of held: buffers
 // whose lifetimes are known, the first in the plan. private gives every value a buffer
 // of its own that is never free.
-func planMemory(steps []need, held []*Buffer, in lent, private bool) memoryPlan {
+func planMemory(steps []need, held []*Buffer, in gradSpace, private bool) memoryPlan {
 	p := planner{steps: steps, private: private}
 	p.bufs = append(p.bufs, held...)
 	p.lifetimes()
@@ -150,10 +150,10 @@ const alignBytes = 64
 func aligned(n int64) int64 { return (n + alignBytes - 1) / alignBytes * alignBytes }
 
 // place gives every buffer an offset so that buffers alive at the same step do
-// not overlap, in the arena or in what is lent, and returns the arena's size. Finding the smallest arena is
+// not overlap, in the arena or in the gradients' memory, and returns the arena's size. Finding the smallest arena is
 // NP-hard (it is interval colouring); two greedy orders are tried and the better
 // one is kept: by size, and by size times lifetime.
-func place(bufs []*Buffer, in lent) int64 {
+func place(bufs []*Buffer, in gradSpace) int64 {
 	span := func(b *Buffer) int64 { return int64(b.Last - b.First + 1) }
 	orders := []func(a, b *Buffer) bool{
 		func(a, b *Buffer) bool { return a.Bytes > b.Bytes },
@@ -178,7 +178,7 @@ func place(bufs []*Buffer, in lent) int64 {
 }
 
 // fit places the buffers in order, each into the smallest gap that holds it.
-func fit(order []*Buffer, in lent) int64 {
+func fit(order []*Buffer, in gradSpace) int64 {
 	placed := append([]*Buffer(nil), in.walls...) // by offset
 	size := in.bytes
 	for _, b := range order {

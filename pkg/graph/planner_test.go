@@ -33,11 +33,11 @@ func TestPlanMemory(t *testing.T) {
 			steps[i] = s
 		}
 		before := append([]need(nil), steps...)
-		p := planMemory(steps, nil, lent{}, false)
+		p := planMemory(steps, nil, gradSpace{}, false)
 		if !reflect.DeepEqual(before, steps) {
 			t.Fatalf("seed %d: the steps were changed", seed)
 		}
-		if q := planMemory(steps, nil, lent{}, false); !reflect.DeepEqual(p, q) {
+		if q := planMemory(steps, nil, gradSpace{}, false); !reflect.DeepEqual(p, q) {
 			t.Fatalf("seed %d: planned twice, it differs", seed)
 		}
 		for i, a := range p.bufs {

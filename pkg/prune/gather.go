@@ -73,7 +73,7 @@ func (g *gathering) pass(hi, batch int) error {
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: g.grads != nil, Gates: g.grads == nil, Documents: c.Data.Packed()})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
-		Pool: c.Pool, Grads: g.grads, Taps: true, Lend: true, Recompute: c.recompute(), Observe: show.show,
+		Pool: c.Pool, Grads: g.grads, Taps: true, InGradients: true, Recompute: c.recompute(), Observe: show.show,
 	})
 	if err != nil {
 		return err

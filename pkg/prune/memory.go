@@ -83,7 +83,7 @@ func (p *Job) Memory() (m Memory, err error) {
 func (c *Calibration) passPlan(gradients bool) (*graph.Plan, error) {
 	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: gradients, Gates: !gradients, Documents: c.Data.Packed()})
 	c.Model.Loss(b, c.batch(), c.Data.Context, 0)
-	return b.Plan(graph.PlanOptions{Taps: true, Lend: true, Recompute: c.recompute()})
+	return b.Plan(graph.PlanOptions{Taps: true, InGradients: true, Recompute: c.recompute()})
 }
 
 // leastRoom is how much activations may take however small a model is.

@@ -119,7 +119,7 @@ func (p Preflight) String() string {
 	}
 	m := p.Memory
 	fmt.Fprintf(&b, "memory    %s: weights %s, gradients %s, moments %s, activations %s (%s more of them in the gradients' memory, before it is needed)\n",
-		units.Bytes(m.Total()), units.Bytes(m.Weights), units.Bytes(m.Gradients), units.Bytes(m.Moments), units.Bytes(m.Activations), units.Bytes(m.Lent))
+		units.Bytes(m.Total()), units.Bytes(m.Weights), units.Bytes(m.Gradients), units.Bytes(m.Moments), units.Bytes(m.Activations), units.Bytes(m.InGradients))
 	if p.Ranks > 1 {
 		fmt.Fprintf(&b, "ranks     %d of %s, %d sequences of each step and %d threads each\n", p.Ranks, p.Library, p.Sequences, p.Threads)
 	}

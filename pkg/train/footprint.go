@@ -25,7 +25,7 @@ func Footprint(c Config, o optim.Config, lora model.LoRA, m model.Model, shapes 
 		b.AdaptLinear(adapters, float32(lora.Scale()))
 	}
 	m.Loss(b, c.MicroBatch, c.Context, 0)
-	plan, err := b.Plan(graph.PlanOptions{Taps: taps, Recompute: recompute, Lend: adapters == nil && c.MicroBatch == c.Batch && !o.InBackward, Update: o.InBackward && adapters == nil})
+	plan, err := b.Plan(graph.PlanOptions{Taps: taps, Recompute: recompute, InGradients: adapters == nil && c.MicroBatch == c.Batch && !o.InBackward, Update: o.InBackward && adapters == nil})
 	if err != nil {
 		return Memory{}, err
 	}

@@ -17,7 +17,7 @@ type shape struct {
 	taps           bool                                       // gate gradients as outputs
 	reuse          *graph.Machine                             // replaced by the new one
 	recompute      graph.Recompute
-	lend           bool             // gradients are of one run: their memory may be lent
+	inGradients    bool             // gradients are of one run: values may live in their memory
 	finished       func(lo, hi int) // told of gradients that are complete; may be nil
 	adapters       *model.Adapters  // trained instead of the parameters; nil for none
 	teacher        *teacherModel    // of the loss; nil for none
@@ -31,7 +31,7 @@ func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Ma
 		build.Teacher = s.teacher.head
 	}
 	b := graph.NewBuilder(set, build)
-	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, Lend: s.lend, Finished: s.finished, Update: s.update}
+	o := graph.LowerOptions{Pool: pool, Grads: s.grads, Taps: s.taps, Reuse: s.reuse, Recompute: s.recompute, InGradients: s.inGradients, Finished: s.finished, Update: s.update}
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
 		o.Grads, o.AdapterGrads = nil, s.grads

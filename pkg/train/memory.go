@@ -11,9 +11,9 @@ type Memory struct {
 	Weights     int64 `json:"weights"`
 	Gradients   int64 `json:"gradients"`
 	Moments     int64 `json:"moments"`
-	Activations int64 `json:"activations"`       // the machine's arena: activations, their gradients, saved statistics, but for what is Lent
+	Activations int64 `json:"activations"`       // the machine's arena: activations, their gradients, saved statistics, but for what is InGradients
 	Teacher     int64 `json:"teacher,omitempty"` // its weights and activations
-	Lent        int64 `json:"lent,omitempty"`    // of the gradients: most that activations take of it before it is written; no more memory
+	InGradients int64 `json:"lent,omitempty"`    // of the gradients: most that activations take of it before it is written; no more memory
 }
 
 // Total is the sum of all purposes.
@@ -23,7 +23,7 @@ func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.A
 // an optimizer takes. Gradients are the most of them at one time.
 func PlanMemory(set *param.Set, t param.DType, plan *graph.Plan, o optim.Config) Memory {
 	n := int64(set.Len())
-	m := Memory{Weights: 4 * n, Gradients: 4 * n, Moments: optim.StateBytes(set, o), Activations: plan.ArenaBytes(), Lent: plan.LentBytes()}
+	m := Memory{Weights: 4 * n, Gradients: 4 * n, Moments: optim.StateBytes(set, o), Activations: plan.ArenaBytes(), InGradients: plan.InGradientBytes()}
 	if t != param.F32 {
 		m.Weights = set.BytesAs(t)
 	}

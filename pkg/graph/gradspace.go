@@ -2,25 +2,25 @@ package graph
 
 // A parameter's gradient is written once the backward pass reaches it. Until then
 // its memory is free, and most of a run's values are dead by then: with
-// LowerOptions.Lend they live there. The addresses of buffers are then those of
+// LowerOptions.InGradients they live there. The addresses of buffers are then those of
 // one space: the gradient slab, a wall that none may cross, and the arena.
 
-// lent is the gradient slab as a place for buffers.
-type lent struct {
+// gradSpace is the gradient slab as a place for buffers.
+type gradSpace struct {
 	walls []*Buffer // each block from the step that writes it first, and the wall
-	bytes int64     // of the space before the arena; 0 where nothing is lent
+	bytes int64     // of the space before the arena; 0 where no value lives there
 }
 
-// lend finds from which step on each block of the gradient slab is taken. A block
+// gradSpace finds from which step on each block of the gradient slab is taken. A block
 // that no step writes is never free.
-func (l *lowering) lend() lent {
+func (l *lowering) gradSpace() gradSpace {
 	set := l.b.set
-	if !l.o.Lend || l.blockwise || !l.grads[0] || len(set.Blocks) == 0 {
-		return lent{}
+	if !l.o.InGradients || l.blockwise || !l.grads[0] || len(set.Blocks) == 0 {
+		return gradSpace{}
 	}
 	first := l.firstWrites()
 	end := len(l.order) + 1
-	var v lent
+	var v gradSpace
 	for i, b := range set.Blocks {
 		from, written := first[b.Name]
 		if !written {
@@ -65,11 +65,11 @@ func (l *lowering) firstWrites() map[string]int {
 	return first
 }
 
-// returnLent clears what was lent before its gradient is added to, and the padding
+// clearGradSpace clears what values left in a block before its gradient is added to, and the padding
 // after each block before its gradient is written.
-func (l *lowering) returnLent() {
+func (l *lowering) clearGradSpace() {
 	m := l.m
-	if m.lent == 0 {
+	if m.arenaStart == 0 {
 		return
 	}
 	blocks := map[int]int{} // by where they begin
@@ -123,14 +123,14 @@ func (c *bound) gradWrites(grads []float32) []gradWrite {
 	return out
 }
 
-// LentBytes is how much of the gradient slab the plan's values take at most; the
+// InGradientBytes is how much of the gradient slab the plan's values take at most; the
 // arena does without it.
-func (p *Plan) LentBytes() int64 {
+func (p *Plan) InGradientBytes() int64 {
 	var top int64
 	for i := range p.Steps {
 		var sum int64
 		for _, b := range p.Buffers {
-			if b.Offset < p.lent && b.First <= i && i <= b.Last {
+			if b.Offset < p.arenaStart && b.First <= i && i <= b.Last {
 				sum += b.Bytes
 			}
 		}

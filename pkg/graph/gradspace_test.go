@@ -15,8 +15,8 @@ func TestLentGradients(t *testing.T) {
 			_, want := m.run(t, 1, LowerOptions{Taps: true, Recompute: r})
 			a, _ := m.run(t, 1, LowerOptions{Taps: true, Recompute: r})
 			grads := m.set.NewSlab()
-			b := lowered(t, m.build(true), LowerOptions{Grads: grads, Taps: true, Recompute: r, Lend: true, poison: poisoned})
-			if b.Plan().ArenaBytes() >= a.Plan().ArenaBytes() || b.Plan().LentBytes() == 0 {
+			b := lowered(t, m.build(true), LowerOptions{Grads: grads, Taps: true, Recompute: r, InGradients: true, poison: poisoned})
+			if b.Plan().ArenaBytes() >= a.Plan().ArenaBytes() || b.Plan().InGradientBytes() == 0 {
 				t.Errorf("recompute %d: the arena takes %d bytes, without lending %d", r, b.Plan().ArenaBytes(), a.Plan().ArenaBytes())
 			}
 			m.feed(t, b)
@@ -30,7 +30,7 @@ func TestLentGradients(t *testing.T) {
 				}
 			}
 			if err := b.RunAll(); err == nil {
-				t.Error("a run that adds to lent gradients was not refused")
+				t.Error("a run that adds to gradients whose memory holds values was not refused")
 			}
 		}
 	}
@@ -42,7 +42,7 @@ func TestFinishedLent(t *testing.T) {
 	_, want := m.run(t, 1, LowerOptions{})
 	grads := m.set.NewSlab()
 	told := make([]int, len(grads.Data))
-	mc := lowered(t, m.build(true), LowerOptions{Grads: grads, Lend: true, Finished: func(lo, hi int) {
+	mc := lowered(t, m.build(true), LowerOptions{Grads: grads, InGradients: true, Finished: func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			if told[i]++; grads.Data[i] != want.Data[i] {
 				t.Fatalf("gradient %d is %g when it is said to be complete, in the end %g", i, grads.Data[i], want.Data[i])
@@ -64,7 +64,7 @@ func TestFinishedLent(t *testing.T) {
 func TestWallsAreKept(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	for range 200 {
-		var in lent
+		var in gradSpace
 		for range 1 + rng.IntN(8) {
 			n := int64(4 * (1 + rng.IntN(4000)))
 			in.walls = append(in.walls, &Buffer{Offset: in.bytes, Bytes: n, First: rng.IntN(30), Last: 50})
@@ -91,8 +91,8 @@ func TestWallsAreKept(t *testing.T) {
 	}
 }
 
-// TestLendEndsWithTheSlab: no value reaches beyond the gradients, whatever their number.
-func TestLendEndsWithTheSlab(t *testing.T) {
+// TestInGradientsEndsWithTheSlab: no value reaches beyond the gradients, whatever their number.
+func TestInGradientsEndsWithTheSlab(t *testing.T) {
 	odd := 0
 	for v := 5; v < 60; v++ {
 		m := (&toy{style: "lll", b: 4, t: 16, v: v, g: 4, r: 1, qk: 6, vo: 6, f: 20, e: 20 + v%5}).init(t)
@@ -100,7 +100,7 @@ func TestLendEndsWithTheSlab(t *testing.T) {
 			odd++
 		}
 		grads := m.set.NewSlab()
-		mc := lowered(t, m.build(true), LowerOptions{Grads: grads, Taps: true, Lend: true})
+		mc := lowered(t, m.build(true), LowerOptions{Grads: grads, Taps: true, InGradients: true})
 		m.feed(t, mc)
 		ok(t, mc.RunFresh())
 	}
