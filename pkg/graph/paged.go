@@ -22,16 +22,25 @@ func (c *Cache) spansFit(s Shape, layer int) error {
 	return nil
 }
 
-// CopyPage copies the keys and values of the first n tokens of one page of a layer
-// with g K/V heads to another.
-func (c *Cache) CopyPage(layer, g int, to, from int32, n, qk, vo int) {
+// PageCopy says what CopyPage copies.
+type PageCopy struct {
+	To, From int32 // pages
+	Tokens   int   // the first of the page, so many
+	Heads    int   // K/V heads of the layer
+	QK, VO   int   // width of a head's keys, and of its values
+}
+
+// CopyPage copies the keys and values of the first tokens of one page of a layer to another.
+func (c *Cache) CopyPage(layer int, p PageCopy) {
 	for _, part := range []struct {
 		all   []float32
 		width int
-	}{{c.K[layer], qk}, {c.V[layer], vo}} {
-		for h := range g {
-			at := func(id int32) []float32 { return part.all[(int(id)*g+h)*c.PageTokens*part.width:][:n*part.width] }
-			copy(at(to), at(from))
+	}{{c.K[layer], p.QK}, {c.V[layer], p.VO}} {
+		for h := range p.Heads {
+			at := func(id int32) []float32 {
+				return part.all[(int(id)*p.Heads+h)*c.PageTokens*part.width:][:p.Tokens*part.width]
+			}
+			copy(at(p.To), at(p.From))
 		}
 	}
 }

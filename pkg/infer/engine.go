@@ -90,7 +90,7 @@ func (e *engine) close() {
 func (e *engine) copyPage(to, from int32, n int) {
 	for i, w := range e.Model.Cache(e.Set) {
 		g := model.Layer(e.Set, i).KV
-		e.cache.CopyPage(i, g, to, from, n, w[0]/g, w[1]/g)
+		e.cache.CopyPage(i, graph.PageCopy{To: to, From: from, Tokens: n, Heads: g, QK: w[0] / g, VO: w[1] / g})
 	}
 }
 

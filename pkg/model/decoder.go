@@ -38,17 +38,17 @@ func (m *decoder) Frequencies(set *param.Set, layer int) [][]float64 {
 }
 
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
-	x := m.hidden(b, nil, B, T, from, false)
+	x := (&lowering{a: m.a, b: b, B: B, T: T}).hidden(from, false)
 	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
 }
 
 func (m *decoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	b.Output("logits", m.Logits(b, m.hidden(b, cache, B, T, 0, !all)))
+	b.Output("logits", m.Logits(b, (&lowering{a: m.a, b: b, cache: cache, B: B, T: T}).hidden(0, !all)))
 }
 
 // Hidden is the residual stream after the last norm of B sequences of T tokens, (B·T, E).
 func (m *decoder) Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node {
-	return m.hidden(b, cache, B, T, 0, false)
+	return (&lowering{a: m.a, b: b, cache: cache, B: B, T: T}).hidden(0, false)
 }
 
 // Logits are those of rows of Hidden: (rows, V).

@@ -16,13 +16,13 @@ type lowering struct {
 
 // hidden is the residual stream after the last norm, (N, E), from the layer `from`
 // on; last asks for each sequence's last row only, (B, E).
-func (m *decoder) hidden(b *graph.Builder, cache *graph.Cache, B, T, from int, last bool) *graph.Node {
-	l := &lowering{a: m.a, b: b, cache: cache, B: B, T: T}
-	x := start(b, B*T, m.a.Hidden, from, l.embed) // (N, E)
-	for i := from; i < m.a.Layers; i++ {
+func (l *lowering) hidden(from int, last bool) *graph.Node {
+	b := l.b
+	x := start(b, l.B*l.T, l.a.Hidden, from, l.embed) // (N, E)
+	for i := from; i < l.a.Layers; i++ {
 		pick := all
-		if last && i == m.a.Layers-1 {
-			pick = func(x *graph.Node) *graph.Node { return lastRow(b, x, T) } // N = B from here on
+		if last && i == l.a.Layers-1 {
+			pick = func(x *graph.Node) *graph.Node { return lastRow(b, x, l.T) } // N = B from here on
 		}
 		x = l.layer(x, i, pick)
 	}
