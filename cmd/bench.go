@@ -47,17 +47,17 @@ func benchCommand() *cli.Command {
 // sizeFlags are what bench step and bench infer have in common.
 func sizeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Value: "llama-60m", Usage: "size by `NAME`: " + strings.Join(model.Names(), ", ")},
-		&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences, or images, at a time, `B`"},
-		&cli.IntFlag{Name: "seq", Value: 256, Usage: "tokens per sequence, `T`; images have as many as their model takes"},
-		&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed steps, `N`, after one that is not; the median counts"},
-		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of what the matrix products read: f32 or bf16"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Value: "llama-60m", Usage: "model size by `NAME`: " + strings.Join(model.Names(), ", ")},
+		&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences, or images, per batch, `B`"},
+		&cli.IntFlag{Name: "seq", Value: 256, Usage: "tokens per sequence, `T`; fixed for image models"},
+		&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed steps, `N`, after one warm-up step; the median is reported"},
+		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the matrix products' inputs: f32 or bf16"},
 		&cli.IntFlag{Name: "qk-dim", Usage: "pruned width of the query and key heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "vo-dim", Usage: "pruned width of the value heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "ffn", Usage: "pruned feed-forward width, `CHANNELS`; 0 is dense"},
 		&cli.Float64Flag{Name: "prune", Usage: "`FRACTION` of the parameters to keep, by uniform widths; 0 is dense"},
 		&cli.StringFlag{Name: "of", Value: "all", Usage: "what --prune is a fraction `OF`: all, or prunable (no embeddings, norms, biases of the residual stream)"},
-		&cli.StringFlag{Name: "cpu", Usage: "force a CPU `PATH` of the kernels: " + strings.Join(kernel.Paths(), ", ") + "; default the best one here"},
+		&cli.StringFlag{Name: "cpu", Usage: "CPU code `PATH` of the kernels: " + strings.Join(kernel.Paths(), ", ") + "; default the fastest available"},
 		threadsFlag(),
 		jsonFlag(),
 	}

@@ -16,8 +16,8 @@ func benchCompareCommand() *cli.Command {
 		Name:  "compare",
 		Usage: "prune a model by several methods, to several sizes, over several seeds: one table and one plot",
 		Description: "Every combination is a cell with a result file of its own under OUT/cells, so that an interrupted\n" +
-			"comparison resumes where it stopped, and a changed one makes only the cells that changed. Dense models\n" +
-			"that are not there are trained first, as run directories. All losses are of the same held-out windows or images.\n" +
+			"comparison resumes where it stopped, and a changed one computes only the cells that changed. Dense models\n" +
+			"that do not exist are trained first, as run directories. All losses are on the same held-out windows or images.\n" +
 			"Writes OUT/table.md, table.csv, result.json, plot.svg and plot.png.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Required: true, Usage: "comparison `FILE` (YAML)"},

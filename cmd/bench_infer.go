@@ -21,7 +21,7 @@ func benchInferCommand() *cli.Command {
 		Flags: append(sizeFlags(),
 			&cli.BoolFlag{Name: "last", Usage: "prefill: only the logits of each sequence's last token"},
 			&cli.BoolFlag{Name: "decode", Usage: "one token at a time after T tokens of each sequence"},
-			&cli.BoolFlag{Name: "all-modes", Usage: "prefill of 1 x 1024 tokens, decoding of one sequence and of 16 at once, in one run; --batch and --seq do not count"}),
+			&cli.BoolFlag{Name: "all-modes", Usage: "prefill of 1 x 1024 tokens, decoding of one sequence and of 16 at once, in one run; --batch and --seq are ignored"}),
 		Action: func(c *cli.Context) error {
 			o, err := benchFlags(c)
 			if err != nil {

@@ -18,19 +18,19 @@ import (
 func benchPaperCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "paper",
-		Usage: "make the paper's claims again, at the size of this machine",
-		Description: "Says first how long it will take, from steps that it times. Every run is a run directory under OUT, and every\n" +
-			"result a file of its own, so that an interrupted command resumes where it stopped. Writes OUT/paper.md, paper.csv and\n" +
-			"result.json, plots and a report a row. A row that needs another row's models makes them, if they are not there.",
+		Usage: "reproduce the paper's claims at a size that fits this machine",
+		Description: "First times a few steps and estimates how long it will take. Every run is a run directory under OUT, and every\n" +
+			"result is a separate file, so that an interrupted command resumes where it stopped. Writes OUT/paper.md, paper.csv and\n" +
+			"result.json, and plots and a report for each row. A row that needs another row's models trains them if they do not exist.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Required: true, Usage: "`FILE` of experiments (YAML)"},
 			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`"},
-			&cli.StringFlag{Name: "other-data", Usage: "another text, on which models are fine-tuned, `PATH`"},
-			&cli.StringFlag{Name: "images", Usage: "images to learn from: a folder of class folders, a CSV or an IDX file, `PATH`"},
+			&cli.StringFlag{Name: "other-data", Usage: "another text for fine-tuning, `PATH`"},
+			&cli.StringFlag{Name: "images", Usage: "training images: a folder of class folders, a CSV or an IDX file, `PATH`"},
 			&cli.StringFlag{Name: "images-test", Usage: "held-out images, `PATH`"},
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `ROW`; may be repeated"},
-			&cli.BoolFlag{Name: "quick", Usage: "a quick look: that it works, not what it gives"},
+			&cli.BoolFlag{Name: "quick", Usage: "a short run that checks that everything works; its figures mean nothing"},
 			jsonFlag(),
 		},
 		Action: benchPaper,

@@ -20,11 +20,11 @@ func benchStepCommand() *cli.Command {
 		Usage: "time whole optimizer steps: forward, backward, clipping, update",
 		Flags: append(sizeFlags(),
 			&cli.StringFlag{Name: "moments", Value: "f32", Usage: "`TYPE` of AdamW's moments: f32 or bf16"},
-			&cli.StringFlag{Name: "wire", Value: train.WireF32, Usage: "on several ranks: `TYPE` of the gradients that they exchange, f32 or bf16"},
-			&cli.BoolFlag{Name: "shard-optimizer", Usage: "on several ranks: each keeps the moments of its part of the parameters"},
+			&cli.StringFlag{Name: "wire", Value: train.WireF32, Usage: "with several ranks: `TYPE` of the exchanged gradients, f32 or bf16"},
+			&cli.BoolFlag{Name: "shard-optimizer", Usage: "with several ranks: each keeps only its part of the moments"},
 			&cli.BoolFlag{Name: "versus-dense", Usage: "time the dense model first, in the same run, and give the ratios of memory and time"},
 			&cli.StringSliceFlag{Name: "set", Usage: "further keys of a run file's train and optim, `KEY.PATH=VALUE`; may be repeated"},
-			&cli.BoolFlag{Name: "evidence", Usage: "gather the gate gradients as pruning does"},
+			&cli.BoolFlag{Name: "evidence", Usage: "also gather the gate gradients that pruning uses"},
 			&cli.StringFlag{Name: "recompute", Value: "none", Usage: "recompute activations in the backward pass, `LEVEL`: none, light, attention or layer"}),
 		Action: func(c *cli.Context) error {
 			o, err := benchFlags(c)

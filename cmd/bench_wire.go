@@ -21,9 +21,9 @@ type WireResult struct {
 func benchWireCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "wire",
-		Usage: "check that the ranks of an MPI run understand each other, and time sums over them: mpirun -np N ecospa bench wire",
+		Usage: "check communication between the ranks of an MPI run, and time sums over them: mpirun -np N ecospa bench wire",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "steps", Value: 9, Usage: "timed sums of each size, `N`; the median counts"},
+			&cli.IntFlag{Name: "steps", Value: 9, Usage: "timed sums of each size, `N`; the median is reported"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {

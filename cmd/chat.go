@@ -13,16 +13,16 @@ func chatCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "chat",
 		Usage: "talk to a model in its own chat template",
-		Description: "Each line of standard input is a message; the reply is written as it is drawn. /reset forgets what was said,\n" +
-			"/save FILE writes it as a record that finetune reads, /exit or the end of the input ends. Ctrl-C ends a reply.",
+		Description: "Each line of standard input is a message; the reply is printed as it is generated. /reset starts a new chat,\n" +
+			"/save FILE writes the chat as a record that finetune reads, /exit or the end of the input quits. Ctrl-C stops a reply.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`"},
-			&cli.StringFlag{Name: "system", Usage: "`TEXT` that stands before the first message"},
+			&cli.StringFlag{Name: "system", Usage: "system message `TEXT`"},
 			&cli.StringFlag{Name: "chat-template", Usage: "`NAME` of a chat template instead of the model's own: alpaca, chatml, plain or zephyr"},
-			&cli.IntFlag{Name: "tokens", Value: 512, Usage: "new tokens of a reply at most, `N`"},
+			&cli.IntFlag{Name: "tokens", Value: 512, Usage: "most new tokens per reply, `N`"},
 			&cli.Float64Flag{Name: "temperature", Value: 0.8, Usage: "logits are divided by `X`; 0 takes the most likely token"},
-			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "draw among the most likely tokens that together have probability `P`; 1 is all"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the draws"},
+			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "sample from the most likely tokens that together have probability `P`; 1 is all"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of sampling"},
 			threadsFlag(),
 		},
 		Action: func(c *cli.Context) error {

@@ -14,8 +14,8 @@ import (
 func configCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "config",
-		Usage:       "list or show the example configurations that come with the program",
-		Description: "pretrain and finetune take their names: ecospa pretrain -c quickstart. docs/run-file.md lists every key of a run file.",
+		Usage:       "list or show the built-in example configurations",
+		Description: "pretrain and finetune accept their names: ecospa pretrain -c quickstart. docs/run-file.md lists every key of a run file.",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the examples", Before: noArguments(""),

@@ -20,37 +20,37 @@ import (
 func dataCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "data",
-		Usage: "prepare corpora that are larger than memory, and write texts with a model",
+		Usage: "prepare corpora larger than memory, and sample texts from a model",
 		Subcommands: []*cli.Command{
 			{
-				Name: "prepare", Usage: "encode a corpus once, into shards that runs map: data.path names the folder", Before: noArguments(""),
-				Description: "Documents are read one after the other, encoded in parallel and written in their order; the memory does not\n" +
+				Name: "prepare", Usage: "encode a corpus once into memory-mapped shards; --data or data.path then names the folder", Before: noArguments(""),
+				Description: "Documents are read one by one, encoded in parallel and written in order; memory use does not\n" +
 					"grow with the corpus. Chats are rendered by the template of --model.",
 				Flags: append([]cli.Flag{
 					&cli.StringFlag{Name: "data", Required: true, Usage: "a `FILE`, a folder or a glob, as data.path of a run file"},
 					&cli.StringFlag{Name: "out", Required: true, Usage: "`DIR` of the shards"},
 					&cli.StringFlag{Name: "model", Usage: "model `DIR` whose tokenizer and chat template are used"},
 					&cli.StringFlag{Name: "tokenizer", Usage: "tokenizer `FILE` or its directory, instead of --model"},
-					&cli.IntFlag{Name: "workers", Usage: "texts encoded at a time, `N`; default one a core"},
+					&cli.IntFlag{Name: "workers", Usage: "texts encoded in parallel, `N`; default one per core"},
 					&cli.BoolFlag{Name: "force", Usage: "replace the prepared corpus in --out"},
 					jsonFlag(),
 				}, textFlags()...),
 				Action: prepareData,
 			},
 			{
-				Name: "sample", Usage: "let a model write texts, many at once, into a .jsonl file", Before: noArguments(""),
-				Description: "The same command goes on with a file that was not completed.",
+				Name: "sample", Usage: "sample texts from a model, many at once, into a .jsonl file", Before: noArguments(""),
+				Description: "The same command continues an incomplete file.",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
-					&cli.StringFlag{Name: "out", Required: true, Usage: "`FILE`.jsonl, a text a line in the field text"},
-					&cli.IntFlag{Name: "count", Required: true, Usage: "texts, `N`"},
-					&cli.IntFlag{Name: "tokens", Usage: "tokens of a text at most, `N`; default the model's context"},
-					&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that all begin with; default what the tokenizer begins a text with"},
+					&cli.StringFlag{Name: "out", Required: true, Usage: "`FILE`.jsonl, one record per line with the field text"},
+					&cli.IntFlag{Name: "count", Required: true, Usage: "number of texts, `N`"},
+					&cli.IntFlag{Name: "tokens", Usage: "most tokens per text, `N`; default the model's context"},
+					&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that every sample begins with; default the tokenizer's BOS token"},
 					&cli.Float64Flag{Name: "temperature", Value: 1, Usage: "logits are divided by `X`; 0 takes the most likely token"},
-					&cli.IntFlag{Name: "top-k", Usage: "draw among the `K` most likely tokens; 0 is all"},
-					&cli.Float64Flag{Name: "top-p", Value: 1, Usage: "draw among the most likely tokens that together have probability `P`; 1 is all"},
-					&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the draws; each text has its own, made of it and its number"},
-					&cli.IntFlag{Name: "batch", Value: 64, Usage: "texts at once, `N`"},
+					&cli.IntFlag{Name: "top-k", Usage: "sample from the `K` most likely tokens; 0 is all"},
+					&cli.Float64Flag{Name: "top-p", Value: 1, Usage: "sample from the most likely tokens that together have probability `P`; 1 is all"},
+					&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of sampling; each text's seed is derived from it and the text's number"},
+					&cli.IntFlag{Name: "batch", Value: 64, Usage: "texts per batch, `N`"},
 					weightsFlag(),
 					threadsFlag(),
 				},

@@ -11,13 +11,13 @@ import (
 func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
-		Usage: "say what this machine can do and what will train on it",
-		Description: "Measures the arithmetic peak and the memory bandwidth (a second or two), reads the memory that is left\n" +
-			"and the control group's limit, and plans the training memory of every size by name. Peaks are of this moment:\n" +
+		Usage: "measure this machine and show which models fit",
+		Description: "Measures the arithmetic peak and the memory bandwidth (a second or two), reads the free memory\n" +
+			"and the control group's limit, and plans the training memory of every named model size. Peaks are momentary:\n" +
 			"other work on the machine lowers them.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences at a time, `B`, of the sizes that are planned"},
-			&cli.IntFlag{Name: "context", Value: 256, Usage: "tokens a sequence, `T`"},
+			&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences per batch, `B`, for which memory is planned"},
+			&cli.IntFlag{Name: "context", Value: 256, Usage: "tokens per sequence, `T`"},
 			threadsFlag(),
 			jsonFlag(),
 		},

@@ -17,17 +17,17 @@ import (
 func embedCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "embed",
-		Usage: "make a vector of each text with an encoder (BERT, MiniLM)",
-		Description: "Every document of --data is one text. Pooling, normalisation and the longest text are those of the model's\n" +
-			"modules.json, 1_Pooling/config.json and sentence_bert_config.json, where it has them. --out is written as\n" +
-			".npy (float32, texts by width) or as .jsonl (an array of numbers a line).",
+		Usage: "compute an embedding of each text with an encoder (BERT, MiniLM)",
+		Description: "Every document of --data is one text. Pooling, normalisation and the maximum length are those of the model's\n" +
+			"modules.json, 1_Pooling/config.json and sentence_bert_config.json, if it has them. --out is written as\n" +
+			".npy (float32, texts by width) or as .jsonl (one array of numbers per line).",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model `DIR` of an encoder"},
 			&cli.StringFlag{Name: "data", Required: true, Usage: "texts: a `FILE` (" + strings.Join(data.Extensions(), ", ") + "), a folder of them or a glob"},
 			&cli.StringFlag{Name: "out", Required: true, Usage: "vectors, `FILE`.npy or .jsonl"},
-			&cli.StringFlag{Name: "pooling", Usage: "`HOW` the hidden states become one vector: mean or cls; default what the model's files say"},
-			&cli.BoolFlag{Name: "normalize", Usage: "vectors of length 1, also where the model's files do not say so"},
-			&cli.IntFlag{Name: "batch", Value: 32, Usage: "texts a pass, `N`"},
+			&cli.StringFlag{Name: "pooling", Usage: "`HOW` hidden states are pooled: mean or cls; default as in the model's files"},
+			&cli.BoolFlag{Name: "normalize", Usage: "normalize vectors to length 1, whatever the model's files say"},
+			&cli.IntFlag{Name: "batch", Value: 32, Usage: "texts per batch, `N`"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
 			weightsFlag(),
 			threadsFlag(),

@@ -45,16 +45,16 @@ func evalCommand() *cli.Command {
 		Name:  "eval",
 		Usage: "measure a model: perplexity on a text, top-1 and top-5 on images, multiple choice, per-unit importance",
 		Description: "The text is encoded once and read in windows of CONTEXT+1 tokens with stride CONTEXT, so that\n" +
-			"every token but the first is predicted exactly once; the last short window counts. What the tokenizer's\n" +
-			"post_processor adds is added once a document, as Hugging Face's libraries do: the beginning of a text for\n" +
-			"LLaMA, which is given and never predicted, nothing for GPT-2.",
+			"every token but the first is predicted exactly once, the last short window included. What the tokenizer's\n" +
+			"post_processor adds is added once per document, as Hugging Face's libraries do: a BOS token for\n" +
+			"LLaMA, which is given as context and never predicted; nothing for GPT-2.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
-			&cli.StringFlag{Name: "data", Usage: "text: a file, a folder or a glob `PATH` (" + strings.Join(data.Extensions(), ", ") + "); for a model of images a folder of class folders, a CSV or an IDX file"},
-			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}, or as ARC, PIQA, HellaSwag and LAMBADA are passed around"},
-			&cli.IntFlag{Name: "context", Usage: "tokens a window, `N`; 0 is the model's context, at most 1024"},
-			&cli.IntFlag{Name: "batch", Usage: "windows, or images, at a time, `N`; 0 is as many as make 4096 tokens"},
-			&cli.IntFlag{Name: "limit", Usage: "predicted tokens, or images, at most, `N`, from the front; 0 is all"},
+			&cli.StringFlag{Name: "data", Usage: "text: a file, a folder or a glob `PATH` (" + strings.Join(data.Extensions(), ", ") + "); for an image model a folder of class folders, a CSV or an IDX file"},
+			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}, or in the formats of ARC, PIQA, HellaSwag and LAMBADA"},
+			&cli.IntFlag{Name: "context", Usage: "tokens per window, `N`; 0 is the model's context, at most 1024"},
+			&cli.IntFlag{Name: "batch", Usage: "windows, or images, per batch, `N`; 0 is as many as make 4096 tokens"},
+			&cli.IntFlag{Name: "limit", Usage: "use only the first `N` predicted tokens, or images; 0 is all"},
 			&cli.BoolFlag{Name: "importance", Usage: "instead of the perplexity: how the scores of coupled units are distributed, by layer and kind"},
 			&cli.BoolFlag{Name: "sensitivity", Usage: "instead of the perplexity: the loss against the share of units kept, for each kind, by the default recipe of prune"},
 			&cli.StringFlag{Name: "criterion", Value: "fisher", Usage: "with --importance: how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},

@@ -33,17 +33,17 @@ func exportCommand() *cli.Command {
 		Name:  "export",
 		Usage: "write a model in a format that other programs load",
 		Description: export.About() + ".\n" +
-			"What a format cannot hold is refused with the constraint that failed; prune --for makes plans that fit. The file is\n" +
-			"read back and its logits on a fixed input are compared (of onnx only the structure is checked). What the tokenizer's\n" +
+			"A model that the format cannot hold is refused with the constraint that failed; prune --for makes plans that fit. The file is\n" +
+			"read back and its logits on a fixed input are compared (for onnx only the structure is checked). What the tokenizer's\n" +
 			"post_processor adds to a text is exported with the format's own keys (gguf: add_bos_token).",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
 			&cli.StringFlag{Name: "out", Required: true, Usage: "file or directory to write, `PATH`"},
-			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights: " + strings.Join(export.DTypes(), ", ") + "; default the source's, or F32 where the format does not have that"},
-			&cli.BoolFlag{Name: "pad", Usage: "fill up with zeros to a shape that the format has; logits stay, the file grows"},
+			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights: " + strings.Join(export.DTypes(), ", ") + "; default the source's, or F32 if the format does not have it"},
+			&cli.BoolFlag{Name: "pad", Usage: "pad with zeros to a shape that the format can hold; the logits stay the same, the file grows"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite --out"},
-			&cli.StringFlag{Name: "logits", Usage: "write the fixed input and the model's logits on it to `FILE`, as JSON, for a comparison in another program"},
+			&cli.StringFlag{Name: "logits", Usage: "write a fixed input and the model's logits on it to `FILE` as JSON, to compare with another program"},
 			threadsFlag(),
 			jsonFlag(),
 		},

@@ -17,19 +17,19 @@ import (
 func finetuneCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "finetune",
-		Usage: "train a model further: all weights or low-rank adapters, from data or a teacher, pruning on the way if asked to",
-		Description: "Begins with the weights and the tokenizer of a model directory, whoever wrote it, and trains as pretrain\n" +
+		Usage: "train a model further: all weights or low-rank adapters, from data or a teacher, optionally pruning during training",
+		Description: "Starts from the weights and the tokenizer of any model directory and trains as pretrain\n" +
 			"does: the same run file without the sections model and tokenizer, the same run directory, the same pruning\n" +
-			"events. Beside text, the data may be .jsonl lines with a prompt, which is not learned, and a response, or\n" +
+			"events. Besides text, the data may be .jsonl records with a prompt, which is excluded from the loss, and a response, or\n" +
 			"chats (messages, conversations, instruction and output, prompt and response): the model's chat template\n" +
-			"renders them, and the assistant's turns are learned.",
+			"renders them, and only the assistant's turns count in the loss.",
 		Flags: runFlags(
-			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to begin with (over from); required unless the run file names one or with --resume"},
-			&cli.BoolFlag{Name: "new-classifier", Usage: "of an image model: train a new classifier for the data's classes (over new_classifier)"},
-			&cli.IntFlag{Name: "show", Usage: "train nothing: print the first `N` documents as tokens with their ids, + before what is learned"},
-			&cli.StringFlag{Name: "weights", Usage: "`TYPE` in which weights are kept in memory (over train.weights): f32, bf16, or beside adapters q8_0"},
-			&cli.IntFlag{Name: "adapters", Usage: "train low-rank adapters of this `RANK` beside frozen weights (over lora.rank)"},
-			&cli.BoolFlag{Name: "merge", Usage: "with lora: write the model with the adapters folded in to RUN/merged as well"},
+			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to start from (overrides from); required unless the run file names one or with --resume"},
+			&cli.BoolFlag{Name: "new-classifier", Usage: "image models: train a new classifier for the data's classes (overrides new_classifier)"},
+			&cli.IntFlag{Name: "show", Usage: "train nothing: print the first `N` documents as tokens with their ids, + marking the tokens that count in the loss"},
+			&cli.StringFlag{Name: "weights", Usage: "`TYPE` of the weights in memory (overrides train.weights): f32, bf16, or with adapters q8_0"},
+			&cli.IntFlag{Name: "adapters", Usage: "train low-rank adapters of this `RANK` on frozen weights (overrides lora.rank)"},
+			&cli.BoolFlag{Name: "merge", Usage: "with adapters: also write the model with the adapters merged into its weights, to RUN/merged"},
 		),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)

@@ -22,7 +22,7 @@ import (
 // Flags, and what is done with them, that several subcommands share.
 
 func threadsFlag() cli.Flag {
-	return &cli.IntFlag{Name: "threads", Usage: "worker threads, `N`; 0 is one a core"}
+	return &cli.IntFlag{Name: "threads", Usage: "worker threads, `N`; 0 is one per core"}
 }
 
 func jsonFlag() cli.Flag {
@@ -35,9 +35,9 @@ func textFlags() []cli.Flag {
 		&cli.StringFlag{Name: "field", Value: "text", Usage: "`FIELD` of a record (.jsonl, .parquet, .csv) that holds the text"},
 		&cli.StringFlag{Name: "prompt-field", Usage: "`FIELD` of a record with the prompt: given as context, excluded from the loss"},
 		&cli.StringFlag{Name: "separator", Usage: "`LINE` between the documents of a .txt file, such as <|endoftext|>"},
-		&cli.StringFlag{Name: "pack", Usage: "`HOW` documents become sequences: documents (each by itself) or stream (one after the other); default documents for records and with --separator, stream for .txt and .bin"},
-		&cli.StringFlag{Name: "format", Usage: "`NAME` of what records are: text, or chats, of which the assistant's turns count: " + strings.Join(data.Formats()[1:], ", ") + "; default text where they have --field, else as their keys say"},
-		&cli.StringFlag{Name: "template", Usage: "`NAME` of a chat template (chatml, zephyr, alpaca, plain) instead of the model's own; default its own, chatml where it has none"},
+		&cli.StringFlag{Name: "pack", Usage: "`HOW` documents become sequences: documents (attention stays within each) or stream (concatenated); default documents for records and with --separator, stream for .txt and .bin"},
+		&cli.StringFlag{Name: "format", Usage: "`NAME` of the record format: text, or chats, of which the assistant's turns count: " + strings.Join(data.Formats()[1:], ", ") + "; default text if records have --field, else found from their keys"},
+		&cli.StringFlag{Name: "template", Usage: "`NAME` of a chat template (chatml, zephyr, alpaca, plain) instead of the model's own; default its own, or chatml if it has none"},
 	}
 }
 

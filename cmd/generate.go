@@ -16,19 +16,19 @@ import (
 func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "generate",
-		Usage: "let a model continue a text",
-		Description: "The prompt is encoded as the tokenizer's post_processor says: a LLaMA tokenizer prepends the beginning of a\n" +
-			"text, GPT-2's adds nothing. An empty prompt is only that beginning, or else the end of a text. The text stops\n" +
-			"at every end that the model's files name (eos_token_id).",
+		Usage: "continue a text with a model",
+		Description: "The prompt is encoded as the tokenizer's post_processor says: a LLaMA tokenizer prepends a BOS\n" +
+			"token, GPT-2's adds nothing. An empty prompt is the BOS token, or else the EOS token. Generation stops\n" +
+			"at any of the model's EOS tokens (eos_token_id).",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` to continue; default standard input"},
-			&cli.IntFlag{Name: "tokens", Value: 100, Usage: "new tokens at most, `N`"},
+			&cli.IntFlag{Name: "tokens", Value: 100, Usage: "most new tokens, `N`"},
 			&cli.Float64Flag{Name: "temperature", Value: 0.8, Usage: "logits are divided by `X`; 0 takes the most likely token"},
-			&cli.IntFlag{Name: "top-k", Usage: "draw among the `K` most likely tokens; 0 is all"},
-			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "draw among the most likely tokens that together have probability `P`; 1 is all"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of the draws"},
-			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights while decoding: f32, or bf16, a copy of half the size that matrix products read"},
+			&cli.IntFlag{Name: "top-k", Usage: "sample from the `K` most likely tokens; 0 is all"},
+			&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "sample from the most likely tokens that together have probability `P`; 1 is all"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`SEED` of sampling"},
+			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights while decoding: f32, or bf16 (a copy of half the size)"},
 			weightsFlag(),
 			threadsFlag(),
 			jsonFlag(),

@@ -29,10 +29,10 @@ func inspectCommand() *cli.Command {
 		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "model or run `DIR`; may be given without the flag"},
-			&cli.BoolFlag{Name: "verify", Usage: "read every byte: hashes of the manifest, or of other programs' models that all weights are finite"},
+			&cli.BoolFlag{Name: "verify", Usage: "read every byte: check hashes against the manifest, or, for models without one, that all weights are finite"},
 			&cli.StringFlag{Name: "graph", Usage: "draw the training graph with its memory plan to `FILE`.svg or .dot"},
-			&cli.IntFlag{Name: "batch", Value: 4, Usage: "with --graph: sequences, `B`"},
-			&cli.IntFlag{Name: "seq", Usage: "with --graph: tokens a sequence, `T`; 0 is the model's context, at most 256"},
+			&cli.IntFlag{Name: "batch", Value: 4, Usage: "with --graph: sequences per batch, `B`"},
+			&cli.IntFlag{Name: "seq", Usage: "with --graph: tokens per sequence, `T`; 0 is the model's context, at most 256"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {

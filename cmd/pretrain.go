@@ -13,8 +13,8 @@ import (
 func pretrainCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "pretrain",
-		Usage: "train a transformer from scratch, pruning coupled units on the way",
-		Description: "Trains the model of a run file, gathers evidence about its coupled units in every step,\n" +
+		Usage: "train a transformer from scratch, pruning coupled units during training",
+		Description: "Trains the model of a run file, gathers importance evidence for its coupled units in every step,\n" +
 			"and shrinks the paired matrices in place at the events that the prune section asks for.\n" +
 			"The run directory is itself a model directory for eval, generate and inspect.",
 		Flags: runFlags(),
@@ -36,13 +36,13 @@ func runFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "run `FILE` (YAML), or the name of an example (ecospa config list)"},
 		&cli.StringSliceFlag{Name: "set", Usage: "override a key of the run file, `KEY.PATH=VALUE`; may be repeated"},
-		&cli.StringFlag{Name: "data", Usage: "what to train on: a .txt, .jsonl or .parquet file, a folder, a glob, images `PATH` (over data.path)"},
-		&cli.StringFlag{Name: "out", Usage: "run `DIR` (over the run file's out)"},
-		&cli.IntFlag{Name: "steps", Usage: "optimizer steps, `N` (over train.steps); with --resume a finished run is trained longer"},
+		&cli.StringFlag{Name: "data", Usage: "what to train on: a .txt, .jsonl or .parquet file, a folder, a glob, images `PATH` (overrides data.path)"},
+		&cli.StringFlag{Name: "out", Usage: "run `DIR` (overrides the run file's out)"},
+		&cli.IntFlag{Name: "steps", Usage: "optimizer steps, `N` (overrides train.steps); with --resume a finished run is trained longer"},
 		&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
-		&cli.GenericFlag{Name: "resume", Value: new(resumeFlag), Usage: "resume the interrupted run in --out from its newest good checkpoint; `=auto`: resume where there is one, else start"},
-		&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several with commas; may be repeated"},
-		&cli.BoolFlag{Name: "force", Usage: "replace the run in the run directory (not with --resume), and run although the memory or the disk looks too small"},
+		&cli.GenericFlag{Name: "resume", Value: new(resumeFlag), Usage: "resume the interrupted run in --out from its newest good checkpoint; `=auto`: resume if there is one, else start a new run"},
+		&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several separated by commas; may be repeated"},
+		&cli.BoolFlag{Name: "force", Usage: "replace the run in the run directory (not with --resume), and run even if memory or disk space looks too small"},
 	)
 }
 

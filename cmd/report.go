@@ -31,13 +31,13 @@ func reportCommand() *cli.Command {
 		ArgsUsage: "RUN...",
 		Description: "Writes one HTML file without scripts, which opens from disk and fetches nothing: figures before and after,\n" +
 			"what the run cost, what to type next, loss and perplexity with the pruning events, memory by purpose, speed, what\n" +
-			"was pruned layer by layer with its scores, configuration and samples. Several runs (up to 100) stand in a table, and the first eight are shown side by side.\n" +
-			"A run may still be going on. Of several directories those that hold no run are left out, with a note.",
+			"was pruned layer by layer with its scores, configuration and samples. Several runs (up to 100) are listed in a table; the first eight are shown side by side.\n" +
+			"A run may still be in progress. With several directories, those that hold no run are skipped with a note.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Usage: "HTML `FILE` to write; default RUN/report.html, with several runs report.html"},
-			&cli.StringFlag{Name: "sort", Usage: "of several runs: `COLUMN` by which they are sorted, the best first: " + strings.Join(report.Columns(), ", ")},
+			&cli.StringFlag{Name: "out", Usage: "HTML `FILE` to write; default RUN/report.html, or report.html for several runs"},
+			&cli.StringFlag{Name: "sort", Usage: "`COLUMN` by which several runs are sorted, best first: " + strings.Join(report.Columns(), ", ")},
 			&cli.StringFlag{Name: "png", Usage: "also write the plots as PNG files into `DIR`"},
-			&cli.IntFlag{Name: "refresh", Usage: "while a run goes on: write the page anew every `SECONDS`, which a browser then shows by itself"},
+			&cli.IntFlag{Name: "refresh", Usage: "while a run is in progress: rewrite the page every `SECONDS`; the browser reloads it"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {

@@ -92,7 +92,7 @@ func runOn(ctx context.Context, r ranks, args []string, stdin io.Reader, stdout,
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:                      "ecospa",
-		Usage:                     "train transformers on CPUs and make them smaller while they train",
+		Usage:                     "train transformers on CPUs and make them smaller, during or after training",
 		Version:                   Version,
 		Reader:                    stdin,
 		Writer:                    stdout,

@@ -27,24 +27,24 @@ type ServeOptions struct {
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "answer OpenAI's HTTP protocol with a model: completions, chats, log-probabilities, embeddings, a chat page",
+		Usage: "serve a model over OpenAI's HTTP API: completions, chats, log-probabilities, embeddings, a chat page",
 		Description: "Clients of OpenAI's API, Open WebUI and lm-evaluation-harness work with http://HOST:PORT/v1 (docs/serve.md). Many\n" +
-			"requests run at once. SIGTERM finishes the answers under way. The access log, a JSON object a request, goes to\n" +
-			"standard error; what clients send is never in it.",
+			"requests run at the same time. SIGTERM lets running requests finish. The access log, one JSON object per request, goes to\n" +
+			"standard error; it never contains what clients send.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`"},
 			&cli.StringFlag{Name: "chat-template", Usage: "`NAME` of a chat template instead of the model's own: alpaca, chatml, plain or zephyr"},
-			&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`ADDRESS` to listen on; 0.0.0.0 lets other machines in"},
-			&cli.IntFlag{Name: "port", Value: 8080, Usage: "`N`; 0 takes a free one"},
+			&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`ADDRESS` to listen on; 0.0.0.0 accepts other machines"},
+			&cli.IntFlag{Name: "port", Value: 8080, Usage: "port `N` to listen on; 0 takes a free one"},
 			&cli.StringFlag{Name: "api-key", EnvVars: []string{"ECOSPA_API_KEY"}, Usage: "`KEY` that clients must send; default none"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the model in answers; default the directory's"},
-			&cli.StringFlag{Name: "kv-memory", Usage: "memory for keys and values, `BYTES` as 512MiB; default room for 64 texts of 512 tokens"},
-			&cli.IntFlag{Name: "batch", Value: 64, Usage: "texts written at once at most, `N`"},
-			&cli.IntFlag{Name: "queue", Value: 1024, Usage: "requests that wait at most, `N`; more are told to try again later"},
-			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights in products: f32 or bf16"},
+			&cli.StringFlag{Name: "kv-memory", Usage: "memory of the key/value cache, `BYTES` such as 512MiB; default enough for 64 texts of 512 tokens"},
+			&cli.IntFlag{Name: "batch", Value: 64, Usage: "most texts generated at the same time, `N`"},
+			&cli.IntFlag{Name: "queue", Value: 1024, Usage: "most waiting requests, `N`; more get status 429 (try again later)"},
+			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights in matrix products: f32 or bf16"},
 			&cli.StringFlag{Name: "tls-cert", Usage: "certificate `FILE` (PEM), with --tls-key"},
 			&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` (PEM), with --tls-cert"},
-			&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long answers under way may take after SIGTERM, `TIME`"},
+			&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long running requests may take after SIGTERM, `TIME`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no access log"},
 			weightsFlag(),
 			threadsFlag(),

@@ -16,7 +16,7 @@ func beStrict(c *cli.Command) {
 	if !slices.ContainsFunc(c.Flags, opens) {
 		return
 	}
-	c.Flags = append(c.Flags, &cli.BoolFlag{Name: strictFlag, Usage: "keys of the model's config.json that are not known are an error, not a note"})
+	c.Flags = append(c.Flags, &cli.BoolFlag{Name: strictFlag, Usage: "treat unknown keys of the model's config.json as errors, not notes"})
 	before := c.Before
 	c.Before = func(c *cli.Context) error {
 		if before != nil {

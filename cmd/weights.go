@@ -11,7 +11,7 @@ import (
 
 // weightsFlag is --weights; weightsOf reads it.
 func weightsFlag() cli.Flag {
-	return &cli.StringFlag{Name: "weights", Value: "f32", Usage: "`TYPE` in which matrices are kept in memory: f32, bf16 or q8_0 (blocks of 32 bytes with a scale)"}
+	return &cli.StringFlag{Name: "weights", Value: "f32", Usage: "`TYPE` of the matrices in memory: f32, bf16 or q8_0 (int8 in blocks of 32 with a scale)"}
 }
 
 func weightsOf(c *cli.Context) (param.DType, error) {

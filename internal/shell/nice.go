@@ -17,7 +17,7 @@ func AddNice(commands []*cli.Command, names ...string) {
 		if !slices.Contains(names, c.Name) {
 			continue
 		}
-		c.Flags = append(c.Flags, &cli.IntFlag{Name: "nice", Usage: "run at a lower priority, `N` from 1 to 19 as nice(1) has it; 0 leaves it as it is"})
+		c.Flags = append(c.Flags, &cli.IntFlag{Name: "nice", Usage: "run at a lower priority, `N` from 1 to 19 as in nice(1); 0 leaves the priority unchanged"})
 		next := c.Before
 		c.Before = func(c *cli.Context) error {
 			n := c.Int("nice")

@@ -5,9 +5,9 @@ import "fmt"
 // Policy is the checkpoint section of a run file.
 type Policy struct {
 	Every     int  `yaml:"every"`      // steps between checkpoints; default (0) only at the end and on interruption
-	KeepLast  int  `yaml:"keep_last"`  // newest checkpoints that are kept; default 2
-	KeepEvery int  `yaml:"keep_every"` // keep those of every so many steps for good; default (0) none
-	KeepBest  bool `yaml:"keep_best"`  // keep the one with the lowest validation loss; default false
+	KeepLast  int  `yaml:"keep_last"`  // number of newest checkpoints to keep; default 2
+	KeepEvery int  `yaml:"keep_every"` // keep the checkpoint of every so many steps permanently; default (0) none
+	KeepBest  bool `yaml:"keep_best"`  // keep the checkpoint with the lowest validation loss; default false
 }
 
 // DefaultPolicy is the policy of a run file without a checkpoint section.

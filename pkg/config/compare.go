@@ -15,7 +15,7 @@ type Compare struct {
 	Seeds          []uint64 `yaml:"seeds"`           // of the dense models, of the choice of calibration sequences and of the criterion random; default [1]
 	Budgets        []string `yaml:"budgets"`         // what stays, as prune.target: 0.5x, 27M; required
 	Of             string   `yaml:"of"`              // what budgets count: all or prunable (default) parameters
-	Kinds          []string `yaml:"kinds"`           // kinds of units that may go; default [qk, vo, ffn]
+	Kinds          []string `yaml:"kinds"`           // kinds of units that may be removed; default [qk, vo, ffn]
 	Sequences      int      `yaml:"sequences"`       // calibration sequences; default 256
 	TrialSequences int      `yaml:"trial_sequences"` // sequences on which trial cuts are measured; default 16
 	EvalTokens     int      `yaml:"eval_tokens"`     // held-out tokens of every evaluation, from the front; default (0) all

@@ -27,8 +27,8 @@ type Run struct {
 	Optim      optim.Config      `yaml:"optim"`      // AdamW and its learning rate
 	Prune      coupled.Config    `yaml:"prune"`      // coupled sparsity while training; without a target nothing is pruned
 	Checkpoint checkpoint.Policy `yaml:"checkpoint"` // when the run is saved and what is kept
-	From       string            `yaml:"from"`       // model or run directory whose weights finetune begins with, instead of model and tokenizer
-	// finetune, of an image model: its classifier gives way to a new one, for the classes of the data
+	From       string            `yaml:"from"`       // model or run directory whose weights finetune starts from, instead of model and tokenizer
+	// finetune, of an image model: replace its classifier with a new one for the classes of the data
 	NewClassifier bool          `yaml:"new_classifier"`
 	LoRA          model.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
 	Teacher       train.Teacher `yaml:"teacher"` // finetune: learn from a model's probabilities as well; without a model from the data alone

@@ -9,28 +9,28 @@ import (
 
 // Config is the prune section of a run file.
 type Config struct {
-	Target       string           `yaml:"target"`        // what stays: "0.45x", "27M", "1.3B" or a count; empty (default) with no other target: nothing is pruned
+	Target       string           `yaml:"target"`        // what is kept: "0.45x", "27M", "1.3B" or a count; empty (default) with no other target: nothing is pruned
 	Of           string           `yaml:"of"`            // what target counts: all (default) parameters, or the prunable ones
-	TargetMemory string           `yaml:"target_memory"` // bytes at most ("2GiB"), instead of target
+	TargetMemory string           `yaml:"target_memory"` // largest memory in bytes ("2GiB"), instead of target
 	Ratio        map[Kind]float64 `yaml:"ratio"`         // share of each kind's units that is REMOVED, 0 to 1, instead of target
-	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may go; default [qk, vo, ffn]; with ratio, those it names
+	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may be removed; default [qk, vo, ffn]; with ratio, those it names
 	Criterion    string           `yaml:"criterion"`     // how units are scored; default fisher
-	QKOrder      string           `yaml:"qk_order"`      // which qk units go first: score (default), interactions or attention (rotation pairs alone, others by score)
+	QKOrder      string           `yaml:"qk_order"`      // which qk units are removed first: score (default), interactions or attention (rotation pairs only, others by score)
 	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
-	Evaluations  int              `yaml:"evaluations"`   // loss evaluations that sensitivity may make; default 256
+	Evaluations  int              `yaml:"evaluations"`   // most loss evaluations of the allocation sensitivity; default 256
 	Layout       string           `yaml:"layout"`        // per-head (default), per-layer, one-head or uniform: see Layouts
 	RoundTo      int              `yaml:"round_to"`      // widths of pruned matrices become multiples of this many rows; default 1
 	Round        map[Kind]int     `yaml:"-" json:"-"`    // multiples of rows by kind, where RoundTo is 1: what the types of a format ask for
-	MinKeep      int              `yaml:"min_keep"`      // units that every list keeps at least; default 1
-	Floor        float64          `yaml:"floor"`         // share of its units that every group keeps at least, 0 to 1; default 0
-	SkipLayers   []int            `yaml:"skip_layers"`   // layers that stay whole, from 0; default none
-	Seed         uint64           `yaml:"seed"`          // of the criterion random; default 1
+	MinKeep      int              `yaml:"min_keep"`      // least number of units kept per head or layer; default 1
+	Floor        float64          `yaml:"floor"`         // least share of units kept in every group, 0 to 1; default 0
+	SkipLayers   []int            `yaml:"skip_layers"`   // layers that are not pruned, counted from 0; default none
+	Seed         uint64           `yaml:"seed"`          // seed of the random criterion; default 1
 	Start        float64          `yaml:"start"`         // share of the steps at the first pruning event; default 0.1
 	End          float64          `yaml:"end"`           // share of the steps at the last one; default 0.5
 	Events       int              `yaml:"events"`        // pruning events; default 4
 	Ramp         string           `yaml:"ramp"`          // cubic (default), linear or one-shot
-	HalfLife     float64          `yaml:"half_life"`     // steps after which evidence counts half while weights move; 0 never; default 50
-	Calibration  int              `yaml:"calibration"`   // sequences of the training text in a pass of its own at each event of a run; default 0: evidence of the run's steps
+	HalfLife     float64          `yaml:"half_life"`     // half-life of evidence in steps, since weights change; 0: evidence does not decay; default 50
+	Calibration  int              `yaml:"calibration"`   // sequences of training text for a calibration pass at each pruning event; default 0: use the evidence of the training steps
 	Improve      Improve          `yaml:"improve"`       // at the events of a run with calibration; default: basis none, compensate none, no gains
 }
 

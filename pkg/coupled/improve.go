@@ -12,8 +12,8 @@ import (
 type Improve struct {
 	Basis      string  `yaml:"basis" json:"basis"`           // none, svd or data-svd (default): see ChangeBasis
 	Compensate string  `yaml:"compensate" json:"compensate"` // none, bias or lsq (default): see Compensate
-	Gains      bool    `yaml:"gains" json:"gains"`           // fit gains of kept rotation pairs; default true; models without RoPE have none
-	Ridge      float64 `yaml:"ridge" json:"ridge"`           // of both fits, relative to the mean diagonal; default 1e-3
+	Gains      bool    `yaml:"gains" json:"gains"`           // fit gains of kept rotation pairs; default true; only for models with RoPE
+	Ridge      float64 `yaml:"ridge" json:"ridge"`           // ridge of both fits, relative to the mean diagonal; default 1e-3
 }
 
 // DefaultImprove is the full recipe.

@@ -12,20 +12,20 @@ type Config struct {
 	Path           string    `yaml:"path"`            // a .txt, .jsonl or .parquet file, a folder of such, or a glob; a .bin file of token ids (nanoGPT, llm.c); images (family vit): a folder of class folders with PNG and JPEG files, a CSV of pixels with the class last, or an IDX file of images (.gz too) beside its labels
 	Mix            []MixPart `yaml:"mix"`             // several corpora instead of path, each with a path and a weight
 	ValidationPath string    `yaml:"validation_path"` // a separate corpus to validate on, instead of validation
-	Validation     float64   `yaml:"validation"`      // share that is held out, of a corpus at its end, of images at random by seed, 0 to 0.9; default 0.1
+	Validation     float64   `yaml:"validation"`      // share that is held out: the end of a text, images chosen at random by seed, 0 to 0.9; default 0.1
 	Field          string    `yaml:"field"`           // of a .jsonl line or column of a .parquet file, that holds the text; default text
-	Prompt         string    `yaml:"prompt"`          // of a .jsonl line or column of a .parquet file, that holds what stands before field and is not learned; default none
+	Prompt         string    `yaml:"prompt"`          // of a .jsonl line or column of a .parquet file, that holds the prompt, the context before field that is excluded from the loss; default none
 	Separator      string    `yaml:"separator"`       // of a .txt file: the line between its documents, such as <|endoftext|>; default none
-	Pack           string    `yaml:"pack"`            // how documents become sequences: documents (no document is cut that fits into one, attention does not leave it, positions begin at 0 in each) or stream (one after the other, cut where a sequence is full); default documents for files of records and with separator, stream for .txt and .bin
-	Format         string    `yaml:"format"`          // of records: text (field holds it), or chats: openai (messages), sharegpt (conversations), alpaca (instruction, input, output) or prompt (prompt and response); default text where the records have field, else chats by their keys
+	Pack           string    `yaml:"pack"`            // how documents become sequences: documents (one that fits is never cut, attention stays within it, positions begin at 0 in each) or stream (concatenated and cut where a sequence is full); default documents for files of records and with separator, stream for .txt and .bin
+	Format         string    `yaml:"format"`          // of records: text (field holds it), or chats: openai (messages), sharegpt (conversations), alpaca (instruction, input, output) or prompt (prompt and response); default text if the records have field, else the chat format that their keys show
 	Template       string    `yaml:"template"`        // of chats: chatml, zephyr, alpaca or plain instead of the model's own chat template; default the model's own, chatml for a model without one
 	Synthetic      string    `yaml:"synthetic"`       // stories: a generated corpus instead of path
 	Bytes          string    `yaml:"bytes"`           // size of a synthetic corpus: 300KB, 4MB; default 4MB
 	Seed           uint64    `yaml:"seed"`            // of a synthetic corpus, and of the choice of held-out images; default 1
-	Mean           []float64 `yaml:"mean"`            // images: subtracted from pixels (bytes as shares of one), a channel; default what the training images have
-	Std            []float64 `yaml:"std"`             // images: divides them afterwards, a channel; with mean
-	Shift          int       `yaml:"shift"`           // images: pixels at most by which training images move at random, in each direction; default 0
-	Flip           bool      `yaml:"flip"`            // images: left and right of training images change places at random
+	Mean           []float64 `yaml:"mean"`            // images: subtracted from pixels (scaled to 0 to 1), per channel; default that of the training images
+	Std            []float64 `yaml:"std"`             // images: pixels are then divided by it, per channel; with mean
+	Shift          int       `yaml:"shift"`           // images: largest random shift of training images in each direction, in pixels; default 0
+	Flip           bool      `yaml:"flip"`            // images: flip training images horizontally at random
 
 	Cache string `yaml:"cache"` // folder for encoded corpora; default ecospa/tokens in the user's cache directory
 }

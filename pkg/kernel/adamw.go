@@ -6,7 +6,7 @@ import "math"
 type AdamWArgs struct {
 	LR           float32 // learning rate of this step
 	Beta1, Beta2 float32 // decay of the two moments
-	Eps          float32 // added to the root of the second moment
+	Eps          float32 // added to the square root of the second moment
 	WeightDecay  float32 // decoupled: w shrinks by LR·WeightDecay
 	GradScale    float32 // multiplies the gradient first: clipping, averaging
 	Step         int     // counted from 1, for the bias correction

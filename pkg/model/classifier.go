@@ -21,7 +21,7 @@ const ClassesDim = "classes"
 // they are in files become (v·Rescale - Mean)/Std, channel by channel.
 type Image struct {
 	Channels, Side int       // 1 grey or 3 colours (RGB); pixels
-	Patch          int       // pixels a side of the squares that become tokens
+	Patch          int       // pixels per side of the squares that become tokens
 	Rescale        float64   // 1/255 makes bytes shares of one
 	Mean, Std      []float64 // a channel
 	Classes        []string  // names; nil when there are none

@@ -12,9 +12,9 @@ import (
 // LoRA is the lora section of a run file: low-rank adapters
 // (https://arxiv.org/abs/2106.09685) beside frozen weights.
 type LoRA struct {
-	Rank    int      `yaml:"rank"`    // of each adapter; default (0) no adapters: all weights are trained
+	Rank    int      `yaml:"rank"`    // rank of each adapter; default (0) no adapters: all weights are trained
 	Alpha   float64  `yaml:"alpha"`   // an adapter's product is scaled by alpha / rank; default (0) twice the rank
-	Targets []string `yaml:"targets"` // matrices that get one: attention (q, k, v and o), ffn; default both
+	Targets []string `yaml:"targets"` // matrices that get adapters: attention (q, k, v and o), ffn; default both
 }
 
 // Targets of adapters.

@@ -19,12 +19,12 @@ type Sizes struct {
 	FFN       int     `yaml:"ffn"`        // F, feed-forward width; default (0) 4·width for gpt2, gpt_neox and vit, 8/3·width rounded up to 32 for the others
 	Vocab     int     `yaml:"vocab"`      // V; default (0) the tokenizer's
 	Context   int     `yaml:"context"`    // longest sequence, tokens; default (0) train.context
-	Tied      *bool   `yaml:"tied"`       // the head shares the embedding's matrix; default what the family has: true for gpt2, gemma2, gemma3_text, minicpm and smollm3
+	Tied      *bool   `yaml:"tied"`       // the head shares the embedding's matrix; default the family's: true for gpt2, gemma2, gemma3_text, minicpm and smollm3
 	RopeTheta float64 `yaml:"rope_theta"` // base of the rotation frequencies; default (0) the family's, 10000 for llama
 
-	// Of vit alone.
-	ImageSize int  `yaml:"image_size"`   // pixels a side; default (0) 224
-	PatchSize int  `yaml:"patch_size"`   // pixels a side of the squares that become tokens; default (0) 16
+	// vit only:
+	ImageSize int  `yaml:"image_size"`   // pixels per side; default (0) 224
+	PatchSize int  `yaml:"patch_size"`   // pixels per side of the squares that become tokens; default (0) 16
 	Channels  int  `yaml:"num_channels"` // 1 grey or 3 colours; default (0) 3
 	Labels    int  `yaml:"num_labels"`   // classes; default (0) those of the data
 	Distilled bool `yaml:"distilled"`    // a distillation token with a classifier of its own, as DeiT's

@@ -10,18 +10,18 @@ type Config struct {
 	Name        string  `yaml:"name"`            // the optimizer: adamw (default), apollo (rows of matrices by gradients scaled as adamw would, see rank; a few numbers a row instead of 8 bytes a weight), muon (matrices by orthogonalised momentum, the rest by adamw; takes 4 bytes less a weight) or sgd (momentum beta1)
 	LR          float64 `yaml:"lr"`              // highest learning rate; default 1e-3
 	MinLR       float64 `yaml:"min_lr"`          // learning rate at the last step; default (-1) a tenth of lr
-	WarmUp      Span    `yaml:"warm_up"`         // linear warm-up from 0: steps, or a percentage of them all (3%); default (-1) a fiftieth of the steps, but 20 steps or a fifth of a short run at least
+	WarmUp      Span    `yaml:"warm_up"`         // linear warm-up from 0: steps, or a percentage of all steps (3%); default (-1) 2 % of the steps, but at least 20 steps or, in a short run, a fifth of them
 	Schedule    string  `yaml:"schedule"`        // after the warm-up: cosine (default), linear, constant, wsd (constant, and a fall in the last fifth), or cosine-cooldown (cosine to min_lr, and from there to 0 in the last fifth)
 	WeightDecay float64 `yaml:"weight_decay"`    // decoupled, on matrices only (no norms, biases, embeddings); default 0.1
 	Beta1       float64 `yaml:"beta1"`           // decay of the first moment; default 0.9
 	Beta2       float64 `yaml:"beta2"`           // decay of the second moment; default 0.95
-	HalfLife    float64 `yaml:"beta2_half_life"` // tokens after which the second moment has forgotten half, instead of beta2: batches of any size forget alike (https://arxiv.org/abs/2507.07101); default (0) beta2
-	Eps         float64 `yaml:"eps"`             // added to the root of the second moment; default 1e-8
-	Clip        float64 `yaml:"clip"`            // largest global gradient norm; default 1, 0 switches clipping off
-	Moments     string  `yaml:"moments"`         // what adamw's two moments are kept in: f32 (default), or bf16: half the memory, rounded at random
-	InBackward  bool    `yaml:"in_backward"`     // update each block of weights during the backward pass, as soon as its gradient is there: no memory for all gradients. A step is one pass (micro_batch is batch); clip goes by the larger of the last step's norm and the block's own; default false
-	Rank        int     `yaml:"rank"`            // of apollo: numbers of each moment that a row keeps; default 8
-	Seed        uint64  `yaml:"seed"`            // of apollo's projections, and of rounding where train.weights is bf16; default 1
+	HalfLife    float64 `yaml:"beta2_half_life"` // half-life of the second moment in tokens, instead of beta2, which makes it independent of the batch size (https://arxiv.org/abs/2507.07101); default (0) beta2
+	Eps         float64 `yaml:"eps"`             // added to the square root of the second moment; default 1e-8
+	Clip        float64 `yaml:"clip"`            // largest global gradient norm; default 1; 0 disables clipping
+	Moments     string  `yaml:"moments"`         // type of adamw's two moments: f32 (default), or bf16: half the memory, rounded stochastically
+	InBackward  bool    `yaml:"in_backward"`     // update each block of weights during the backward pass, as soon as its gradient is there: no memory for all gradients. A step is one pass (micro_batch is batch); clip uses the larger of the last step's norm and the block's own; default false
+	Rank        int     `yaml:"rank"`            // apollo: numbers that each moment keeps per row; default 8
+	Seed        uint64  `yaml:"seed"`            // seed of apollo's projections, and of rounding if train.weights is bf16; default 1
 }
 
 // Default is the configuration of a run file without an optim section.

@@ -12,22 +12,22 @@ import (
 type Config struct {
 	Steps          int     `yaml:"steps"`           // optimizer steps; required without epochs
 	Epochs         float64 `yaml:"epochs"`          // passes over the training data, instead of steps; default (0) steps decide
-	Batch          int     `yaml:"batch"`           // sequences, or images, a step; default 16
+	Batch          int     `yaml:"batch"`           // sequences, or images, per step; default 16
 	MicroBatch     int     `yaml:"micro_batch"`     // sequences computed at a time, must divide batch; default (0) the whole batch
-	Context        int     `yaml:"context"`         // tokens a sequence; default (0) the model's context, which images always have
-	Seed           uint64  `yaml:"seed"`            // of the initial weights and the order of the data; default 1
-	Threads        int     `yaml:"threads"`         // worker threads; default (0) one a core
+	Context        int     `yaml:"context"`         // tokens per sequence; default (0) the model's context; not for images
+	Seed           uint64  `yaml:"seed"`            // seed of the initial weights and of the order of the data; default 1
+	Threads        int     `yaml:"threads"`         // worker threads; default (0) one per core
 	Precision      string  `yaml:"precision"`       // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
-	Weights        string  `yaml:"weights"`         // what weights are kept in: f32 (default); bf16: half the memory, steps rounded at random (see optim.seed); q8_0: under lora only, a quarter
-	Wire           string  `yaml:"wire"`            // gradients between the ranks of an MPI run: f32 (default), or bf16: half the bytes, sums rounded
-	ShardOptimizer bool    `yaml:"shard_optimizer"` // each rank of an MPI run keeps the moments of its part of the parameters alone; default false
+	Weights        string  `yaml:"weights"`         // type of the weights in memory: f32 (default); bf16: half the memory, updates rounded stochastically (see optim.seed); q8_0: a quarter, only with lora
+	Wire           string  `yaml:"wire"`            // type of the gradients sent between MPI ranks: f32 (default), or bf16: half the bytes, sums rounded
+	ShardOptimizer bool    `yaml:"shard_optimizer"` // each MPI rank keeps only its part of the moments (ZeRO stage 1); default false
 	Smoothing      float64 `yaml:"label_smoothing"` // share of each target that training spreads over all classes or tokens, 0 to below 1; default 0
 	Recompute      string  `yaml:"recompute"`       // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
-	EvalEvery      int     `yaml:"eval_every"`      // steps between evaluations, beside those at the start and the end; default (0) a tenth of the steps
-	EvalTokens     int     `yaml:"eval_tokens"`     // validation tokens, or images, an evaluation reads, from the front; default (0) all
-	OnNonFinite    string  `yaml:"on_nonfinite"`    // when a loss or gradient is not finite: stop (default), skip (the batch; ten in a row stop the run) or rollback (to the newest good checkpoint, going on with the data behind the batch)
-	Patience       int     `yaml:"patience"`        // evaluations in a row without a lower validation loss that end the run; default (0) none do
-	MinDelta       float64 `yaml:"min_delta"`       // nats by which a validation loss has to be lower to count for patience; default 0
+	EvalEvery      int     `yaml:"eval_every"`      // steps between evaluations, in addition to those at the start and the end; default (0) a tenth of the steps
+	EvalTokens     int     `yaml:"eval_tokens"`     // an evaluation reads only so many of the first validation tokens, or images; default (0) all
+	OnNonFinite    string  `yaml:"on_nonfinite"`    // when a loss or gradient is not finite: stop (default), skip (the batch; ten in a row stop the run) or rollback (to the newest good checkpoint, continuing with the data after the batch)
+	Patience       int     `yaml:"patience"`        // stop after this many evaluations in a row without a lower validation loss; default (0) never
+	MinDelta       float64 `yaml:"min_delta"`       // smallest decrease of the validation loss, in nats, that counts for patience; default 0
 	Sample         int     `yaml:"sample"`          // tokens of text generated at the end of the run as a sample; default 60, 0 for none
 }
 

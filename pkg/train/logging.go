@@ -4,9 +4,9 @@ import "fmt"
 
 // Logging is the logging section of a run file: what is kept of a run beside its metrics.
 type Logging struct {
-	TensorBoard bool     `yaml:"tensorboard"`  // write an event file into the run directory's folder tensorboard; default false
-	SampleEvery int      `yaml:"sample_every"` // steps between texts that the model writes, which metrics.jsonl and the event file keep; default (0) none
-	Prompts     []string `yaml:"prompts"`      // what those texts begin with; default the first words of the validation text
+	TensorBoard bool     `yaml:"tensorboard"`  // write a TensorBoard event file to RUN/tensorboard; default false
+	SampleEvery int      `yaml:"sample_every"` // steps between sample texts from the model, saved in metrics.jsonl and the event file; default (0) none
+	Prompts     []string `yaml:"prompts"`      // prompts of the sample texts; default the first words of the validation text
 }
 
 // Validate reports the first value that makes no sense, by key.

@@ -6,8 +6,8 @@ import "fmt"
 // the same vocabulary (https://arxiv.org/abs/1503.02531).
 type Teacher struct {
 	Model       string  `yaml:"model"`       // model or run directory of the teacher; default none: nothing is distilled
-	Temperature float64 `yaml:"temperature"` // that both models' logits are divided by; default 2
-	Weight      float64 `yaml:"weight"`      // of the teacher's part of the loss, 0 to 1; the data's is the rest; default 0.5
+	Temperature float64 `yaml:"temperature"` // divides both models' logits; default 2
+	Weight      float64 `yaml:"weight"`      // weight of the teacher's part of the loss, 0 to 1; the data's part has the rest; default 0.5
 }
 
 // DefaultTeacher is a run file without a teacher section.
