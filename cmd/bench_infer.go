@@ -30,7 +30,7 @@ func benchInferCommand() *cli.Command {
 			o.Last, o.Decode = c.Bool("last"), c.Bool("decode")
 			rows := []bench.Result{{}}
 			if all := c.Bool("all-modes"); all && (o.Last || o.Decode || c.IsSet("batch") || c.IsSet("seq")) {
-				return fault.Usage(errors.New("--all-modes goes without --last, --decode, --batch and --seq"))
+				return fault.Usage(errors.New("--all-modes cannot be combined with --last, --decode, --batch or --seq"))
 			} else if all {
 				rows, err = o.Modes()
 			} else {

@@ -55,7 +55,7 @@ func checkBenchRanks(c *cli.Context, o bench.Options) error {
 	case n == 1 && (c.IsSet("wire") || o.Shard):
 		return errors.New("--wire and --shard-optimizer are about several ranks: start them with mpirun -np N ecospa bench step")
 	case o.Shard && o.Wire == train.WireBF16:
-		return errors.New("--wire bf16 does not go with --shard-optimizer: its parts are summed in float32")
+		return errors.New("--wire bf16 cannot be combined with --shard-optimizer: its parts are summed in float32")
 	case o.Batch%n != 0:
 		return fmt.Errorf("--batch is %d, which %d ranks do not divide", o.Batch, n)
 	}

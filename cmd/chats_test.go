@@ -87,10 +87,10 @@ func TestFinetuneChats(t *testing.T) {
 	}
 
 	for want, args := range map[string][]string{
-		"data.format":           tune(at("base"), chats, at("no"), "data.format=poems"),
-		`no "conversations"`:    tune(at("base"), chats, at("no"), "data.format=sharegpt"),
-		"goes without --resume": {"ecospa", "finetune", "--out", at("tuned"), "--resume", "--show", "1"},
-		"ecospa finetune":       {"ecospa", "pretrain", "--config", filepath.Join(at("base"), "run.yaml"), "--data", chats, "--out", at("no")},
+		"data.format":                      tune(at("base"), chats, at("no"), "data.format=poems"),
+		`no "conversations"`:               tune(at("base"), chats, at("no"), "data.format=sharegpt"),
+		"cannot be combined with --resume": {"ecospa", "finetune", "--out", at("tuned"), "--resume", "--show", "1"},
+		"ecospa finetune":                  {"ecospa", "pretrain", "--config", filepath.Join(at("base"), "run.yaml"), "--data", chats, "--out", at("no")},
 	} {
 		if code, _, log := runCommand(t, context.Background(), args...); code != 2 && code != 3 || !strings.Contains(log, want) {
 			t.Errorf("%q: code %d, %q", args, code, log)

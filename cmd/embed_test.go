@@ -105,13 +105,13 @@ func readVectors(t *testing.T, path string) (out []float32) {
 func TestEncodersAreRefused(t *testing.T) {
 	data := minilm + "/texts.jsonl"
 	for _, c := range []struct{ args, want string }{
-		{"generate --model " + minilm + " --prompt cat", "encoder, which does not continue text"},
+		{"generate --model " + minilm + " --prompt cat", "encoder and cannot continue text"},
 		{"eval --model " + minilm + " --data " + data, "it has no loss of its own"},
-		{"finetune --from " + minilm + " --out run --data " + data, "has nothing to predict"},
+		{"finetune --from " + minilm + " --out run --data " + data, "there is no loss to train on"},
 		{"eval --model ../testdata/golden/bert --data " + data, "holds no tokenizer.json"},
-		{"pretrain --out run --data " + data + " --config ../testdata/bert.yaml --set tokenizer.path=", "tokenizer.path is expected"},
+		{"pretrain --out run --data " + data + " --config ../testdata/bert.yaml --set tokenizer.path=", "give tokenizer.path"},
 		{"embed --model ../testdata/golden/bert --out v.npy --data " + data, "holds no tokenizer.json"},
-		{"embed --model ../testdata/golden/llama --out v.npy --data " + data, "is no encoder"},
+		{"embed --model ../testdata/golden/llama --out v.npy --data " + data, "is not an encoder"},
 		{"embed --model " + minilm + " --out v.txt --data " + data, ".npy or .jsonl"},
 		{"embed --model " + minilm + " --out v.npy --pooling max --data " + data, "expected mean or cls"},
 	} {

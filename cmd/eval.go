@@ -109,7 +109,7 @@ func (o EvalOptions) check(c *cli.Context) error {
 		with  string
 	}{
 		{"field context separator pack format template", o.Choices == "", "--data"},
-		{"batch limit prompt-field", o.Choices == "" && !units, "--data alone"},
+		{"batch limit prompt-field", o.Choices == "" && !units, "only --data"},
 		{"weights", !units, "--data or --choices, without --importance and --sensitivity"},
 		{"sequences plot", units, "--importance or --sensitivity"},
 		{"criterion", o.Importance, "--importance"},

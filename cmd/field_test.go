@@ -260,7 +260,7 @@ func TestPromptsLongerThanTheWindow(t *testing.T) {
 		return tune(m, data, filepath.Join(dir, out), "data.field=response", "data.prompt=prompt", "train.steps=3", "train.batch=1", "train.context=32")
 	}
 	_, log := mustRun(t, args(long, "run")...)
-	if !strings.Contains(log, "36 prompts cut at the front") {
+	if !strings.Contains(log, "36 prompts truncated at the start") {
 		t.Errorf("nothing is said of prompts that were cut:\n%s", log)
 	}
 	for _, l := range metrics(t, filepath.Join(dir, "run")) {

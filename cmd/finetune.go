@@ -42,7 +42,7 @@ func finetuneCommand() *cli.Command {
 			}
 			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show"))
 			if o.Config == "" && !short && !o.Own() {
-				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to go on with a run)"))
+				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to continue a run)"))
 			}
 			if err := o.check(); err != nil {
 				return fault.Usage(err)
@@ -59,7 +59,7 @@ func finetuneCommand() *cli.Command {
 func showExamples(c *cli.Context, o trainOptions) error {
 	n := c.Int("show")
 	if n < 1 || o.Mode != run.New {
-		return fault.Usage(errors.New("--show is expected to be 1 or more, and goes without --resume: nothing is trained"))
+		return fault.Usage(errors.New("--show is expected to be 1 or more, and cannot be combined with --resume: nothing is trained"))
 	}
 	cfg, err := o.File()
 	if err != nil {

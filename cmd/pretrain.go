@@ -21,7 +21,7 @@ func pretrainCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
 			if o.Config == "" && !o.Own() {
-				return fault.Usage(errors.New("pretrain needs --config FILE (or --resume --out DIR to go on with a run)"))
+				return fault.Usage(errors.New("pretrain needs --config FILE (or --resume --out DIR to continue a run)"))
 			}
 			if err := o.check(); err != nil {
 				return fault.Usage(err)

@@ -161,7 +161,7 @@ func TestInterruptedRunEndsTheSame(t *testing.T) {
 				if code == exitOK {
 					break
 				}
-				if code != exitInterrupted || !strings.Contains(log, "go on with: ecospa pretrain --resume --out "+parts) {
+				if code != exitInterrupted || !strings.Contains(log, "continue with: ecospa pretrain --resume --out "+parts) {
 					t.Fatalf("exit code %d:\n%s", code, log)
 				}
 				args = []string{"ecospa", "pretrain", "--resume", "--out", parts}
@@ -211,7 +211,7 @@ func TestDamagedCheckpointIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, log := mustRun(t, "ecospa", "pretrain", "--resume", "--out", dir)
-	if !strings.Contains(log, "step-000040 is not usable and is skipped") || !strings.Contains(log, "going on from the checkpoint of step 30") {
+	if !strings.Contains(log, "step-000040 is damaged and is skipped") || !strings.Contains(log, "resuming from the checkpoint of step 30") {
 		t.Errorf("log:\n%s", log)
 	}
 }
@@ -221,7 +221,7 @@ func TestResumeRefusesAChangedConfiguration(t *testing.T) {
 	mustRun(t, small(dir)...)
 	args := append(small(dir, "optim.lr=1e-4"), "--resume")
 	code, _, log := runCommand(t, t.Context(), args...)
-	if code != exitUsage || !strings.Contains(log, `optim.lr from "0.003" to "0.0001"; go on with --allow-change optim.lr`) {
+	if code != exitUsage || !strings.Contains(log, `optim.lr from "0.003" to "0.0001"; accept it with --allow-change optim.lr`) {
 		t.Errorf("exit code %d: %s", code, log)
 	}
 	if code, _, log := runCommand(t, t.Context(), append(args, "--allow-change", "optim.lr")...); code != exitOK {

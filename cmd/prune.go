@@ -147,7 +147,7 @@ func (o PruneOptions) check(c *cli.Context) error {
 	case o.For != "" && (c.IsSet("layout") || o.Plan != "" || o.Uncoupled):
 		return errors.New("--for decides the shapes: --layout, --plan and --uncoupled do not apply with it")
 	case o.Resume && (o.Recover == workload.RecoverNone || o.DryRun || o.Uncoupled || o.Force || o.Vocabulary.Asked()):
-		return errors.New("--resume goes on with a recovery: --recover none, --dry-run, --uncoupled, --force and --vocab do not apply with it")
+		return errors.New("--resume continues a recovery: --recover none, --dry-run, --uncoupled, --force and --vocab do not apply with it")
 	case o.Scores != "" && o.Improve.Basis == coupled.BasisDataSVD:
 		return errors.New("--scores were gathered before a change of basis: give --basis none (when saving them as well)")
 	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):
@@ -175,7 +175,7 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	}
 	switch {
 	case errors.Is(err, workload.ErrRecoveryKept):
-		err = fmt.Errorf("%w: %w: the same command with --resume goes on", errInterrupted, err)
+		err = fmt.Errorf("%w: %w: the same command with --resume continues", errInterrupted, err)
 	case errors.Is(err, workload.ErrRecoveryEnded):
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
 	case err != nil && ctx.Err() != nil:

@@ -103,7 +103,7 @@ func TestPruneWithoutData(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Data != "parent" || r.Recovery == nil || !strings.Contains(log, "drawn from the model itself") {
+		if r.Data != "parent" || r.Recovery == nil || !strings.Contains(log, "from the model itself") {
 			t.Errorf("%s\n%s", text, log)
 		}
 		losses = append(losses, r.After.Loss)

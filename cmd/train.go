@@ -88,15 +88,15 @@ func (o trainOptions) advise(err error) error {
 	var stopped *run.Interrupted
 	switch {
 	case errors.Is(err, run.ErrExists):
-		return fmt.Errorf("%w: go on with --resume, start over with --force, or choose another --out", err)
+		return fmt.Errorf("%w: continue it with --resume, replace it with --force, or choose another --out", err)
 	case errors.Is(err, run.ErrTooLarge):
-		return fmt.Errorf("%w, or try all the same with --force", err)
+		return fmt.Errorf("%w, or try anyway with --force", err)
 	case errors.Is(err, run.ErrClasses):
 		return fmt.Errorf("%w; --new-classifier trains a classifier for the data's classes", err)
 	case errors.As(err, &changed):
-		return fmt.Errorf("%w; go on with --allow-change %s, or leave it as it was", err, strings.Join(changed.Keys(), ","))
+		return fmt.Errorf("%w; accept it with --allow-change %s, or change it back", err, strings.Join(changed.Keys(), ","))
 	case errors.As(err, &stopped) && stopped.Saved:
-		return fmt.Errorf("%w; go on with: ecospa %s --resume --out %s", err, o.command(), units.ShellWord(stopped.Dir))
+		return fmt.Errorf("%w; continue with: ecospa %s --resume --out %s", err, o.command(), units.ShellWord(stopped.Dir))
 	}
 	return err
 }

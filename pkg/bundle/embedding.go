@@ -37,7 +37,7 @@ type Embedding struct {
 func (b *Bundle) Embedding() (Embedding, error) {
 	e := Embedding{MaxTokens: b.Model.Context()}
 	if _, ok := b.Model.(model.Encoder); !ok {
-		return e, fault.Usage(fmt.Errorf("%s: the family %s is no encoder: its tokens do not see the whole text", b.Path, b.Model.Family()))
+		return e, fault.Usage(fmt.Errorf("%s: the family %s is not an encoder", b.Path, b.Model.Family()))
 	}
 	if b.Tokenizer == nil {
 		return e, fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", b.Path))

@@ -29,7 +29,7 @@ func readPEFT(dir *folder.Dir) (*peftConfig, error) {
 			return nil, err
 		}
 		if _, err := dir.Stat(peftPickle); err == nil {
-			return nil, wrong(dir.Name(), fmt.Errorf("%s of PEFT runs code when it is read, so it is not; save the adapters as %s (save_pretrained with safe_serialization=True)", peftPickle, peftWeights))
+			return nil, wrong(dir.Name(), fmt.Errorf("%s of PEFT is a pickle file, which can run code when it is read; save the adapters as %s (save_pretrained with safe_serialization=True)", peftPickle, peftWeights))
 		}
 		if _, err := dir.Stat("config.json"); err == nil {
 			return nil, nil
@@ -64,7 +64,7 @@ func (c *peftConfig) base(dir string) (string, error) {
 	if hubName.MatchString(name) {
 		name = fmt.Sprintf("%s (hf download %s --local-dir BASE)", name, name)
 	}
-	return "", fmt.Errorf("%s: the PEFT adapters need their model %s, and base_model_name_or_path is %q, which is no directory from there or from here: write the model's path there",
+	return "", fmt.Errorf("%s: the PEFT adapters need their model %s, and base_model_name_or_path is %q, which is not a directory relative to it or to here: write the model's path there",
 		filepath.Join(dir, adapterConfig), name, c.Base)
 }
 

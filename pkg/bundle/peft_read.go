@@ -117,7 +117,7 @@ func refuse(name, family, module string) error {
 			return fmt.Errorf("%.120q is %s; fold the adapters into the model (merge_and_unload in PEFT)", name, why)
 		}
 	}
-	return fmt.Errorf("%.120q is no adapter of a matrix of attention or of the feed-forward network of a %s, expected names such as %s", name, family, peftPrefix+module+peftA)
+	return fmt.Errorf("%.120q does not adapt a matrix of attention or of the feed-forward network of %s, expected names such as %s", name, family, peftPrefix+module+peftA)
 }
 
 // summary is what a run file would say of the adapters: the first one's rank and scale.

@@ -146,7 +146,7 @@ func TestPEFTRefused(t *testing.T) {
 		"object":                            {`"rank_pattern": {`, `"rank_pattern": [3], "other": {`},
 		"adapter_config.json":               {`{`, `{{`},
 		"DoRA's":                            {"", "self_attn.q_proj.lora_A.weight q.lora_magnitude_vector"},
-		"no adapter of":                     {"", "mlp mmm"},
+		"does not adapt":                    {"", "mlp mmm"},
 		"lora_X.weight":                     {"", "q_proj.lora_A q_proj.lora_X"},
 	} {
 		dir := t.TempDir()

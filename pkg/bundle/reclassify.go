@@ -14,7 +14,7 @@ import (
 func (b *Bundle) Reclassify(classes []string, seed uint64) (made []string, err error) {
 	old, ok := b.Model.(model.Classifier)
 	if !ok {
-		return nil, fault.Usage(fmt.Errorf("%s: a new classifier is for models of images, this one is of text", b.Path))
+		return nil, fault.Usage(fmt.Errorf("%s: a new classifier is for image models, this one is a text model", b.Path))
 	}
 	if err := b.Set.Float32(); err != nil {
 		return nil, fault.Usage(err)

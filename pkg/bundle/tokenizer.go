@@ -86,10 +86,10 @@ func (b *Bundle) fits(text []byte) error {
 // has no tokenizer.
 func (b *Bundle) Text() error {
 	if _, ok := b.Model.(model.Classifier); ok {
-		return fault.Usage(fmt.Errorf("%s: the model classifies images, it has no text", b.Path))
+		return fault.Usage(fmt.Errorf("%s: the model classifies images and has no text", b.Path))
 	}
 	if _, ok := b.Model.(model.Encoder); ok {
-		return fault.Usage(fmt.Errorf("%s: the family %s is an encoder, which does not continue text", b.Path, b.Model.Family()))
+		return fault.Usage(fmt.Errorf("%s: the family %s is an encoder and cannot continue text", b.Path, b.Model.Family()))
 	}
 	if b.Tokenizer == nil {
 		return fault.BadInput(fmt.Errorf("%s holds no tokenizer.json", b.Path))
@@ -103,7 +103,7 @@ func (b *Bundle) Opening(prompt string) ([]int32, error) {
 	ids := tokenizer.Opening(b.Tokenizer, prompt)
 	for _, id := range ids {
 		if rows := b.Model.Vocab(); int(id) >= rows {
-			return nil, fault.BadInput(fmt.Errorf("%s: the text holds the token %q of id %d, and the model has %d ids", b.Path, b.name(id), id, rows))
+			return nil, fault.BadInput(fmt.Errorf("%s: the text holds the token %q with id %d, but the model has only %d ids", b.Path, b.name(id), id, rows))
 		}
 	}
 	return ids, nil

@@ -29,7 +29,7 @@ func Verify(path string) (string, error) {
 		return "", err
 	}
 	b.Close()
-	return "there is no manifest.json to hold hashes against; the weights were read whole and are finite", nil
+	return "there is no manifest.json with hashes to compare; all weights were read and are finite", nil
 }
 
 // verify holds a directory against its manifest; "" when it has none.

@@ -50,7 +50,7 @@ type Batches struct {
 func NewBatches(tokens Encoded, batch, context int, at Cursor) (*Batches, error) {
 	b := &Batches{tokens: tokens, batch: batch, context: context, separate: tokens.Separate(), hi: batch}
 	if t, ok := tokens.(Tokens); ok && !t.predictsAny() {
-		return nil, fmt.Errorf("data: the training text has %d tokens and none of them is to be predicted", len(t))
+		return nil, fmt.Errorf("data: the training text has %d tokens and none of them counts in the loss", len(t))
 	}
 	return b, b.Seek(at)
 }
@@ -81,15 +81,15 @@ func (b *Batches) Seek(at Cursor) error {
 		return err
 	}
 	if at.Parts != nil {
-		return fmt.Errorf("data: the run read a mixture of %d parts, and this is one text: its place in it means nothing", len(at.Parts))
+		return fmt.Errorf("data: the run read a mixture of %d parts, and this is one text: the run cannot resume in the middle of it", len(at.Parts))
 	}
 	shards, onDisk := b.tokens.(*Shards)
 	if at.Epoch != 0 || at.Index != 0 {
 		if at.Pack == PackDocuments && !b.tokens.Separate() {
-			return fmt.Errorf("data: the run was packed of documents, and the text is a stream now: set data.pack to documents")
+			return fmt.Errorf("data: the run packed documents, and the text is a stream now: set data.pack to documents")
 		}
 		if at.Large && !onDisk {
-			return fmt.Errorf("data: the run read its text from shards, and it is in memory now: its place in it means nothing")
+			return fmt.Errorf("data: the run read its text from shards, and it is in memory now: the run cannot resume in the middle of it")
 		}
 		b.separate = at.Pack == PackDocuments
 	} else {
@@ -235,7 +235,7 @@ func (b *Batches) advance() error {
 			b.at.Epoch, b.at.Index, b.at.Group = b.at.Epoch+1, 0, 0
 		}
 		if tries > b.tokens.groups() {
-			return fmt.Errorf("data: the training text has %d tokens and none of them is to be predicted", b.tokens.Len())
+			return fmt.Errorf("data: the training text has %d tokens and none of them counts in the loss", b.tokens.Len())
 		}
 		if err := b.shuffle(); err != nil {
 			return err

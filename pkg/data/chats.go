@@ -32,7 +32,7 @@ func (o Options) Check(prefix string) error {
 	}
 	switch {
 	case o.chats() && (o.Prompt != "" || o.Field != "" && o.Field != "text"):
-		return fmt.Errorf("%sformat is %q, in which the keys are those of chats: it goes without the field of a text or of a prompt", prefix, o.Format)
+		return fmt.Errorf("%sformat is %q, which is a chat format: a text field or prompt field does not apply", prefix, o.Format)
 	case o.Template != "" && !o.chats() && !o.auto():
 		return fmt.Errorf("%stemplate is %q, and the records are no chats: it applies only to them", prefix, o.Template)
 	}
@@ -87,7 +87,7 @@ var chatDate = time.Date(2024, time.July, 26, 0, 0, 0, 0, time.UTC)
 // assistant's turns are predicted.
 func (p Part) encodeChats(t tokenizer.Tokenizer) (Tokens, error) {
 	if p.Template == nil {
-		return nil, fmt.Errorf("%w: %s: it holds chats, and there is no template for them", ErrFormat, p.places[0])
+		return nil, fmt.Errorf("%w: %s: it holds chats, and there is no chat template", ErrFormat, p.places[0])
 	}
 	var out Tokens
 	for i, record := range p.Documents {

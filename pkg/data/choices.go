@@ -105,7 +105,7 @@ func parseQuestion(object []byte) (q Question, err error) {
 		}
 	}
 	if !ok && all[s.context] == nil {
-		return q, fmt.Errorf("it is no question that is known, it has %s; expected %q, %q and %q, or the keys of ARC, HellaSwag, PIQA, MMLU, OpenBookQA or LAMBADA", strings.Join(slices.Sorted(maps.Keys(all)), ", "), s.context, s.choices, s.answer)
+		return q, fmt.Errorf("it is not a known question format, it has the keys %s; expected %q, %q and %q, or the keys of ARC, HellaSwag, PIQA, MMLU, OpenBookQA or LAMBADA", strings.Join(slices.Sorted(maps.Keys(all)), ", "), s.context, s.choices, s.answer)
 	}
 	if err := json.Unmarshal(all[s.context], &q.Context); err != nil || q.Context == "" {
 		return q, fmt.Errorf("%q is missing, empty or not a string", s.context)

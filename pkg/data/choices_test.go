@@ -44,7 +44,7 @@ func TestReadQuestions(t *testing.T) {
 		"":  "no question",
 		"{": "line 1",
 		`{"context":"a","continuation":"b"}` + "\n" + `{"context":"a","choices":["b","c"],"answer":1}`: "line 2: a question with 2 choices follows one with 1",
-		`{"choices":["a","b"],"answer":0}`:                   "no question that is known, it has answer, choices; expected \"context\"",
+		`{"choices":["a","b"],"answer":0}`:                   "not a known question format, it has the keys answer, choices; expected \"context\"",
 		`{"text":"one"}`:                                     "one word",
 		`{"context":"a","choices":["b","c"],"answer":"C"}`:   "answer",
 		`{"context":"a","choices":["b"],"answer":0}`:         "choices",

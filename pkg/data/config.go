@@ -72,7 +72,7 @@ func (c Config) Validate() error {
 // checkMix reports what a mixture lacks, or what does not go with one.
 func (c Config) checkMix() error {
 	if c.Path != "" || c.Synthetic != "" || c.ValidationPath != "" {
-		return fmt.Errorf("data.mix goes without data.path, synthetic and validation_path: each of its parts has a path, of which data.validation is held out")
+		return fmt.Errorf("data.mix replaces data.path, synthetic and validation_path: each of its parts has a path, of which data.validation is held out")
 	}
 	for i, p := range c.Mix {
 		if p.Path == "" || !(p.Weight > 0) || math.IsInf(p.Weight, 0) {

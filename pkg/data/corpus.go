@@ -246,7 +246,7 @@ func (p *Part) read(s source, o Options) error {
 
 func (p *Part) readTokens(f *os.File, path string, r Reader, o Options) error {
 	if o.Prompt != "" {
-		return errors.New("it holds tokens and no prompts")
+		return errors.New("it holds tokens, which have no prompts")
 	}
 	if o.chats() {
 		return fmt.Errorf("it holds tokens, expected chats of the format %s", o.Format)

@@ -39,7 +39,7 @@ func readJSONLines(f *os.File, fields []string, add func(Record) error) error {
 func jsonRecord(object []byte, fields []string) (Record, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(object, &all); err != nil {
-		return Record{}, fmt.Errorf("is no JSON object: %w", err)
+		return Record{}, fmt.Errorf("is not a JSON object: %w", err)
 	}
 	if fields == nil {
 		return Record{Values: [][]byte{bytes.Clone(object)}}, nil

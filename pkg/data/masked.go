@@ -16,7 +16,7 @@ type Masking struct {
 	Vocab int   // of random tokens
 }
 
-var errNoText = errors.New("data: no text is left to learn from, all are empty")
+var errNoText = errors.New("data: no training text is left, all are empty")
 
 // The probabilities of Masking.
 const (

@@ -27,7 +27,7 @@ func NewMixture(parts []Encoded, weights []float64) (*Mixture, error) {
 	m := &Mixture{Parts: parts, Weights: weights, firsts: []int{0}}
 	for i, p := range parts {
 		if p.Separate() != parts[0].Separate() {
-			return nil, fmt.Errorf("part %d of the mixture is packed of documents, another is a stream: set data.pack", i+1)
+			return nil, fmt.Errorf("part %d of the mixture is packed as documents, another as a stream: set data.pack", i+1)
 		}
 		m.firsts = append(m.firsts, m.firsts[i]+p.Len())
 	}
@@ -132,7 +132,7 @@ func newMixing(m *Mixture, batch, context int, at Cursor) (*mixing, error) {
 		}
 	}
 	if len(x.at.Parts) != len(m.Parts) || at.Parts == nil && (at.Epoch != 0 || at.Index != 0) {
-		return nil, fmt.Errorf("data: the run read a mixture of %d parts, and this has %d: its place in it means nothing", len(at.Parts), len(m.Parts))
+		return nil, fmt.Errorf("data: the run read a mixture of %d parts, and this has %d: the run cannot resume in the middle of it", len(at.Parts), len(m.Parts))
 	}
 	for i, p := range m.Parts {
 		b, err := NewBatches(p, 1, context, x.at.Parts[i])

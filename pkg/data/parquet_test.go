@@ -80,7 +80,7 @@ func TestParquetIsJSONL(t *testing.T) {
 	same("prompts", pairs.Prompts, pairs.Documents)
 	for path, wants := range map[string]string{
 		full:                                  `no column "answer"`,
-		filepath.Join(fixtures, "rows.json"):  "object 1 is no JSON object",
+		filepath.Join(fixtures, "rows.json"):  "object 1 is not a JSON object",
 		filepath.Join(fixtures, "no.parquet"): "no such file",
 		filepath.Join(dir, "damaged.parquet"): "damaged.parquet: bad Parquet file",
 	} {

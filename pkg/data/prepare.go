@@ -219,7 +219,7 @@ func (w *preparing) document(document, prompt []byte, place string) error {
 	return w.add(len(document)+len(prompt), func() (encodedDocument, error) {
 		if chats {
 			if w.Template == nil {
-				return encodedDocument{}, fmt.Errorf("%w: %s: it holds chats, and there is no template for them: give a model that has one, or a template", ErrFormat, place)
+				return encodedDocument{}, fmt.Errorf("%w: %s: it holds chats, and there is no chat template: give a model that has one, or a template", ErrFormat, place)
 			}
 			p := Part{Template: w.Template, format: w.Format}
 			ids, marks, err := p.encodeChat(w.Tokenizer, document, place)

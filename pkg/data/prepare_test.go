@@ -172,9 +172,9 @@ func TestPrepareRefuses(t *testing.T) {
 		change func(o *PrepareOptions)
 		after  bool // a first preparation
 	}{
-		"line 2 is no JSON object":             {func(o *PrepareOptions) { o.Path = put(t, "x.jsonl", "{\"text\":\"a\"}\n{\n") }, false},
+		"line 2 is not a JSON object":          {func(o *PrepareOptions) { o.Path = put(t, "x.jsonl", "{\"text\":\"a\"}\n{\n") }, false},
 		"has no field \"body\"":                {func(o *PrepareOptions) { o.Field = "body" }, false},
-		"there is no template":                 {func(o *PrepareOptions) { o.Path = put(t, "x.jsonl", `{"prompt":"a","response":"b"}`) }, false},
+		"there is no chat template":            {func(o *PrepareOptions) { o.Path = put(t, "x.jsonl", `{"prompt":"a","response":"b"}`) }, false},
 		"holds tokens already":                 {func(o *PrepareOptions) { o.Path = write(t, "x.bin", "ab") }, false},
 		"has no text":                          {func(o *PrepareOptions) { o.Path = write(t, "x.txt", "") }, false},
 		"not UTF-8 text: byte 0xff":            {func(o *PrepareOptions) { o.Path = write(t, "x.txt", "a\xff") }, false},
@@ -216,10 +216,10 @@ func TestPreparedIsGuarded(t *testing.T) {
 	}
 	for want, change := range map[string]func(b []byte) []byte{
 		"no shard of this version": func(b []byte) []byte { b[0] = 'x'; return b },
-		"written in part":          func(b []byte) []byte { return b[:len(b)-1] },
+		"the file is incomplete":   func(b []byte) []byte { return b[:len(b)-1] },
 		"too few for a shard":      func(b []byte) []byte { return b[:10] },
 		"not the shard that":       func(b []byte) []byte { b[48]++; return b },
-		"not those that were":      func(b []byte) []byte { b[70]++; return b },
+		"checksum does not match":  func(b []byte) []byte { b[70]++; return b },
 	} {
 		if err := os.WriteFile(shard, change(append([]byte(nil), whole...)), 0o644); err != nil {
 			t.Fatal(err)

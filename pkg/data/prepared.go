@@ -125,7 +125,7 @@ func (p *Prepared) Verify() error {
 			return err
 		}
 		if f.sums != [2]uint32{tokens, index} {
-			return fmt.Errorf("%w: %s: its bytes are not those that were written: run ecospa data prepare again", ErrFormat, f.path)
+			return fmt.Errorf("%w: %s: its checksum does not match, the file is damaged: run ecospa data prepare again", ErrFormat, f.path)
 		}
 	}
 	return nil
@@ -154,7 +154,7 @@ func (p *Part) openPrepared(dir string, o Options) (err error) {
 		return err
 	}
 	if o.Prompt != "" || o.Separator != "" || o.Template != "" || o.Format != "" || o.Field != "" && o.Field != "text" {
-		return fmt.Errorf("%w: %s is a prepared corpus: field, prompt, separator, format and template were for ecospa data prepare", ErrFormat, dir)
+		return fmt.Errorf("%w: %s is a prepared corpus: field, prompt, separator, format and template are options of ecospa data prepare", ErrFormat, dir)
 	}
 	if p.Pack == "" {
 		p.Pack = p.prepared.Pack

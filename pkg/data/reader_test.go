@@ -57,12 +57,12 @@ func TestReadersSayWhere(t *testing.T) {
 	long := "{\"text\":\"short\"}\n{\"text\":\"" + strings.Repeat("a", maxLine) + "\"}\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"long.jsonl":   {long, "line 2 is longer than 64 MiB"},
-		"bad.jsonl":    {"{\"text\":\"a\"}\nnope\n", "line 2 is no JSON object"},
+		"bad.jsonl":    {"{\"text\":\"a\"}\nnope\n", "line 2 is not a JSON object"},
 		"field.jsonl":  {"{\"text\":\"a\"}\n{\"b\":\"x\",\"a\":1}\n", "line 2 has no field \"text\", it has a, b"},
 		"type.jsonl":   {"{\"text\":5}", "line 1 has a field \"text\" that is not a string"},
 		"latin.jsonl":  {"{\"text\":\"a\"}\n{\"text\":\"\xe9\"}\n", "byte 0xe9 at offset 22, line 2"},
 		"half.json":    {"[{\"text\":\"a\"}", "after the last object: EOF"},
-		"number.json":  {"[3]", "object 1 is no JSON object"},
+		"number.json":  {"[3]", "object 1 is not a JSON object"},
 		"one.json":     {"{\"data\":[]}", "object 1 has no field \"text\", it has data"},
 		"ragged.csv":   {"text,n\na,1\nb\n", "line 3"},
 		"columns.csv":  {"body,n\na,1\n", "has no field \"text\", it has body, n"},

@@ -87,7 +87,7 @@ func openShard(path string, vocab int) (s *shardFile, err error) {
 	}
 	room := uint64(size)
 	if h.Tokens > room || h.Documents > room || uint64(tokenEnd(int64(h.Tokens), int(h.Width)))+recordBytes*h.Documents != room || h.Documents == 0 || h.Learned > h.Tokens {
-		return nil, fmt.Errorf("the header says %d tokens of %d bytes and %d documents, found %d bytes: written in part, run ecospa data prepare again", h.Tokens, h.Width, h.Documents, size)
+		return nil, fmt.Errorf("the header says %d tokens of %d bytes and %d documents, found %d bytes: the file is incomplete, run ecospa data prepare again", h.Tokens, h.Width, h.Documents, size)
 	}
 	s = &shardFile{
 		path: path, file: f, m: mapped.Map(f, size), at: shardHeader, width: int(h.Width), tokens: int(h.Tokens),

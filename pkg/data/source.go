@@ -75,7 +75,7 @@ func binaryAt(head []byte) string {
 	for i := 0; i < len(head); {
 		r, n := utf8.DecodeRune(head[i:])
 		if r == utf8.RuneError && n == 1 && len(head)-i > utf8.UTFMax {
-			return fmt.Sprintf("; it is no text either: byte 0x%02x at offset %d", head[i], i)
+			return fmt.Sprintf("; it is not text either: byte 0x%02x at offset %d", head[i], i)
 		}
 		i += n
 	}

@@ -73,11 +73,11 @@ func (e Compared) String() string {
 }
 
 func (e Continued) String() string {
-	return fmt.Sprintf("going on after %d sequences", e.Sequences)
+	return fmt.Sprintf("resuming after %d sequences", e.Sequences)
 }
 
 func (e NoRoom) String() string {
-	return fmt.Sprintf("%s has %s free, too little for second moments of %s: every phase gathers its own", e.Dir, units.Bytes(e.Free), units.Bytes(e.Bytes))
+	return fmt.Sprintf("%s has %s free, too little for second moments of %s: every phase computes its own", e.Dir, units.Bytes(e.Free), units.Bytes(e.Bytes))
 }
 
 func (e Measuring) String() string {

@@ -52,11 +52,11 @@ func (p *Job) Unrecoverable() error {
 	_, images := p.Model.(model.Classifier)
 	switch {
 	case p.DryRun || p.Uncoupled:
-		return errors.New("recovery trains a model that was cut: a dry run or the ablation leaves none")
+		return errors.New("recovery needs a pruned model: a dry run or --uncoupled makes none")
 	case images:
-		return errors.New("recovery is for models of text, this one classifies images: fine-tune it instead")
+		return errors.New("recovery is for text models, this one classifies images: fine-tune it instead")
 	case p.group().Size() > 1:
-		return fmt.Errorf("recovery runs in one process, these are %d", p.group().Size())
+		return fmt.Errorf("recovery runs in one process, found %d", p.group().Size())
 	}
 	if err := p.Set.Float32(); err != nil {
 		return fmt.Errorf("recovery trains weights in float32: %w", err)

@@ -48,7 +48,7 @@ func (p *Job) openCheckpoint() error {
 		return nil
 	}
 	if p.Rounds > 1 || p.group().Size() > 1 {
-		return fault.Usage(errors.New("a checkpoint of a calibration is for one round in one process"))
+		return fault.Usage(errors.New("--checkpoint works with one round in one process only"))
 	}
 	if err := os.MkdirAll(p.Checkpoint, 0o755); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (p *Job) openCheckpoint() error {
 	case err != nil:
 		return err
 	case have != want:
-		return fault.BadInput(fmt.Errorf("%s holds another calibration: of another model, data, target or settings; remove it or give another directory", p.Checkpoint))
+		return fault.BadInput(fmt.Errorf("%s holds the calibration of another model, data, target or settings; remove it or give another directory", p.Checkpoint))
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Held struct {
 	Positions []float64
 }
 
-var errNothing = errors.New("recovery: the held-out text has nothing to predict")
+var errNothing = errors.New("recovery: the held-out text has no token to predict")
 
 // of measures a model once.
 func (s *Stage) of(n Net) (h Held, err error) {

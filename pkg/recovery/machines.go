@@ -145,7 +145,7 @@ func (r *runner) buildChild(t *graph.Teacher) (err error) {
 func (r *runner) gradients(b data.Batch) (float64, error) {
 	predicted := b.Predicted()
 	if predicted == 0 {
-		return 0, errors.New("recovery: a batch has nothing to predict")
+		return 0, errors.New("recovery: a batch has no token to predict")
 	}
 	if err := b.FeedInputs(r.parent); err != nil {
 		return 0, err

@@ -145,7 +145,7 @@ func (o *Options) ParseBudget(s string) error {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(n*scale >= 1 && n*scale <= 1e15) {
-		return fmt.Errorf("%q is no budget, expected tokens as 200k or 1.5M, or time as 90s, 3m or 1h", s)
+		return fmt.Errorf("%q is not a budget, expected tokens such as 200k or 1.5M, or time such as 90s, 3m or 1h", s)
 	}
 	o.Tokens = int64(n * scale)
 	return nil

@@ -72,7 +72,7 @@ func (r *runner) save() error {
 // resume goes on from a state whose slabs Restore fills.
 func (r *runner) resume(st State) error {
 	if st.Step < 1 || st.Steps < st.Step || st.Elapsed < 0 || st.Updates < 0 || len(st.Result.Points) == 0 {
-		return fmt.Errorf("recovery: a state of step %d of %d with %d measurements is none to go on from", st.Step, st.Steps, len(st.Result.Points))
+		return fmt.Errorf("recovery: a state of step %d of %d with %d measurements cannot be resumed", st.Step, st.Steps, len(st.Result.Points))
 	}
 	if err := r.Restore(r.slabs()); err != nil {
 		return err

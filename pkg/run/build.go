@@ -83,7 +83,7 @@ func (j *Job) fits() error {
 	c := j.cfg.Train
 	switch {
 	case j.images() && c.Context != j.bundle.Model.Context():
-		return fault.Usage(fmt.Errorf("train.context is %d tokens, but an image is %d to the model: leave it out", c.Context, j.bundle.Model.Context()))
+		return fault.Usage(fmt.Errorf("train.context is %d tokens, but an image is %d tokens: leave the key out", c.Context, j.bundle.Model.Context()))
 	case j.images():
 		return nil
 	case j.bundle.Tokenizer.Vocab() > j.bundle.Model.Vocab() && j.cfg.From != "": // added tokens, which texts need not hold

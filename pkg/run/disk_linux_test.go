@@ -76,7 +76,7 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}
 	}
-	for _, want := range []string{"metrics.jsonl cannot be written", "a plan cannot be written yet", "the newest good checkpoint is of step 6"} {
+	for _, want := range []string{"metrics.jsonl cannot be written", "a pruning plan cannot be written", "the newest good checkpoint is of step 6"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}

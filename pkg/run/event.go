@@ -93,11 +93,11 @@ func (e Changed) String() string {
 }
 
 func (e Unusable) String() string {
-	return fmt.Sprintf("checkpoint %s is not usable and is skipped: %s", e.Dir, oneLine(e.Err))
+	return fmt.Sprintf("checkpoint %s is damaged and is skipped: %s", e.Dir, oneLine(e.Err))
 }
 
 func (e Resumed) String() string {
-	return fmt.Sprintf("going on from the checkpoint of step %d", e.Step)
+	return fmt.Sprintf("resuming from the checkpoint of step %d", e.Step)
 }
 
 func (e Reclassified) String() string {
@@ -112,15 +112,15 @@ func (e Counted) String() string {
 	s := fmt.Sprintf("data      %d %s in %d sequences of %d tokens: %d tokens learned, %d given, %d padded", e.Documents, what,
 		e.Sequences, e.Context, e.Learned, e.Read-e.Learned, e.Sequences*e.Context-e.Read)
 	if e.Cut > 0 {
-		s += fmt.Sprintf("; %d prompts cut at the front", e.Cut)
+		s += fmt.Sprintf("; %d prompts truncated at the start", e.Cut)
 	}
 	if e.Skipped > 0 {
-		s += fmt.Sprintf("; %d records skipped, which have nothing to learn", e.Skipped)
+		s += fmt.Sprintf("; %d records skipped: they have no response", e.Skipped)
 	}
 	return s
 }
 
-func (e Began) String() string { return fmt.Sprintf("%d of %d steps have been made", e.Step, e.Steps) }
+func (e Began) String() string { return fmt.Sprintf("%d of %d steps done", e.Step, e.Steps) }
 
 func (e Stepped) String() string {
 	return fmt.Sprintf("step %d: loss %.4f", e.Step, e.Loss)
@@ -151,7 +151,7 @@ func (e Pruned) String() string {
 func (e Skipped) String() string { return fmt.Sprintf("%s; the batch is skipped", e.NonFiniteError) }
 
 func (e RolledBack) String() string {
-	return fmt.Sprintf("%s; going back, training continues after this batch", oneLine(e.Cause))
+	return fmt.Sprintf("%s; rolling back to a checkpoint; training continues after this batch", oneLine(e.Cause))
 }
 
 func (e Saved) String() string {
@@ -162,15 +162,15 @@ func (e Saved) String() string {
 }
 
 func (e SaveFailed) String() string {
-	return fmt.Sprintf("step %d: the checkpoint could not be written (%s); training goes on, the next try is at step %d; %s", e.Step, oneLine(e.Err), e.Next, e.Good)
+	return fmt.Sprintf("step %d: the checkpoint could not be written (%s); training continues, the next attempt is at step %d; %s", e.Step, oneLine(e.Err), e.Next, e.Good)
 }
 
 func (e MetricsFailed) String() string {
-	return fmt.Sprintf("step %d: metrics.jsonl cannot be written (%s); its lines are kept and written when it can", e.Step, oneLine(e.Err))
+	return fmt.Sprintf("step %d: metrics.jsonl cannot be written (%s); its lines are kept in memory until it can be", e.Step, oneLine(e.Err))
 }
 
 func (e PlanFailed) String() string {
-	return fmt.Sprintf("a plan cannot be written yet (%s); it is kept and written with the next checkpoint", oneLine(e.Err))
+	return fmt.Sprintf("a pruning plan cannot be written (%s); it is kept in memory and written with the next checkpoint", oneLine(e.Err))
 }
 
 func (e Stopped) String() string {

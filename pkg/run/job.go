@@ -81,7 +81,7 @@ func Start(ctx context.Context, cfg config.Run, o Options) (j *Job, err error) {
 		return j, fault.Usage(err)
 	}
 	if j.Merge && j.frozen() {
-		return j, fault.Usage(fmt.Errorf("train.weights is %s: the adapters cannot be folded into such weights: train without merging; the adapters stand in RUN/adapter", cfg.Train.Weights))
+		return j, fault.Usage(fmt.Errorf("train.weights is %s: adapters cannot be merged into weights of this type: train without merging; the adapters are in RUN/adapter", cfg.Train.Weights))
 	}
 	if err := j.look(); err != nil {
 		return j, err
@@ -260,7 +260,7 @@ func (j *Job) openBase() (err error) {
 		return nil
 	}
 	if same(j.cfg.From, j.cfg.Out) {
-		return fault.Usage(fmt.Errorf("out is the model that the run begins with, %s: give another", j.cfg.From))
+		return fault.Usage(fmt.Errorf("out is the model that the run starts from, %s: give another directory", j.cfg.From))
 	}
 	if j.bundle, err = bundle.Open(j.cfg.From, bundle.Options{Weights: j.cfg.Train.DType()}); err != nil {
 		return err

@@ -91,7 +91,7 @@ func TestNonFiniteRollsBack(t *testing.T) {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	text := log.String()
-	for _, want := range []string{"step 8: the weight", "going back", "training continues after this batch", "going on from the checkpoint of step 4"} {
+	for _, want := range []string{"step 8: the weight", "rolling back", "training continues after this batch", "resuming from the checkpoint of step 4"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log lacks %q:\n%s", want, text)
 		}
@@ -113,7 +113,7 @@ func TestNonFiniteRollsBack(t *testing.T) {
 func TestRollingBackEnds(t *testing.T) {
 	j, log := poisoned(t, 6, true, "checkpoint.every=4", "train.on_nonfinite=rollback")
 	_, err := j.Train(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "after going back to one checkpoint 3 times") || strings.Count(log.String(), "going back") != 3 {
+	if err == nil || !strings.Contains(err.Error(), "after 3 rollbacks to the same checkpoint") || strings.Count(log.String(), "rolling back") != 3 {
 		t.Errorf("error %v\n%s", err, log)
 	}
 	j, _ = poisoned(t, 2, true, "checkpoint.every=4", "train.on_nonfinite=rollback")

@@ -118,7 +118,7 @@ func (p Preflight) String() string {
 		fmt.Fprintf(&b, "model     %s, %s parameters (%d), vocabulary %d, context %d\n", p.Family, units.Count(float64(p.Params)), p.Params, p.Vocab, p.Context)
 	}
 	m := p.Memory
-	fmt.Fprintf(&b, "memory    %s: weights %s, gradients %s, moments %s, activations %s (%s more of them in the gradients' memory, before it is needed)\n",
+	fmt.Fprintf(&b, "memory    %s: weights %s, gradients %s, moments %s, activations %s (%s more of them reuse the gradients' memory)\n",
 		units.Bytes(m.Total()), units.Bytes(m.Weights), units.Bytes(m.Gradients), units.Bytes(m.Moments), units.Bytes(m.Activations), units.Bytes(m.InGradients))
 	if p.Ranks > 1 {
 		fmt.Fprintf(&b, "ranks     %d of %s, %d sequences of each step and %d threads each\n", p.Ranks, p.Library, p.Sequences, p.Threads)

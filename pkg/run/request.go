@@ -77,7 +77,7 @@ func (r Request) fits(c config.Run) error {
 	case !r.Finetune:
 		return nil
 	case c.From == "":
-		return fault.Usage(errors.New("from is empty, expected the model directory to begin with (or give --from); pretrain trains a new model"))
+		return fault.Usage(errors.New("from is empty, expected the model directory to start from (or give --from); pretrain trains a new model"))
 	case r.Merge && !c.LoRA.Enabled():
 		return fault.Usage(errors.New("--merge applies only with adapters: give lora.rank"))
 	}
@@ -89,7 +89,7 @@ func load(path string, set []string) (config.Run, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(path, `/\.`) {
 		text, err := configs.Read(path)
 		if err != nil {
-			return config.Run{}, fault.BadInput(fmt.Errorf("%s is no file, and %w", path, err))
+			return config.Run{}, fault.BadInput(fmt.Errorf("there is no file %s, and %w", path, err))
 		}
 		return config.Parse(text, set)
 	}

@@ -55,11 +55,11 @@ func (j *Job) checkSamples() error {
 	case c.SampleEvery == 0:
 		return nil
 	case j.images():
-		return fault.Usage(errors.New("logging.sample_every is for models of text, the run is about images"))
+		return fault.Usage(errors.New("logging.sample_every is for text models, this run trains an image model"))
 	case j.cfg.LoRA.Rank > 0:
-		return fault.Usage(fmt.Errorf("logging.sample_every does not go with lora.rank: samples on the way are of the weights without adapters"))
+		return fault.Usage(fmt.Errorf("logging.sample_every cannot be combined with lora.rank: samples during training would not use the adapters"))
 	case j.cfg.Train.Sample == 0:
-		return fault.Usage(errors.New("logging.sample_every is given and train.sample is 0, which is the tokens of each sample"))
+		return fault.Usage(errors.New("logging.sample_every is set, but train.sample, the number of tokens per sample, is 0"))
 	}
 	return nil
 }

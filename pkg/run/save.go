@@ -112,14 +112,14 @@ func (j *Job) rollback(err error) (bool, error) {
 		return false, fmt.Errorf("%w; %s", err, j.lastGood())
 	}
 	if j.rollbacks == maxRollbacks {
-		return false, fmt.Errorf("%w, after going back to one checkpoint %d times; lower optim.lr", err, maxRollbacks)
+		return false, fmt.Errorf("%w, after %d rollbacks to the same checkpoint; lower optim.lr", err, maxRollbacks)
 	}
 	rollbacks, cursor := j.rollbacks+1, j.batches.Cursor()
 	j.tell(RolledBack{err})
 	j.release()
 	saved, rerr := j.restore()
 	if rerr == nil && saved == nil {
-		return false, fmt.Errorf("%w, and there is no checkpoint to go back to (checkpoint.every is %d)", err, j.cfg.Checkpoint.Every)
+		return false, fmt.Errorf("%w, and there is no checkpoint to roll back to (checkpoint.every is %d)", err, j.cfg.Checkpoint.Every)
 	}
 	if rerr == nil {
 		rerr = j.assemble(saved)

@@ -40,11 +40,11 @@ func (j *Job) teaches(b *bundle.Bundle) error {
 		have, err1 := b.Tokenizer.JSON()
 		want, err2 := j.bundle.Tokenizer.JSON()
 		if err1 == nil && err2 == nil && !bytes.Equal(have, want) {
-			return fault.BadInput(fmt.Errorf("teacher.model %s has another tokenizer than the model that is trained", name))
+			return fault.BadInput(fmt.Errorf("teacher.model %s has a different tokenizer than the model that is trained", name))
 		}
 	}
 	if _, images := b.Model.(model.Classifier); images != j.images() {
-		return fault.Usage(fmt.Errorf("teacher.model %s is a %s, which does not read what the model that is trained reads", name, b.Model.Family()))
+		return fault.Usage(fmt.Errorf("teacher.model %s is a %s, which takes other inputs than the model that is trained", name, b.Model.Family()))
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func TestBoard(t *testing.T) {
 		t.Errorf("a run that took another's place has the event files %v", files())
 	}
 	c.Train.Sample = 0
-	if _, err := trained(t, c, Options{Mode: New, Force: true}); fault.Of(err) != fault.Config || !strings.Contains(err.Error(), "train.sample is 0") {
+	if _, err := trained(t, c, Options{Mode: New, Force: true}); fault.Of(err) != fault.Config || !strings.Contains(err.Error(), "train.sample, the number of tokens per sample, is 0") {
 		t.Errorf("samples of no tokens: %v", err)
 	}
 }

@@ -128,7 +128,7 @@ func (j *Job) readImages(c model.Classifier) (in input) {
 // readText reads the corpus, makes or takes the tokenizer, and encodes.
 func (j *Job) readText(b *bundle.Bundle) (in input) {
 	if j.cfg.NewClassifier {
-		return input{err: fault.Usage(fmt.Errorf("new_classifier is for models of images, %s is of text", j.cfg.From))}
+		return input{err: fault.Usage(fmt.Errorf("new_classifier is for image models, %s is a text model", j.cfg.From))}
 	}
 	cache := data.Cache{Dir: cacheDir(j.cfg.Data.Cache), Warn: func(err error) {
 		in.notes = append(in.notes, Note(fmt.Sprintf("the cache of encoded text cannot be written (%s): it will be encoded again next time", oneLine(err))))
@@ -164,7 +164,7 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		if name == "" {
 			name = "chatml"
 		}
-		in.notes = append(in.notes, Note(fmt.Sprintf("%s has no chat template: it learns %s, which is saved with it", j.cfg.From, name)))
+		in.notes = append(in.notes, Note(fmt.Sprintf("%s has no chat template: it is trained with %s, which is saved with it", j.cfg.From, name)))
 	}
 	if in.err == nil && in.template != nil {
 		note, err := b.EndTurns(in.template)
@@ -193,7 +193,7 @@ func (j *Job) encoder(b *bundle.Bundle) (*bundle.Bundle, error) {
 	if b != nil {
 		out.Tokenizer = b.Tokenizer
 	} else if j.cfg.Tokenizer.Path == "" {
-		return nil, fault.Usage(fmt.Errorf("model.family %s learns masked text: tokenizer.path is expected, a tokenizer with a [MASK] token", j.cfg.Model.Family))
+		return nil, fault.Usage(fmt.Errorf("model.family %s is trained on masked text: give tokenizer.path, a tokenizer with a [MASK] token", j.cfg.Model.Family))
 	} else {
 		var err error
 		if out.Tokenizer, err = j.cfg.Tokenizer.New(nil); err != nil {
@@ -248,7 +248,7 @@ func (j *Job) tokenizer(b *bundle.Bundle, training data.Part, template **chat.Te
 		return b.Tokenizer, err
 	}
 	if training.Chats() {
-		return nil, fault.Usage(fmt.Errorf("%s holds chats, which a model that has learned language is taught: ecospa finetune does it", j.cfg.Data.Path))
+		return nil, fault.Usage(fmt.Errorf("%s holds chats, on which only trained models are fine-tuned: use ecospa finetune", j.cfg.Data.Path))
 	}
 	if p := training.Prepared(); p != nil && j.cfg.Tokenizer.Path == "" {
 		t, err := tokenizer.Open(p.TokenizerPath())
@@ -258,7 +258,7 @@ func (j *Job) tokenizer(b *bundle.Bundle, training data.Part, template **chat.Te
 		return t, fault.BadInput(err)
 	}
 	if training.Shards != nil && j.cfg.Tokenizer.Path == "" && j.cfg.Tokenizer.Train != "bytes" {
-		return nil, fault.Usage(fmt.Errorf("%s holds token ids: tokenizer.path is expected, the tokenizer that they were made with", j.cfg.Data.Path))
+		return nil, fault.Usage(fmt.Errorf("%s holds token ids: give tokenizer.path, the tokenizer that made them", j.cfg.Data.Path))
 	}
 	t, err := j.cfg.Tokenizer.New(training.Text())
 	return t, fault.Usage(err)
@@ -318,7 +318,7 @@ func (j *Job) checkTargets() error {
 			return err
 		}
 		if !slices.ContainsFunc(b.Targets, func(id int32) bool { return id >= 0 }) {
-			return fmt.Errorf("%s: the batch of step %d has no token to predict, all %d are of prompts: make train.context longer than the prompts, or train.batch larger", j.cfg.Data.Path, step+1, len(b.Targets))
+			return fmt.Errorf("%s: the batch of step %d has no token to predict, all %d belong to prompts: make train.context longer than the prompts, or train.batch larger", j.cfg.Data.Path, step+1, len(b.Targets))
 		}
 	}
 	return nil

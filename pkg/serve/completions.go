@@ -144,7 +144,7 @@ func (q *completionRequest) start(ctx context.Context, m *Model) (all []*complet
 		}
 	}
 	if q.choices()*len(q.Prompt) > maxPrompts {
-		return nil, 0, bad("n", fmt.Sprintf("%d choices are wanted, expected at most %d", q.choices()*len(q.Prompt), maxPrompts))
+		return nil, 0, bad("n", fmt.Sprintf("n and prompt ask for %d choices, expected at most %d", q.choices()*len(q.Prompt), maxPrompts))
 	}
 	for _, p := range q.Prompt {
 		ids := m.encode(p)

@@ -40,11 +40,11 @@ func readJSON(r *http.Request, into any) error {
 		}
 		values, ok := neutral[name]
 		if !ok {
-			return bad(name, fmt.Sprintf("%s is not known here", name))
+			return bad(name, fmt.Sprintf("%s is not a known field", name))
 		}
 		var flat bytes.Buffer
 		if json.Compact(&flat, value) != nil || !slices.ContainsFunc(values, func(v string) bool { return same(flat.String(), v) }) {
-			return bad(name, fmt.Sprintf("%s is not served, expected it to be left out or %s", name, strings.Join(values, " or ")))
+			return bad(name, fmt.Sprintf("%s is not supported, expected it to be left out or %s", name, strings.Join(values, " or ")))
 		}
 	}
 	if err := json.Unmarshal(body, into); err != nil {

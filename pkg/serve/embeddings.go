@@ -34,7 +34,7 @@ func loadEncoder(b *bundle.Bundle, path string, o LoadOptions) (*Model, func(), 
 		return nil, nil, err
 	}
 	if e.Pooling == "" {
-		return nil, nil, fault.Usage(fmt.Errorf("%s has no modules.json that says how vectors are made", path))
+		return nil, nil, fault.Usage(fmt.Errorf("%s has no modules.json that names the pooling", path))
 	}
 	if o.Template != "" || o.BF16 {
 		return nil, nil, fault.Usage(fmt.Errorf("%s is an encoder: it has no chat template, and its products are of float32", path))

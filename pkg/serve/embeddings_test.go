@@ -103,7 +103,7 @@ func TestEmbeddings(t *testing.T) {
 		`{"input": [[-1]]}`:               "has the id -1",
 		`{"input": "a", "dimensions": 5}`: "dimensions is 5, the model's vectors have 18",
 		`{"input": "a", "encoding_format": "int8"}`:     "encoding_format is \"int8\"",
-		`{"input": "a", "truncate_prompt_tokens": 128}`: "truncate_prompt_tokens is not known here",
+		`{"input": "a", "truncate_prompt_tokens": 128}`: "truncate_prompt_tokens is not a known field",
 	} {
 		if status, out := post(t, web.URL+"/v1/embeddings", body); status != 400 || !strings.Contains(at(out, "error", "message").(string), want) {
 			t.Errorf("%s: %d, %v, expected %q", body, status, out, want)

@@ -69,7 +69,7 @@ func (s *Server) Run(ctx context.Context, l Listen) error {
 	defer cancel()
 	if err := srv.Shutdown(stop); err != nil {
 		srv.Close()
-		return fmt.Errorf("stop: answers were under way after %s and were cut off", l.Drain)
+		return fmt.Errorf("stop: requests were still running after %s and were cut off", l.Drain)
 	}
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		return err

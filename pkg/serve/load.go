@@ -42,7 +42,7 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 	}
 	d, ok := b.Model.(model.Decoder)
 	if !ok {
-		return nil, nil, fault.Usage(fmt.Errorf("%s: a model of the family %s does not write text", path, b.Model.Family()))
+		return nil, nil, fault.Usage(fmt.Errorf("%s: a model of the family %s cannot generate text", path, b.Model.Family()))
 	}
 	pool := kernel.NewPool(o.Threads)
 	s, err := infer.NewScheduler(infer.Source{Model: d, Set: b.Set, Pool: pool, Never: b.Unused()}, o.SchedulerOptions)

@@ -56,7 +56,7 @@ func (p *sampling) config() (infer.SamplerConfig, error) {
 	case len(p.Stop) > maxStops:
 		return c, bad("stop", fmt.Sprintf("stop has %d texts, expected at most %d", len(p.Stop), maxStops))
 	case p.Options != nil && !p.Stream:
-		return c, bad("stream_options", "stream_options goes with stream")
+		return c, bad("stream_options", "stream_options is only allowed with stream")
 	}
 	for _, s := range p.Stop {
 		if s == "" {

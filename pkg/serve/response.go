@@ -49,7 +49,7 @@ func (w *response) code() int {
 func (w *response) json(status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil { // none of the types here can fail
-		status, body = 500, []byte(`{"error":{"message":"the answer is no JSON","type":"server_error","param":null,"code":null}}`)
+		status, body = 500, []byte(`{"error":{"message":"the answer cannot be encoded as JSON","type":"server_error","param":null,"code":null}}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -134,7 +134,7 @@ func (t *talk) line(ctx context.Context, line string) (done bool, err error) {
 		}
 		return false, nil
 	case strings.HasPrefix(word, "/"):
-		fmt.Fprintf(t.log, "%.40s is no command: /reset, /save FILE, /exit\n", word)
+		fmt.Fprintf(t.log, "unknown command %.40s, expected /reset, /save FILE or /exit\n", word)
 		return false, nil
 	}
 	t.said.Messages = append(t.said.Messages, chat.Message{Role: "user", Content: line})
@@ -156,7 +156,7 @@ func (t *talk) reply(ctx context.Context) (string, error) {
 	ids := t.model.Tokenizer.Encode(nil, []byte(text))
 	room := t.model.Model.Context() - len(ids)
 	if room < 1 {
-		return "", fault.Usage(fmt.Errorf("the chat has %d tokens, the model's context is %d; /reset forgets it", len(ids), t.model.Model.Context()))
+		return "", fault.Usage(fmt.Errorf("the chat has %d tokens, the model's context is %d; /reset starts a new one", len(ids), t.model.Model.Context()))
 	}
 	drawing, stop := context.WithCancel(ctx)
 	defer stop()

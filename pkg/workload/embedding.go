@@ -57,7 +57,7 @@ func (o Embedding) Run(ctx context.Context) (*EmbeddingResult, error) {
 		e.Pooling = o.Pooling
 	}
 	if e.Pooling == "" {
-		return nil, fault.Usage(fmt.Errorf("%s has no modules.json that says how vectors are made: choose the pooling, mean or cls", o.Model))
+		return nil, fault.Usage(fmt.Errorf("%s has no modules.json that names the pooling: choose the pooling, mean or cls", o.Model))
 	}
 	part, err := data.Read(o.Data, o.Text)
 	if err != nil {

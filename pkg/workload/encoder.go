@@ -38,7 +38,7 @@ func openEncoder(b *bundle.Bundle, s Source) (Workload, error) {
 		t.training, t.validation = t.training.Split(s.Held)
 	}
 	if t.training.Len() == 0 || t.validation.Len() == 0 {
-		return nil, fault.BadInput(fmt.Errorf("%s has %d texts to learn from and %d to measure on, expected at least one of each: each document is one text", s.Path, t.training.Len(), t.validation.Len()))
+		return nil, fault.BadInput(fmt.Errorf("%s has %d training texts and %d held-out texts, expected at least one of each: each document is one text", s.Path, t.training.Len(), t.validation.Len()))
 	}
 	return t.of(b)
 }
@@ -80,7 +80,7 @@ func ReadMasked(c data.Config, b *bundle.Bundle) (*Masked, error) {
 		return nil, fault.Usage(err)
 	}
 	if !b.Model.Arch().MaskedLM {
-		return nil, fault.Usage(fmt.Errorf("%s is an encoder without a masked-language-model head, which has nothing to predict: ecospa prune --recover trains it against the model before the cut", b.Path))
+		return nil, fault.Usage(fmt.Errorf("%s is an encoder without a masked-language-model head, so there is no loss to train on: ecospa prune --recover trains it against the model before the cut", b.Path))
 	}
 	corpus, err := data.Load(c)
 	if err != nil {
@@ -94,7 +94,7 @@ func ReadMasked(c data.Config, b *bundle.Bundle) (*Masked, error) {
 		return nil, err
 	}
 	if t.training.Len() == 0 {
-		return nil, fault.BadInput(fmt.Errorf("%s: no text is left to learn from", c.Path))
+		return nil, fault.BadInput(fmt.Errorf("%s: no training text is left", c.Path))
 	}
 	w, err := t.of(b)
 	if err != nil {
@@ -182,7 +182,7 @@ func (t *Masked) Calibration(n, context int, seed uint64) (prune.Sequences, erro
 // given.
 func (t *Masked) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, error) {
 	if t.validation.Len() == 0 {
-		return train.Evaluation{}, fault.BadInput(errors.New("no text is held out to measure on"))
+		return train.Evaluation{}, fault.BadInput(errors.New("no text is held out to evaluate on"))
 	}
 	o.Context = min(o.Context, t.validation.Longest())
 	return evaluate(on, o, t.validation.Sequences(o.Context), func(batch int) iter.Seq2[data.Batch, error] { return t.Validation(batch, o.Context, o.Limit) })

@@ -56,7 +56,7 @@ func readImages(c data.Config, img *model.Image) (*Images, error) {
 		}
 	}
 	if p.training.Len() == 0 {
-		return nil, fmt.Errorf("%s: no image is left to learn from", c.Path)
+		return nil, fmt.Errorf("%s: no training image is left", c.Path)
 	}
 	p.normalise = data.Normalise{Rescale: all.Rescale, Mean: c.Mean, Std: c.Std}
 	if c.Mean == nil {
@@ -101,7 +101,7 @@ func (p *Images) Classifier(s model.Sizes) (model.Model, error) {
 	}
 	c, ok := m.(model.Classifier)
 	if !ok {
-		return nil, fault.Usage(fmt.Errorf("model.family %s is of text, the data are images", m.Family()))
+		return nil, fault.Usage(fmt.Errorf("model.family %s is a text model, the data are images", m.Family()))
 	}
 	img, n := c.Image(), p.normalise
 	img.Rescale, img.Mean, img.Std = n.Rescale, n.Mean, n.Std
@@ -115,7 +115,7 @@ func (p *Images) Classifier(s model.Sizes) (model.Model, error) {
 // openImages opens images for a model that knows its classes and what happens to pixels.
 func openImages(c model.Classifier, s Source) (*Images, error) {
 	if o := s.Options; o != (data.Options{}) && o != (data.Options{Field: "text"}) {
-		return nil, fault.Usage(errors.New("fields apply to text, the model classifies images"))
+		return nil, fault.Usage(errors.New("--field and its kin apply to text, the model classifies images"))
 	}
 	img := c.Image()
 	all, err := open(s.Path, img)
@@ -182,7 +182,7 @@ func (p *Images) ValidationChecksum() uint32 { return p.validation.Checksum() }
 // Context implements Workload.
 func (p *Images) Context(m model.Model, asked, _ int) (int, error) {
 	if asked != 0 && asked != m.Context() {
-		return 0, fault.Usage(fmt.Errorf("contexts apply to text: an image is always %d tokens to the model, not %d", m.Context(), asked))
+		return 0, fault.Usage(fmt.Errorf("--context applies to text: an image is always %d tokens, not %d", m.Context(), asked))
 	}
 	return m.Context(), nil
 }
@@ -217,7 +217,7 @@ func (p *Images) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, er
 		g = dist.Alone{}
 	}
 	if p.validation.Len() == 0 {
-		return train.Evaluation{}, fault.BadInput(errors.New("no image is held out to measure on"))
+		return train.Evaluation{}, fault.BadInput(errors.New("no image is held out to evaluate on"))
 	}
 	if o.Batch == 0 {
 		o.Batch = max(1, min(evalTokens/p.tokens, (p.validation.Len()+g.Size()-1)/g.Size()))

@@ -68,7 +68,7 @@ func (s Source) draw(b *bundle.Bundle, begin []int32) (texts [][]int32, err erro
 	}
 	decoder, ok := b.Model.(model.Decoder)
 	if !ok {
-		return nil, fault.Usage(fmt.Errorf("%s generates no text: give data", b.Path))
+		return nil, fault.Usage(fmt.Errorf("%s cannot generate text: give --data a text", b.Path))
 	}
 	pool := kernel.NewPool(s.Drawn.Threads)
 	defer pool.Close()

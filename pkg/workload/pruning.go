@@ -224,14 +224,14 @@ func (p Pruning) read(ctx context.Context, b *bundle.Bundle, on *prune.Subject) 
 		return p.Vocabulary.OpenSmaller(b, s, on, EvalOptions{Context: p.Context, Limit: p.EvalTokens})
 	}
 	if p.Vocabulary.Asked() {
-		return nil, nil, fault.Usage(errors.New("a vocabulary is cut by text that is given, not by text drawn from the model"))
+		return nil, nil, fault.Usage(errors.New("a vocabulary is cut by the use of its ids in a given text, not in text sampled from the model"))
 	}
 	tokens, err := p.drawnTokens(b)
 	if err != nil {
 		return nil, nil, err
 	}
 	s.Drawn = Drawn{Tokens: tokens, Threads: p.Threads, Cache: p.Cache, Stop: ctx}
-	p.Log(fmt.Sprintf("no data: %s tokens are drawn from the model itself, seed %d", units.Count(float64(tokens)), s.Seed))
+	p.Log(fmt.Sprintf("no data: sampling %s tokens from the model itself, seed %d", units.Count(float64(tokens)), s.Seed))
 	if p.Resume {
 		if b, err = bundle.Open(p.From, bundle.Options{}); err != nil {
 			return nil, nil, err

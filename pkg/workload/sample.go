@@ -43,7 +43,7 @@ type Sampled struct {
 func SampleToFile(ctx context.Context, b *bundle.Bundle, path string, o SampleOptions) (there int, err error) {
 	d, ok := b.Model.(model.Decoder)
 	if !ok {
-		return 0, fault.Usage(fmt.Errorf("%s: a model of the family %s does not write text", b.Path, b.Model.Family()))
+		return 0, fault.Usage(fmt.Errorf("%s: a model of the family %s cannot generate text", b.Path, b.Model.Family()))
 	}
 	begin, err := b.Begin()
 	if o.Prompt != "" {
@@ -111,7 +111,7 @@ func written(f *os.File, seed uint64) (n int, err error) {
 		}
 		var line Sampled
 		if err := json.Unmarshal(text, &line); err != nil || line.Number != n || line.Seed != seed {
-			return n, fmt.Errorf("line %d is not text %d of seed %d: it is not gone on with; give another file", n+1, n, seed)
+			return n, fmt.Errorf("line %d is not text %d of seed %d: it cannot be continued; give another file", n+1, n, seed)
 		}
 		n, end = n+1, end+int64(len(text))
 	}

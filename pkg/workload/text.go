@@ -99,7 +99,7 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 		t.training, t.validation, t.bytes = whole.Part(0, cut), whole.Part(cut, all.Len()), 0
 	}
 	if t.validation.Len() < 2 {
-		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", s.Path, t.validation.Len()))
+		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to evaluate on, expected at least 2", s.Path, t.validation.Len()))
 	}
 	return t, nil
 }
@@ -203,7 +203,7 @@ func (t *Text) Calibration(n, context int, seed uint64) (prune.Sequences, error)
 // Evaluate implements Workload. A text shorter than a sequence does not need a whole one.
 func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, error) {
 	if t.validation.Len() < 2 {
-		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s has %d tokens to measure on, expected at least 2", t.name, t.validation.Len()))
+		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s has %d tokens to evaluate on, expected at least 2", t.name, t.validation.Len()))
 	}
 	g := on.Ranks
 	if g == nil {

@@ -151,7 +151,7 @@ func (v *Vectors) whole(batch, context, limit int) (all []float32, err error) {
 // with: the model must then be the one that was opened.
 func (v *Vectors) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, error) {
 	if v.validation.Len() == 0 {
-		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s: no text is held out to measure on", v.name))
+		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s: no text is held out to evaluate on", v.name))
 	}
 	o.Context = min(o.Context, v.validation.Longest())
 	return evaluate(on, o, v.validation.Len(), func(batch int) iter.Seq2[data.Batch, error] { return v.Validation(batch, o.Context, o.Limit) })

@@ -76,7 +76,7 @@ func perByte(t tokenizer.Tokenizer, s Source) (float64, error) {
 		return 0, fault.BadInput(err)
 	}
 	if part.Shards != nil {
-		return 0, fault.Usage(fmt.Errorf("%s holds ids of the present vocabulary: to change the vocabulary, give text", s.Path))
+		return 0, fault.Usage(fmt.Errorf("%s holds ids of the old vocabulary: to change the vocabulary, give text", s.Path))
 	}
 	if s.Held > 0 {
 		_, part = part.Split(s.Held)

@@ -101,7 +101,7 @@ func Open(b *bundle.Bundle, s Source) (Workload, error) {
 // check holds the tokens of a sequence against the model.
 func check(m model.Model, context int) error {
 	if context < 1 || context > m.Context() {
-		return fault.Usage(fmt.Errorf("a sequence of %d tokens is asked for, the model's context is %d", context, m.Context()))
+		return fault.Usage(fmt.Errorf("a sequence has %d tokens, the model's context is %d", context, m.Context()))
 	}
 	return nil
 }
