@@ -117,7 +117,7 @@ func TestRollingBackEnds(t *testing.T) {
 		t.Errorf("error %v\n%s", err, log)
 	}
 	j, _ = poisoned(t, 2, true, "checkpoint.every=4", "train.on_nonfinite=rollback")
-	if _, err := j.Train(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no checkpoint to go back to (checkpoint.every is 4)") {
+	if _, err := j.Train(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no checkpoint to roll back to (checkpoint.every is 4)") {
 		t.Errorf("error %v", err)
 	}
 }
