@@ -33,7 +33,7 @@ func TestChat(t *testing.T) {
 		return out.String(), log.String()
 	}
 	out, remarks := talk("one", "", "/nonsense", "/save", "two", "/save "+saved, "/exit", "three")
-	if strings.Count(out, "\n") < 2 || len(out) > 100 || !strings.Contains(remarks, "/nonsense is no command") || !strings.Contains(remarks, "needs a FILE") {
+	if strings.Count(out, "\n") < 2 || len(out) > 100 || !strings.Contains(remarks, "unknown command /nonsense") || !strings.Contains(remarks, "needs a FILE") {
 		t.Errorf("answered %q, remarks %q", out, remarks)
 	}
 	record, err := os.ReadFile(saved)

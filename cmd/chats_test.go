@@ -46,7 +46,7 @@ func TestFinetuneChats(t *testing.T) {
 	if want := strings.Repeat("The crow.<|im_end|>The dog.<|im_end|>", 2); learned != want || strings.Contains(shown, "\x1b") {
 		t.Errorf("--show has %q learned, expected %q", learned, want)
 	}
-	if !strings.Contains(log, "learns chatml") || !strings.Contains(log, "1 records skipped") {
+	if !strings.Contains(log, "trained with chatml") || !strings.Contains(log, "1 records skipped") {
 		t.Errorf("no word of the template or of what was skipped: %q", log)
 	}
 	if _, err := os.Stat(at("tuned")); err == nil {

@@ -120,7 +120,7 @@ func TestImages(t *testing.T) {
 		want string
 	}{
 		{[]string{"generate", "--model", dir, "--prompt", "x"}, exitUsage, "the model classifies images"},
-		{[]string{"eval", "--model", dir, "--data", data, "--context", "5"}, exitUsage, "apply to text"},
+		{[]string{"eval", "--model", dir, "--data", data, "--context", "5"}, exitUsage, "applies to text"},
 		{[]string{"eval", "--model", dir, "--data", "eval.go"}, exitBadInput, "pixels and a class"},
 		{visionRun(data, t.TempDir(), "data.field=body")[1:], exitUsage, "apply only to text"},
 		{visionRun(data, t.TempDir(), "model.patch_size=4")[1:], exitUsage, "divisible by patch_size"},

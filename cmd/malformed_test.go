@@ -73,7 +73,7 @@ func TestMalformedModelDirectories(t *testing.T) {
 		want  []string
 	}{
 		{"no weights", files{"model.safetensors": nil}, "", []string{"neither model.safetensors nor"}},
-		{"a pickle", files{"model.safetensors": nil, "pytorch_model.bin": {0x80}}, "", []string{"pytorch_model.bin", "can run code"}},
+		{"a pickle", files{"model.safetensors": nil, "pytorch_model.bin": {0x80}}, "", []string{"pytorch_model.bin", "runs code"}},
 		{"no header", files{"model.safetensors": []byte("abc")}, "", []string{"model.safetensors", "3 bytes"}},
 		{"a header bomb", files{"model.safetensors": append(binary.LittleEndian.AppendUint64(nil, 1<<40), "{}"...)}, "", []string{"model.safetensors", "a header of 1099511627776 bytes"}},
 		{"a shape bomb", files{"model.safetensors": file(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}`, make([]byte, 4))}, "", []string{"model.safetensors", `"a"`, "2^63"}},

@@ -114,5 +114,5 @@ func TestPruneWithoutData(t *testing.T) {
 	if kept, _ := filepath.Glob(filepath.Join(tmp, "*", "ecospa", "drawn", "*.json")); len(kept) != 1 {
 		t.Errorf("%d files of drawn text are kept, expected 1", len(kept))
 	}
-	refused(t, []bad{{"vocabulary", []string{"ecospa", "prune", "--from", at("dense"), "--data", "parent", "--vocab", "280", "--out", at("x")}, 2, []string{"vocabulary", "drawn"}}})
+	refused(t, []bad{{"vocabulary", []string{"ecospa", "prune", "--from", at("dense"), "--data", "parent", "--vocab", "280", "--out", at("x")}, 2, []string{"vocabulary", "sampled"}}})
 }
