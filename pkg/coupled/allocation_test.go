@@ -300,16 +300,12 @@ func TestSensitivityFindsTheBestDivision(t *testing.T) {
 		Budget: Budget{Params: set.Count() - gone*cost},
 		Config: configOf(func(c *Config) { c.Kinds, c.Allocation = []Kind{FFN}, "sensitivity" }),
 	}
-	want, err := Evaluations(r)
-	if err != nil {
-		t.Fatal(err)
-	}
 	plan, err := MakePlan(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if calls != want || want != 13 {
-		t.Errorf("%d evaluations, %d were announced, expected 13", calls, want)
+	if calls != 13 {
+		t.Errorf("%d evaluations, expected 13", calls)
 	}
 	got, _ := loss(plan.Cut())
 	best := math.Inf(1)

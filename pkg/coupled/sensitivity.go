@@ -29,21 +29,6 @@ type Curve struct {
 	Points []Point
 }
 
-// Evaluations is the number of cuts whose loss measuring takes.
-func Evaluations(r Request) (int, error) {
-	r.Budget = Budget{}
-	p, err := newProblem(r)
-	if err != nil {
-		return 0, err
-	}
-	widths, err := p.trialWidths()
-	n := 1
-	for _, w := range widths {
-		n += len(w)
-	}
-	return n, err
-}
-
 // trialWidths lists, for each cluster, the widths to measure, falling. Each
 // cluster gets as many of the shares as the bound on evaluations allows.
 func (p *problem) trialWidths() ([][]int, error) {

@@ -71,7 +71,7 @@ func (s *Set) alive(c Cut, dim string) map[int]bool {
 }
 
 // run is a stretch of elements that moves together.
-type run struct{ dst, src, n int }
+type run struct{ src, n int }
 
 // Shrink applies the cut to the weights and to every slab given (gradients,
 // moments), in place, one forward sweep over each, then releases the freed
