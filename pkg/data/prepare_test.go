@@ -232,6 +232,9 @@ func TestPreparedIsGuarded(t *testing.T) {
 			t.Errorf("%v, expected %q", err, want)
 		}
 	}
+	if err := os.WriteFile(shard, whole, 0o644); err != nil { // q has the file mapped
+		t.Fatal(err)
+	}
 	b, err := NewBatches(q.Shards, 4, 16, Cursor{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
