@@ -292,7 +292,7 @@ func TestSignals(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", signals, err, p.log.String())
 		}
 		status := exit.Sys().(syscall.WaitStatus)
-		saved := status.ExitStatus() == exitInterrupted && finishing.MatchString(p.log.String()) && strings.Contains(p.log.String(), "state saved; continue with: ecospa pretrain --resume --out "+dir)
+		saved := status.ExitStatus() == exitInterrupted && finishing.MatchString(p.log.String()) && strings.Contains(p.log.String(), "state saved; go on with: ecospa pretrain --resume --out "+dir)
 		killed := status.Signaled() && status.Signal() == signals[len(signals)-1] && len(signals) > 1
 		if !saved && !killed {
 			t.Errorf("%v: %v\n%s", signals, err, p.log.String())

@@ -161,7 +161,7 @@ func TestInterruptedRunEndsTheSame(t *testing.T) {
 				if code == exitOK {
 					break
 				}
-				if code != exitInterrupted || !strings.Contains(log, "continue with: ecospa pretrain --resume --out "+parts) {
+				if code != exitInterrupted || !strings.Contains(log, "go on with: ecospa pretrain --resume --out "+parts) {
 					t.Fatalf("exit code %d:\n%s", code, log)
 				}
 				args = []string{"ecospa", "pretrain", "--resume", "--out", parts}
@@ -211,7 +211,7 @@ func TestDamagedCheckpointIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, log := mustRun(t, "ecospa", "pretrain", "--resume", "--out", dir)
-	if !strings.Contains(log, "step-000040 is damaged and is skipped") || !strings.Contains(log, "resuming from the checkpoint of step 30") {
+	if !strings.Contains(log, "step-000040 is damaged and is skipped") || !strings.Contains(log, "going on from the checkpoint of step 30") {
 		t.Errorf("log:\n%s", log)
 	}
 }

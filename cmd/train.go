@@ -96,7 +96,7 @@ func (o trainOptions) advise(err error) error {
 	case errors.As(err, &changed):
 		return fmt.Errorf("%w; accept it with --allow-change %s, or change it back", err, strings.Join(changed.Keys(), ","))
 	case errors.As(err, &stopped) && stopped.Saved:
-		return fmt.Errorf("%w; continue with: ecospa %s --resume --out %s", err, o.command(), units.ShellWord(stopped.Dir))
+		return fmt.Errorf("%w; go on with: ecospa %s --resume --out %s", err, o.command(), units.ShellWord(stopped.Dir))
 	}
 	return err
 }

@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector keeps shadows of all memory: its figures are not the program's.
+
 package data
 
 import (

@@ -97,7 +97,7 @@ func (e Unusable) String() string {
 }
 
 func (e Resumed) String() string {
-	return fmt.Sprintf("resuming from the checkpoint of step %d", e.Step)
+	return fmt.Sprintf("going on from the checkpoint of step %d", e.Step)
 }
 
 func (e Reclassified) String() string {

@@ -91,7 +91,7 @@ func TestNonFiniteRollsBack(t *testing.T) {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	text := log.String()
-	for _, want := range []string{"step 8: the weight", "rolling back", "training continues after this batch", "resuming from the checkpoint of step 4"} {
+	for _, want := range []string{"step 8: the weight", "rolling back", "training continues after this batch", "going on from the checkpoint of step 4"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log lacks %q:\n%s", want, text)
 		}

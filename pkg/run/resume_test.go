@@ -66,7 +66,7 @@ func TestResumeWithAnotherText(t *testing.T) {
 	if err := os.WriteFile(text, kept[:len(kept)-30], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := resumed(t, dir, Options{}); fault.Of(err) != fault.Input || !strings.Contains(err.Error(), "differs from the interrupted run") {
+	if _, err := resumed(t, dir, Options{}); fault.Of(err) != fault.Input || !strings.Contains(err.Error(), "not that of the interrupted run") {
 		t.Errorf("the text changed beneath the run: %v", err)
 	}
 	c.Data.Path = other

@@ -133,7 +133,7 @@ func (j *Job) resume(st *state) error {
 	l := j.loop
 	sum := j.work.Checksum()
 	if st.Data != sum && !j.otherData {
-		return fault.BadInput(errors.New("the training text differs from the interrupted run's, so the run cannot resume in the middle of it: restore the text, or allow a change of data.path"))
+		return fault.BadInput(errors.New("the training text is not that of the interrupted run, so the run cannot resume in the middle of it: restore the text, or allow a change of data.path"))
 	}
 	if st.Code != j.Version {
 		j.tell(Note(fmt.Sprintf("note: the run was made by version %s, this is %s: the numbers can differ", st.Code, j.Version)))
