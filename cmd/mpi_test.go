@@ -103,11 +103,11 @@ func TestRanks(t *testing.T) {
 	// second before it passes the signal on. One process goes on.
 	long := []string{"train.steps=120", "train.batch=32", "train.context=64", "model.width=160", "model.ffn=320"} // seconds, not milliseconds
 	mustRun(t, args("long", long...)...)
-	patient := []string{"OMPI_MCA_odls_base_sigkill_timeout=8"} // seconds that ranks have for saving on a busy machine; mpirun waits them out
-	interrupt(t, ranksRun(t, 2, patient, args("stopped", long...)...), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
+	// mpirun waits as long before it passes a signal on as it then waits for the end: a second.
+	interrupt(t, ranksRun(t, 2, nil, args("stopped", long...)...), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
 		return child(t, cmd.Process.Pid), syscall.SIGTERM
 	})
-	interrupt(t, ranksRun(t, 2, patient, "ecospa", "pretrain", "--resume", "--out", at("stopped")), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
+	interrupt(t, ranksRun(t, 2, nil, "ecospa", "pretrain", "--resume", "--out", at("stopped")), at("stopped"), func(cmd *exec.Cmd) (int, syscall.Signal) {
 		return cmd.Process.Pid, syscall.SIGINT
 	})
 	mustRun(t, "ecospa", "pretrain", "--resume", "--out", at("stopped"))
