@@ -121,23 +121,30 @@ func (b *Bundle) fold() {
 	b.Adapters = nil
 }
 
+// openBase opens the model that a directory of adapters names.
+func openBase(adapters *folder.Dir, base string, o Options) (b *Bundle, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("the model of the adapters in %s: %w", adapters.Name(), err)
+		}
+	}()
+	dir, err := folder.Open(base)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return openModel(dir, o)
+}
+
 // openAdapters reads a directory of adapters together with the model that they name.
 func openAdapters(dir *folder.Dir, f *adapterFile, o Options) (*Bundle, error) {
 	base := f.Base
 	if !filepath.IsAbs(base) {
 		base = filepath.Join(dir.Name(), base)
 	}
-	fail := func(err error) error {
-		return fmt.Errorf("the model of the adapters in %s: %w", dir.Name(), err)
-	}
-	of, err := folder.Open(base)
+	b, err := openBase(dir, base, o)
 	if err != nil {
-		return nil, fail(err)
-	}
-	defer of.Close()
-	b, err := openModel(of, o)
-	if err != nil {
-		return nil, fail(err)
+		return nil, err
 	}
 	b.Path, b.LoRA = dir.Name(), f.LoRA
 	if o.ShapesOnly {

@@ -74,17 +74,9 @@ func openPEFT(dir *folder.Dir, c *peftConfig, o Options) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error) error {
-		return fmt.Errorf("the model of the PEFT adapters in %s: %w", dir.Name(), err)
-	}
-	of, err := folder.Open(base)
+	b, err := openBase(dir, base, o)
 	if err != nil {
-		return nil, fail(err)
-	}
-	defer of.Close()
-	b, err := openModel(of, o)
-	if err != nil {
-		return nil, fail(err)
+		return nil, err
 	}
 	b.Path = dir.Name()
 	if b.Adapters, b.LoRA, err = readModules(dir, c, b, o.ShapesOnly); err != nil {
