@@ -22,6 +22,7 @@ while getopts r:s:c:M:t: flag; do
 done
 shift $((OPTIND - 1))
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/clients/await.sh"
 modules=
 [ $# -eq 0 ] || modules=$(cd "$1" && pwd)/node_modules
 [ -z "$modules" ] || [ -d "$modules/node-llama-cpp" ] || { echo "serve_load.sh: no node-llama-cpp in $modules" >&2; exit 2; }
@@ -43,12 +44,7 @@ quiet "$work/ecospa" pretrain -c "$work/run.yaml" --dense --out "$work/run"
 quiet "$work/ecospa" export --model "$work/run" --format gguf --dtype "$(echo "$type" | tr a-z A-Z)" --out "$work/model.gguf"
 "$work/ecospa" serve --model "$work/model.gguf" --weights "$type" --port 0 --quiet 2>"$work/serve.log" &
 server=$!
-for i in $(seq 300); do
-	url=$(sed -n 's/.*listening at //p' "$work/serve.log")
-	[ -n "$url" ] && curl -fs "$url/health" >/dev/null && break
-	kill -0 $server || { cat "$work/serve.log" >&2; exit 1; }
-	sleep 0.2
-done
+await_server 300
 "$work/load" -header=false -clients 16 -seconds 1 "$url" >/dev/null # every size of a step is made once
 for round in $(seq "$rounds"); do
 	for n in $(echo "$clients" | tr , ' '); do

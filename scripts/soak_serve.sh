@@ -19,6 +19,7 @@ while getopts m:t:c:o: flag; do
 	esac
 done
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/clients/await.sh"
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -36,12 +37,7 @@ if [ -z "$model" ]; then
 fi
 "$work/ecospa" serve --model "$model" --port 0 --quiet --kv-memory 8MiB 2>"$work/serve.log" &
 server=$!
-for i in $(seq 100); do
-	url=$(sed -n 's/.*listening at //p' "$work/serve.log")
-	[ -n "$url" ] && curl -fs "$url/health" >/dev/null && break
-	kill -0 $server || { cat "$work/serve.log" >&2; exit 1; }
-	sleep 0.2
-done
+await_server 100
 metric() { curl -fs "$url/metrics" | sed -n "s/^$1 //p"; }
 line() { echo "$1 $(sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' /proc/$server/status) $(metric go_goroutines) $(metric ecospa_kv_pages_free)/$(metric ecospa_kv_pages)"; }
 

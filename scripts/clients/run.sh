@@ -11,6 +11,7 @@
 set -eu
 [ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/scripts/clients/await.sh"
 model=$1 node=${2:-} harness=${3:-} docs=${4:-}
 work=$(mktemp -d)
 server=
@@ -19,12 +20,7 @@ trap 'exit 130' INT TERM
 (cd "$root" && go build -o "$work/ecospa" .)
 "$work/ecospa" serve --model "$model" --chat-template plain --port 0 --quiet 2>"$work/serve.log" &
 server=$!
-for i in $(seq 100); do
-	url=$(sed -n 's/.*listening at //p' "$work/serve.log")
-	[ -n "$url" ] && curl -fs "$url/health" >/dev/null && break
-	kill -0 $server || { cat "$work/serve.log" >&2; exit 1; }
-	sleep 0.2
-done
+await_server 100
 passed=0 failed=0 absent=0
 try() {
 	what=$1; shift
