@@ -64,11 +64,17 @@ func Open(library string) (*World, error) {
 	if library != "" {
 		names = []string{library}
 	}
+	runtime.LockOSThread() // dlopen's error text belongs to the thread that called it
+	defer runtime.UnlockOSThread()
 	var tried []string
 	for _, name := range names {
 		h, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 		if err != nil {
-			tried = append(tried, strings.TrimSpace(err.Error()))
+			why := strings.TrimSpace(err.Error())
+			if !strings.Contains(why, name) {
+				why = name + ": " + why
+			}
+			tried = append(tried, why)
 			continue
 		}
 		w := &World{library: name}
