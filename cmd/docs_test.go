@@ -56,7 +56,7 @@ var results = []struct {
 	{"bench paper", lab.PaperResult{}}, {"bench paper, each of rows", lab.PaperRowResult{}}, {"bench paper, each of variants", lab.PaperSummary{}}, {"bench paper, each of claims", lab.PaperVerdict{}}, {"bench paper, each of cells", lab.PaperCell{}},
 	{"doctor", bench.Machine{}}, {"doctor, each of manners", bench.Manner{}}, {"doctor, each of sizes", bench.MachineSize{}},
 	{"report", report.Written{}}, {"report, each of runs", report.Facts{}},
-	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
+	{"metrics.jsonl of a run directory, each line", train.Record{}}, {"metrics.jsonl, memory", train.Memory{}}, {"metrics.jsonl, event", train.Event{}}, {"metrics.jsonl, rewards and val_rewards", train.Rewards{}}, {"metrics.jsonl, each of layers", train.LayerNorm{}}, {"summary.json of a run directory", train.Summary{}}, {"summary.json, before and after", train.Snapshot{}},
 }
 
 func writeReference(w io.Writer, app *cli.App) {

@@ -28,19 +28,22 @@ func finetuneCommand() *cli.Command {
 			&cli.BoolFlag{Name: "new-classifier", Usage: "image models: train a new classifier for the data's classes (overrides new_classifier)"},
 			&cli.IntFlag{Name: "show", Usage: "train nothing: print the first `N` documents as tokens with their ids, + marking the tokens that count in the loss"},
 			&cli.StringFlag{Name: "weights", Usage: "`TYPE` of the weights in memory (overrides train.weights): f32, bf16, or with adapters q8_0"},
+			&cli.StringFlag{Name: "preference", Usage: "learn from pairs of a chosen and a rejected answer by this `LOSS` (overrides preference.loss): dpo or simpo"},
 			&cli.IntFlag{Name: "adapters", Usage: "train low-rank adapters of this `RANK` on frozen weights (overrides lora.rank)"},
 			&cli.BoolFlag{Name: "merge", Usage: "with adapters: also write the model with the adapters merged into its weights, to RUN/merged"},
 		),
 		Action: func(c *cli.Context) error {
 			o := trainOptionsOf(c)
 			o.Finetune, o.Strict, o.From, o.Merge, o.NewClassifier = true, c.Bool(strictFlag), c.String("from"), c.Bool("merge"), c.Bool("new-classifier")
-			if c.IsSet("weights") {
-				o.Set = append(o.Set, "train.weights="+c.String("weights"))
+			for flag, key := range map[string]string{"weights": "train.weights", "preference": "preference.loss"} {
+				if c.IsSet(flag) {
+					o.Set = append(o.Set, key+"="+c.String(flag))
+				}
 			}
 			if c.IsSet("adapters") {
 				o.Set = append(o.Set, fmt.Sprintf("lora.rank=%d", c.Int("adapters")))
 			}
-			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show"))
+			short := o.From != "" && o.Data != "" && (o.Out != "" || c.IsSet("show") || o.Find)
 			if o.Config == "" && !short && !o.Own() {
 				return fault.Usage(errors.New("finetune needs --config FILE, or --from DIR, --data PATH and --out DIR (or --resume --out DIR to continue a run)"))
 			}

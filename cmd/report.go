@@ -21,6 +21,7 @@ type ReportOptions struct {
 	PNG     string   // directory for plots; empty for none
 	Sort    string   // column by which several runs are sorted
 	Refresh int      // seconds between two pages of a run that goes on; 0 is one page
+	Axes    report.Axes
 	JSON    bool
 }
 
@@ -38,10 +39,17 @@ func reportCommand() *cli.Command {
 			&cli.StringFlag{Name: "sort", Usage: "`COLUMN` by which several runs are sorted, best first: " + strings.Join(report.Columns(), ", ")},
 			&cli.StringFlag{Name: "png", Usage: "also write the plots as PNG files into `DIR`"},
 			&cli.IntFlag{Name: "refresh", Usage: "while a run is in progress: rewrite the page every `SECONDS`; the browser reloads it"},
+			&cli.StringFlag{Name: "x", Usage: "`AXIS` of the plots: step, tokens, flops or hours; default step, or tokens where steps of the runs differ"},
+			&cli.StringFlag{Name: "log", Usage: "logarithmic `AXES`: x, y or xy"},
+			&cli.StringFlag{Name: "zoom", Usage: "draw only `FROM:TO` of the x axis"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			o := ReportOptions{Runs: c.Args().Slice(), Out: c.String("out"), PNG: c.String("png"), Sort: c.String("sort"), Refresh: c.Int("refresh"), JSON: c.Bool("json")}
+			var err error
+			if o.Axes, err = report.ParseAxes(c.String("x"), c.String("log"), c.String("zoom")); err != nil {
+				return fault.Usage(err)
+			}
 			switch n := len(o.Runs); {
 			case n == 0:
 				return fault.Usage(fmt.Errorf("report: no run directory, expected 1 to %d", report.MaxRuns))
@@ -62,7 +70,7 @@ func reportCommand() *cli.Command {
 // RunReport reads the runs and writes the page and the plots, with Refresh until all runs
 // are finished.
 func RunReport(ctx context.Context, o ReportOptions, out, log io.Writer) error {
-	p := report.Pages{Runs: o.Runs, Out: o.Out, PNG: o.PNG, Sort: o.Sort, Refresh: o.Refresh, Version: Version}
+	p := report.Pages{Runs: o.Runs, Out: o.Out, PNG: o.PNG, Sort: o.Sort, Refresh: o.Refresh, Axes: o.Axes, Version: Version}
 	p.Note = func(line string) { fmt.Fprintln(log, "note: "+line) }
 	r, err := p.Write(ctx)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

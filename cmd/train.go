@@ -17,6 +17,7 @@ type trainOptions struct {
 	run.Request
 	Allow []string // keys that a resumed run may have changed
 	Force bool     // replace a run; go on with too little memory or disk
+	Find  bool     // test learning rates instead
 	ranks ranks
 }
 
@@ -30,6 +31,8 @@ func (o trainOptions) check() error {
 		return errors.New("--set, --dense and --from do not apply when the interrupted run's own configuration is used; give --config FILE as well")
 	case len(o.Allow) > 0 && o.Mode == run.New:
 		return errors.New("--allow-change applies only with --resume")
+	case o.Find && o.Mode != run.New:
+		return errors.New("--find-lr trains no run: it cannot be combined with --resume")
 	case o.Steps < 0:
 		return fmt.Errorf("--steps is %d, expected 1 or more", o.Steps)
 	}
@@ -65,6 +68,13 @@ func runTraining(ctx context.Context, o trainOptions, out, log io.Writer) error 
 	}
 	p := progress.NewTraining(log)
 	defer context.AfterFunc(ctx, p.Interrupted)()
+	if o.Find {
+		curve, err := run.FindLR(ctx, c, o.options(p.Show), o.Steps)
+		if err != nil {
+			return o.advise(err)
+		}
+		return show(out, curve, false)
+	}
 	j, err := run.Start(ctx, c, o.options(p.Show))
 	if errors.Is(err, run.ErrFinished) {
 		_, err = fmt.Fprintf(out, "%s is already finished, nothing was changed; --steps N trains it longer\n", c.Out)

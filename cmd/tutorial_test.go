@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -97,6 +98,42 @@ func TestTutorial(t *testing.T) {
 		}
 	}
 	for _, f := range []string{"book.html", "small.gguf", "shrunk.gguf", "models/small-hf/config.json"} {
+		if s, err := os.Stat(f); err != nil || s.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+// TestChatTutorial runs every command of docs/tutorial-chat.md, one after another.
+func TestChatTutorial(t *testing.T) {
+	lines := shellLines(t, "../docs/tutorial-chat.md")
+	if len(lines) < 9 {
+		t.Fatalf("docs/tutorial-chat.md has %d commands", len(lines))
+	}
+	bookAt(t)
+	var chats, pairs strings.Builder
+	for i := range 24 {
+		fmt.Fprintf(&chats, `{"messages":[{"role":"user","content":"Who had nut %d?"},{"role":"assistant","content":"The crow had it."}]}`+"\n", i)
+		fmt.Fprintf(&pairs, `{"prompt":"Nut %d?","chosen":"The crow.","rejected":"Who?"}`+"\n", i)
+	}
+	for name, text := range map[string]string{"chats.jsonl": chats.String(), "pairs.jsonl": pairs.String()} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, line := range lines {
+		args := append(words(line), quicker[words(line)[1]]...)
+		if strings.Contains(line, "--find-lr") {
+			args = append(args, "--steps", "20")
+		}
+		if strings.Contains(line, "train.epochs") {
+			args = append(args, "--set", "train.epochs=0") // steps decide here
+		}
+		if out, log := mustRun(t, args...); out+log == "" {
+			t.Errorf("%q says nothing", line)
+		}
+	}
+	for _, f := range []string{"assistant.html", "assistant.gguf", "models/assistant/config.json"} {
 		if s, err := os.Stat(f); err != nil || s.Size() == 0 {
 			t.Errorf("%s: %v", f, err)
 		}

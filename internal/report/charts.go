@@ -26,7 +26,10 @@ type Chart struct {
 	Reach  float64 // y goes up to this at least
 	Bands  []Band  // distributions side by side, drawn into files
 	Wide   bool    // worth two columns
-	Format func(float64) string
+	// Averaged says that dots without a run's colour are of averaged weights (train.ema).
+	Averaged bool
+	Named    bool // the curves are not runs: their names belong beside them
+	Format   func(float64) string
 }
 
 // Mark is a pruning event.
@@ -37,17 +40,32 @@ type Mark struct {
 	Label string // for the reader who points at it
 }
 
+// lossUnit is that of losses of which a perplexity can be made.
+const lossUnit = "nats per token"
+
 // charts are the plots of the runs, those first that matter most. Plots for
 // which no run has anything to show are left out.
-func charts(runs []*Run) []Chart {
-	x, name := abscissa(runs)
-	from, to := 0.0, 1.0
+func charts(runs []*Run, a Axes) ([]Chart, error) {
+	x, name := a.of(runs)
+	runs, err := a.zoomed(runs)
+	if err != nil {
+		return nil, err
+	}
+	from, to := 0.0, 0.0
+	if a.LogX || a.Zoom {
+		from = math.Inf(1)
+	}
 	for _, r := range runs {
-		to = max(to, x(r.Steps[len(r.Steps)-1]))
+		if r != nil {
+			from, to = min(from, x(r.Steps[0])), max(to, x(r.Steps[len(r.Steps)-1]))
+		}
 	}
 	all := func(c Chart, of func(*Run) Curve) Chart {
-		c.X = name
+		c.X, c.LogX = name, a.LogX
 		for i, r := range runs {
+			if r == nil {
+				continue
+			}
 			k := of(r)
 			if k.Name, k.Style = r.Name, i; len(k.X) > 0 {
 				c.Curves = append(c.Curves, k)
@@ -57,12 +75,12 @@ func charts(runs []*Run) []Chart {
 		return c
 	}
 	list := []Chart{
-		withValidation(all(Chart{Key: "loss", Title: "Training loss", Unit: "nats per token", Format: fixed(3)},
+		withValidation(all(Chart{Key: "loss", Title: "Training loss", Unit: lossUnit, Format: fixed(3)},
 			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Loss }, false) }), runs, x),
 		all(Chart{Key: "perplexity", Title: "Validation perplexity", Unit: "log scale", LogY: true, Wide: true, Format: number}, func(r *Run) Curve {
 			c := points(r, x, func(s train.Record) (float64, bool) {
 				v, ok := deref(s.ValLoss)
-				return math.Exp(v), ok
+				return math.Exp(v), ok && s.ValRewards == nil
 			})
 			c.Dots = true
 			return c
@@ -76,6 +94,8 @@ func charts(runs []*Run) []Chart {
 		all(Chart{Key: "gradient-norm", Title: "Gradient norm", Unit: "before clipping, log scale", LogY: true, Format: number},
 			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.GradNorm }, true) }),
 	}
+	list = append(list, preferences(runs, all, x)...)
+	list = append(list, layerCharts(runs, x, name)...)
 	list = append(list, memory(runs, x, name)...)
 	list = append(list, all(Chart{Key: "learning-rate", Title: "Learning rate", Zero: true, Format: short}, func(r *Run) Curve {
 		c := points(r, x, func(s train.Record) (float64, bool) { return s.LR, true })
@@ -85,19 +105,35 @@ func charts(runs []*Run) []Chart {
 	out := list[:0]
 	for _, c := range list {
 		if len(c.Curves)+len(c.Stack) > 0 {
-			c.From, c.To = from, to
+			c.From, c.To, c.LogX = from, to, a.LogX
+			if a.LogY && c.Stack == nil {
+				c.LogY, c.Zero = true, false
+			}
 			out = append(out, c)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // withValidation adds the losses on held-out data to the chart of the training loss.
 func withValidation(loss Chart, runs []*Run, x func(train.Record) float64) Chart {
 	for i, r := range runs {
+		if r == nil {
+			continue
+		}
 		v := points(r, x, func(s train.Record) (float64, bool) { return deref(s.ValLoss) })
 		if v.Style = i; len(v.X) > 0 {
 			loss.Points = append(loss.Points, v)
+		}
+		v = points(r, x, func(s train.Record) (float64, bool) { return deref(s.ValEMA) })
+		if v.Style = inkStyle; len(v.X) > 0 {
+			loss.Points = append(loss.Points, v)
+			loss.Averaged = true
+		}
+		for _, s := range r.Steps {
+			if s.Rewards != nil {
+				loss.Unit = "nats per pair of answers"
+			}
 		}
 	}
 	loss.LogY = loss.spans(5)
@@ -120,17 +156,6 @@ func (c Chart) spans(times float64) bool {
 		}
 	}
 	return lo > 0 && hi > times*lo
-}
-
-// abscissa is the common x of the runs: steps, or tokens where a step of one is
-// not a step of another.
-func abscissa(runs []*Run) (func(train.Record) float64, string) {
-	for _, r := range runs[1:] {
-		if tokensAStep(r) != tokensAStep(runs[0]) {
-			return func(s train.Record) float64 { return float64(s.Tokens) }, "tokens"
-		}
-	}
-	return func(s train.Record) float64 { return float64(s.Step) }, "step"
 }
 
 func tokensAStep(r *Run) int64 {
@@ -163,12 +188,16 @@ var purposes = []struct {
 	{"moments", func(m train.Memory) int64 { return m.Moments }},
 	{"activations", func(m train.Memory) int64 { return m.Activations }},
 	{"teacher", func(m train.Memory) int64 { return m.Teacher }},
+	{"averaged weights", func(m train.Memory) int64 { return m.Average }},
 }
 
 // memory is one chart a run: planned bytes by purpose, and what was resident.
 func memory(runs []*Run, x func(train.Record) float64, name string) []Chart {
 	var out []Chart
 	for i, r := range runs {
+		if r == nil {
+			continue
+		}
 		c := Chart{Key: "memory", Title: "Memory by purpose", X: name, Zero: true, Format: size, Unit: "planned, and resident", Marks: marks(r, i, x), Wide: len(runs) == 1}
 		if len(runs) > 1 {
 			c.Key += "-" + count(i+1)

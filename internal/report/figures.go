@@ -4,8 +4,11 @@ import "fmt"
 
 // Figures are the plots of the runs, to be written as files: the charts of the
 // page, and for each pruned run the share of units kept in every layer.
-func Figures(runs []*Run) []Chart {
-	out := charts(runs)
+func Figures(runs []*Run, a Axes) ([]Chart, error) {
+	out, err := charts(runs, a)
+	if err != nil {
+		return nil, err
+	}
 	for i, r := range runs {
 		w := widths(r.Plans)
 		if len(w.Rows) == 0 {
@@ -26,5 +29,5 @@ func Figures(runs []*Run) []Chart {
 		}
 		out = append(out, c)
 	}
-	return out
+	return out, nil
 }

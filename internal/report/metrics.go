@@ -14,7 +14,7 @@ import (
 const (
 	maxLine    = 512 << 10 // bytes of a line of metrics.jsonl
 	maxRecords = 1 << 16   // records kept
-	maxEvents  = 1 << 10   // records with an event
+	maxEvents  = 1 << 14   // records with an event
 )
 
 // readMetrics reads metrics.jsonl. A last line without its end is one that is
@@ -27,6 +27,7 @@ func (r *Run) readMetrics(root *os.Root) error {
 	defer f.Close()
 	in := bufio.NewReaderSize(f, maxLine)
 	thin := thinner{every: 1}
+	var hours, flops float64 // sums, in Record.Hours and FLOPs of what is kept
 	for line, last := 1, 0; ; line++ {
 		text, err := in.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
@@ -46,6 +47,8 @@ func (r *Run) readMetrics(root *os.Root) error {
 			return fmt.Errorf("metrics.jsonl:%d: step %d follows step %d, expected a later one", line, rec.Step, last)
 		}
 		last = rec.Step
+		hours, flops = bounded(hours+rec.Ms/3.6e6), bounded(flops+rec.FLOPs)
+		rec.Hours, rec.FLOPs = hours, flops
 		if err := thin.add(rec); err != nil {
 			return fmt.Errorf("metrics.jsonl:%d: %w", line, err)
 		}
@@ -64,14 +67,14 @@ type thinner struct {
 }
 
 func telling(r train.Record) bool {
-	return r.Event != nil || r.Memory != nil || r.ValLoss != nil || r.Samples != nil
+	return r.Event != nil || r.Memory != nil || r.ValLoss != nil || r.Samples != nil || r.Layers != nil
 }
 
 func (t *thinner) add(r train.Record) error {
 	t.seen++
 	if telling(r) {
 		if t.events++; t.events > maxEvents {
-			return fmt.Errorf("more than %d lines with an event, an evaluation or a change of memory", maxEvents)
+			return fmt.Errorf("more than %d lines with an event, an evaluation, norms of layers or a change of memory", maxEvents)
 		}
 	} else if t.seen%t.every != 0 {
 		return nil

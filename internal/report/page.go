@@ -82,7 +82,7 @@ type EventView struct {
 }
 
 // New makes the page of one run, or of up to MaxRuns side by side.
-func New(runs []*Run, version string) (*Page, error) {
+func New(runs []*Run, version string, a Axes) (*Page, error) {
 	if len(runs) == 0 || len(runs) > MaxRuns {
 		return nil, fmt.Errorf("report: %d runs, expected 1 to %d", len(runs), MaxRuns)
 	}
@@ -103,10 +103,14 @@ func New(runs []*Run, version string) (*Page, error) {
 		p.Tiles, p.Cost = tiles(runs[0].Facts()), cost(runs[0].Facts())
 	}
 	p.Table = compare(runs)
-	for i, c := range charts(runs) {
+	list, err := charts(runs, a)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range list {
 		id := fmt.Sprintf("p%d", i)
 		if i == 0 {
-			p.Hero = Plot{c, []View{{"wide", drawPage(c, id+"w", 1080, 320, c.Key == "loss")}, {"narrow", drawPage(c, id+"n", 400, 280, false)}}}
+			p.Hero = Plot{c, []View{{"wide", drawPage(c, id+"w", 1080, 320, c.Key == "loss" && c.Unit == lossUnit)}, {"narrow", drawPage(c, id+"n", 400, 280, false)}}}
 			continue
 		}
 		v := []View{{"", drawPage(c, id, 400, 236, false)}}

@@ -37,7 +37,7 @@ func TestManyRunsAreATable(t *testing.T) {
 	if err := sortRuns(runs, "beauty"); err == nil || !strings.Contains(err.Error(), "expected one of loss, training-loss") {
 		t.Errorf("an unknown column: %v", err)
 	}
-	p, err := New(runs, "1")
+	p, err := New(runs, "1", Axes{})
 	if err != nil || len(p.Ranking.Rows) != 12 || len(p.Runs) != 8 || p.Runs[0].Name != runs[0].Name {
 		t.Fatalf("%d rows, %d drawn (%v)", len(p.Ranking.Rows), len(p.Runs), err)
 	}

@@ -86,7 +86,7 @@ func render(t *testing.T, dirs ...string) string {
 		}
 		runs = append(runs, r)
 	}
-	p, err := New(runs, "1.2.3")
+	p, err := New(runs, "1.2.3", Axes{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,11 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
-	for _, f := range Figures([]*Run{r}) {
+	figures, err := Figures([]*Run{r}, Axes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range figures {
 		names[f.Key] = true
 		if _, err := f.Encode(f.Key+".png", 300, 200); err != nil {
 			t.Errorf("%s: %v", f.Key, err)
@@ -253,7 +257,11 @@ func TestThinned(t *testing.T) {
 		t.Errorf("%d evaluations stay, expected 6", told)
 	}
 	r := Run{Name: "long", Steps: thin.kept}
-	for _, c := range charts([]*Run{&r}) {
+	list, err := charts([]*Run{&r}, Axes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
 		for _, k := range c.Curves {
 			if len(k.X) > 2*maxPoints || len(k.RawX) > 2*maxPoints {
 				t.Errorf("%s is drawn with %d points and %d behind", c.Key, len(k.X), len(k.RawX))
@@ -276,7 +284,7 @@ func FuzzMetrics(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p, err := New([]*Run{r}, "")
+		p, err := New([]*Run{r}, "", Axes{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ func TestTheTopOfThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := New([]*Run{r}, "test")
+	p, err := New([]*Run{r}, "test", Axes{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ type Pages struct {
 	Refresh int      // seconds between two pages of a run that goes on; 0 is one page
 	Version string   // of the program
 	Sort    string   // column by which several runs are sorted (Columns), the best first; "" as they are named
+	Axes    Axes
 	Note    func(line string)
 }
 
@@ -91,7 +92,7 @@ func (o Pages) open() (runs []*Run, err error) {
 }
 
 func (o Pages) write(runs []*Run, goingOn bool) (res Written, err error) {
-	page, err := New(runs, o.Version)
+	page, err := New(runs, o.Version, o.Axes)
 	if err != nil {
 		return res, err
 	}
@@ -113,7 +114,7 @@ func (o Pages) write(runs []*Run, goingOn bool) (res Written, err error) {
 		res.Runs = append(res.Runs, r.Facts())
 	}
 	if o.PNG != "" {
-		res.Plots, err = writePlots(runs, o.PNG)
+		res.Plots, err = writePlots(runs, o.PNG, o.Axes)
 	}
 	return res, err
 }
@@ -150,11 +151,15 @@ func next(r *Run) []Advice {
 	}
 }
 
-func writePlots(runs []*Run, dir string) (names []string, err error) { // names of the files
+func writePlots(runs []*Run, dir string, a Axes) (names []string, err error) { // names of the files
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	for _, f := range Figures(runs[:min(len(runs), maxDrawn)]) {
+	figures, err := Figures(runs[:min(len(runs), maxDrawn)], a)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range figures {
 		name := filepath.Join(dir, f.Key+".png")
 		png, err := f.Encode(name, 480, 300)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 type Span = jinja.Span
 
 // Learn renders a conversation and says what of the text is learned: each turn of the
-// assistant with what ends it, in order. White space behind an end mark (ChatML's line
+// assistant, but those in the first Given messages, with what ends it, in order. White space behind an end mark (ChatML's line
 // end) is not learned: nothing asks a model for it. A turn that cannot be told apart in
 // the text is an ErrTemplate.
 func (t *Template) Learn(c Conversation) (text string, learned []Span, err error) {
@@ -19,11 +19,11 @@ func (t *Template) Learn(c Conversation) (text string, learned []Span, err error
 	if err != nil {
 		return "", nil, err
 	}
-	if len(full.Generated) > 0 {
+	if len(full.Generated) > 0 && c.Given == 0 {
 		return full.Text, full.Generated, nil
 	}
 	for i, m := range c.Messages {
-		if m.Role != "assistant" {
+		if m.Role != "assistant" || i < c.Given {
 			continue
 		}
 		s, err := t.turn(c, i, full.Text)
@@ -42,7 +42,7 @@ func (t *Template) Learn(c Conversation) (text string, learned []Span, err error
 
 // turn finds the assistant's message i in the text of the whole conversation.
 func (t *Template) turn(c Conversation, i int, full string) (Span, error) {
-	upTo := func(n int) Conversation { return Conversation{c.Messages[:n], c.Tools} }
+	upTo := func(n int) Conversation { return Conversation{Messages: c.Messages[:n], Tools: c.Tools} }
 	prompt, errPrompt := t.Render(upTo(i), true)
 	alone, errAlone := t.Render(upTo(i+1), false)
 	begins := errPrompt == nil && prompt != "" && strings.HasPrefix(full, prompt)
@@ -98,7 +98,7 @@ func (t *Template) content(c Conversation, i int, full string) (Span, error) {
 		if err != nil {
 			return Span{}, err
 		}
-		changed := Conversation{append(append([]Message(nil), c.Messages[:i]...), m), c.Tools}
+		changed := Conversation{Messages: append(append([]Message(nil), c.Messages[:i]...), m), Tools: c.Tools}
 		changed.Messages = append(changed.Messages, c.Messages[i+1:]...)
 		if texts[k], err = t.Render(changed, false); err != nil {
 			return Span{}, err
@@ -139,7 +139,7 @@ func (t *Template) ending(c Conversation, i int, full string, content int) int {
 	if err != nil {
 		return content
 	}
-	text, err := t.Render(Conversation{append(append([]Message(nil), c.Messages[:i]...), m), c.Tools}, false)
+	text, err := t.Render(Conversation{Messages: append(append([]Message(nil), c.Messages[:i]...), m), Tools: c.Tools}, false)
 	at := strings.LastIndex(text, marks[0])
 	if err != nil || at < 0 {
 		return content

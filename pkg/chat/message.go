@@ -72,6 +72,9 @@ func contentText(raw json.RawMessage) (text string, plain bool, err error) {
 type Conversation struct {
 	Messages []Message       `json:"messages"`
 	Tools    json.RawMessage `json:"tools,omitempty"` // a list of tools as OpenAI describes them, or nil
+	// Given is how many of the messages are a prompt: of those the assistant's turns are not
+	// learned.
+	Given int `json:"-"`
 }
 
 // Bounds of one conversation.

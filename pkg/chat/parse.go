@@ -77,7 +77,7 @@ func parse(record []byte, name string) (Conversation, error) {
 	return c, err
 }
 
-// Keys are those of which Parse makes a conversation, of all formats.
+// Keys are those of which Parse makes a conversation, or ParsePair a pair, of all formats.
 func Keys() []string {
 	keys := []string{"system", "tools", "input"}
 	for _, name := range order {
@@ -85,6 +85,9 @@ func Keys() []string {
 	}
 	for _, p := range pairs {
 		keys = append(keys, p[:]...)
+	}
+	for _, a := range answers {
+		keys = append(keys, a[:]...)
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)

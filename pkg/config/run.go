@@ -32,8 +32,10 @@ type Run struct {
 	NewClassifier bool          `yaml:"new_classifier"`
 	LoRA          model.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
 	Teacher       train.Teacher `yaml:"teacher"` // finetune: learn from a model's probabilities as well; without a model from the data alone
-	Logging       train.Logging `yaml:"logging"` // what is kept of the run beside its metrics
-	Out           string        `yaml:"out"`     // the run directory
+	// finetune: learn from pairs of a chosen and a rejected answer (keys chosen and rejected); without a loss from texts
+	Preference train.Preference `yaml:"preference"`
+	Logging    train.Logging    `yaml:"logging"` // what is kept of the run beside its metrics
+	Out        string           `yaml:"out"`     // the run directory
 }
 
 // Default is the run file that says nothing.
@@ -42,7 +44,7 @@ func Default() Run {
 		Data: data.DefaultConfig(), Tokenizer: tokenizer.DefaultConfig(),
 		Train: train.Default(), Optim: optim.Default(), Prune: coupled.DefaultConfig(),
 		Checkpoint: checkpoint.DefaultPolicy(),
-		LoRA:       model.DefaultLoRA(), Teacher: train.DefaultTeacher(),
+		LoRA:       model.DefaultLoRA(), Teacher: train.DefaultTeacher(), Preference: train.DefaultPreference(),
 	}
 }
 
@@ -104,7 +106,7 @@ func (r Run) Validate() error {
 	}
 	for _, check := range []func() error{
 		r.Model.Validate, r.Data.Validate, images, r.Tokenizer.Validate, r.Train.Validate,
-		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate, r.LoRA.Validate, r.Teacher.Validate, r.Logging.Validate,
+		r.Optim.Validate, r.Prune.Validate, r.Checkpoint.Validate, r.LoRA.Validate, r.Teacher.Validate, r.Preference.Validate, r.preferred, r.Logging.Validate,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -112,6 +114,22 @@ func (r Run) Validate() error {
 	}
 	if r.Out == "" {
 		return fmt.Errorf("%w: out is empty, expected the run directory (or give --out)", ErrConfig)
+	}
+	return nil
+}
+
+// preferred reports what does not go with learning from pairs of answers.
+func (r Run) preferred() error {
+	t := r.Train
+	switch {
+	case !r.Preference.Enabled():
+		return nil
+	case r.Teacher.Enabled():
+		return fmt.Errorf("preference.loss is %s with teacher.model %s: expected one of them", r.Preference.Loss, r.Teacher.Model)
+	case t.Smoothing != 0:
+		return fmt.Errorf("train.label_smoothing is %g with preference.loss %s, which has no targets to smooth", t.Smoothing, r.Preference.Loss)
+	case t.Batch%2 != 0 || t.MicroBatch%2 != 0:
+		return fmt.Errorf("train.batch is %d and train.micro_batch %d sequences: expected even numbers, because preference.loss %s compares two at a time", t.Batch, t.MicroBatch, r.Preference.Loss)
 	}
 	return nil
 }
@@ -126,6 +144,10 @@ func (r Run) manner() error {
 	switch {
 	case in && r.LoRA.Enabled():
 		return fmt.Errorf("optim.in_backward is true with lora.rank %d: the gradients of adapters are small, leave it out", r.LoRA.Rank)
+	case t.EMA > 0 && (r.LoRA.Enabled() || kept != param.F32):
+		return fmt.Errorf("train.ema is %g with lora.rank %d and train.weights %s: it averages float32 weights that are trained", t.EMA, r.LoRA.Rank, t.Weights)
+	case r.Logging.LayersEvery > 0 && (in || kept != param.F32 && !r.LoRA.Enabled()):
+		return fmt.Errorf("logging.layers_every is %d with optim.in_backward %t and train.weights %s: it needs the gradients of all float32 weights at once", r.Logging.LayersEvery, in, t.Weights)
 	case in && t.OnNonFinite == train.Skip:
 		return fmt.Errorf("optim.in_backward is true with train.on_nonfinite skip: a step that has begun cannot be left out; expected stop or rollback")
 	case in && t.ShardOptimizer:

@@ -33,7 +33,7 @@ var aliases = map[string]string{
 	"intermediate_size": "model.ffn", "n_inner": "model.ffn", "ffn_dim": "model.ffn", "d_ff": "model.ffn", "hidden_dim": "model.ffn", "mlp_dim": "model.ffn",
 	"vocab_size": "model.vocab", "padded_vocab_size": "model.vocab", "n_vocab": "model.vocab", "model_type": "model.family", "tie_word_embeddings": "model.tied",
 	"max_position_embeddings": "model.context", "n_positions": "model.context", "n_ctx": "model.context", "model_name": "model.name",
-	"block_size": "train.context", "seq_len": "train.context", "seq_length": "train.context", "sequence_length": "train.context", "max_seq_length": "train.context", "max_length": "train.context", "cutoff_len": "train.context",
+	"block_size": "train.context", "seq_len": "train.context", "seq_length": "train.context", "sequence_length": "train.context", "max_seq_length": "train.context", "dpo_beta": "preference.beta", "pref_beta": "preference.beta", "pref_loss": "preference.loss", "simpo_gamma": "preference.margin", "ref_model": "preference.reference", "ema_decay": "train.ema", "cutoff_len": "train.context",
 	"max_steps": "train.steps", "max_iters": "train.steps", "train_iters": "train.steps", "total_steps": "train.steps", "num_steps": "train.steps",
 	"num_train_epochs": "train.epochs", "num_epochs": "train.epochs", "max_epochs": "train.epochs",
 	"global_batch_size": "train.batch", "batch_size": "train.batch", "train_batch_size": "train.batch",

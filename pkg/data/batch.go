@@ -14,6 +14,10 @@ type Batch struct {
 	// sequence where its document begins (of padding the length of the sequence) and the
 	// position in its document. nil: every sequence is one document.
 	Starts, Positions []int32
+	// Pairs and Reference are of pairs of answers [N·T], whose sequences lie two and two: see
+	// kernel.PreferenceRows. Of a token that belongs to no answer Pairs is -1.
+	Pairs     []int32
+	Reference []float32
 	// Whole is the number of targets of all sequences that count, where Batches.Deal filled
 	// only some of them; 0 elsewhere.
 	Whole int
@@ -26,6 +30,7 @@ func (b Batch) Slice(lo, hi int) Batch {
 	return Batch{
 		N: hi - lo, IDs: part(b.IDs, b.N, lo, hi), Pixels: part(b.Pixels, b.N, lo, hi), Targets: part(b.Targets, b.N, lo, hi), Vectors: part(b.Vectors, b.N, lo, hi),
 		Starts: part(b.Starts, b.N, lo, hi), Positions: part(b.Positions, b.N, lo, hi), Documents: part(b.Documents, b.N, lo, hi),
+		Pairs: part(b.Pairs, b.N, lo, hi), Reference: part(b.Reference, b.N, lo, hi),
 	}
 }
 
@@ -56,6 +61,24 @@ func (b Batch) Predicted() int {
 	return n
 }
 
+// Count is what the loss is a mean over: pairs of answers where there are any, else the
+// targets that count.
+func (b Batch) Count() int {
+	if b.Pairs == nil {
+		return b.Predicted()
+	}
+	pairs, each := 0, len(b.Pairs)/b.N
+	for lo := 0; lo < len(b.Pairs); lo += 2 * each {
+		last := int32(-1)
+		for _, column := range b.Pairs[lo:][:each] {
+			if column >= 0 && column != last {
+				pairs, last = pairs+1, column
+			}
+		}
+	}
+	return pairs
+}
+
 // Inputs takes the values of a graph's inputs; a graph.Machine is one.
 type Inputs interface {
 	SetInts(name string, x []int32) error
@@ -72,11 +95,19 @@ func (b Batch) Feed(to Inputs, scale float32) error {
 	return b.FeedTargets(to, scale)
 }
 
-// FeedTargets gives a loss graph what it compares with: "targets", "scale", and "vectors"
-// where there are any.
+// FeedTargets gives a loss graph what it compares with: "targets", "scale", "vectors" where
+// there are any, and "pairs" and "reference" where it judges pairs of answers.
 func (b Batch) FeedTargets(to Inputs, scale float32) error {
 	if b.Vectors != nil {
 		if err := to.SetFloats("vectors", b.Vectors...); err != nil {
+			return err
+		}
+	}
+	if b.Pairs != nil && to.Has("pairs") {
+		if err := to.SetInts("pairs", b.Pairs); err != nil {
+			return err
+		}
+		if err := to.SetFloats("reference", b.Reference...); err != nil {
 			return err
 		}
 	}

@@ -63,8 +63,11 @@ func (p *Part) readChats(f *os.File, s source, r Reader, o Options, lacks error)
 	p.format = o.Format
 	return r.Read(f, nil, func(rec Record) error {
 		object := rec.Values[0]
-		if lacks != nil && !p.chats && chat.FormatOf(object) == "" {
+		if lacks != nil && !p.chats && chat.FormatOf(object) == "" && !chat.IsPair(object) {
 			return lacks
+		}
+		if o.Format == "" && chat.IsPair(object) {
+			return fmt.Errorf("%s: it holds a chosen and a rejected answer: preference.loss (finetune --preference dpo) learns from such pairs, data.format names another reading", rec.Place)
 		}
 		c, err := chat.Parse(object, o.Format)
 		if err != nil {
@@ -95,15 +98,11 @@ func (p Part) encodeChats(t tokenizer.Tokenizer) (Tokens, error) {
 		if err != nil {
 			return nil, err
 		}
-		for k, id := range ids {
-			if k == 0 || !learned[k] { // nothing leads to the first
-				id = ^id
-			}
-			if k == 0 && p.Pack == PackDocuments {
-				id ^= begins
-			}
-			out = append(out, id)
+		tokens := chatTokens(ids, learned)
+		if p.Pack != PackDocuments && len(tokens) > 0 {
+			tokens[0] ^= begins
 		}
+		out = append(out, tokens...)
 	}
 	return out, nil
 }
@@ -125,6 +124,9 @@ func (p Part) encodeChat(t tokenizer.Tokenizer, record []byte, place string) (id
 // listMark stands behind the name of a column whose values are the JSON of lists.
 const listMark = "[]"
 
+// listed are columns whose texts may be the JSON of lists of messages.
+var listed = []string{"messages", "conversations", "chosen", "rejected"}
+
 // rowObject is a row of a table as a JSON object, for chat.Parse. Lists of messages may
 // also stand in a table as text, their JSON; what is null is left out.
 func rowObject(columns []string, values [][]byte) ([]byte, error) {
@@ -134,7 +136,7 @@ func rowObject(columns []string, values [][]byte) ([]byte, error) {
 		case values[i] == nil:
 		case strings.HasSuffix(name, listMark):
 			keys[strings.TrimSuffix(name, listMark)] = json.RawMessage(values[i])
-		case (name == "messages" || name == "conversations") && json.Valid(values[i]):
+		case slices.Contains(listed, name) && json.Valid(values[i]) && values[i][0] == '[':
 			keys[name] = json.RawMessage(values[i])
 		default:
 			keys[name] = string(values[i])

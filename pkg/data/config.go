@@ -17,6 +17,8 @@ type Config struct {
 	Prompt         string    `yaml:"prompt"`          // of a .jsonl line or column of a .parquet file, that holds the prompt, the context before field that is excluded from the loss; default none
 	Separator      string    `yaml:"separator"`       // of a .txt file: the line between its documents, such as <|endoftext|>; default none
 	Pack           string    `yaml:"pack"`            // how documents become sequences: documents (one that fits is never cut, attention stays within it, positions begin at 0 in each) or stream (concatenated and cut where a sequence is full); default documents for files of records and with separator, stream for .txt and .bin
+	MaxLength      int       `yaml:"max_length"`      // most tokens of a document (of both documents of a pair); default (0) no limit beside train.context
+	Overflow       string    `yaml:"overflow"`        // what happens to a longer document, after its prompt has lost its beginning: split (into documents of their own), truncate (its end is left out) or drop (all of it is left out); default split, for pairs of answers truncate
 	Format         string    `yaml:"format"`          // of records: text (field holds it), or chats: openai (messages), sharegpt (conversations), alpaca (instruction, input, output) or prompt (prompt and response); default text if the records have field, else the chat format that their keys show
 	Template       string    `yaml:"template"`        // of chats: chatml, zephyr, alpaca or plain instead of the model's own chat template; default the model's own, chatml for a model without one
 	Synthetic      string    `yaml:"synthetic"`       // stories: a generated corpus instead of path
@@ -28,6 +30,8 @@ type Config struct {
 	Flip           bool      `yaml:"flip"`            // images: flip training images horizontally at random
 
 	Cache string `yaml:"cache"` // folder for encoded corpora; default ecospa/tokens in the user's cache directory
+
+	Pairs bool `yaml:"-"` // records are pairs of answers, as the section preference has it
 }
 
 // DefaultConfig is the configuration of a run file without a data section.
@@ -54,6 +58,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("data.validation is %g, expected a share, 0 to 0.9", c.Validation)
 	case c.Pack != "" && c.Pack != PackDocuments && c.Pack != PackStream:
 		return fmt.Errorf("data.pack is %q, expected documents or stream", c.Pack)
+	case c.MaxLength < 0 || c.MaxLength > 1<<24 || c.MaxLength == 1:
+		return fmt.Errorf("data.max_length is %d, expected 2 to %d tokens, or 0", c.MaxLength, 1<<24)
+	case c.Overflow != "" && c.Overflow != Split && c.Overflow != Truncate && c.Overflow != Drop:
+		return fmt.Errorf("data.overflow is %q, expected split, truncate or drop", c.Overflow)
+	case c.Overflow != "" && c.MaxLength == 0:
+		return fmt.Errorf("data.overflow is %q without data.max_length, the tokens that a document may have", c.Overflow)
+	case c.MaxLength > 0 && c.Pack == PackStream:
+		return fmt.Errorf("data.max_length is %d with data.pack stream, which has no documents", c.MaxLength)
 	case strings.ContainsAny(c.Separator, "\r\n"):
 		return fmt.Errorf("data.separator is %q, expected a line without its end", c.Separator)
 	case c.Field == "":
@@ -93,8 +105,8 @@ func (c Config) CheckImages(images bool) error {
 	}
 	d := DefaultConfig()
 	switch {
-	case c.Mix != nil || c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.Format != "" || c.Template != "" || c.Bytes != d.Bytes || c.Cache != "":
-		return fmt.Errorf("data.mix, synthetic, field, prompt, separator, pack, format, template, bytes and cache apply only to text, the model reads images")
+	case c.Mix != nil || c.Synthetic != "" || c.Field != d.Field || c.Prompt != "" || c.Separator != "" || c.Pack != "" || c.MaxLength != 0 || c.Format != "" || c.Template != "" || c.Bytes != d.Bytes || c.Cache != "":
+		return fmt.Errorf("data.mix, synthetic, field, prompt, separator, pack, max_length, format, template, bytes and cache apply only to text, the model reads images")
 	case len(c.Mean) != len(c.Std):
 		return fmt.Errorf("data.mean has %d values and data.std %d, expected one each for a channel", len(c.Mean), len(c.Std))
 	case c.Shift < 0 || c.Shift > 64:
@@ -110,7 +122,7 @@ func (c Config) CheckImages(images bool) error {
 
 // options says how the configuration's files become documents.
 func (c Config) options() Options {
-	return Options{c.Field, c.Prompt, c.Separator, c.Pack, c.Format, c.Template}
+	return Options{Field: c.Field, Prompt: c.Prompt, Separator: c.Separator, Pack: c.Pack, Pairs: c.Pairs, Format: c.Format, Template: c.Template}
 }
 
 // bytes is the size of a synthetic corpus.

@@ -39,6 +39,7 @@ type Part struct {
 	prepared *Prepared    // nil for files of others
 	count    int          // documents that were found
 	chats    bool         // they are chats
+	pairs    bool         // of pairs of answers, see chat.ParsePair
 	sink     sink         // takes them; nil keeps them here
 }
 
@@ -163,6 +164,7 @@ type Options struct {
 	Separator string // line between the documents of a plain text; "" for none
 	Pack      string // documents or stream; "" is as the files' reader has it
 	Format    string // of records: text, or a format of chats (chat.Formats); "" is text where the records have the field, else as the keys say
+	Pairs     bool   // records are pairs of a chosen and a rejected answer, see EncodePairs
 	Template  string // of chats: one of chat.Named for a model without a template, or instead of its own; "" is its own
 }
 
@@ -189,7 +191,7 @@ func Read(path string, o Options) (Part, error) {
 	}
 	switch {
 	case p.Bytes() == 0 && p.Skipped > 0:
-		return p, fmt.Errorf("%w: %s: none of its %d records has a text, or of a chat an answer", ErrFormat, path, p.Skipped)
+		return p, fmt.Errorf("%w: %s: none of its %d records has a text, of a chat an answer, or of a pair two different answers", ErrFormat, path, p.Skipped)
 	case p.Bytes() == 0:
 		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
 	case o.Separator != "" && p.plain && p.cuts == 0:
@@ -220,6 +222,8 @@ func (p *Part) read(s source, o Options) error {
 	case r.Tokens != nil:
 		err = p.readTokens(f, s.path, r, o)
 		keep = err == nil
+	case o.Pairs:
+		err = p.readPairs(f, s, r)
 	case o.chats() || p.chats:
 		err = p.readChats(f, s, r, o, nil)
 	default:

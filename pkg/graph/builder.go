@@ -73,6 +73,10 @@ type BuildOptions struct {
 	// Teacher makes HeadLoss a DistillLoss: the teacher's hidden states [N, Width] are
 	// the input TeacherInput.
 	Teacher *Teacher
+	// Preference makes HeadLoss judge pairs of answers: sequences lie two and two, and the
+	// inputs PairsInput and ReferenceInput say which tokens are answers. The loss is scale
+	// times the sum over pairs; the output RewardsOutput has the answers' rewards.
+	Preference *Preference
 	// States makes HeadLoss give what it reads [N, E], as StatesOutput, instead of a
 	// loss: for the graph of a teacher.
 	States bool

@@ -40,8 +40,8 @@ func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, o Head) *Node {
 	if b.err != nil {
 		return nil
 	}
-	if b.heads++; b.heads > 1 && (b.o.States || b.o.Teacher != nil) {
-		b.Fail(errors.New("graph: distillation needs a model with exactly one loss head"))
+	if b.heads++; b.heads > 1 && (b.o.States || b.o.Teacher != nil || b.o.Preference != nil) {
+		b.Fail(errors.New("graph: distillation and preference tuning need a model with exactly one loss head"))
 		return nil
 	}
 	switch t := b.o.Teacher; {
@@ -51,8 +51,12 @@ func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, o Head) *Node {
 	case t != nil:
 		n, _ := MatrixShape(x.Shape())
 		return b.DistillLoss(x, w, bias, targets, scale, o, b.Floats(TeacherInput, n, t.Width), t)
+	case b.o.Preference != nil:
+		n, _ := MatrixShape(x.Shape())
+		o.Smoothing = 0
+		return b.headLoss(head{Head: o, preference: b.o.Preference}, x, w, bias, targets, scale, b.IDs(PairsInput, n), b.Floats(ReferenceInput, n, 1))
 	}
-	return b.headLoss(head{Head: o}, x, w, bias, targets, scale, nil)
+	return b.headLoss(head{Head: o}, x, w, bias, targets, scale)
 }
 
 // LossOutput is the output that is differentiated.
@@ -100,17 +104,17 @@ func (b *Builder) addLoss(loss *Node) *Node {
 	return loss
 }
 
-func (b *Builder) headLoss(o head, x, w, bias, targets, scale, hidden *Node) *Node {
+// headLoss applies the head; more are what it reads beside its own operands.
+func (b *Builder) headLoss(o head, x, w, bias, targets, scale *Node, more ...*Node) *Node {
 	o.train, o.gates, o.bias, o.bf16 = b.o.Train || b.o.Gates, b.o.Gates, bias != nil, b.o.BF16
 	if o.teacher != nil {
 		o.number = b.number(o.teacher)
 	}
 	in := []*Node{x, w, targets, scale}
-	for _, n := range []*Node{bias, hidden} {
-		if n != nil {
-			in = append(in, n)
-		}
+	if bias != nil {
+		in = append(in, bias)
 	}
+	in = append(in, more...)
 	loss := b.Apply(o.op(len(in)), in...)
 	if b.err != nil {
 		return nil
@@ -125,13 +129,16 @@ func (b *Builder) headLoss(o head, x, w, bias, targets, scale, hidden *Node) *No
 	if o.teacher != nil {
 		b.Output("kl"+number, b.Apply(headPart(partKL, tensor.Shape{n}), loss))
 	}
+	if o.preference != nil {
+		b.Output(RewardsOutput, b.Apply(headPart(partKL, tensor.Shape{n}), loss))
+	}
 	return b.addLoss(loss)
 }
 
 // head is the language-model head with its cross-entropy, a scalar:
 // scale times the summed loss of the rows whose target is not negative.
 // Operands: x [N, E], w [V, E], targets [N], scale, then bias [V] and a teacher's
-// hidden states [N, E'] where there are any.
+// hidden states [N, E'], or pairs and reference [N], where there are any.
 //
 // It saves the rows' losses and, in training, dx [N, E]: the gradients are made
 // from the same logits, which never exist whole. dw (and dbias) go straight to
@@ -142,12 +149,13 @@ type head struct {
 	gates             bool // train, without the gradients of w and bias
 	teacher           *Teacher
 	number            int // of the teacher, in the name
+	preference        *Preference
 }
 
 // The parts that head saves.
 const (
 	partNLL = iota // [N]
-	partKL         // [N] with a teacher
+	partKL         // [N] with a teacher; rewards [N] with a preference
 	partDX         // [N, E] in training
 )
 
@@ -166,6 +174,9 @@ func (o head) op(operands int) *Op {
 	if o.teacher != nil {
 		op.NoGradient = append(op.NoGradient, operands-1)
 	}
+	if o.preference != nil {
+		op.NoGradient = append(op.NoGradient, operands-2, operands-1)
+	}
 	return op
 }
 
@@ -179,6 +190,9 @@ func (o head) name() string {
 	}
 	if o.teacher != nil {
 		s += fmt.Sprintf(" teacher %d", o.number)
+	}
+	if o.preference != nil {
+		s += fmt.Sprintf(" preference %+v", *o.preference)
 	}
 	return s + ")"
 }
@@ -206,13 +220,16 @@ func (o head) shape(in []tensor.Shape) (tensor.Shape, error) {
 			return nil, fmt.Errorf("the teacher has %d rows of %d, a head of %d values and a bias of %d; expected %d rows and a vocabulary of %d", m, w, len(t.W), len(t.Bias), n, v)
 		}
 	}
+	if p := o.preference; p != nil && (p.T < 1 || n%(2*p.T) != 0 || !(p.Beta > 0)) {
+		return nil, fmt.Errorf("%d rows with %+v, expected pairs of sequences and a beta above 0", n, *p)
+	}
 	return tensor.ScalarShape(), nil
 }
 
 func (o head) saved(in []tensor.Shape) []int {
 	n, e := MatrixShape(in[0])
 	parts := []int{partNLL: n, partKL: 0, partDX: 0}
-	if o.teacher != nil {
+	if o.teacher != nil || o.preference != nil {
 		parts[partKL] = n
 	}
 	if o.train {
@@ -226,6 +243,9 @@ func (o head) scratch(in []tensor.Shape) int {
 	v, _ := MatrixShape(in[1])
 	if o.teacher != nil {
 		return kernel.DistillScratch(n, v)
+	}
+	if o.preference != nil {
+		return n + kernel.HeadScratch(n, v)
 	}
 	return kernel.HeadScratch(n, v)
 }
@@ -242,6 +262,10 @@ func (o head) run(c *Call) {
 		bias, dbias = c.In[4].F, c.Deposits[4]
 	}
 	ho := kernel.HeadOptions{Scale: scale, Smoothing: o.Smoothing, BF16: o.bf16, Logits: o.Logits, Stored: w.stored(), Fresh: c.Fresh, Scratch: c.Scratch}
+	if o.preference != nil {
+		o.judge(c, ho, headGradients{dx, c.Deposits[1], dbias})
+		return
+	}
 	hard, soft := 0.0, 0.0
 	if t := o.teacher; t != nil {
 		h := c.In[len(c.In)-1]
@@ -273,6 +297,9 @@ func (o head) flops(in []tensor.Shape, _ tensor.Shape) int64 {
 		f *= 2
 	case o.train:
 		f *= 3
+	}
+	if o.preference != nil && o.train { // the logits are made twice
+		f += 2 * int64(n) * int64(e) * int64(v)
 	}
 	if o.teacher != nil {
 		_, w := MatrixShape(in[len(in)-1])

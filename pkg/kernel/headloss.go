@@ -10,6 +10,8 @@ type HeadOptions struct {
 	BF16      bool    // the products' inputs are rounded to bfloat16
 	Fresh     bool    // dw is overwritten instead of added to
 	Logits    Logits  // what becomes of the logits before the softmax
+	// Rows, where it is not nil, are factors of the rows' gradients [N], beside Scale.
+	Rows []float32
 	// Stored, where it holds values, is the head w as it is stored, instead of w, which
 	// is nil: of 16 or 8 bits. Its gradient is float32.
 	Stored Weights
@@ -89,7 +91,11 @@ var headLoop = newLoop(func(h *head, worker, row int) {
 	z, target := h.z[row*h.v:][:h.v], int(h.targets[row])
 	if h.teacher.X == nil {
 		h.o.Logits.apply(z)
-		h.nll[row] = crossEntropyRow(z, target, &h.o, h.grad, &h.pool.lanes[worker].logits)
+		o := h.o
+		if o.Rows != nil {
+			o.Scale *= o.Rows[row]
+		}
+		h.nll[row] = crossEntropyRow(z, target, &o, h.grad, &h.pool.lanes[worker].logits)
 		return
 	}
 	scrap := h.scrap
@@ -160,7 +166,7 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool, hold *[
 //
 // x is [N, E], w [V, E], bias [V] or nil, targets and nll [N]. dx [N, E] is
 // overwritten; dw [V, E] (but see Fresh) and dbias [V] are added to; each may be nil, which means
-// not wanted. All gradients are those of Scale·sum(nll).
+// not wanted. All gradients are those of Scale·sum(nll), or with Rows of Scale·sum(Rows·nll).
 // It panics on a target of V or more.
 func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o HeadOptions, nll, dx, dw, dbias []float32) {
 	h := head{x: x, w: w, bias: bias, targets: targets, n: N, e: E, v: V, o: o, nll: nll, dx: dx, dw: dw, dbias: dbias}
@@ -180,6 +186,9 @@ func (h *head) check() {
 	h.o.Stored.check(h.v, h.e)
 	need(h.targets, h.n)
 	need(h.nll, h.n)
+	if h.o.Rows != nil {
+		need(h.o.Rows, h.n)
+	}
 	if h.bias != nil {
 		need(h.bias, h.v)
 		h.bias = h.bias[:h.v]
@@ -220,6 +229,9 @@ func (h *head) run(p *Pool) {
 		MatMulWeights(p, z, x, h.o.Stored, h.v, h.e, Product{TransB: true, Bias: h.bias, BF16: h.o.BF16}) // (n, V)
 		part := *h
 		part.z, part.nll, part.targets = logits, h.nll[lo:], h.targets[lo:]
+		if h.o.Rows != nil {
+			part.o.Rows = h.o.Rows[lo:]
+		}
 		if t := &h.teacher; t.X != nil {
 			part.kl = h.kl[lo:]
 			part.u, part.scrap = cut(buf, rows*h.v)

@@ -46,7 +46,7 @@ func (p *paper) draw(row *config.PaperRow, res *PaperRowResult) error {
 	if len(runs) == 0 {
 		return nil
 	}
-	page, err := report.New(runs, p.Version)
+	page, err := report.New(runs, p.Version, report.Axes{})
 	if err != nil {
 		return err
 	}

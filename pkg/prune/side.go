@@ -26,8 +26,18 @@ type Evaluation struct {
 	// Positions is the loss of equal stretches of the context, from its beginning as far as
 	// anything was predicted, nats per predicted token; nil for images.
 	Positions []float64
+	// Rewards are of pairs of answers, which Loss and Tokens then count; nil for others.
+	Rewards *Rewards
 	// Rates is tokens, or images, a second of each batch of this rank, in their order.
 	Rates []float64
+}
+
+// Rewards is how pairs of a chosen and a rejected answer are judged: means over the pairs.
+type Rewards struct {
+	Chosen   float64 `json:"chosen"`   // reward of the chosen answers
+	Rejected float64 `json:"rejected"` // reward of the rejected ones
+	Margin   float64 `json:"margin"`   // by which the chosen answer's is larger
+	Accuracy float64 `json:"accuracy"` // share of pairs in which it is
 }
 
 // Rate is the median of the rates; without any it is what seconds took.

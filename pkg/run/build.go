@@ -87,7 +87,7 @@ func (j *Job) fits() error {
 	case j.images():
 		return nil
 	case j.bundle.Tokenizer.Vocab() > j.bundle.Model.Vocab() && j.cfg.From != "": // added tokens, which texts need not hold
-		return fault.BadInput(j.work.(*workload.Text).Below(j.bundle.Model.Vocab()))
+		return fault.BadInput(j.work.(interface{ Below(vocab int) error }).Below(j.bundle.Model.Vocab()))
 	case j.bundle.Tokenizer.Vocab() > j.bundle.Model.Vocab():
 		return fault.Usage(fmt.Errorf("model.vocab is %d, but the tokenizer has %d ids", j.bundle.Model.Vocab(), j.bundle.Tokenizer.Vocab()))
 	case c.Context > j.bundle.Model.Context():

@@ -132,7 +132,7 @@ func (j *Job) writeConfig() error {
 	}
 	if j.replace {
 		j.replace = false
-		for _, name := range []string{"state", "plans", boardDir, "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json", checkpoint.BestLink, adapterDir, mergedDir} {
+		for _, name := range []string{"state", "plans", boardDir, "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json", checkpoint.BestLink, adapterDir, mergedDir, emaDir} {
 			if err := os.RemoveAll(filepath.Join(j.cfg.Out, name)); err != nil {
 				return err
 			}

@@ -39,6 +39,8 @@ type (
 		Context int // tokens of a sequence
 		Skipped int // records with nothing to learn
 		Chats   bool
+		Pairs   bool         // of answers, of which Learned and Read count both
+		Limited data.Limited // what data.max_length left out
 	}
 	// Began is the first step of this process about to be made, or the first after a rollback.
 	Began struct{ Step, Steps int } // steps made, and of the whole run
@@ -106,16 +108,28 @@ func (e Reclassified) String() string {
 
 func (e Counted) String() string {
 	what := "documents"
-	if e.Chats {
+	switch {
+	case e.Pairs:
+		what = "pairs of answers"
+	case e.Chats:
 		what = "conversations"
 	}
 	s := fmt.Sprintf("data      %d %s in %d sequences of %d tokens: %d tokens learned, %d given, %d padded", e.Documents, what,
 		e.Sequences, e.Context, e.Learned, e.Read-e.Learned, e.Sequences*e.Context-e.Read)
-	if e.Cut > 0 {
+	switch {
+	case e.Pairs && e.Cut+e.Limited.Documents > 0:
+		s += fmt.Sprintf("; %d pairs truncated, %d left out: too long", e.Cut, e.Limited.Documents)
+	case e.Limited.Documents > 0:
+		s += fmt.Sprintf("; %d documents longer than data.max_length, %d tokens of them left out", e.Limited.Documents, e.Limited.Tokens)
+	}
+	if e.Cut > 0 && !e.Pairs {
 		s += fmt.Sprintf("; %d prompts truncated at the start", e.Cut)
 	}
-	if e.Skipped > 0 {
-		s += fmt.Sprintf("; %d records skipped: they have no response", e.Skipped)
+	if why := "they have no response"; e.Skipped > 0 {
+		if e.Pairs {
+			why = "nothing to compare in them"
+		}
+		s += fmt.Sprintf("; %d records skipped: %s", e.Skipped, why)
 	}
 	return s
 }
@@ -130,8 +144,14 @@ func (e Evaluated) String() string {
 	if e.Images {
 		return fmt.Sprintf("step %d: validation loss %.4f, top-1 %.2f %% (%d images)", e.Point.Step, e.Point.Loss, 100*e.Point.Top1, e.Count)
 	}
+	if r := e.Point.Rewards; r != nil {
+		return fmt.Sprintf("step %d: validation loss %.4f, margin %.4f, %.1f %% of pairs in order (%d pairs)", e.Point.Step, e.Point.Loss, r.Margin, 100*r.Accuracy, e.Count)
+	}
 	text := fmt.Sprintf("step %d: validation loss %.4f, perplexity %.2f (%d tokens)", e.Point.Step, e.Point.Loss, math.Exp(e.Point.Loss), e.Count)
 	text += partsText(e.Point.Parts)
+	if e.Point.EMA != nil {
+		text += fmt.Sprintf("; %.4f with averaged weights", *e.Point.EMA)
+	}
 	if !math.IsNaN(e.Floor) {
 		text += fmt.Sprintf("; the text's entropy is %.4f, the distance %.4f", e.Floor, e.Point.Loss-e.Floor)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // Examples are documents as a run would learn them.
@@ -43,8 +42,7 @@ func ReadExamples(ctx context.Context, cfg config.Run, n int, notify func(Event)
 	if err := j.count(); err != nil {
 		return nil, err
 	}
-	t := j.work.(*workload.Text)
-	all, err := t.Examples(n, j.cfg.Train.Context)
+	all, err := j.text().Examples(n, j.cfg.Train.Context)
 	return &Examples{all, j.bundle.Tokenizer.Piece}, err
 }
 

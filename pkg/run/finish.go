@@ -21,12 +21,16 @@ type Result struct {
 	Pruned  bool       // the run had pruning events
 	Best    *EvalPoint // of the checkpoint that Dir/best leads to; nil without checkpoint.keep_best
 	Adapter string     // directory of the adapters without the model; empty without any
+	EMA     string     // directory of the model with averaged weights; empty without train.ema
 	Merged  string     // directory of the model with the adapters folded in; empty without
 }
 
 // finish writes what a run leaves behind beside its last checkpoint.
 func (j *Job) finish() (*Result, error) {
 	if err := j.finishAdapters(); err != nil {
+		return nil, err
+	}
+	if err := j.finishAverage(); err != nil {
 		return nil, err
 	}
 	if err := j.linkBest(); err != nil {
@@ -53,9 +57,29 @@ func (j *Job) finish() (*Result, error) {
 			r.Merged = filepath.Join(r.Dir, mergedDir)
 		}
 	}
+	if j.loop.Average() != nil {
+		r.EMA = filepath.Join(r.Dir, emaDir)
+	}
 	text, err := json.MarshalIndent(r.Summary, "", "  ")
 	if err != nil {
 		return nil, err
 	}
 	return r, checkpoint.WriteFile(filepath.Join(r.Dir, train.SummaryFile), append(text, '\n'))
+}
+
+// emaDir of a run is the model with averaged weights.
+const emaDir = "ema"
+
+// finishAverage writes the model with averaged weights.
+func (j *Job) finishAverage() error {
+	if j.loop.Average() == nil {
+		return nil
+	}
+	return j.loop.WithAverage(func() error {
+		files, err := j.bundle.Files("F32")
+		if err != nil {
+			return err
+		}
+		return checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, emaDir), files)
+	})
 }

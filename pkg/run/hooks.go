@@ -90,10 +90,16 @@ func (j *Job) evaluate(l *train.Loop) error {
 	if math.IsNaN(v.Loss) || math.IsInf(v.Loss, 0) {
 		return &train.NonFiniteError{Step: l.Step, What: "the validation loss", Value: v.Loss}
 	}
-	point := EvalPoint{l.Step, v.Loss, v.Top1, parts}
+	point := EvalPoint{Step: l.Step, Loss: v.Loss, Top1: v.Top1, Parts: parts, Rewards: v.Rewards}
+	if l.Average() != nil {
+		if point.EMA, err = j.judgeAverage(l, e); err != nil {
+			return err
+		}
+	}
 	j.evals = append(j.evals, point)
 	if l.Step > 0 {
-		l.Last.ValLoss, l.Last.ValParts = &v.Loss, parts
+		l.Last.ValLoss, l.Last.ValParts, l.Last.ValRewards = &v.Loss, parts, v.Rewards
+		l.Last.ValEMA = point.EMA
 	}
 	j.tell(Evaluated{Point: point, Count: v.Tokens, Images: j.images(), Floor: j.floor()})
 	if j.patienceEnded() && l.Step < l.Steps {
@@ -101,6 +107,16 @@ func (j *Job) evaluate(l *train.Loop) error {
 		l.Steps = l.Step
 	}
 	return nil
+}
+
+// judgeAverage is the validation loss of the averaged weights.
+func (j *Job) judgeAverage(l *train.Loop, e *train.Evaluator) (loss *float64, err error) {
+	err = l.WithAverage(func() error {
+		v, _, _, err := j.judge(l, e)
+		loss = &v.Loss
+		return err
+	})
+	return loss, err
 }
 
 // patienceEnded reports whether train.patience is at its end.
@@ -131,7 +147,8 @@ func (j *Job) snapshot() train.Snapshot {
 	rss, _ := sysmem.Resident()
 	s := train.Snapshot{Step: l.Step, Params: l.Set.Count(), Memory: l.Memory(), Ms: units.Median(ms), TokensPerS: units.Median(rate), RSS: rss}
 	if n := len(j.evals); n > 0 {
-		s.ValLoss, s.ValParts = &j.evals[n-1].Loss, j.evals[n-1].Parts
+		s.ValLoss, s.ValParts, s.ValRewards = &j.evals[n-1].Loss, j.evals[n-1].Parts, j.evals[n-1].Rewards
+		s.ValEMA = j.evals[n-1].EMA
 		if j.images() {
 			s.ValTop1 = &j.evals[n-1].Top1
 		}
@@ -142,9 +159,9 @@ func (j *Job) snapshot() train.Snapshot {
 // record writes the step's line of metrics.jsonl. A disk that does not take it
 // does not stop the run.
 func (j *Job) record(l *train.Loop) error {
+	l.Last.FLOPs = float64(l.Machine().Plan().FLOPs()) * float64(l.Batch/l.MicroBatch)
 	if j.rate > 0 && l.Last.Ms > 0 {
-		flops := float64(l.Machine().Plan().FLOPs()) * float64(l.Batch/l.MicroBatch)
-		l.Last.MFU = flops / (l.Last.Ms / 1e3) / j.rate
+		l.Last.MFU = l.Last.FLOPs / (l.Last.Ms / 1e3) / j.rate
 	}
 	if m := l.Memory(); m != j.planned {
 		j.planned, l.Last.Memory = m, &m

@@ -17,6 +17,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/train"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
@@ -62,6 +63,10 @@ type EvalPoint struct {
 	Top1 float64 `json:"top1,omitempty"` // share of images that are classified rightly
 	// Parts are the losses of the corpora of a mixture, by their paths.
 	Parts map[string]float64 `json:"parts,omitempty"`
+	// Rewards are of pairs of answers, of which Loss is then the mean.
+	Rewards *train.Rewards `json:"rewards,omitempty"`
+	// EMA is the loss of the averaged weights, with train.ema.
+	EMA *float64 `json:"ema,omitempty"`
 }
 
 // Start makes everything that training needs, from the start or from the newest
@@ -148,24 +153,18 @@ func doneIs(done bool) error {
 // assemble makes the loop and attaches the hooks; saved is the state of an
 // interrupted run, or nil.
 func (j *Job) assemble(saved *state) (err error) {
-	c := j.cfg.Train
-	if err := j.fits(); err != nil {
+	if err := j.newLoop(j.cfg.Optim); err != nil {
 		return err
 	}
-	if j.bundle.Set.Count() == 0 {
-		return errors.New("the model has no parameters")
-	}
-	if c.Threads == 0 {
-		c.Threads = j.Ranks.Threads
-	}
-	j.pool = kernel.NewPool(c.Threads)
-	j.loop = train.NewLoop(c, j.cfg.Optim.PerStep(c.Batch*c.Context).Resolve(c.Steps), j.bundle.Model, j.bundle.Set, j.pool, j.batches)
-	if err := j.loop.Join(j.Ranks.Group); err != nil {
-		return fault.Usage(err)
-	}
+	j.loop.LayersEvery = j.cfg.Logging.LayersEvery
 	if saved == nil {
 		if err := j.learn(nil); err != nil {
 			return err
+		}
+	}
+	if j.cfg.Train.EMA > 0 {
+		if err := j.loop.BeginAverage(); err != nil {
+			return fault.Usage(err)
 		}
 	}
 	if err := j.preparePruning(saved); err != nil {
@@ -191,6 +190,26 @@ func (j *Job) assemble(saved *state) (err error) {
 	}
 	j.attach()
 	return nil
+}
+
+// newLoop makes the loop, without hooks, adapters and a teacher.
+func (j *Job) newLoop(o optim.Config) error {
+	c := j.cfg.Train
+	if err := j.fits(); err != nil {
+		return err
+	}
+	if j.bundle.Set.Count() == 0 {
+		return errors.New("the model has no parameters")
+	}
+	if c.Threads == 0 {
+		c.Threads = j.Ranks.Threads
+	}
+	j.pool = kernel.NewPool(c.Threads)
+	j.loop = train.NewLoop(c, o.PerStep(c.Batch*c.Context).Resolve(c.Steps), j.bundle.Model, j.bundle.Set, j.pool, j.batches)
+	if err := j.loop.Join(j.Ranks.Group); err != nil {
+		return fault.Usage(err)
+	}
+	return j.prefer()
 }
 
 // attach attaches the hooks in the order in which they run.

@@ -72,8 +72,8 @@ func (r Request) File() (c config.Run, err error) {
 // fits refuses a run file that is for the other kind of run.
 func (r Request) fits(c config.Run) error {
 	switch {
-	case !r.Finetune && (c.From != "" || c.LoRA.Enabled() || c.Teacher.Enabled()):
-		return fault.Usage(errors.New("from, lora and teacher are for ecospa finetune: pretrain trains a new model"))
+	case !r.Finetune && (c.From != "" || c.LoRA.Enabled() || c.Teacher.Enabled() || c.Preference.Enabled()):
+		return fault.Usage(errors.New("from, lora, teacher and preference are for ecospa finetune: pretrain trains a new model"))
 	case !r.Finetune:
 		return nil
 	case c.From == "":

@@ -44,6 +44,9 @@ func (r *Result) String() string {
 	if r.Best != nil {
 		line("Best       %s (step %d, validation loss %.4f)", filepath.Join(dir, "best"), r.Best.Step, r.Best.Loss)
 	}
+	if r.EMA != "" {
+		line("Averaged   %s", r.EMA)
+	}
 	if r.Adapter != "" {
 		line("Adapters   %s", r.Adapter)
 	}
@@ -95,8 +98,26 @@ func printSnapshots(out io.Writer, r *Result) {
 	case after.ValTop1 != nil:
 		row("validation loss, nats", func(s train.Snapshot) float64 { return *s.ValLoss }, digits(4))
 		row("validation top-1, %", func(s train.Snapshot) float64 { return 100 * *s.ValTop1 }, digits(2))
+	case after.ValRewards != nil:
+		rewards := func(s train.Snapshot) train.Rewards {
+			if s.ValRewards == nil {
+				return train.Rewards{Margin: math.NaN(), Accuracy: math.NaN()}
+			}
+			return *s.ValRewards
+		}
+		row("validation loss a pair, nats", func(s train.Snapshot) float64 { return *s.ValLoss }, digits(4))
+		row("validation margin", func(s train.Snapshot) float64 { return rewards(s).Margin }, digits(4))
+		row("pairs in order, %", func(s train.Snapshot) float64 { return 100 * rewards(s).Accuracy }, digits(1))
 	case after.ValLoss != nil:
 		row("validation perplexity", train.Snapshot.Perplexity, digits(3))
+	}
+	if after.ValEMA != nil {
+		row("validation loss, averaged weights", func(s train.Snapshot) float64 {
+			if s.ValEMA == nil {
+				return math.NaN()
+			}
+			return *s.ValEMA
+		}, digits(4))
 	}
 	t.Print(out)
 }

@@ -11,14 +11,13 @@ import (
 	"github.com/ecospa/ecospa/pkg/train"
 
 	"github.com/ecospa/ecospa/pkg/infer"
-	"github.com/ecospa/ecospa/pkg/workload"
 )
 
 // sample lets the model go on from the first words of the validation text; empty
 // where there is none, and for images.
 func (j *Job) sample() (string, error) {
-	t, ok := j.work.(*workload.Text)
-	if !ok || j.cfg.Train.Sample == 0 || j.frozen() { // adapters are not in the weights
+	t := j.text()
+	if t == nil || j.cfg.Train.Sample == 0 || j.frozen() { // adapters are not in the weights
 		return "", nil
 	}
 	ids, err := t.Opening(min(8, j.bundle.Model.Context()-1))

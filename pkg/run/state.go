@@ -65,6 +65,9 @@ func (j *Job) save(l *train.Loop, slabs []optim.NamedSlab) error {
 	for _, s := range slabs {
 		files = append(files, checkpoint.SlabFile(s.Name, s.Slab))
 	}
+	if a := l.Average(); a != nil {
+		files = append(files, checkpoint.SlabFile(train.AverageFile, a))
+	}
 	if l.Evidence != nil {
 		files = append(files, checkpoint.File{Name: evidenceFile, Write: func(w io.Writer) error { return l.Evidence.Save(w, j.bundle.Model.Family(), j.bundle.Set) }})
 	}
@@ -157,6 +160,11 @@ func (j *Job) resume(st *state) error {
 		}
 	}
 	l.SetState(slabs)
+	if a := l.Average(); a != nil {
+		if err := checkpoint.ReadSlab(root, train.AverageFile, a); err != nil {
+			return fault.BadInput(err)
+		}
+	}
 	l.Step, l.Tokens, l.Norm = st.Step, st.Tokens, st.GradNorm
 	l.Opt.SetUpdates(st.Updates)
 	if st.Data == sum {

@@ -24,7 +24,7 @@ func (j *Job) learn(saved *state) error {
 	if err != nil {
 		return err
 	}
-	if err = j.teaches(b); err == nil {
+	if err = j.sameInputs("teacher.model", t.Model, b); err == nil {
 		err = fault.Usage(j.loop.Learn(t, b.Model, b.Set)) // the loop closes the set
 	}
 	if err != nil {
@@ -33,18 +33,18 @@ func (j *Job) learn(saved *state) error {
 	return err
 }
 
-// teaches reports whether a model reads what the model that is trained reads.
-func (j *Job) teaches(b *bundle.Bundle) error {
-	name := j.cfg.Teacher.Model
+// sameInputs reports whether a model, named by a key of the run file, reads what the model
+// that is trained reads.
+func (j *Job) sameInputs(key, name string, b *bundle.Bundle) error {
 	if b.Tokenizer != nil && j.bundle.Tokenizer != nil {
 		have, err1 := b.Tokenizer.JSON()
 		want, err2 := j.bundle.Tokenizer.JSON()
 		if err1 == nil && err2 == nil && !bytes.Equal(have, want) {
-			return fault.BadInput(fmt.Errorf("teacher.model %s has a different tokenizer than the model that is trained", name))
+			return fault.BadInput(fmt.Errorf("%s %s has a different tokenizer than the model that is trained", key, name))
 		}
 	}
 	if _, images := b.Model.(model.Classifier); images != j.images() {
-		return fault.Usage(fmt.Errorf("teacher.model %s is a %s, which takes other inputs than the model that is trained", name, b.Model.Family()))
+		return fault.Usage(fmt.Errorf("%s %s is a %s, which takes other inputs than the model that is trained", key, name, b.Model.Family()))
 	}
 	return nil
 }

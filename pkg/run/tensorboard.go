@@ -54,6 +54,21 @@ func (b *board) step(l *train.Loop) error {
 	if r.ValLoss != nil {
 		v.Scalar("validation/loss", *r.ValLoss)
 	}
+	if r.ValEMA != nil {
+		v.Scalar("validation/loss_averaged", *r.ValEMA)
+	}
+	for _, n := range r.Layers {
+		v.Scalar("gradient_norm/"+n.Name, n.Grad)
+		v.Scalar("update_ratio/"+n.Name, n.Update)
+	}
+	for name, rewards := range map[string]*train.Rewards{"train": r.Rewards, "validation": r.ValRewards} {
+		if rewards != nil {
+			v.Scalar(name+"/reward_chosen", rewards.Chosen)
+			v.Scalar(name+"/reward_rejected", rewards.Rejected)
+			v.Scalar(name+"/reward_margin", rewards.Margin)
+			v.Scalar(name+"/pairs_in_order", rewards.Accuracy)
+		}
+	}
 	for name, loss := range r.ValParts {
 		v.Scalar("validation/loss of "+name, loss)
 	}

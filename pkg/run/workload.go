@@ -152,12 +152,16 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		return in
 	}
 	take := func(training data.Part) (tokenizer.Tokenizer, error) { return j.tokenizer(b, training, &in.template) }
-	t, tok, err := workload.ReadText(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (data.Encoded, error) {
-		p.Template = in.template
-		return encode(t, p)
-	})
-	if in.err = err; err == nil {
-		in.work, in.tok = t, tok
+	if j.cfg.Preference.Enabled() {
+		j.readPairs(take, &in)
+	} else {
+		t, tok, err := workload.ReadText(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (data.Encoded, error) {
+			p.Template = in.template
+			return encode(t, p)
+		})
+		if in.err = err; err == nil {
+			in.work, in.tok = t, tok
+		}
 	}
 	if in.template != nil && own == "" {
 		name := j.cfg.Data.Template
@@ -173,6 +177,17 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		}
 	}
 	return in
+}
+
+// readPairs reads pairs of answers.
+func (j *Job) readPairs(take func(data.Part) (tokenizer.Tokenizer, error), in *input) {
+	p, tok, err := workload.ReadPairs(j.cfg.Data, take, func(t tokenizer.Tokenizer, p data.Part) (*data.Pairs, error) {
+		p.Template = in.template
+		return data.EncodePairs(t, p)
+	})
+	if in.err = err; err == nil {
+		in.work, in.tok = p, tok
+	}
 }
 
 // encoder is the encoder that the run trains, with its tokenizer: b, or what a new model
@@ -212,15 +227,24 @@ func (j *Job) encoder(b *bundle.Bundle) (*bundle.Bundle, error) {
 
 // count tells what the documents of the training data became.
 func (j *Job) count() error {
-	if t, ok := j.work.(*workload.Text); ok && j.Ranks.lead() && (t.Separate() || t.Skipped() > 0) {
-		c := j.cfg.Train.Context
-		p, err := t.Packing(c)
-		if err != nil {
-			return err
-		}
-		j.tell(Counted{p, c, t.Skipped(), t.Chats()})
+	t := j.text()
+	if t == nil || !j.Ranks.lead() || !t.Separate() && t.Skipped() == 0 {
+		return nil
 	}
-	return nil
+	c := j.cfg.Train.Context
+	e := Counted{Context: c, Skipped: t.Skipped(), Chats: t.Chats(), Limited: t.Limited()}
+	var err error
+	if p, ok := j.work.(*workload.Pairs); ok {
+		training, _ := p.Fitted(c)
+		e.Pairs, e.Limited.Documents = true, training.Dropped
+		e.Packing, err = p.Packing(c)
+	} else {
+		e.Packing, err = t.Packing(c)
+	}
+	if err == nil {
+		j.tell(e)
+	}
+	return err
 }
 
 // cacheDir is where encoded text is kept: what the run file says, or a folder of the

@@ -57,9 +57,9 @@ func (l *Loop) checkManner() error {
 }
 
 // stepInBackward makes a step of one pass and returns its loss and the norm of its gradients.
-func (l *Loop) stepInBackward(ctx context.Context, batch data.Batch, predicted int) (loss, norm float64, err error) {
+func (l *Loop) stepInBackward(ctx context.Context, batch data.Batch, count int) (loss, norm float64, err error) {
 	l.back = backward{ctx: ctx, update: optim.Step{Pool: l.Pool, Set: l.Set, LR: l.Optim.Rate(l.Step+1, l.Steps)}}
-	if _, err := l.passes(batch, predicted); err != nil {
+	if _, err := l.passes(batch, count); err != nil {
 		var bad *NonFiniteError
 		if errors.As(err, &bad) {
 			err = bad

@@ -22,6 +22,7 @@ type Config struct {
 	Wire           string  `yaml:"wire"`            // type of the gradients sent between MPI ranks: f32 (default), or bf16: half the bytes, sums rounded
 	ShardOptimizer bool    `yaml:"shard_optimizer"` // each MPI rank keeps only its part of the moments (ZeRO stage 1); default false
 	Smoothing      float64 `yaml:"label_smoothing"` // share of each target that training spreads over all classes or tokens, 0 to below 1; default 0
+	EMA            float64 `yaml:"ema"`             // decay of a moving average of the weights, such as 0.999: it is evaluated beside the weights and written to RUN/ema at the end, 4 bytes more a weight; default (0) none
 	Recompute      string  `yaml:"recompute"`       // activations computed again in the backward pass: none (default), light (norms and activation functions), attention or layer; less memory, up to a third more time
 	EvalEvery      int     `yaml:"eval_every"`      // steps between evaluations, in addition to those at the start and the end; default (0) a tenth of the steps
 	EvalTokens     int     `yaml:"eval_tokens"`     // an evaluation reads only so many of the first validation tokens, or images; default (0) all
@@ -98,6 +99,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.Smoothing >= 0 && c.Smoothing < 1) {
 		return fmt.Errorf("train.label_smoothing is %g, expected 0 to below 1", c.Smoothing)
+	}
+	if !(c.EMA >= 0 && c.EMA < 1) {
+		return fmt.Errorf("train.ema is %g, expected 0 to below 1", c.EMA)
 	}
 	if c.Wire != WireF32 && c.Wire != WireBF16 {
 		return fmt.Errorf("train.wire is %q, expected f32 or bf16", c.Wire)

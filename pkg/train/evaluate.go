@@ -41,7 +41,7 @@ func NewEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, batch, conte
 // NewEvaluator is an evaluator of what the loop trains, adapters included, with
 // batches of its micro-batch and context.
 func (l *Loop) NewEvaluator() (*Evaluator, error) {
-	return newEvaluator(l.Model, l.Set, l.Pool, shape{batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters, documents: l.documents()})
+	return newEvaluator(l.Model, l.Set, l.Pool, shape{batch: l.MicroBatch, context: l.Config.Context, bf16: l.Precision == "bf16", adapters: l.adapters, documents: l.documents(), preference: l.preference})
 }
 
 func newEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (e *Evaluator, err error) {
@@ -87,7 +87,7 @@ func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error
 // RunOn is Run with the batches dealt out to ranks; all get the result.
 func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
 	t := tally{}
-	per, along := documents{}, positions{}
+	per, along, judged := documents{}, positions{}, rewards{}
 	n, rates := -1, []float64(nil)
 	for b, err := range batches {
 		if err != nil {
@@ -112,9 +112,12 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
 		}
 		rates = append(rates, float64(len(b.Targets))/time.Since(start).Seconds())
-		if e.classes > 0 {
+		switch {
+		case e.classes > 0:
 			t.images(e.machine.Output("logits"), b.Targets, e.classes)
-		} else {
+		case e.shape.preference != nil:
+			judged.add(*e.shape.preference, e.machine.Output(graph.RewardsOutput), b)
+		default:
 			t.tokens(e.machine.Output("nll"), b.Targets)
 			per.add(e.machine.Output("nll"), b)
 			along.add(e.machine.Output("nll"), b)
@@ -125,6 +128,9 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 	}
 	if err := per.sum(g); err != nil {
 		return Evaluation{}, err
+	}
+	if e.shape.preference != nil {
+		return judged.evaluation(g, rates)
 	}
 	predicted := t[counted]
 	if predicted == 0 {

@@ -30,6 +30,9 @@ func Footprint(c Config, o optim.Config, lora model.LoRA, m model.Model, shapes 
 		return Memory{}, err
 	}
 	mem := PlanMemory(shapes, c.DType(), plan, o)
+	if c.EMA > 0 {
+		mem.Average = 4 * int64(shapes.Len())
+	}
 	if adapters != nil {
 		n := int64(adapters.Len())
 		mem.Weights, mem.Gradients, mem.Moments = mem.Weights+4*n, 4*n, optim.StateBytes(adapters, o)

@@ -42,6 +42,8 @@ type Loop struct {
 	Tokens int64   // predicted tokens seen
 	Last   Record  // of the newest step; hooks may add to it before it is written
 
+	// LayersEvery is the steps between those whose Record has Layers; 0 is none.
+	LayersEvery int
 	// Skipped is told of a batch that Config.OnNonFinite leaves out; may be nil.
 	Skipped func(*NonFiniteError)
 
@@ -53,7 +55,13 @@ type Loop struct {
 	gates    []gate          // of the batch under way
 	adapters *model.Adapters // trained instead of Set; nil: Set is trained
 	teacher  *teacherModel   // nil: the data alone is learned
-	skipped  int             // batches left out since the last step
+	// preference is how pairs of answers are judged; nil: tokens are predicted. judged is the
+	// rewards of the step under way.
+	preference *graph.Preference
+	judged     rewards
+	skipped    int         // batches left out since the last step
+	average    *param.Slab // of the weights, with Config.EMA; nil: none
+	layers     []LayerNorm // of the step under way, where it is watched
 
 	back backward              // the step under way, with optim.in_backward
 	sum  func([]float32) error // over the ranks, with optim.in_backward; nil: alone
@@ -98,6 +106,9 @@ func (l *Loop) Close() {
 	if l.adapters != nil {
 		l.adapters.Set.Weights.Close()
 	}
+	if l.average != nil {
+		l.average.Close()
+	}
 	l.closeGrads()
 	optim.Close(l.Opt)
 }
@@ -123,7 +134,7 @@ func (l *Loop) Lower() error {
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
 		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute, inGradients: l.once(),
-		adapters: l.adapters, teacher: l.teacher, documents: l.documents(),
+		adapters: l.adapters, teacher: l.teacher, documents: l.documents(), preference: l.preference,
 	}
 	if l.inBackward() {
 		s.update = l.updateBlock
@@ -208,8 +219,9 @@ func (l *Loop) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	predicted := batch.Predicted()
+	predicted, count := batch.Predicted(), batch.Count()
 	batch = l.own(batch)
+	l.judged = rewards{}
 	for i := range l.gates {
 		l.gates[i].r = l.gates[i].r[:0]
 	}
@@ -217,11 +229,12 @@ func (l *Loop) step(ctx context.Context) error {
 	if l.inBackward() {
 		how = l.stepInBackward
 	}
-	loss, norm, err := how(ctx, batch, predicted)
+	loss, norm, err := how(ctx, batch, count)
 	if err != nil {
 		return err
 	}
 	l.Tokens += int64(predicted)
+	l.addAverage()
 	if l.Evidence != nil {
 		l.Evidence.Decay(l.EvidenceDecay)
 	}
@@ -229,16 +242,19 @@ func (l *Loop) step(ctx context.Context) error {
 	rss, _ := sysmem.Resident()
 	l.Last = Record{
 		Step: l.Step, Loss: loss, LR: l.Optim.Rate(l.Step, l.Steps), GradNorm: norm, Ms: took.Seconds() * 1e3,
-		TokensPerS: float64(predicted) / took.Seconds(), RSS: rss, Params: l.Set.Count(), Tokens: l.Tokens,
+		TokensPerS: float64(predicted) / took.Seconds(), RSS: rss, Params: l.Set.Count(), Tokens: l.Tokens, Layers: l.layers,
 	}
-	return nil
+	if l.preference != nil {
+		l.Last.Rewards, err = l.judged.means(l.Group())
+	}
+	return err
 }
 
 // passes runs the machine on the micro-batches of a batch and returns the sum of their
-// losses. It ends early where that is not finite and no other rank waits for this one.
-func (l *Loop) passes(batch data.Batch, predicted int) (loss float64, err error) {
+// losses, each divided by count. It ends early where that is not finite and no other rank waits for this one.
+func (l *Loop) passes(batch data.Batch, count int) (loss float64, err error) {
 	for lo := 0; lo < batch.N; lo += l.MicroBatch {
-		if err := batch.Slice(lo, lo+l.MicroBatch).Feed(l.machine, 1/float32(max(1, predicted))); err != nil {
+		if err := batch.Slice(lo, lo+l.MicroBatch).Feed(l.machine, 1/float32(max(1, count))); err != nil {
 			return 0, err
 		}
 		if l.teacher != nil {
@@ -256,6 +272,9 @@ func (l *Loop) passes(batch data.Batch, predicted int) (loss float64, err error)
 		if nonFinite(loss) && !l.many() {
 			break
 		}
+		if l.preference != nil {
+			l.judged.add(*l.preference, l.machine.Output(graph.RewardsOutput), batch.Slice(lo, lo+l.MicroBatch))
+		}
 		l.hold()
 	}
 	return loss, nil
@@ -263,8 +282,8 @@ func (l *Loop) passes(batch data.Batch, predicted int) (loss float64, err error)
 
 // stepWhole sums the gradients of the micro-batches in Grads, then the optimizer updates
 // the weights and clears them.
-func (l *Loop) stepWhole(ctx context.Context, batch data.Batch, predicted int) (loss, norm float64, err error) {
-	if loss, err = l.passes(batch, predicted); err != nil {
+func (l *Loop) stepWhole(ctx context.Context, batch data.Batch, count int) (loss, norm float64, err error) {
+	if loss, err = l.passes(batch, count); err != nil {
 		return 0, 0, err
 	}
 	if l.gradSum != nil {
@@ -303,9 +322,14 @@ func (l *Loop) stepWhole(ctx context.Context, batch data.Batch, predicted int) (
 	l.Step++
 	l.Norm = norm
 	lr := l.Optim.Rate(l.Step, l.Steps)
+	watch, err := l.watchLayers()
+	if err != nil {
+		return 0, 0, err
+	}
 	l.Opt.Update(optim.Step{Pool: l.Pool, Set: l.trained(), Grads: l.Grads, LR: lr, Norm: norm, Stale: l.machine.Overwrites})
 	if l.sharded() {
 		err = l.group.Gather(l.trained().Weights.Data, l.bounds())
 	}
+	l.layers = l.watched(watch)
 	return loss, norm, err
 }

@@ -17,16 +17,17 @@ type shape struct {
 	taps           bool                                       // gate gradients as outputs
 	reuse          *graph.Machine                             // replaced by the new one
 	recompute      graph.Recompute
-	inGradients    bool             // gradients are of one run: values may live in their memory
-	finished       func(lo, hi int) // told of gradients that are complete; may be nil
-	adapters       *model.Adapters  // trained instead of the parameters; nil for none
-	teacher        *teacherModel    // of the loss; nil for none
-	documents      bool             // sequences are packed of documents
+	inGradients    bool              // gradients are of one run: values may live in their memory
+	finished       func(lo, hi int)  // told of gradients that are complete; may be nil
+	adapters       *model.Adapters   // trained instead of the parameters; nil for none
+	teacher        *teacherModel     // of the loss; nil for none
+	documents      bool              // sequences are packed of documents
+	preference     *graph.Preference // pairs of answers are judged; nil: tokens are predicted
 }
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
-	build := graph.BuildOptions{Train: s.grads != nil || s.update != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents}
+	build := graph.BuildOptions{Train: s.grads != nil || s.update != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents, Preference: s.preference}
 	if s.teacher != nil {
 		build.Teacher = s.teacher.head
 	}

@@ -13,11 +13,14 @@ type Memory struct {
 	Moments     int64 `json:"moments"`
 	Activations int64 `json:"activations"`       // the machine's arena: activations, their gradients, saved statistics, but for what is InGradients
 	Teacher     int64 `json:"teacher,omitempty"` // its weights and activations
+	Average     int64 `json:"average,omitempty"` // the averaged weights of train.ema
 	InGradients int64 `json:"lent,omitempty"`    // of the gradients: most that activations take of it before it is written; no more memory
 }
 
 // Total is the sum of all purposes.
-func (m Memory) Total() int64 { return m.Weights + m.Gradients + m.Moments + m.Activations + m.Teacher }
+func (m Memory) Total() int64 {
+	return m.Weights + m.Gradients + m.Moments + m.Activations + m.Teacher + m.Average
+}
 
 // PlanMemory says what training set, its weights stored as t, with a machine of this plan and
 // an optimizer takes. Gradients are the most of them at one time.
@@ -47,6 +50,9 @@ func (l *Loop) Memory() Memory {
 		for _, s := range l.Opt.Slabs() {
 			m.Moments += 4 * int64(len(s.Slab.Data))
 		}
+	}
+	if l.average != nil {
+		m.Average = 4 * int64(len(l.average.Data))
 	}
 	if l.teacher != nil {
 		m.Teacher = l.teacher.bytes()

@@ -23,11 +23,17 @@ type Record struct {
 	Params     int                `json:"params"`        // parameters after the step
 	Tokens     int64              `json:"tokens"`        // tokens seen so far
 	ValLoss    *float64           `json:"val_loss,omitempty"`
-	ValParts   map[string]float64 `json:"val_parts,omitempty"` // of the corpora of a mixture, by their paths
-	Samples    []string           `json:"samples,omitempty"`   // texts that the model wrote after the step
-	Pruned     bool               `json:"pruned,omitempty"`    // a pruning event followed this step
-	Memory     *Memory            `json:"memory,omitempty"`    // planned bytes, on the first line of a process and where they change
-	Event      *Event             `json:"event,omitempty"`     // the pruning event that followed
+	ValEMA     *float64           `json:"val_loss_ema,omitempty"` // validation loss of the averaged weights (train.ema)
+	ValParts   map[string]float64 `json:"val_parts,omitempty"`    // of the corpora of a mixture, by their paths
+	Rewards    *Rewards           `json:"rewards,omitempty"`      // of the step's pairs of answers
+	ValRewards *Rewards           `json:"val_rewards,omitempty"`  // of the pairs that are held out
+	Samples    []string           `json:"samples,omitempty"`      // texts that the model wrote after the step
+	Layers     []LayerNorm        `json:"layers,omitempty"`       // with logging.layers_every
+	FLOPs      float64            `json:"flops,omitempty"`        // of the step's matrix products, on all ranks
+	Hours      float64            `json:"-"`                      // of the steps so far, which readers of the file sum up
+	Pruned     bool               `json:"pruned,omitempty"`       // a pruning event followed this step
+	Memory     *Memory            `json:"memory,omitempty"`       // planned bytes, on the first line of a process and where they change
+	Event      *Event             `json:"event,omitempty"`        // the pruning event that followed
 }
 
 // Metrics writes metrics.jsonl, a line a step. Lines that the disk does not take

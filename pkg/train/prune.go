@@ -155,6 +155,9 @@ func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
 	if p.Config.Improve.Basis != coupled.BasisNone {
 		optim.Reset(l.Opt)
 	}
+	if i := p.Config.Improve; i.Basis != coupled.BasisNone || i.Compensate != coupled.CompensateNone || i.Gains {
+		l.resetAverage()
+	}
 	if err := p.write(l, path, r.Plans[0]); err != nil {
 		return err
 	}

@@ -1,12 +1,10 @@
 package train
 
 import (
-	"crypto/sha256"
 	"fmt"
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/data"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -188,18 +186,5 @@ func (l *Loop) same(what string) error {
 	if !l.many() {
 		return nil
 	}
-	h := sha256.New()
-	var wide [4096]float32
-	for _, b := range l.Set.Blocks {
-		w := b.Stored(l.Set)
-		h.Write(dist.Bytes(w.F32))
-		h.Write(w.Q8)
-		for bits := w.BF16; len(bits) > 0; {
-			x := wide[:min(len(wide), len(bits))]
-			kernel.FromBF16(x, bits)
-			h.Write(dist.Bytes(x))
-			bits = bits[len(x):]
-		}
-	}
-	return dist.Agree(l.Group(), what, [sha256.Size]byte(h.Sum(nil)))
+	return dist.Agree(l.Group(), what, weightsSum(l.Set))
 }

@@ -114,8 +114,10 @@ func (l *Loop) cutting(full []optim.NamedSlab) (slabs []*param.Slab, others []gr
 	for _, c := range own {
 		others = append(others, c)
 	}
-	if l.Grads != nil {
-		slabs = append(slabs, l.Grads)
+	for _, s := range []*param.Slab{l.Grads, l.average} {
+		if s != nil {
+			slabs = append(slabs, s)
+		}
 	}
 	return slabs, others
 }

@@ -15,10 +15,12 @@ type Snapshot struct {
 	Memory     Memory             `json:"memory"`
 	Ms         float64            `json:"ms"` // median of the steps before it
 	TokensPerS float64            `json:"tokens_per_s"`
-	RSS        int64              `json:"rss"`                 // bytes
-	ValLoss    *float64           `json:"val_loss,omitempty"`  // nats; nil without validation data
-	ValParts   map[string]float64 `json:"val_parts,omitempty"` // of the corpora of a mixture
-	ValTop1    *float64           `json:"val_top1,omitempty"`  // share of validation images that are classified rightly; nil for text
+	RSS        int64              `json:"rss"`                    // bytes
+	ValLoss    *float64           `json:"val_loss,omitempty"`     // nats; nil without validation data
+	ValEMA     *float64           `json:"val_loss_ema,omitempty"` // of the averaged weights
+	ValParts   map[string]float64 `json:"val_parts,omitempty"`    // of the corpora of a mixture
+	ValRewards *Rewards           `json:"val_rewards,omitempty"`  // of held-out pairs of answers, of which val_loss is then the mean
+	ValTop1    *float64           `json:"val_top1,omitempty"`     // share of validation images that are classified rightly; nil for text
 }
 
 // Perplexity is e to the validation loss; NaN without validation data.

@@ -56,13 +56,16 @@ func readMixture(c data.Config, make func(training data.Part) (tokenizer.Tokeniz
 	t := &Text{name: "data.mix", entropy: math.NaN()}
 	var training, validation []data.Encoded
 	for i, corpus := range all {
-		part, err := newText(c.Mix[i].Path, tok, corpus, encode)
+		one := c
+		one.Path = c.Mix[i].Path
+		part, err := newText(one, tok, corpus, encode)
 		if err != nil {
 			return nil, nil, err
 		}
 		training, validation = append(training, part.training), append(validation, part.validation)
 		t.parts = append(t.parts, TextPart{c.Mix[i].Path, part.validation})
 		t.skipped, t.chats = t.skipped+part.skipped, part.chats
+		t.limited.Documents, t.limited.Tokens = t.limited.Documents+part.limited.Documents, t.limited.Tokens+part.limited.Tokens
 	}
 	mixed, err := data.NewMixture(training, weights)
 	if err == nil {

@@ -25,8 +25,9 @@ type Text struct {
 	entropy              float64 // of the validation part in nats; NaN where it is not known
 	skipped              int     // records of the training part that are no documents
 	chats                bool
-	name                 string     // of the data, for messages
-	parts                []TextPart // of a mixture
+	name                 string       // of the data, for messages
+	parts                []TextPart   // of a mixture
+	limited              data.Limited // what data.max_length did to the training part
 }
 
 // Encode encodes a part of a corpus: data.Encode, or a cache of it.
@@ -49,12 +50,12 @@ func ReadText(c data.Config, make func(training data.Part) (tokenizer.Tokenizer,
 	if err != nil {
 		return nil, nil, fault.BadInput(err)
 	}
-	t, err := newText(c.Path, tok, corpus, encode)
+	t, err := newText(c, tok, corpus, encode)
 	return t, tok, err
 }
 
-func newText(name string, tok tokenizer.Tokenizer, corpus data.Corpus, encode Encode) (t *Text, err error) {
-	t = &Text{name: name, entropy: corpus.Validation.Entropy, bytes: corpus.Validation.Bytes(), skipped: corpus.Train.Skipped, chats: corpus.Train.Chats()}
+func newText(c data.Config, tok tokenizer.Tokenizer, corpus data.Corpus, encode Encode) (t *Text, err error) {
+	t = &Text{name: c.Path, entropy: corpus.Validation.Entropy, bytes: corpus.Validation.Bytes(), skipped: corpus.Train.Skipped, chats: corpus.Train.Chats()}
 	if corpus.Validation.Chats() {
 		t.bytes = 0 // those of the records, of which the template shows a part
 	}
@@ -62,11 +63,33 @@ func newText(name string, tok tokenizer.Tokenizer, corpus data.Corpus, encode En
 		t.sum = t.training.Checksum()
 		t.validation, err = encode(tok, corpus.Validation)
 	}
+	if err == nil && c.MaxLength > 0 {
+		err = t.limit(c)
+	}
 	if errors.Is(err, data.ErrFormat) {
 		err = fault.BadInput(err)
 	}
 	return t, err
 }
+
+// limit applies data.max_length.
+func (t *Text) limit(c data.Config) error {
+	for _, part := range []*data.Encoded{&t.training, &t.validation} {
+		tokens, ok := (*part).(data.Tokens)
+		if ok && len(tokens) > 0 && !tokens.Separate() || !ok {
+			return fault.Usage(fmt.Errorf("data.max_length is for texts of several documents, which %s is not as it is read (data.pack; token ids on disk are cut by train.context only)", c.Path))
+		}
+		cut, l := tokens.Limit(c.MaxLength, c.Overflow)
+		if part == &t.training {
+			t.limited, t.sum = l, cut.Checksum()
+		}
+		*part = cut
+	}
+	return nil
+}
+
+// Limited says what data.max_length did to the training part.
+func (t *Text) Limited() data.Limited { return t.limited }
 
 // openText reads text for a model. Its last share is the validation part, cut between
 // tokens of the whole, as the text was encoded in one piece.

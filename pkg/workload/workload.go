@@ -21,6 +21,8 @@ const (
 	Image Unit = "image"
 	// OneText is a text as a whole, of which an encoder makes a vector.
 	OneText Unit = "text"
+	// Pair is a prompt with a chosen and a rejected answer.
+	Pair Unit = "pair"
 )
 
 // Workload is text or images.
