@@ -98,3 +98,16 @@ func (a Axes) zoomed(runs []*Run) ([]*Run, error) {
 	}
 	return out, nil
 }
+
+// span is the part of x that is drawn: from 0, or from the first step where that is not there.
+func (a Axes) span(runs []*Run, x func(train.Record) float64) (from, to float64) {
+	if a.LogX || a.Zoom {
+		from = math.Inf(1)
+	}
+	for _, r := range runs {
+		if r != nil {
+			from, to = min(from, x(r.Steps[0])), max(to, x(r.Steps[len(r.Steps)-1]))
+		}
+	}
+	return from, to
+}

@@ -51,15 +51,7 @@ func charts(runs []*Run, a Axes) ([]Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, to := 0.0, 0.0
-	if a.LogX || a.Zoom {
-		from = math.Inf(1)
-	}
-	for _, r := range runs {
-		if r != nil {
-			from, to = min(from, x(r.Steps[0])), max(to, x(r.Steps[len(r.Steps)-1]))
-		}
-	}
+	from, to := a.span(runs, x)
 	all := func(c Chart, of func(*Run) Curve) Chart {
 		c.X, c.LogX = name, a.LogX
 		for i, r := range runs {

@@ -221,4 +221,3 @@ func TestFindLR(t *testing.T) {
 		t.Errorf("5 steps: %v", err)
 	}
 }
-

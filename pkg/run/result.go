@@ -94,6 +94,12 @@ func printSnapshots(out io.Writer, r *Result) {
 		rate = "images/s"
 	}
 	row(rate, func(s train.Snapshot) float64 { return s.TokensPerS }, digits(0))
+	printLosses(after, row, digits)
+	t.Print(out)
+}
+
+// printLosses adds the rows of what was measured on held-out data.
+func printLosses(after train.Snapshot, row func(string, func(train.Snapshot) float64, func(float64) string), digits func(int) func(float64) string) {
 	switch {
 	case after.ValTop1 != nil:
 		row("validation loss, nats", func(s train.Snapshot) float64 { return *s.ValLoss }, digits(4))
@@ -119,5 +125,4 @@ func printSnapshots(out io.Writer, r *Result) {
 			return *s.ValEMA
 		}, digits(4))
 	}
-	t.Print(out)
 }
