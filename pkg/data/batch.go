@@ -43,6 +43,35 @@ func part[T any](x []T, n, lo, hi int) []T {
 	return x[lo*each : hi*each]
 }
 
+// Head is the first tokens of every sequence of `context`. Only texts that predict tokens
+// can be shortened: ok is false for others, and where one of the heads predicts nothing.
+func (b Batch) Head(context, tokens int) (h Batch, ok bool) {
+	if b.Pixels != nil || b.Vectors != nil || len(b.Targets) != b.N*context || tokens > context {
+		return b, false
+	}
+	h = Batch{
+		N: b.N, IDs: heads(b.IDs, context, tokens), Targets: heads(b.Targets, context, tokens),
+		Starts: heads(b.Starts, context, tokens), Positions: heads(b.Positions, context, tokens), Documents: heads(b.Documents, context, tokens),
+	}
+	for i, s := range h.Starts {
+		h.Starts[i] = min(s, int32(tokens)) // padding
+	}
+	for i := range h.N {
+		if h.Slice(i, i+1).Predicted() == 0 {
+			return b, false
+		}
+	}
+	return h, true
+}
+
+// heads is a copy of the first tokens of each context of x.
+func heads(x []int32, context, tokens int) (out []int32) {
+	for at := 0; at < len(x); at += context {
+		out = append(out, x[at:at+tokens]...)
+	}
+	return out
+}
+
 // Packed reports whether sequences hold several documents: the graph that reads them must
 // be built for it (graph.BuildOptions).
 func (b Batch) Packed() bool { return b.Starts != nil }

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -23,5 +24,28 @@ func TestJoinSequences(t *testing.T) {
 	}
 	if got = packed.Join(1); got.N != 2 || !slices.Equal(got.Starts, packed.Starts) {
 		t.Errorf("one by one: %+v", got)
+	}
+}
+
+// TestHead: the first tokens of every sequence, with padding at the new end, copied.
+func TestHead(t *testing.T) {
+	b := Batch{
+		N: 2, IDs: []int32{1, 2, 3, 4, 5, 6, 7, 8}, Targets: []int32{2, 3, -1, -1, 6, -1, -1, -1},
+		Starts: []int32{0, 0, 4, 4, 0, 4, 4, 4}, Positions: []int32{0, 1, 0, 0, 0, 0, 0, 0},
+	}
+	h, ok := b.Head(4, 2)
+	want := Batch{
+		N: 2, IDs: []int32{1, 2, 5, 6}, Targets: []int32{2, 3, 6, -1}, Starts: []int32{0, 0, 0, 2}, Positions: []int32{0, 1, 0, 0},
+	}
+	if !ok || !reflect.DeepEqual(h, want) || b.Starts[5] != 4 {
+		t.Errorf("%+v, %t, expected %+v", h, ok, want)
+	}
+	b.Targets[4] = -1
+	for name, c := range map[string]Batch{
+		"nothing predicted": b, "images": {N: 1, Pixels: make([]float32, 4), Targets: make([]int32, 4)}, "vectors": {N: 1, Vectors: make([]float32, 3), Targets: make([]int32, 4)},
+	} {
+		if _, ok := c.Head(4, 2); ok {
+			t.Errorf("%s: shortened", name)
+		}
 	}
 }

@@ -125,12 +125,18 @@ func (c *Calibration) momentFLOPs(k costs) (n int64) {
 	return n + int64(s.Len())*k.layer*int64(c.Set.Layers())
 }
 
-// trialChoice is how many trial cuts are made on how many sequences; 0 is what the options say.
-type trialChoice struct{ evaluations, sequences int }
+// trialChoice is how many trial cuts are made, on how many sequences and on how many tokens
+// of each; 0 is what the options say.
+type trialChoice struct{ evaluations, sequences, tokens int }
 
-// trialChoices are shares measured for each group and sequences, in the order in which room
-// for more is used.
-var trialChoices = [][2]int{{1, 1}, {2, 1}, {2, 2}, {3, 2}, {3, 4}, {4, 4}, {6, 4}}
+// trialChoices are shares measured for each group, sequences and the part of each sequence
+// (one of so many) that is read, in the order in which room for more is used.
+var trialChoices = []struct{ shares, sequences, part int }{
+	{1, 1, 8}, {1, 1, 4}, {1, 1, 2}, {1, 1, 1}, {2, 1, 1}, {2, 2, 1}, {3, 2, 1}, {3, 4, 1}, {4, 4, 1}, {6, 4, 1},
+}
+
+// fewestTrialTokens is the least that a trial cut is measured on, where a whole sequence is more.
+const fewestTrialTokens = 64
 
 // efficiency is the part of the machine's peak that products of usual sizes reach.
 const efficiency = 0.65
@@ -179,7 +185,7 @@ func (p *Job) estimate() (e Estimate, err error) {
 			compare = 3 * (int64(held.Len())*k.whole + solve)
 		}
 		rest := e.FLOPs() + after.FLOPs + moments + compare + solve
-		flops, err := p.chooseTrials(k, trial.Len(), e.Plain, rest)
+		flops, err := p.chooseTrials(k, trial, e.Plain, rest)
 		if err != nil {
 			return e, err
 		}
@@ -214,7 +220,7 @@ func (p *Job) measuring(k costs) (flops, bytes int64, err error) {
 const measureBatch = 4096
 
 // chooseTrials chooses how many trial cuts are made and returns their operations.
-func (p *Job) chooseTrials(k costs, most int, plain, rest int64) (int64, error) {
+func (p *Job) chooseTrials(k costs, trial Sequences, plain, rest int64) (int64, error) {
 	groups, err := coupled.Clusters(coupled.Request{Set: p.Set, Config: p.Config})
 	if err != nil {
 		return 0, err
@@ -229,21 +235,23 @@ func (p *Job) chooseTrials(k costs, most int, plain, rest int64) (int64, error) 
 	if improve.Compensation {
 		solve = p.solveFLOPs(0.5) / 2
 	}
-	cost := func(shares, sequences int) int64 {
-		return int64(groups*shares)*(int64(sequences)*each+solve) + int64(sequences)*k.whole
+	cost := func(shares, sequences, part int) int64 {
+		return int64(groups*shares)*(int64(sequences)*each/int64(part)+solve) + int64(sequences)*k.whole/int64(part)
 	}
 	shares := min((p.Config.Evaluations-1)/max(1, groups), 6)
 	if p.Promise <= 0 {
-		return cost(shares, most), nil
+		return cost(shares, trial.Len(), 1), nil
 	}
-	room := int64(p.Promise*float64(plain)) - rest
-	best := [2]int{1, 1}
+	room, least := int64(p.Promise*float64(plain))-rest, int64(-1)
 	for _, o := range trialChoices {
-		o = [2]int{min(o[0], max(1, shares)), min(o[1], most)}
-		if cost(o[0], o[1]) <= room {
-			best = o
+		o.shares, o.sequences = min(o.shares, max(1, shares)), min(o.sequences, trial.Len())
+		tokens := trial.Context / o.part
+		if _, ok := trial.Head(trial.Context, tokens); o.part > 1 && (!ok || tokens < fewestTrialTokens) {
+			continue
+		}
+		if n := cost(o.shares, o.sequences, o.part); least < 0 || n <= room {
+			p.trial, least = trialChoice{groups*o.shares + 1, o.sequences, tokens}, n
 		}
 	}
-	p.trial = trialChoice{groups*best[0] + 1, best[1]}
-	return cost(best[0], best[1]), nil
+	return least, nil
 }

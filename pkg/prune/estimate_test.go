@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -55,6 +56,36 @@ func TestEstimateIsWhatIsDone(t *testing.T) {
 	}
 	if s := r.Report().String(); !strings.Contains(s, "times forward and backward passes") || !strings.Contains(r.Estimate.String(), "trial cuts") {
 		t.Errorf("the report says nothing of phases:\n%s", s)
+	}
+}
+
+// TestTrialsFitThePromise: trial cuts read less of one sequence before they break the promise,
+// and more sequences where there is room; heads in which nothing is predicted are not used.
+func TestTrialsFitThePromise(t *testing.T) {
+	p := &Job{Calibration: storable(t, "llama", param.BF16, true), Config: coupled.DefaultConfig(), Promise: 2.5}
+	p.Config.Allocation = "sensitivity"
+	targets := make([]int32, 4*512)
+	p.Data = Sequences{512, data.Batch{N: 4, IDs: make([]int32, 4*512), Targets: targets}}
+	k := costs{whole: 4e9, layer: 1e9, head: 1e9}
+	for _, c := range []struct {
+		plain, rest       int64
+		sequences, tokens int
+	}{{10e9, 25e9, 1, 64}, {10e9, 17e9, 1, 128}, {10e9, 9e9, 1, 256}, {1e12, 0, 4, 512}} {
+		p.trial = trialChoice{}
+		flops, err := p.chooseTrials(k, p.Data, c.plain, c.rest)
+		if err != nil || p.trial.sequences != c.sequences || p.trial.tokens != c.tokens {
+			t.Errorf("plain %d, rest %d: %+v with %d operations (%v), expected %d tokens of %d", c.plain, c.rest, p.trial, flops, err, c.tokens, c.sequences)
+		}
+		if _, trial, _ := p.split(); trial.Context != c.tokens || len(trial.IDs) != c.tokens*min(2, c.sequences) {
+			t.Errorf("trial cuts are measured on %d sequences of %d tokens, expected %d", trial.Len(), trial.Context, c.tokens)
+		}
+	}
+	for i := range 300 {
+		targets[i] = -1
+	}
+	p.trial = trialChoice{}
+	if _, err := p.chooseTrials(k, p.Data, 10e9, 25e9); err != nil || p.trial.tokens != 512 {
+		t.Errorf("%+v (%v), expected whole sequences where the first 300 tokens predict nothing", p.trial, err)
 	}
 }
 

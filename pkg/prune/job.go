@@ -28,7 +28,7 @@ type Job struct {
 	Enough bool
 	// Promise, where it is above 0, bounds the operations of a round, as a multiple of those
 	// of forward and backward passes over its own calibration sequences: trial cuts get what
-	// the rest leaves of it, at least one a group on one sequence.
+	// the rest leaves of it, at least one a group on an eighth of one sequence, of 64 tokens or more.
 	Promise float64
 	// Checkpoint is a directory that keeps what a calibration has found, so that an interrupted
 	// one goes on; "" keeps nothing. See resume.go.

@@ -58,6 +58,11 @@ func (p *Job) split() (gather, trial, held Sequences) {
 		few = min(t, p.trial.sequences)
 	}
 	gather, trial = p.Data, p.Data.slice(0, few)
+	if n := p.trial.tokens; n > 0 && n < trial.Context {
+		if head, ok := trial.Head(trial.Context, n); ok {
+			trial = Sequences{n, head}
+		}
+	}
 	if p.Config.Allocation == "auto" && n >= 2 {
 		gather, held = p.Data.slice(0, n-t), p.Data.slice(n-t, n)
 	}
