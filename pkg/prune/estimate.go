@@ -126,8 +126,8 @@ func (c *Calibration) momentFLOPs(k costs) (n int64) {
 }
 
 // trialChoice is how many trial cuts are made, on how many sequences and on how many tokens
-// of each; 0 is what the options say.
-type trialChoice struct{ evaluations, sequences, tokens int }
+// of each, and how many held-out sequences plans are compared on; 0 is what the options say.
+type trialChoice struct{ evaluations, sequences, tokens, held int }
 
 // trialChoices are shares measured for each group, sequences and the part of each sequence
 // (one of so many) that is read, in the order in which room for more is used.
@@ -180,12 +180,8 @@ func (p *Job) estimate() (e Estimate, err error) {
 	}
 	after := PhaseEstimate{PhaseAfter, measure * 7 / 10, measuring}
 	if needsLoss(p.Config.Allocation) && p.PlanFile == "" {
-		compare := int64(0)
-		if held.Context > 0 {
-			compare = 3 * (int64(held.Len())*k.whole + solve)
-		}
-		rest := e.FLOPs() + after.FLOPs + moments + compare + solve
-		flops, err := p.chooseTrials(k, trial, e.Plain, rest)
+		room := int64(p.Promise*float64(e.Plain)) - e.FLOPs() - after.FLOPs - moments - solve
+		flops, compare, err := p.chooseMeasuring(k, trial, held, room, solve)
 		if err != nil {
 			return e, err
 		}
@@ -200,6 +196,25 @@ func (p *Job) estimate() (e Estimate, err error) {
 		e.Phases = append(e.Phases, after)
 	}
 	return e, nil
+}
+
+// chooseMeasuring chooses the trial cuts and the sequences that plans are compared on, and
+// returns the operations of both. Where the fewest trial cuts are more than there is room
+// for, plans are compared on fewer sequences.
+func (p *Job) chooseMeasuring(k costs, trial, held Sequences, room, solve int64) (trials, compare int64, err error) {
+	plans := func(sequences int) int64 {
+		if held.Context == 0 {
+			return 0
+		}
+		return 3 * (int64(sequences)*k.whole + solve)
+	}
+	n := held.Len()
+	trials, err = p.chooseTrials(k, trial, room-plans(n))
+	for p.Promise > 0 && n > 1 && trials+plans(n) > room {
+		n /= 2
+		p.trial.held = n
+	}
+	return trials, plans(n), err
 }
 
 // measuring is the operations and bytes of an evaluation.
@@ -219,8 +234,9 @@ func (p *Job) measuring(k costs) (flops, bytes int64, err error) {
 // measureBatch is about how many tokens an evaluation runs at a time.
 const measureBatch = 4096
 
-// chooseTrials chooses how many trial cuts are made and returns their operations.
-func (p *Job) chooseTrials(k costs, trial Sequences, plain, rest int64) (int64, error) {
+// chooseTrials chooses the trial cuts that room, in operations, is enough for, or the fewest,
+// and returns their operations.
+func (p *Job) chooseTrials(k costs, trial Sequences, room int64) (int64, error) {
 	groups, err := coupled.Clusters(coupled.Request{Set: p.Set, Config: p.Config})
 	if err != nil {
 		return 0, err
@@ -242,7 +258,7 @@ func (p *Job) chooseTrials(k costs, trial Sequences, plain, rest int64) (int64, 
 	if p.Promise <= 0 {
 		return cost(shares, trial.Len(), 1), nil
 	}
-	room, least := int64(p.Promise*float64(plain))-rest, int64(-1)
+	least := int64(-1)
 	for _, o := range trialChoices {
 		o.shares, o.sequences = min(o.shares, max(1, shares)), min(o.sequences, trial.Len())
 		tokens := trial.Context / o.part
@@ -250,7 +266,7 @@ func (p *Job) chooseTrials(k costs, trial Sequences, plain, rest int64) (int64, 
 			continue
 		}
 		if n := cost(o.shares, o.sequences, o.part); least < 0 || n <= room {
-			p.trial, least = trialChoice{groups*o.shares + 1, o.sequences, tokens}, n
+			p.trial, least = trialChoice{evaluations: groups*o.shares + 1, sequences: o.sequences, tokens: tokens}, n
 		}
 	}
 	return least, nil

@@ -68,23 +68,31 @@ func TestTrialsFitThePromise(t *testing.T) {
 	p.Data = Sequences{512, data.Batch{N: 4, IDs: make([]int32, 4*512), Targets: targets}}
 	k := costs{whole: 4e9, layer: 1e9, head: 1e9}
 	for _, c := range []struct {
-		plain, rest       int64
+		room              int64
 		sequences, tokens int
-	}{{10e9, 25e9, 1, 64}, {10e9, 17e9, 1, 128}, {10e9, 9e9, 1, 256}, {1e12, 0, 4, 512}} {
+	}{{0, 1, 64}, {8e9, 1, 128}, {16e9, 1, 256}, {1e12, 4, 512}} {
 		p.trial = trialChoice{}
-		flops, err := p.chooseTrials(k, p.Data, c.plain, c.rest)
+		flops, err := p.chooseTrials(k, p.Data, c.room)
 		if err != nil || p.trial.sequences != c.sequences || p.trial.tokens != c.tokens {
-			t.Errorf("plain %d, rest %d: %+v with %d operations (%v), expected %d tokens of %d", c.plain, c.rest, p.trial, flops, err, c.tokens, c.sequences)
+			t.Errorf("room for %d: %+v with %d operations (%v), expected %d tokens of %d", c.room, p.trial, flops, err, c.tokens, c.sequences)
 		}
 		if _, trial, _ := p.split(); trial.Context != c.tokens || len(trial.IDs) != c.tokens*min(2, c.sequences) {
 			t.Errorf("trial cuts are measured on %d sequences of %d tokens, expected %d", trial.Len(), trial.Context, c.tokens)
 		}
 	}
+	p.trial, p.Config.Allocation = trialChoice{}, "auto"
+	_, trial, held := p.split()
+	if _, _, err := p.chooseMeasuring(k, trial, held, 0, 0); err != nil || p.trial.held != 1 {
+		t.Errorf("plans are compared on %d of %d sequences (%v), expected 1 where there is no room", p.trial.held, held.Len(), err)
+	}
+	if _, _, held := p.split(); held.Len() != 1 {
+		t.Errorf("%d held-out sequences, expected 1", held.Len())
+	}
 	for i := range 300 {
 		targets[i] = -1
 	}
 	p.trial = trialChoice{}
-	if _, err := p.chooseTrials(k, p.Data, 10e9, 25e9); err != nil || p.trial.tokens != 512 {
+	if _, err := p.chooseTrials(k, p.Data, 0); err != nil || p.trial.tokens != 512 {
 		t.Errorf("%+v (%v), expected whole sequences where the first 300 tokens predict nothing", p.trial, err)
 	}
 }

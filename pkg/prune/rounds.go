@@ -65,6 +65,9 @@ func (p *Job) split() (gather, trial, held Sequences) {
 	}
 	if p.Config.Allocation == "auto" && n >= 2 {
 		gather, held = p.Data.slice(0, n-t), p.Data.slice(n-t, n)
+		if h := p.trial.held; h > 0 {
+			held = held.slice(0, min(h, t))
+		}
 	}
 	if p.used > 0 {
 		gather = gather.slice(0, min(p.used, gather.Len()))
