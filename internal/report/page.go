@@ -39,6 +39,7 @@ type Page struct {
 	Tiles   []Tile
 	Table   Comparison
 	Ranking Comparison // all runs, a row each; of several
+	Sweep   []Plot     // of runs of which one number differs: the loss against it
 	Drawn   string     // of more runs than are drawn: which are
 	Changes Differences
 	Runs    []Section
@@ -94,6 +95,9 @@ func New(runs []*Run, version string, a Axes) (*Page, error) {
 	p := &Page{Title: runs[0].Name, Version: version, CSS: template.CSS(css)}
 	if len(runs) > 1 {
 		p.Title, p.Ranking = fmt.Sprintf("%d runs", len(runs)), ranking(runs)
+		if c, ok := sweep(runs); ok {
+			p.Sweep = []Plot{{c, []View{{"wide", drawPage(c, "sw", 1080, 320, false)}, {"narrow", drawPage(c, "sn", 400, 280, false)}}}}
+		}
 		if len(runs) > maxDrawn {
 			p.Drawn = fmt.Sprintf("The first %d of the table are drawn.", maxDrawn)
 			runs = runs[:maxDrawn]

@@ -80,9 +80,16 @@ func b2i(b bool) int {
 func ranking(runs []*Run) Comparison {
 	t := Comparison{Head: append([]string{""}, Columns()...)}
 	t.Head[1] = "least validation loss"
+	key, at := swept(runs)
+	if at != nil {
+		t.Head = slices.Insert(t.Head, 1, key)
+	}
 	for _, r := range runs {
 		f := r.Facts()
 		row := ComparisonRow{Name: r.Name}
+		if at != nil {
+			row.Cells = append(row.Cells, fmt.Sprint(at[r]))
+		}
 		for _, c := range columns {
 			v := c.of(f)
 			if math.IsNaN(v) || math.IsInf(v, 0) || v == 0 {

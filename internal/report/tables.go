@@ -111,6 +111,7 @@ func compare(runs []*Run) Comparison {
 type Tile struct {
 	Name, Value, Was, Change string
 	Better                   bool
+	Note                     string // what else changed it
 }
 
 // tiles are the four figures that matter most.
@@ -128,6 +129,9 @@ func tiles(f Facts) []Tile {
 			if f.Before != nil {
 				if a, b := g.of(*f.Before), g.of(f.After); a > 0 && b > 0 {
 					t.Was, t.Change, t.Better = g.shows(*f.Before), change(b/a-1), b < a
+					if n := f.After.Step - f.Before.Step; name == "validation perplexity" && n > 0 {
+						t.Note = "trained " + count(n) + " steps more"
+					}
 				}
 			}
 			out = append(out, t)

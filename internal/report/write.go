@@ -88,6 +88,7 @@ func (o Pages) open() (runs []*Run, err error) {
 	if o.Sort != "" {
 		return runs, sortRuns(runs, o.Sort)
 	}
+	sortBySweep(runs)
 	return runs, nil
 }
 
@@ -143,12 +144,27 @@ func next(r *Run) []Advice {
 			{What: "take it to another program", Command: "ecospa export --model " + r.Dir + " --format onnx --out model.onnx"},
 		}
 	}
+	if r.encoder() {
+		return []Advice{
+			{What: "make vectors of texts", Command: "ecospa embed --model " + r.Dir + " --data TEXT --pooling mean --out vectors.npy"},
+			{What: "measure it on another text", Command: "ecospa eval --model " + r.Dir + " --data TEXT"},
+			{What: "make it smaller still", Command: "ecospa prune --from " + r.Dir + " --data TEXT --target 0.7x --out smaller"},
+			{What: "take it to another program", Command: "ecospa export --model " + r.Dir + " --format onnx --out model.onnx"},
+		}
+	}
 	return []Advice{
 		{What: "let it write", Command: "ecospa generate --model " + r.Dir + " --prompt 'Once upon a time'"},
 		{What: "measure it on another text", Command: "ecospa eval --model " + r.Dir + " --data TEXT"},
 		{What: "make it smaller still", Command: "ecospa prune --from " + r.Dir + " --data TEXT --target 0.7x --out smaller"},
 		{What: "take it to llama.cpp", Command: "ecospa export --model " + r.Dir + " --format gguf --out model.gguf"},
 	}
+}
+
+// encoder reports whether the model writes nothing. Summaries of before do not say it; then
+// the run file does, of a run that made its model.
+func (r *Run) encoder() bool {
+	c, err := config.Parse([]byte(r.Config), nil)
+	return r.Summary.Encoder || err == nil && c.Model.Encoder()
 }
 
 func writePlots(runs []*Run, dir string, a Axes) (names []string, err error) { // names of the files

@@ -38,7 +38,7 @@ func (j *Job) finish() (*Result, error) {
 	}
 	r := &Result{Dir: j.cfg.Out, Images: j.images(), Pruned: j.pruner != nil}
 	_, r.Encoder = j.bundle.Model.(model.Encoder)
-	r.Summary = train.Summary{Version: j.Version, Path: kernel.CurrentPath(), Threads: j.pool.Threads(), Before: j.before, After: j.snapshot()}
+	r.Summary = train.Summary{Version: j.Version, Path: kernel.CurrentPath(), Threads: j.pool.Threads(), Before: j.before, After: j.snapshot(), Encoder: r.Encoder}
 	_, r.Summary.PeakRSS = sysmem.Resident()
 	if h := j.floor(); !math.IsNaN(h) && r.Summary.After.ValLoss != nil {
 		r.Summary.Entropy = &h

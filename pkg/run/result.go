@@ -21,7 +21,7 @@ func (r *Result) String() string {
 	printSnapshots(out, r)
 	line("peak resident memory %s", units.Bytes(sum.PeakRSS))
 	if sum.Entropy != nil {
-		line("\nThe corpus's entropy is %.4f nats a token: the best possible perplexity is %.3f, the model's loss is %.4f above it.",
+		line("\nThe corpus's entropy is %.4f nats a token: the best possible perplexity\nis %.3f, the model's loss is %.4f above it.",
 			*sum.Entropy, math.Exp(*sum.Entropy), *sum.After.ValLoss-*sum.Entropy)
 	}
 	if sum.Sample != "" {
@@ -37,7 +37,7 @@ func (r *Result) String() string {
 	case r.Images:
 		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data IMAGES", word, word)
 	case r.Encoder:
-		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE", word, word)
+		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa embed --model %s --data FILE --out vectors.npy --pooling mean", word, word, word)
 	default:
 		line("Next       ecospa inspect --model %s\n           ecospa eval --model %s --data FILE\n           ecospa generate --model %s --prompt \"One day\"", word, word, word)
 	}
@@ -60,7 +60,7 @@ func printSnapshots(out io.Writer, r *Result) {
 	before, after := r.Summary.Before, r.Summary.After
 	head := []string{""}
 	if before != nil {
-		head = append(head, fmt.Sprintf("before pruning (step %d)", before.Step), fmt.Sprintf("at the end (step %d)", after.Step), "ratio")
+		head = append(head, fmt.Sprintf("before (step %d)", before.Step), fmt.Sprintf("at the end (step %d)", after.Step), "ratio")
 	} else {
 		head = append(head, fmt.Sprintf("at the end (step %d)", after.Step))
 	}
@@ -96,6 +96,9 @@ func printSnapshots(out io.Writer, r *Result) {
 	row(rate, func(s train.Snapshot) float64 { return s.TokensPerS }, digits(0))
 	printLosses(after, row, digits)
 	t.Print(out)
+	if before != nil && after.Step > before.Step {
+		fmt.Fprintf(out, "before is before the first pruning; at the end it has trained %s more\n", units.Plural(after.Step-before.Step, "step"))
+	}
 }
 
 // printLosses adds the rows of what was measured on held-out data.

@@ -41,6 +41,7 @@ type Summary struct {
 	PeakRSS int64     `json:"peak_rss"`          // bytes
 	Entropy *float64  `json:"entropy,omitempty"` // of the validation text in nats a token, where it is known
 	Sample  string    `json:"sample,omitempty"`  // what the model wrote at the end
+	Encoder bool      `json:"encoder,omitempty"` // the model writes nothing: it gives vectors of texts
 }
 
 // SummaryFile is the summary's name in a run directory.
