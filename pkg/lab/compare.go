@@ -29,6 +29,9 @@ func Compare(ctx context.Context, file config.Compare, e Env) (*CompareResult, e
 // of them and how many were made.
 func compareCells(ctx context.Context, file config.Compare, e Env) (cells []CompareCell, made int, err error) {
 	c := &comparison{Compare: file, Env: e, ctx: ctx}
+	if c.Threads > 0 {
+		file.Train.Train.Threads = c.Threads
+	}
 	c.pool = kernel.NewPool(file.Train.Train.Threads)
 	defer c.pool.Close()
 	cells, err = c.run()

@@ -18,6 +18,7 @@ type Env struct {
 	Version string                 // recorded in runs and reports
 	Log     func(line string)      // progress; may be nil
 	Notify  func() func(run.Event) // makes the display of a run that begins; may be nil
+	Threads int                    // of everything, over the run files'; 0 is theirs, or one a core
 }
 
 func (e Env) say(format string, a ...any) {
@@ -31,6 +32,9 @@ func (e Env) train(ctx context.Context, c config.Run, o run.Options) error {
 	o.Version = e.Version
 	if e.Notify != nil {
 		o.Notify = e.Notify()
+	}
+	if e.Threads > 0 {
+		c.Train.Threads, o.Allow = e.Threads, append(o.Allow, "train.threads")
 	}
 	j, err := run.Start(ctx, c, o)
 	if errors.Is(err, run.ErrFinished) {

@@ -33,8 +33,9 @@ type PaperCell struct {
 	Set     []string           `json:"set,omitempty"` // all that the figures depend on
 	Made    string             `json:"made,omitempty"`
 	Machine string             `json:"machine,omitempty"`
-	Seconds float64            `json:"seconds"` // of everything
-	Figures map[string]float64 `json:"figures"` // by the names of paper.csv; memory in bytes
+	Seconds float64            `json:"seconds"`        // of everything
+	Load    float64            `json:"load,omitempty"` // of the machine, where other programs ran: times say little
+	Figures map[string]float64 `json:"figures"`        // by the names of paper.csv; memory in bytes
 }
 
 // kept is a cell read from its file, when it is there and was made with the same
@@ -59,9 +60,11 @@ func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (P
 		return c, ErrInterrupted
 	}
 	c.Made, c.Machine, c.Figures = time.Now().UTC().Format(time.DateOnly), machine(), map[string]float64{}
+	c.busy()
 	if err := make(&c); err != nil {
 		return c, err
 	}
+	c.busy()
 	if text, err = json.MarshalIndent(c, "", "  "); err != nil {
 		return c, err
 	}
@@ -69,6 +72,13 @@ func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (P
 		return c, err
 	}
 	return c, checkpoint.WriteFile(file, append(text, '\n'))
+}
+
+// busy notes the load where other programs run.
+func (c *PaperCell) busy() {
+	if load, _, busy := sysmem.Busy(); busy {
+		c.Load = max(c.Load, load)
+	}
 }
 
 // difference is what one list of settings has and the other has not.
@@ -148,7 +158,7 @@ func (p *paper) run(row *config.PaperRow, v *config.PaperVariant, seed uint64) (
 				return err
 			}
 		}
-		if err := c.read(dir); err != nil {
+		if err := c.read(dir, p.Threads); err != nil {
 			return err
 		}
 		// An interrupted run has had more than this part of it.
@@ -195,6 +205,7 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, f
 		fresh()
 		cut := workload.DefaultPruning()
 		cut.From, cut.Data, cut.Out, cut.Rounds, cut.Sequences, cut.DType, cut.Log = from, p.data(row.Data), out, v.Method.Steps, row.Sequences, "F32", p.Log
+		cut.Threads = p.Threads
 		cut.Config, cut.Improve = config.Compare{Of: "prunable"}.Pruning(v.Method, v.Budget, seed)
 		var r *prune.Report
 		if r, err = cut.Run(p.ctx); err == nil {
@@ -222,7 +233,7 @@ func (p *paper) cut(row *config.PaperRow, v *config.PaperVariant, seed uint64, f
 }
 
 // read takes a finished run's figures, and times its model.
-func (c *PaperCell) read(dir string) error {
+func (c *PaperCell) read(dir string, threads int) error {
 	r, err := report.Open(dir)
 	if err != nil {
 		return fault.BadInput(err)
@@ -248,5 +259,5 @@ func (c *PaperCell) read(dir string) error {
 	} {
 		c.Figures[name] = x
 	}
-	return c.speed(dir)
+	return c.speed(dir, threads)
 }

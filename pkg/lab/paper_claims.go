@@ -14,8 +14,11 @@ type PaperVerdict struct {
 	Ours    Spread `json:"ours"`    // over the seeds
 	Wanted  string `json:"wanted"`  // at most or at least what
 	Reached bool   `json:"reached"` // by the mean
-	Why     string `json:"why,omitempty"`
-	show    string
+	// Load is that of the machine where the figure is a time and other programs ran while it was
+	// made: then Reached is false, and nothing is said.
+	Load float64 `json:"load,omitempty"`
+	Why  string  `json:"why,omitempty"`
+	show string
 }
 
 // claims compares a row's claims with its variants. In a quick look a claim about a
@@ -67,12 +70,39 @@ func claims(row *config.PaperRow, variants []PaperSummary, quick bool) (out []Pa
 		} else {
 			v.Wanted, v.Reached = fmt.Sprintf("at least %g", *c.AtLeast), v.Ours.Mean >= *c.AtLeast
 		}
-		if !v.Reached {
+		if f.timed {
+			v.Load = max(a.load(), b.load())
+		}
+		switch {
+		case v.Load > 0:
+			v.Reached = false
+		case !v.Reached:
 			v.Why = c.Why
 		}
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// load is the highest of the variant's cells; nil has none.
+func (s *PaperSummary) load() (load float64) {
+	if s != nil {
+		for _, c := range s.Cells {
+			load = max(load, c.Load)
+		}
+	}
+	return load
+}
+
+// verdict is "yes", "no", or why neither.
+func (v PaperVerdict) verdict() string {
+	switch {
+	case v.Load > 0:
+		return fmt.Sprintf("not judged: the machine was busy (load %.1f)", v.Load)
+	case v.Reached:
+		return "yes"
+	}
+	return "**no**"
 }
 
 // beside is the claim's figure over the seeds, seed by seed.

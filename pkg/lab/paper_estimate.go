@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -155,7 +156,7 @@ func (p *paper) rate(run config.Run, batch, context int) (rate float64, tokens i
 	set.Weights = set.NewSlab()
 	defer set.Weights.Close()
 	set.Init(1)
-	pool := kernel.NewPool(run.Train.Threads)
+	pool := kernel.NewPool(cmp.Or(p.Threads, run.Train.Threads))
 	defer pool.Close()
 	l, err := bench.Options{Batch: batch, Seq: context, Steps: 2, Moments: "f32"}.Loop(m, set, pool)
 	if err != nil {
@@ -178,7 +179,7 @@ func (p *paper) rate(run config.Run, batch, context int) (rate float64, tokens i
 // machine's measured peak and bandwidth.
 func (p *paper) expectedBench(row *config.PaperRow, missing func(string) bool) (total float64, err error) {
 	b := p.timings(row)
-	pool := kernel.NewPool(0)
+	pool := kernel.NewPool(p.Threads)
 	defer pool.Close()
 	flops, bytes := kernel.PeakFLOPS(pool, 0.2), kernel.ReadBandwidth(pool)
 	for v, variant := range []string{"dense", "pruned"} {

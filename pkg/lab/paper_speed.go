@@ -19,15 +19,15 @@ import (
 // machine only ever slows it down.
 const rounds = 7
 
-// speed times a run's model.
-func (c *PaperCell) speed(dir string) error {
+// speed times a run's model on so many threads; 0 is one a core.
+func (c *PaperCell) speed(dir string, threads int) error {
 	l, err := bundle.Open(dir, bundle.Options{})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	c.Figures["prunable"] = float64(coupled.Prunable(l.Set))
-	pool := kernel.NewPool(0)
+	pool := kernel.NewPool(threads)
 	defer pool.Close()
 	if m, ok := l.Model.(model.Classifier); ok {
 		return c.classify(l, m, pool)

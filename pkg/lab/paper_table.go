@@ -81,31 +81,32 @@ type paperFigure struct {
 	by                  float64 // it is divided by this when printed
 	ratio               bool    // printed over the first variant's as well
 	minor               bool    // left out of a table of many variants; it is in paper.csv
+	timed               bool    // of a clock: other programs change it
 }
 
 var paperFigures = []paperFigure{
-	{"params", "parameters", "%.0f", 1, true, false},
-	{"prunable", "of them prunable", "%.0f", 1, true, true},
-	{"removed", "prunable removed, %", "%.1f", 1, false, false},
-	{"top1", "top-1, %", "%.2f", 1, false, false},
-	{"perplexity", "perplexity", "%.2f", 1, false, false},
-	{"cut_perplexity", "perplexity after the cut", "%.2f", 1, false, false},
-	{"loss", "loss after the cut, nats", "%.4f", 1, false, false},
-	{"increase", "loss over dense, nats", "%.4f", 1, false, false},
-	{"recovered", "loss after recovery, nats", "%.4f", 1, false, false},
-	{"behind", "loss over dense after recovery, nats", "%.4f", 1, false, false},
-	{"prune_seconds", "seconds of pruning", "%.1f", 1, true, false},
-	{"prune_peak", "peak resident MiB of pruning", "%.0f", 1 << 20, true, false},
-	{"seconds", "seconds in steps", "%.0f", 1, true, false},
-	{"ms", "ms a step at the end", "%.1f", 1, true, true},
-	{"peak_rss", "peak resident MiB", "%.0f", 1 << 20, true, false},
-	{"rss", "resident MiB at the end", "%.0f", 1 << 20, true, true},
-	{"planned_peak", "planned MiB, most", "%.0f", 1 << 20, true, true},
-	{"planned", "planned MiB at the end", "%.0f", 1 << 20, true, true},
-	{"prefill", "prefill tokens/s", "%.0f", 1, true, false},
-	{"decode", "decoded tokens/s", "%.0f", 1, true, false},
-	{"batch_decode", "decoded tokens/s, 16 at once", "%.0f", 1, true, false},
-	{"images", "images/s", "%.0f", 1, true, false},
+	{"params", "parameters", "%.0f", 1, true, false, false},
+	{"prunable", "of them prunable", "%.0f", 1, true, true, false},
+	{"removed", "prunable removed, %", "%.1f", 1, false, false, false},
+	{"top1", "top-1, %", "%.2f", 1, false, false, false},
+	{"perplexity", "perplexity", "%.2f", 1, false, false, false},
+	{"cut_perplexity", "perplexity after the cut", "%.2f", 1, false, false, false},
+	{"loss", "loss after the cut, nats", "%.4f", 1, false, false, false},
+	{"increase", "loss over dense, nats", "%.4f", 1, false, false, false},
+	{"recovered", "loss after recovery, nats", "%.4f", 1, false, false, false},
+	{"behind", "loss over dense after recovery, nats", "%.4f", 1, false, false, false},
+	{"prune_seconds", "seconds of pruning", "%.1f", 1, true, false, true},
+	{"prune_peak", "peak resident MiB of pruning", "%.0f", 1 << 20, true, false, false},
+	{"seconds", "seconds in steps", "%.0f", 1, true, false, true},
+	{"ms", "ms a step at the end", "%.1f", 1, true, true, true},
+	{"peak_rss", "peak resident MiB", "%.0f", 1 << 20, true, false, false},
+	{"rss", "resident MiB at the end", "%.0f", 1 << 20, true, true, false},
+	{"planned_peak", "planned MiB, most", "%.0f", 1 << 20, true, true, false},
+	{"planned", "planned MiB at the end", "%.0f", 1 << 20, true, true, false},
+	{"prefill", "prefill tokens/s", "%.0f", 1, true, false, true},
+	{"decode", "decoded tokens/s", "%.0f", 1, true, false, true},
+	{"batch_decode", "decoded tokens/s, 16 at once", "%.0f", 1, true, false, true},
+	{"images", "images/s", "%.0f", 1, true, false, true},
 }
 
 func figureNamed(name string) *paperFigure {
@@ -173,7 +174,7 @@ func (r PaperRowResult) markdown(b *strings.Builder) {
 			if c.Ours.Spread > 0 {
 				ours += " ± " + fmt.Sprintf(c.show, c.Ours.Spread)
 			}
-			fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", c.Paper, c.What, ours, c.Wanted, map[bool]string{true: "yes", false: "**no**"}[c.Reached])
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", c.Paper, c.What, ours, c.Wanted, c.verdict())
 		}
 		b.WriteString("\n")
 		for _, c := range r.Claims {

@@ -57,6 +57,10 @@ type Job struct {
 	// Measure evaluates the model as it is; Run calls it before and after. nil: nothing is
 	// measured.
 	Measure func() (Evaluation, error)
+	// InTurns evaluates the same sequence with the model before the cut and with the one after
+	// it in turns, and returns the rates of both, by turn, in units a second; nil where it cannot.
+	// Run calls it at the end: speeds that were measured hours apart say less. May be nil.
+	InTurns func() (before, after []float64, err error)
 	// Footprints plan the memory of the model before and after; nil leaves them out.
 	Footprints *Footprints
 	// CheckMemory refuses a calibration that takes more memory than the machine has left.
@@ -141,7 +145,13 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 	}
 	p.ctx = nil // a signal ends the recovery, not what is left to do
 	err = p.phase(PhaseAfter, func() (err error) {
-		r.After, err = p.Side()
+		if r.After, err = p.Side(); err != nil || p.InTurns == nil {
+			return err
+		}
+		before, after, err := p.InTurns()
+		if before != nil {
+			r.Before.Rates, r.After.Rates, r.InTurns = before, after, true
+		}
 		return err
 	})
 	return r, err

@@ -74,7 +74,10 @@ func (r *Result) Report() Report {
 	}
 	if r.After.Params > 0 {
 		after := r.After.report(r.Unit)
-		out.After, out.Speed = &after, compared(r.Before, r.After)
+		out.After = &after
+		if out.Speed = compared(r.Before, r.After); out.Speed != nil {
+			out.Speed.InTurns = r.InTurns
+		}
 	}
 	return out
 }
@@ -146,7 +149,11 @@ func (r Report) String() string {
 	}
 	r.sides(&b)
 	if s := r.Speed; s != nil {
-		fmt.Fprintf(&b, "speed: %.2fx, median of %s, quartiles %.2f to %.2f\n", s.Ratio, units.Plural(s.Pairs, "evaluation step"), s.Low, s.High)
+		how := "\n  (before and after at different times)"
+		if s.InTurns {
+			how = " in turns"
+		}
+		fmt.Fprintf(&b, "speed: %.2fx, median of %s%s, quartiles %.2f to %.2f\n", s.Ratio, units.Plural(s.Pairs, "evaluation step"), how, s.Low, s.High)
 		if s.Load > 0 {
 			fmt.Fprintf(&b, "  the machine was busy (load %.1f): it says little\n", s.Load)
 		}

@@ -17,6 +17,7 @@ type Result struct {
 	Vocabulary    *Vocabulary      // of the job
 	Recovery      *recovery.Result // nil where none was asked for
 	Interrupted   bool             // the recovery was
+	InTurns       bool             // the rates of Before and After are of Job.InTurns
 	// MemoryBefore and MemoryAfter are planned, with Footprints.
 	MemoryBefore, MemoryAfter PlannedMemory
 	Rows                      []Row // the last plan, by layer and kind

@@ -13,6 +13,9 @@ type Speed struct {
 	Low   float64 `json:"low"`   // quartiles of it
 	High  float64 `json:"high"`
 	Pairs int     `json:"pairs"` // batches
+	// InTurns says that the models were timed in turns at the end, not one before the pruning and
+	// one after it.
+	InTurns bool `json:"in_turns"`
 	// Load is the load average of the last minute where it was above the number of
 	// processors: other programs ran, and speeds say little; else 0.
 	Load float64 `json:"load,omitempty"`

@@ -156,12 +156,21 @@ func (j *Job) snapshot() train.Snapshot {
 	return s
 }
 
+// utilisation is the share of the products' rate that a step reached. One above it shows that
+// the rate was measured while other programs ran: it is measured again, and at least that.
+func (j *Job) utilisation(reached float64, bf16 bool) float64 {
+	if reached > j.rate {
+		j.rate = max(reached, productRate(j.pool, bf16)*float64(j.Ranks.Size()))
+	}
+	return reached / j.rate
+}
+
 // record writes the step's line of metrics.jsonl. A disk that does not take it
 // does not stop the run.
 func (j *Job) record(l *train.Loop) error {
 	l.Last.FLOPs = float64(l.Machine().Plan().FLOPs()) * float64(l.Batch/l.MicroBatch)
 	if j.rate > 0 && l.Last.Ms > 0 {
-		l.Last.MFU = l.Last.FLOPs / (l.Last.Ms / 1e3) / j.rate
+		l.Last.MFU = j.utilisation(l.Last.FLOPs/(l.Last.Ms/1e3), l.Precision == "bf16")
 	}
 	if m := l.Memory(); m != j.planned {
 		j.planned, l.Last.Memory = m, &m

@@ -15,14 +15,15 @@ import (
 
 // Request is a run file, and what is given over it.
 type Request struct {
-	Config string   // run file, or the name of an example; "" is the run's own, or a short fine-tuning
-	Set    []string // key.path=value overrides
-	Data   string   // over data.path
-	Out    string   // over out
-	From   string   // over from
-	Steps  int      // over train.steps; 0 is not given
-	Dense  bool     // no pruning
-	Mode   Mode
+	Config  string   // run file, or the name of an example; "" is the run's own, or a short fine-tuning
+	Set     []string // key.path=value overrides
+	Data    string   // over data.path
+	Out     string   // over out
+	From    string   // over from
+	Steps   int      // over train.steps; 0 is not given
+	Threads int      // over train.threads; 0 is not given
+	Dense   bool     // no pruning
+	Mode    Mode
 
 	Finetune      bool // the run begins with a model
 	Merge         bool // Options.Merge
@@ -58,6 +59,9 @@ func (r Request) File() (c config.Run, err error) {
 	}
 	if r.Steps > 0 {
 		c.Train.Steps, c.Train.Epochs = r.Steps, 0
+	}
+	if r.Threads > 0 {
+		c.Train.Threads = r.Threads
 	}
 	if r.Dense {
 		c.Dense()
