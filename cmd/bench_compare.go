@@ -24,7 +24,7 @@ func benchCompareCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "set", Usage: "override a key of the file, `KEY.PATH=VALUE`; may be repeated"},
 			&cli.StringFlag{Name: "data", Usage: "text: a .txt, .jsonl or .parquet file, a folder or a glob or images `PATH` (over train.data.path)"},
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
-			jsonFlag(),
+			threadsFlag(), jsonFlag(),
 		},
 		Action: benchCompare,
 	}
@@ -42,7 +42,7 @@ func benchCompare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := lab.Compare(c.Context, file, labEnv(c.App.ErrWriter))
+	r, err := lab.Compare(c.Context, file, labEnv(c))
 	if errors.Is(err, config.ErrConfig) {
 		return fmt.Errorf("%s: %w", c.String("config"), err)
 	}

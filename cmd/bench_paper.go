@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -31,7 +30,7 @@ func benchPaperCommand() *cli.Command {
 			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `ROW`; may be repeated"},
 			&cli.BoolFlag{Name: "quick", Usage: "a short run that checks that everything works; its figures mean nothing"},
-			jsonFlag(),
+			threadsFlag(), jsonFlag(),
 		},
 		Action: benchPaper,
 	}
@@ -66,7 +65,7 @@ func benchPaper(c *cli.Context) error {
 		}
 		return s
 	}
-	r, err := lab.Paper(c.Context, file, o, labEnv(c.App.ErrWriter))
+	r, err := lab.Paper(c.Context, file, o, labEnv(c))
 	var needs *lab.NeedsError
 	switch {
 	case errors.As(err, &needs):
@@ -83,9 +82,11 @@ func benchPaper(c *cli.Context) error {
 }
 
 // labEnv is this program to an experiment.
-func labEnv(log io.Writer) lab.Env {
+func labEnv(c *cli.Context) lab.Env {
+	log := c.App.ErrWriter
 	return lab.Env{
 		Version: Version,
+		Threads: c.Int("threads"),
 		Log:     func(line string) { fmt.Fprintln(log, line) },
 		Notify:  func() func(run.Event) { return progress.NewTraining(log).Show },
 	}

@@ -79,7 +79,7 @@ func TestFinetuneChats(t *testing.T) {
 		return r
 	}
 	before, after := measure(at("base")), measure(at("tuned"))
-	if before.Tokens != 10*each || after.Tokens != 10*each || after.Documents != 20 || after.Bytes != 0 {
+	if before.Tokens != 10*each || after.Tokens != 10*each || after.Documents != 20 || after.Bytes != nil {
 		t.Errorf("%d and %d tokens of %d documents are measured, expected %d", before.Tokens, after.Tokens, after.Documents, 10*each)
 	}
 	if !(after.Loss < before.Loss-0.5) {

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/ecospa/ecospa/configs"
 	"github.com/ecospa/ecospa/internal/shell"
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/model"
 )
@@ -40,7 +45,18 @@ func TestComplete(t *testing.T) {
 		{[]string{"prune", "--criterion", ""}, coupled.Criteria()},
 		{[]string{"export", "--format", ""}, export.Formats()},
 		{[]string{"bench", "step", "-m", ""}, model.Names()},
-		{[]string{"pretrain", "-c", ""}, []string{"a.yaml", "runs/"}},
+		{[]string{"pretrain", "-c", ""}, append(configs.Names(), "a.yaml", "runs/")},
+		{[]string{"bench", "paper", "-c", ""}, []string{"a.yaml", "runs/"}},
+		{[]string{"prune", "--for", "gguf-q"}, []string{"gguf-qwen2", "gguf-qwen3"}},
+		{[]string{"prune", "--dtype", ""}, []string{"f32", "f16", "bf16"}},
+		{[]string{"export", "--dtype", ""}, export.DTypes()},
+		{[]string{"eval", "--format", ""}, data.Formats()},
+		{[]string{"eval", "--weights", "q"}, []string{"q8_0"}},
+		{[]string{"finetune", "--set", "model.family=q"}, []string{"model.family=qwen2", "model.family=qwen3"}},
+		{[]string{"pretrain", "--set", "train.st"}, []string{"train.steps="}},
+		{[]string{"data", "prepare", "--data", "b"}, []string{"b.txt"}},
+		{[]string{"data", "sample", "-m", ""}, []string{"m.gguf", "runs/"}},
+		{[]string{"report", "--sort", "l"}, []string{"loss"}},
 		{[]string{"prune", "--from", ""}, []string{"m.gguf", "runs/"}},
 		{[]string{"eval", "--model", "runs/"}, []string{"runs/one/"}},
 		{[]string{"prune", "--data", "b"}, []string{"b.txt"}},
@@ -81,6 +97,26 @@ func TestEveryListCompletes(t *testing.T) {
 			t.Errorf("no command has a flag --%s", name)
 		}
 	}
+	// What a flag's help lists, "NAME: a, b or c", is what it completes to.
+	everyCommand(func(name string, c *cli.Command) {
+		if name == "bench step" || name == "bench infer" {
+			return // their --model is a name and no file, and TestComplete asks for it
+		}
+		for _, f := range c.Flags {
+			usage := f.(cli.DocGenerationFlag).GetUsage()
+			listed := regexp.MustCompile("`[A-Z]+`: ((?:[a-z0-9_-]+, )*[a-z0-9_-]+,? or [a-z0-9_-]+|(?:[a-z0-9_-]+, )+[a-z0-9_-]+)").FindStringSubmatch(usage)
+			if listed == nil {
+				continue
+			}
+			want := regexp.MustCompile(", or | or |, ").Split(listed[1], -1)
+			got := hints.Of(c, f.Names()[0], "")
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s --%s completes to %v, its help says %v", name, f.Names()[0], got, want)
+			}
+		}
+	})
 }
 
 func TestHelpAndVersion(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/progress"
-	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/infer"
@@ -31,7 +30,7 @@ func dataCommand() *cli.Command {
 					&cli.StringFlag{Name: "out", Required: true, Usage: "`DIR` of the shards"},
 					&cli.StringFlag{Name: "model", Usage: "model `DIR` whose tokenizer and chat template are used"},
 					&cli.StringFlag{Name: "tokenizer", Usage: "tokenizer `FILE` or its directory, instead of --model"},
-					&cli.IntFlag{Name: "workers", Usage: "texts encoded in parallel, `N`; default one per core"},
+					&cli.IntFlag{Name: "workers", Aliases: []string{"threads", "t"}, Usage: "texts encoded in parallel, `N`; default one per core"},
 					&cli.BoolFlag{Name: "force", Usage: "replace the prepared corpus in --out"},
 					jsonFlag(),
 				}, textFlags()...),
@@ -87,13 +86,13 @@ func prepareData(c *cli.Context) error {
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	shown := progress.Bar(c.App.ErrWriter, -1, "encoding")
+	shown := progress.NewWork(c.App.ErrWriter)
+	count := shown.Phases("bytes")
 	o.Progress = func(p data.PrepareProgress) {
-		shown.Describe(fmt.Sprintf("%d of %d files, %s of text, %s tokens", p.Files, p.Of, units.Bytes(p.Bytes), units.Count(float64(p.Tokens))))
-		shown.Add(1)
+		count(fmt.Sprintf("encoding file %d of %d", min(p.Files+1, p.Of), p.Of), p.Read, p.Size)
 	}
 	p, err := data.Prepare(c.Context, o)
-	shown.Finish()
+	shown.End()
 	if err != nil {
 		return fault.BadInput(err)
 	}
@@ -117,12 +116,12 @@ func sampleData(c *cli.Context) error {
 		return err
 	}
 	defer b.Close()
-	shown := progress.Bar(c.App.ErrWriter, int64(o.Count), "texts")
-	written := 0
-	o.Progress = func(done, tokens int) { written = tokens; shown.Set(done) }
+	shown := progress.NewWork(c.App.ErrWriter)
+	count, written := shown.Count("sampling", "texts"), 0
+	o.Progress = func(done, tokens int) { written = tokens; count(int64(done), int64(o.Count)) }
 	start := time.Now()
 	there, err := workload.SampleToFile(c.Context, b, c.String("out"), o)
-	shown.Finish()
+	shown.End()
 	if err != nil {
 		return err
 	}

@@ -65,13 +65,19 @@ func writeReference(w io.Writer, app *cli.App) {
 	for _, c := range app.Commands {
 		writeCommand(w, "ecospa "+c.Name, c)
 	}
-	fmt.Fprintf(w, "\n## JSON results\n\n`--json` prints exactly one object on standard output. Keys are stable.\n")
+	fmt.Fprintf(w, "\n## JSON results\n\n`--json` prints exactly one object on standard output. Keys are stable. A figure that is not known is null, or its key is absent, where its type says so.\n")
 	for _, r := range results {
 		fmt.Fprintf(w, "\n### %s\n\n| key | type |\n|---|---|\n", r.command)
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(r.of)) {
-			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			key, more, _ := strings.Cut(f.Tag.Get("json"), ",")
+			of := strings.TrimPrefix(f.Type.String(), "*")
+			if more == "omitempty" {
+				of += " or absent"
+			} else if f.Type.Kind() == reflect.Pointer {
+				of += " or null"
+			}
 			if key != "-" && !f.Anonymous && f.IsExported() {
-				fmt.Fprintf(w, "| `%s` | %s |\n", key, f.Type)
+				fmt.Fprintf(w, "| `%s` | %s |\n", key, of)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/ecospa/ecospa/internal/bench"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -36,6 +37,11 @@ func TestDoctor(t *testing.T) {
 			if s.Fits[k] != (b <= 1<<30) {
 				t.Errorf("%s in %s: %d bytes fit: %v", s.Model, r.Manners[k].Name, b, s.Fits[k])
 			}
+		}
+	}
+	for line := range strings.Lines(r.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 	for _, w := range append(bench.Manners, bench.Tasks...) {

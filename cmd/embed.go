@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/model"
@@ -38,10 +39,11 @@ func embedCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			shown := progress.NewWork(c.App.ErrWriter)
 			o := workload.Embedding{
 				Model: c.String("model"), Data: c.String("data"), Out: c.String("out"), Text: textOptions(c), Pooling: c.String("pooling"),
 				Normalize: c.Bool("normalize"), Batch: c.Int("batch"), Threads: c.Int("threads"), Open: bundle.Options{Weights: weights},
-				Log: func(line string) { fmt.Fprintln(c.App.ErrWriter, line) },
+				Log: shown.Say, Progress: shown.Count("embedding", "texts"),
 			}
 			if err := checkEmbedding(o); err != nil {
 				return fault.Usage(err)
@@ -49,7 +51,9 @@ func embedCommand() *cli.Command {
 			if err := vacant(o.Out, o.Data, c.Bool("force")); err != nil {
 				return err
 			}
+			shown.Phase("reading " + o.Model)
 			r, err := o.Run(c.Context)
+			shown.End()
 			if err != nil {
 				return err
 			}

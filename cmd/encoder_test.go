@@ -115,6 +115,16 @@ func TestMaskedLanguageModel(t *testing.T) {
 	command(append(run, "--out", at("stopped"), "--steps", "2")...)
 	command("pretrain", "--resume", "--out", at("stopped"), "--steps", "4")
 	a, b := eval("run"), eval("stopped")
+	if a.Bytes != nil || a.BitsPerB != nil {
+		t.Errorf("masked tokens are a part of the text, and it has %v bytes", *a.Bytes)
+	}
+	command("report", at("run"))
+	for _, line := range strings.Split(page(t, at("run")), "\n") {
+		if strings.Contains(line, "What to type next") && (strings.Contains(line, "generate") || !strings.Contains(line, "ecospa embed --model")) {
+			t.Errorf("the report of an encoder suggests %s", line)
+		}
+	}
+	command("embed", "--model", at("run"), "--data", minilm+"/texts.jsonl", "--pooling", "mean", "--out", at("v.npy")) // as it suggests
 	if a.Loss != b.Loss || a.Loss != eval("run").Loss || a.Tokens < 4 || a.Loss > 5 {
 		t.Errorf("%+v in one go, %+v with a stop", a, b)
 	}
@@ -123,4 +133,14 @@ func TestMaskedLanguageModel(t *testing.T) {
 	if p := eval("pruned"); p.Params >= a.Params || !(p.Loss < 5) {
 		t.Errorf("after pruning: %+v", p)
 	}
+}
+
+// page is the report of a run.
+func page(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "report.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/coupled"
@@ -148,7 +149,9 @@ func (o EvalOptions) oneProcess() error {
 
 // RunEval evaluates and prints the result to out, notes about the model to log.
 func RunEval(o EvalOptions, out, log io.Writer) error {
-	b, w, err := o.open(log)
+	shown := progress.NewWork(log)
+	defer shown.End()
+	b, w, err := o.open(shown)
 	if err != nil {
 		return err
 	}
@@ -159,7 +162,8 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 	}
 	on := subject(b, o.ranks.orAlone(), o.Threads)
 	defer on.Close()
-	r, err := workload.Measure(b, w, on, workload.EvalOptions{Batch: o.Batch, Context: context, Limit: o.Limit})
+	r, err := workload.Measure(b, w, on, workload.EvalOptions{Batch: o.Batch, Context: context, Limit: o.Limit, Progress: shown.Count("evaluating", string(w.Unit())+"s")})
+	shown.End()
 	if err != nil {
 		return err
 	}
@@ -167,11 +171,12 @@ func RunEval(o EvalOptions, out, log io.Writer) error {
 }
 
 // open opens the model and the data that it is measured on.
-func (o EvalOptions) open(log io.Writer) (*bundle.Bundle, workload.Workload, error) {
-	b, err := openBundle(o.Model, bundle.Options{Weights: o.Weights}, log)
+func (o EvalOptions) open(shown *progress.Work) (*bundle.Bundle, workload.Workload, error) {
+	b, err := readBundle(o.Model, bundle.Options{Weights: o.Weights}, shown)
 	if err != nil {
 		return nil, nil, err
 	}
+	shown.Phase("reading " + o.Data)
 	w, err := workload.Open(b, workload.Source{Path: o.Data, Options: o.Text})
 	if err != nil {
 		b.Close()

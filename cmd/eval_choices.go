@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/workload"
@@ -15,7 +16,9 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 	if err != nil {
 		return fault.BadInput(err)
 	}
-	b, err := openBundle(o.Model, bundle.Options{Weights: o.Weights}, log)
+	shown := progress.NewWork(log)
+	defer shown.End()
+	b, err := readBundle(o.Model, bundle.Options{Weights: o.Weights}, shown)
 	if err != nil {
 		return err
 	}
@@ -25,7 +28,8 @@ func RunEvalChoices(o EvalOptions, out, log io.Writer) error {
 	}
 	on := subject(b, o.ranks.orAlone(), o.Threads)
 	defer on.Close()
-	r, err := workload.Answer(b, on, questions)
+	r, err := workload.Answer(b, on, questions, shown.Count("answering", "choices"))
+	shown.End()
 	if err != nil {
 		return err
 	}

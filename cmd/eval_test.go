@@ -39,6 +39,13 @@ func TestEvalModes(t *testing.T) {
 		}
 	}
 
+	var whole, part workload.TextResult
+	read(&whole, eval("--data", at("text.txt"))...)
+	read(&part, eval("--data", at("text.txt"), "--limit", "20")...)
+	if whole.BitsPerB == nil || *whole.BitsPerB <= 0 || whole.Bytes == nil || *whole.Bytes != 60*len(line) || part.BitsPerB != nil || part.Bytes == nil {
+		t.Errorf("all of it %+v, 20 tokens of it %+v", whole, part)
+	}
+
 	var c workload.Choices
 	read(&c, eval("--choices", at("q.jsonl"))...)
 	if c.Questions != 2 || c.Accuracy != 1 || c.PerToken != 1 || c.PerCharacter != 1 || c.Chance != 0.5 {

@@ -1,10 +1,10 @@
 package cmd
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -22,7 +22,9 @@ func RunUnits(o EvalOptions, out, log io.Writer) error {
 	if err := vacant(o.Plot, "", o.Force); err != nil {
 		return err
 	}
-	b, w, err := o.open(log)
+	shown := progress.NewWork(log)
+	defer shown.End()
+	b, w, err := o.open(shown)
 	if err != nil {
 		return err
 	}
@@ -30,12 +32,13 @@ func RunUnits(o EvalOptions, out, log io.Writer) error {
 	on := subject(b, o.ranks.orAlone(), o.Threads)
 	defer on.Close()
 	job, err := workload.Units(b, w, on, workload.UnitOptions{
-		Criterion: o.Criterion, Sequences: o.Sequences, Context: o.Context, Notify: func(e prune.Event) { fmt.Fprintln(log, e) },
+		Criterion: o.Criterion, Sequences: o.Sequences, Context: o.Context, Notify: func(e prune.Event) { shown.Say(e.String()) }, Working: shown.Pruning,
 	})
 	if err != nil {
 		return err
 	}
 	r, f, err := report.Units(job, o.Sensitivity)
+	shown.End()
 	if err == nil && o.Plot != "" {
 		err = f.Write(o.Plot)
 	}

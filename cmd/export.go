@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -65,7 +66,9 @@ func RunExport(o ExportOptions, out, log io.Writer) error {
 	if err := vacant(o.Out, o.Model, o.Force); err != nil {
 		return err
 	}
-	b, err := openBundle(o.Model, bundle.Options{}, log)
+	shown := progress.NewWork(log)
+	defer shown.End()
+	b, err := readBundle(o.Model, bundle.Options{}, shown)
 	if err != nil {
 		return err
 	}
@@ -92,12 +95,14 @@ func RunExport(o ExportOptions, out, log io.Writer) error {
 	if err != nil {
 		return fault.Usage(err)
 	}
+	plan.Progress = shown.Phases("bytes")
 	on := subject(b, alone, o.Threads)
 	defer on.Close()
 	r, err := plan.Make(b.Model, b.Set, on.Pool, export.Paths{Out: o.Out, Logits: o.Logits})
 	if err != nil {
 		return err
 	}
+	shown.End()
 	r.Seconds = time.Since(start).Seconds()
 	_, r.PeakRSS = sysmem.Resident()
 	return show(out, r, o.JSON)

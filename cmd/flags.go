@@ -14,6 +14,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/folder"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -79,6 +80,12 @@ func numbers(flag, s string) (out []int, err error) {
 		out = append(out, n)
 	}
 	return out, nil
+}
+
+// readBundle is openBundle of a command that shows how far it is.
+func readBundle(path string, o bundle.Options, shown *progress.Work) (*bundle.Bundle, error) {
+	shown.Phase("reading " + path)
+	return openBundle(path, o, shown)
 }
 
 // openBundle opens a model and prints what there is to say about it to log.

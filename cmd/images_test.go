@@ -55,7 +55,7 @@ func visionRun(data, out string, more ...string) []string {
 func TestImages(t *testing.T) {
 	dir, data := filepath.Join(t.TempDir(), "run"), bars(t, 240, 1)
 	out, log := mustRun(t, visionRun(data, dir)...)
-	for _, want := range []string{"validation top-1, %", "images/s", "before pruning"} {
+	for _, want := range []string{"validation top-1, %", "images/s", "before is before the first pruning"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/pkg/bundle"
 )
 
@@ -67,6 +68,9 @@ func RunInspect(o InspectOptions, out, log io.Writer) error {
 	defer b.Close()
 	verified := ""
 	if o.Verify {
+		shown := progress.NewWork(log)
+		shown.Phase("reading every byte of " + o.Model)
+		defer shown.End()
 		if verified, err = bundle.Verify(o.Model); err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ func runFlags(more ...cli.Flag) []cli.Flag {
 		&cli.StringFlag{Name: "out", Usage: "run `DIR` (overrides the run file's out)"},
 		&cli.IntFlag{Name: "steps", Usage: "optimizer steps, `N` (overrides train.steps); with --resume a finished run is trained longer"},
 		&cli.BoolFlag{Name: "find-lr", Usage: "train no run: raise the learning rate in every step (100, or --steps) and print the losses and a rate to begin with"},
+		&cli.IntFlag{Name: "threads", Usage: "worker threads, `N` (overrides train.threads); 0 is what the run file says, else one per core"},
 		&cli.BoolFlag{Name: "dense", Usage: "train without pruning"},
 		&cli.GenericFlag{Name: "resume", Value: new(resumeFlag), Usage: "resume the interrupted run in --out from its newest good checkpoint; `=auto`: resume if there is one, else start a new run"},
 		&cli.StringSliceFlag{Name: "allow-change", Usage: "with --resume: `KEY.PATH` that may differ from the interrupted run, or several separated by commas; may be repeated"},
@@ -75,7 +76,7 @@ func (f *resumeFlag) IsBoolFlag() bool { return true }
 
 func trainOptionsOf(c *cli.Context) trainOptions {
 	o := trainOptions{Find: c.Bool("find-lr"), Allow: c.StringSlice("allow-change"), Force: c.Bool("force"), ranks: ranksOf(c), Request: run.Request{
-		Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"), Steps: c.Int("steps"), Dense: c.Bool("dense"),
+		Config: c.String("config"), Set: c.StringSlice("set"), Data: c.String("data"), Out: c.String("out"), Steps: c.Int("steps"), Threads: c.Int("threads"), Dense: c.Bool("dense"),
 	}}
 	if f, ok := c.Generic("resume").(*resumeFlag); ok {
 		o.Mode = f.mode

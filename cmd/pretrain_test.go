@@ -50,7 +50,7 @@ func mustRun(t *testing.T, args ...string) (stdout, stderr string) {
 func TestMainJob(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	out, log := mustRun(t, small(dir)...)
-	for _, want := range []string{"before pruning (step 12)", "parameters", "planned memory", "milliseconds a step", "tokens/s", "validation perplexity", "The model writes:", "ecospa generate"} {
+	for _, want := range []string{"before (step 12)", "parameters", "planned memory", "milliseconds a step", "tokens/s", "validation perplexity", "The model writes:", "ecospa generate"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
 		}

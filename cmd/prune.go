@@ -167,9 +167,10 @@ func RunPrune(ctx context.Context, o PruneOptions, out, log io.Writer) error {
 	if err := vacant(o.Out, o.From, o.Force || o.Resume); err != nil {
 		return err
 	}
-	bar := progress.NewPruning(log)
-	o.Log, o.Working = bar.Say, bar.Show
+	shown := progress.NewWork(log)
+	o.Log, o.Working = shown.Say, shown.Pruning
 	r, err := o.Run(ctx)
+	shown.End()
 	if mem := (*prune.MemoryError)(nil); errors.As(err, &mem) {
 		return fmt.Errorf("%w; give a shorter --context, or --basis none with --compensate none", err)
 	}

@@ -33,8 +33,8 @@ func (o trainOptions) check() error {
 		return errors.New("--allow-change applies only with --resume")
 	case o.Find && o.Mode != run.New:
 		return errors.New("--find-lr trains no run: it cannot be combined with --resume")
-	case o.Steps < 0:
-		return fmt.Errorf("--steps is %d, expected 1 or more", o.Steps)
+	case o.Steps < 0 || o.Threads < 0:
+		return fmt.Errorf("--steps is %d and --threads %d, expected 0 or more", o.Steps, o.Threads)
 	}
 	return nil
 }
@@ -46,8 +46,10 @@ func (o trainOptions) options(notify func(run.Event)) run.Options {
 		Mode: o.Mode, Allow: o.Allow, Force: o.Force, Merge: o.Merge, Version: Version, Notify: notify,
 		Ranks: run.Ranks{Group: r.Group, Threads: r.Threads(0), Library: r.Library()},
 	}
-	if o.Steps > 0 {
-		ro.Allow = append(ro.Allow[:len(ro.Allow):len(ro.Allow)], "train.steps")
+	for key, given := range map[string]bool{"train.steps": o.Steps > 0, "train.threads": o.Threads > 0} {
+		if given {
+			ro.Allow = append(ro.Allow[:len(ro.Allow):len(ro.Allow)], key)
+		}
 	}
 	return ro
 }

@@ -152,13 +152,13 @@ func (r *Machine) String() string {
 	if r.PeakBF16 > 0 {
 		bf16 = fmt.Sprintf("%.0f GFLOP/s in bf16", r.PeakBF16)
 	}
-	fmt.Fprintf(out, "peak       %.0f GFLOP/s in f32, %s; memory is read at %.1f GB/s\n", r.PeakF32, bf16, r.ReadGBs)
-	free := "how much is free is not known on this system"
+	fmt.Fprintf(out, "peak       %.0f GFLOP/s in f32, memory is read at %.1f GB/s\n           %s\n", r.PeakF32, r.ReadGBs, bf16)
+	free := "how much is free is not known"
 	if r.known {
 		free = units.Bytes(r.Free) + " free"
 	}
 	fmt.Fprintf(out, "memory     %s, control group's limit %s, %s\n\n", orUnknown(r.Memory, "unknown"), orUnknown(r.Limit, "none"), free)
-	fmt.Fprintf(out, "Planned memory of training %d x %d tokens (or %[1]d images) at a time, pruning included:\n\n", r.Batch, r.Context)
+	fmt.Fprintf(out, "Planned memory of training %d x %d tokens (or %[1]d images) a step, with pruning:\n\n", r.Batch, r.Context)
 	r.table(out, r.Manners, func(s MachineSize) ([]int64, []bool) { return s.Bytes, s.Fits })
 	fmt.Fprintf(out, "\nThe same at the least, by what is to be done (- is not for this family):\n\n")
 	r.table(out, r.Tasks, func(s MachineSize) ([]int64, []bool) { return s.Tasks, s.TaskOK })
@@ -181,16 +181,21 @@ func (r *Machine) table(out io.Writer, ways []Manner, of func(MachineSize) ([]in
 			case b == 0:
 				cell = "-"
 			case r.known && !fits[i]:
-				cell += " too much"
+				cell += " !"
 			}
 			row = append(row, cell)
 		}
 		t.Add(row...)
 	}
 	t.Print(out)
-	fmt.Fprintln(out)
+	fmt.Fprint(out, "! is more than is free\n\n")
 	for _, w := range ways {
-		fmt.Fprintf(out, "%-8s --set %s\n", w.Name, strings.Join(w.Set, " --set "))
+		var set []string
+		for _, s := range w.Set {
+			set = append(set, "--set "+s)
+		}
+		lines := units.FoldWords(set, 9)
+		fmt.Fprintf(out, "%-8s %s\n", w.Name, strings.Join(lines, "\n         "))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ecospa/ecospa/internal/sysmem"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -84,10 +85,10 @@ func (o Options) result(mode string, set *param.Set, pool *kernel.Pool, ms, flop
 	return r
 }
 
-// String is a line, and more of several ranks and of decoding.
+// String is three lines, and more of several ranks and of decoding.
 func (r Result) String() string {
-	s := fmt.Sprintf("%s %s %s, %d parameters, batch %d x %d, %d threads, %s: %.1f ms, %.0f %s/s, %.2f of the peak of %.0f GFLOP/s, peak resident %d MiB\n",
-		r.Model, r.Mode, r.DType, r.Params, r.Batch, r.Seq, r.Threads, r.CPU, r.Ms, r.PerS, r.Unit, r.MFU, r.PeakGF, r.PeakRSS)
+	s := fmt.Sprintf("%s %s %s, %d parameters, batch %d x %d\n    %.1f ms, %.0f %s/s, peak resident %d MiB\n    %.2f of the peak of %.0f GFLOP/s on %s, %s\n",
+		r.Model, r.Mode, r.DType, r.Params, r.Batch, r.Seq, r.Ms, r.PerS, r.Unit, r.PeakRSS, r.MFU, r.PeakGF, units.Plural(r.Threads, "thread"), r.CPU)
 	if r.Ranks > 1 {
 		s += fmt.Sprintf("    %d ranks, %.2f MB of %s gradients per step and rank\n", r.Ranks, float64(r.WireBytes)/1e6, r.Wire)
 	}
@@ -99,6 +100,6 @@ func (r Result) String() string {
 
 // String is both steps and what the second has of the first.
 func (v Pair) String() string {
-	return fmt.Sprintf("%s%spruned over dense: %.3f of the parameters, %.3f of the planned memory, %.3f of the resident, %.3f of the time\n",
-		v.Dense, v.Pruned, v.Params, v.Planned, v.Resident, v.Time)
+	return fmt.Sprintf("%s%spruned over dense: %.3f of the parameters, %.3f of the time,\n    %.3f of the planned memory, %.3f of the resident\n",
+		v.Dense, v.Pruned, v.Params, v.Time, v.Planned, v.Resident)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -64,6 +65,19 @@ func TestRefused(t *testing.T) {
 	} {
 		if _, err := o.Step(context.Background()); !errors.Is(err, ErrOptions) {
 			t.Errorf("%+v: %v, expected ErrOptions", o, err)
+		}
+	}
+}
+
+// TestLinesFit: results of the largest models fit a terminal.
+func TestLinesFit(t *testing.T) {
+	r := Result{
+		Model: "llama-1b", Mode: "prefill", DType: "bf16", Params: 1339082752, Batch: 128, Seq: 65536, Threads: 128, CPU: "avx512_bf16", Ms: 123456.7, PerS: 1234567,
+		Unit: "tokens", MFU: 0.55, PeakGF: 12345, PeakRSS: 1234567, Ranks: 16, WireBytes: 5e9, Wire: "bf16", ReadGBs: 123.4, ReadShare: 0.93,
+	}
+	for line := range strings.Lines(r.String() + Pair{Dense: r, Pruned: r, Params: 0.5, Planned: 0.5, Resident: 0.5, Time: 0.5}.String()) {
+		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 }

@@ -3,11 +3,8 @@ package progress
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/run"
@@ -15,10 +12,9 @@ import (
 
 // Training shows what happens in a run: a bar on a terminal, plain lines elsewhere.
 type Training struct {
-	mu    sync.Mutex // a signal speaks in between
-	out   io.Writer
-	job   *run.Job                 // nil while it is prepared
-	bar   *progressbar.ProgressBar // nil when the output is not a terminal
+	mu sync.Mutex // a signal speaks in between
+	Display
+	job   *run.Job // nil while it is prepared
 	steps int
 	every int // steps between plain lines
 	begun time.Time
@@ -27,7 +23,7 @@ type Training struct {
 }
 
 // NewTraining shows a run on out, which is usually standard error.
-func NewTraining(out io.Writer) *Training { return &Training{out: out} }
+func NewTraining(out io.Writer) *Training { return &Training{Display: Display{out: out}} }
 
 // Show shows an event.
 func (p *Training) Show(e run.Event) {
@@ -39,50 +35,19 @@ func (p *Training) Show(e run.Event) {
 	case run.Stepped:
 		p.step(e)
 	case run.Ended:
-		if p.bar != nil && !p.bar.IsFinished() {
-			p.bar.Exit()
-		}
+		p.End()
 	case run.Saved:
 		if e.Left != nil {
-			p.say(e.String())
+			p.Say(e.String())
 		}
 	default:
-		p.say(e.String())
+		p.Say(e.String())
 	}
-}
-
-// say prints a line beside the display without tearing a bar apart.
-func (p *Training) say(line string) {
-	if p.bar != nil {
-		p.bar.Clear()
-	}
-	fmt.Fprintln(p.out, p.stamp()+line)
-}
-
-// stamp begins a line of a log: the time, where a file or a service's journal takes the
-// lines; a terminal has its own clock.
-func (p *Training) stamp() string {
-	if _, file := p.out.(*os.File); file && !terminal(p.out) {
-		return time.Now().Format("2006-01-02 15:04:05 ")
-	}
-	return ""
 }
 
 func (p *Training) begin(e run.Began) {
 	p.begun, p.first, p.steps, p.every = time.Now(), e.Step, e.Steps, max(1, e.Steps/20)
-	if p.bar == nil && terminal(p.out) {
-		p.bar = progressbar.NewOptions(e.Steps,
-			progressbar.OptionSetWriter(p.out),
-			progressbar.OptionShowCount(),
-			progressbar.OptionSetPredictTime(true),
-			progressbar.OptionFullWidth(),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionOnCompletion(func() { fmt.Fprintln(p.out) }),
-		)
-	}
-	if p.bar != nil {
-		p.bar.Set(e.Step)
-	}
+	p.draw(int64(e.Step), int64(e.Steps), "first step")
 }
 
 func (p *Training) step(r run.Stepped) {
@@ -90,16 +55,14 @@ func (p *Training) step(r run.Stepped) {
 		p.rate = r.TokensPerS
 	}
 	p.rate += 0.1 * (r.TokensPerS - p.rate)
-	if p.bar != nil {
-		p.bar.Describe(fmt.Sprintf("loss %.3f  lr %.2g  %.0f tokens/s  MFU %.0f %%", r.Loss, r.LR, p.rate, 100*r.MFU))
-		p.bar.Set(r.Step)
+	done := time.Since(p.begun)
+	left := units.Clock(time.Duration(float64(done) / float64(r.Step-p.first) * float64(p.steps-r.Step)))
+	if p.draw(int64(r.Step), int64(p.steps), fmt.Sprintf("%d/%d  loss %.3f  %s tokens/s  MFU %.0f %%  %s left", r.Step, p.steps, r.Loss, units.Count(p.rate), 100*r.MFU, left)) {
 		return
 	}
 	if r.Step%p.every == 0 || r.Step == p.steps || r.Step == p.first+1 {
-		done := time.Since(p.begun)
-		left := time.Duration(float64(done) / float64(r.Step-p.first) * float64(p.steps-r.Step))
-		fmt.Fprintf(p.out, "%sstep %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  MFU %.0f %%  %s resident  %s left\n",
-			p.stamp(), r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, 100*r.MFU, units.Bytes(r.RSS), units.Clock(left))
+		p.Say(fmt.Sprintf("step %d/%d  loss %.4f  lr %.2e  |g| %.2f  %.0f tokens/s  MFU %.0f %%  %s resident  %s left",
+			r.Step, p.steps, r.Loss, r.LR, r.GradNorm, r.TokensPerS, 100*r.MFU, units.Bytes(r.RSS), left))
 	}
 }
 
@@ -116,12 +79,12 @@ func (p *Training) Interrupted() {
 	defer p.mu.Unlock()
 	switch {
 	case p.job == nil:
-		p.say("stopping before the first step; there is nothing to save yet")
+		p.Say("stopping before the first step; there is nothing to save yet")
 	case p.begun.IsZero():
-		p.say("stopping before the first step, saving; once more discards")
+		p.Say("stopping before the first step, saving; once more discards")
 	case p.job.Step() >= p.steps:
-		p.say("all steps are made and saved; finishing")
+		p.Say("all steps are made and saved; finishing")
 	default:
-		p.say(fmt.Sprintf("finishing step %d, saving; once more discards it", p.job.Step()+1))
+		p.Say(fmt.Sprintf("finishing step %d, saving; once more discards it", p.job.Step()+1))
 	}
 }

@@ -14,28 +14,31 @@ import (
 
 // Hints say what flags take, by their names.
 type Hints struct {
-	Values     map[string]func() []string          // of those that take one of a list, the same in every command
-	Extensions map[string]func() []string          // of the files that a flag takes besides directories; a nil function is all files
-	Own        func(command, flag string) []string // values of a flag of one command; nil for none
-	Scripts    string                              // the command that prints Completions
+	Values     map[string]func() []string // of those that take one of a list, the same in every command
+	Extensions map[string]func() []string // of the files that a flag takes besides directories; a nil function is all files
+	// Own is the values of a flag of one command, nil for none; besides says that they come
+	// with what the flag has otherwise.
+	Own     func(command, flag string) (values []string, besides bool)
+	Scripts string // the command that prints Completions
 }
 
-// of are the values of a command's flag.
-func (h Hints) of(c *cli.Command, flag, cur string) []string {
-	if list := h.Own(c.Name, flag); list != nil {
-		return list
+// Of are the values of a command's flag, where cur is typed of the value.
+func (h Hints) Of(c *cli.Command, flag, cur string) []string {
+	own, besides := h.Own(c.Name, flag)
+	if own != nil && !besides {
+		return own
 	}
 	if list := h.Values[flag]; list != nil {
-		return list()
+		return append(own, list()...)
 	}
 	of, ok := h.Extensions[flag]
 	switch {
 	case !ok:
-		return nil
+		return own
 	case of == nil:
-		return files(cur, nil)
+		return append(own, files(cur, nil)...)
 	}
-	return files(cur, append(of(), "/"))
+	return append(own, files(cur, append(of(), "/"))...)
 }
 
 // Complete prints what may stand in place of the last word, one a line: commands, the
@@ -49,7 +52,7 @@ func (h Hints) Complete(app *cli.App, words []string, out io.Writer) {
 	var list []string
 	switch flag := valueFlag(c, before); {
 	case flag != "":
-		list = h.of(c, flag, cur)
+		list = h.Of(c, flag, cur)
 	case strings.HasPrefix(cur, "-"):
 		list = flagsOf(c)
 	case len(subs) > 0:

@@ -3,11 +3,37 @@ package units
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 )
 
-// Table prints rows in aligned columns under a header and a rule.
+// Columns are those of a terminal, which nothing that is laid out goes beyond where it can.
+const Columns = 80
+
+// Fold breaks a text at blanks so that it fits after so many columns of others, of which
+// it leaves at least 20 to itself. Words longer than that stay whole.
+func Fold(text string, after int) []string { return FoldWords(strings.Fields(text), after) }
+
+// FoldWords is Fold of words that may have blanks in them.
+func FoldWords(words []string, after int) (lines []string) {
+	width := max(20, Columns-after)
+	line := ""
+	for _, word := range words {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
+// Table prints rows in aligned columns under a header and a rule. Texts of the last column
+// that go beyond a terminal's columns are folded.
 type Table struct {
 	head []string
 	rows [][]string
@@ -34,8 +60,24 @@ func (t *Table) Print(w io.Writer) {
 	}
 	fmt.Fprintln(tw, strings.Join(t.head, "\t"))
 	fmt.Fprintln(tw, strings.Join(rule, "\t"))
+	before := 0 // columns of all but the last
+	for i := range len(t.head) - 1 {
+		widest := utf8.RuneCountInString(t.head[i])
+		for _, r := range t.rows {
+			widest = max(widest, utf8.RuneCountInString(r[i]))
+		}
+		before += widest + 2
+	}
 	for _, r := range t.rows {
-		fmt.Fprintln(tw, strings.Join(r, "\t"))
+		last := len(r) - 1
+		lines := []string{r[last]}
+		if before+utf8.RuneCountInString(r[last]) > Columns {
+			lines = Fold(r[last], before)
+		}
+		fmt.Fprintln(tw, strings.Join(append(slices.Clone(r[:last]), lines[0]), "\t"))
+		for _, l := range lines[1:] {
+			fmt.Fprintln(tw, strings.Repeat("\t", last)+l)
+		}
 	}
 	tw.Flush()
 }

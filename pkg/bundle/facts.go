@@ -55,12 +55,12 @@ func (b *Bundle) Facts() (*Facts, error) {
 	return r, nil
 }
 
-// String is a line of sums and a table of the layers.
+// String is two lines of sums and a table of the layers.
 func (r *Facts) String() string {
 	t := units.NewTable("layer", "kv heads", "qk", "vo", "ffn", "parameters", "kept")
 	for _, l := range r.Layers {
 		t.Add(l.Layer, l.KVHeads, l.QK, l.VO, l.FFN, l.Params, fmt.Sprintf("%.2f", l.Kept))
 	}
-	return fmt.Sprintf("%s, %d parameters (%d before pruning, %.2f kept), %s on disk as %s, vocabulary %d, context %d\n\n%s",
+	return fmt.Sprintf("%s, %d parameters (%d before pruning, %.2f kept)\n%s on disk as %s, vocabulary %d, context %d\n\n%s",
 		r.Family, r.Params, r.DenseParams, float64(r.Params)/float64(r.DenseParams), units.Bytes(r.disk), r.dtype, r.Vocab, r.Context, t)
 }

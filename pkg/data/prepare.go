@@ -32,6 +32,10 @@ type PrepareOptions struct {
 // PrepareProgress is how far a preparation is.
 type PrepareProgress struct {
 	Files, Of int   // files that were read, of all
+	Size      int64 // bytes of all files
+	// Read is how many of them are behind, at least by the text that came of the file at hand:
+	// a compressed one has more text than bytes.
+	Read      int64
 	Bytes     int64 // of text, encoded
 	Documents int
 	Tokens    int
@@ -55,8 +59,8 @@ func Prepare(ctx context.Context, o PrepareOptions) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newPreparing(ctx, o, len(files))
-	err = w.run(files)
+	w := newPreparing(ctx, o, files)
+	err = w.run()
 	if err != nil {
 		return nil, err
 	}
@@ -126,14 +130,17 @@ type preparing struct {
 	out         *shardWriter
 	front, back []int32
 	done        PrepareProgress
-	files       int          // all
-	read        atomic.Int32 // of them
+	files       []source
+	sizes       []int64      // of files
+	read        atomic.Int32 // files
+	behind      int64        // bytes of them, when somebody was told last
+	before      int64        // bytes of text that they gave, about
 	now         *job
 	jobs        chan *job // to workers, and
 	ordered     chan *job // to the writer, in the order of the text
 }
 
-func newPreparing(ctx context.Context, o PrepareOptions, files int) *preparing {
+func newPreparing(ctx context.Context, o PrepareOptions, files []source) *preparing {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -141,6 +148,14 @@ func newPreparing(ctx context.Context, o PrepareOptions, files int) *preparing {
 		o.Shard = 1 << 27
 	}
 	w := &preparing{PrepareOptions: o, files: files, part: Part{Pack: o.Pack}}
+	for _, f := range files {
+		size := int64(0)
+		if st, err := os.Stat(f.path); err == nil { // else reading it says what is wrong
+			size = st.Size()
+		}
+		w.sizes, w.done.Size = append(w.sizes, size), w.done.Size+size
+	}
+	w.done.Of = len(files)
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.front, w.back = o.Tokenizer.Template()
 	w.jobs, w.ordered = make(chan *job, 2*o.Workers), make(chan *job, 2*o.Workers)
@@ -156,7 +171,7 @@ func newPreparing(ctx context.Context, o PrepareOptions, files int) *preparing {
 }
 
 // run reads, encodes and writes.
-func (w *preparing) run(files []source) error {
+func (w *preparing) run() error {
 	for range w.Workers {
 		go func() {
 			for j := range w.jobs {
@@ -166,7 +181,7 @@ func (w *preparing) run(files []source) error {
 	}
 	written := make(chan error, 1)
 	go func() { written <- w.write() }()
-	err := w.readAll(files)
+	err := w.readAll()
 	if err == nil {
 		err = w.flush()
 	}
@@ -194,8 +209,8 @@ func (j *job) run() {
 }
 
 // readAll gives the documents of all files to the workers.
-func (w *preparing) readAll(files []source) error {
-	for i, f := range files {
+func (w *preparing) readAll() error {
+	for i, f := range w.files {
 		r, err := f.reader()
 		if err != nil {
 			return err
@@ -287,13 +302,29 @@ func (w *preparing) write() (err error) {
 		w.done.Bytes += int64(j.bytes)
 		w.done.Documents, w.done.Tokens = w.out.count, w.out.tokens
 		if w.Progress != nil {
-			w.Progress(PrepareProgress{Files: int(w.read.Load()), Of: w.files, Bytes: w.done.Bytes, Documents: w.out.count, Tokens: w.out.tokens})
+			w.Progress(w.progress())
 		}
 	}
 	if err = context.Cause(w.ctx); err == nil {
 		err = w.out.close()
 	}
 	return err
+}
+
+// progress is how far it is.
+func (w *preparing) progress() PrepareProgress {
+	p := w.done
+	if n := int(w.read.Load()); n > p.Files {
+		for _, size := range w.sizes[p.Files:n] {
+			w.behind += size
+		}
+		w.done.Files, w.before = n, p.Bytes
+	}
+	p.Files, p.Read = w.done.Files, w.behind
+	if p.Files < p.Of {
+		p.Read += min(w.sizes[p.Files], p.Bytes-w.before)
+	}
+	return p
 }
 
 // widthOf is the bytes of a token: chats say in each whether it is predicted.

@@ -19,9 +19,19 @@ import (
 func prepared(t *testing.T, tok tokenizer.Tokenizer, path string, o PrepareOptions) Part {
 	t.Helper()
 	o.Path, o.Out, o.Tokenizer, o.Shard = path, filepath.Join(t.TempDir(), "p"), tok, 60
+	var last PrepareProgress
+	o.Progress = func(p PrepareProgress) {
+		if p.Read < last.Read || p.Read > p.Size || p.Bytes < last.Bytes {
+			t.Errorf("after %+v comes %+v", last, p)
+		}
+		last = p
+	}
 	about, err := Prepare(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if last.Of != 1 || last.Size == 0 || last.Bytes != about.TextBytes || last.Tokens == 0 {
+		t.Errorf("at the end: %+v", last)
 	}
 	if err := about.Verify(); err != nil {
 		t.Error(err)

@@ -50,6 +50,10 @@ type Plan struct {
 	Loaders      []string // programs that read the file
 	Bytes        int64    // of what Write has written
 
+	// Progress is told of the phases of Make: of what is written in bytes done and in all, of
+	// others with 0 and 0; may be nil.
+	Progress func(phase string, done, of int64)
+
 	// What is written: the files of a directory, or one file and perhaps another one
 	// beside it for the weights.
 	Files []checkpoint.File

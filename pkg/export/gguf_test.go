@@ -115,8 +115,18 @@ func TestGGUFTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), "m.gguf")
+		var done, of int64
+		p.Progress = func(phase string, d, o int64) {
+			if phase != "writing" || d < done || d > o {
+				t.Errorf("%s: after %d of %d come %d of %d", phase, done, of, d, o)
+			}
+			done, of = d, o
+		}
 		if err := p.Write(path); err != nil {
 			t.Fatal(err)
+		}
+		if done != p.Bytes || of > 2*done {
+			t.Errorf("%s: progress ends at %d of %d, the file has %d bytes", dtype, done, of, p.Bytes)
 		}
 		got, err := p.Check(path, f.pool, f.probe)
 		if err != nil {

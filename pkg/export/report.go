@@ -41,6 +41,7 @@ type Paths struct {
 // this program runs the format. The weights of set are closed: the file's take their place.
 func (plan *Plan) Make(m model.Model, set *param.Set, pool *kernel.Pool, to Paths) (*Report, error) {
 	probe := NewProbe(m)
+	plan.tell("computing logits", 0, 0)
 	want, err := Logits(m, set, pool, probe)
 	if err != nil {
 		return nil, err
@@ -54,6 +55,7 @@ func (plan *Plan) Make(m model.Model, set *param.Set, pool *kernel.Pool, to Path
 		return nil, err
 	}
 	set.Weights.Close()
+	plan.tell("reading back", 0, 0)
 	diff, err := plan.readBack(to.Out, pool, probe, want)
 	if err != nil {
 		return nil, err

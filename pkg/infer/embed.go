@@ -19,8 +19,9 @@ type Embedder struct {
 	Set       *param.Set
 	Pool      *kernel.Pool
 	Pooling   model.Pooling
-	Normalize bool // vectors of length 1
-	Batch     int  // texts a pass; default 32
+	Normalize bool                 // vectors of length 1
+	Batch     int                  // texts a pass; default 32
+	Progress  func(done, of int64) // is told of texts after every pass; may be nil
 
 	passes []*pass // the newest last
 }
@@ -67,7 +68,7 @@ func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, err
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return len(texts[b]) - len(texts[a]) })
-	out := make([][]float32, len(texts))
+	out, done := make([][]float32, len(texts)), 0
 	batch := e.Batch
 	if batch == 0 {
 		batch = 32
@@ -85,6 +86,9 @@ func (e *Embedder) Embed(ctx context.Context, texts [][]int32) ([][]float32, err
 		hidden, err := p.run(texts, of)
 		if err != nil {
 			return nil, err
+		}
+		if done += len(of); e.Progress != nil {
+			e.Progress(int64(done), int64(len(texts)))
 		}
 		for row, i := range of {
 			out[i] = e.vector(hidden[row*length*e.Model.Arch().Hidden:], len(texts[i]))

@@ -124,6 +124,17 @@ func byName(name string) (family, error) {
 	return family{}, fmt.Errorf("family %q is unknown, expected one of %s", name, strings.Join(names, ", "))
 }
 
+// Families lists the families of which New makes models, sorted.
+func Families() (names []string) {
+	for n, f := range families {
+		if f.new != nil {
+			names = append(names, n)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
 // New makes the model of explicit or named sizes.
 func New(s Sizes) (Model, error) {
 	s, err := s.resolve()

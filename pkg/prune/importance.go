@@ -67,10 +67,10 @@ func (p *Job) Importance() (*Importance, error) {
 
 // String is a table, one row a layer and kind.
 func (r *Importance) String() string {
-	t := units.NewTable("layer", "kind", "units", "total", "min", "10 %", "median", "90 %", "max", "in the lower half")
+	t := units.NewTable("layer", "kind", "units", "total", "min", "10 %", "median", "90 %", "max", "half")
 	for _, x := range r.Rows {
-		g := func(f float64) string { return fmt.Sprintf("%.3g", f) }
+		g := func(f float64) string { return fmt.Sprintf("%.2g", f) }
 		t.Add(x.Layer, x.Kind, x.Units, g(x.Total), g(x.Min), g(x.P10), g(x.Median), g(x.P90), g(x.Max), fmt.Sprintf("%.3f", x.LowerHalf))
 	}
-	return t.String()
+	return t.String() + "half: the share of the total in the lower half of the units\n"
 }

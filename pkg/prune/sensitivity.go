@@ -3,6 +3,7 @@ package prune
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -24,6 +25,13 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 		return nil, err
 	}
 	gather, trial, _ := p.split()
+	kinds := p.Config.Kinds
+	if kinds == nil {
+		kinds = []coupled.Kind{coupled.QK, coupled.VO, coupled.FFN}
+	}
+	if err := p.expectTrials(1+len(kinds)*len(shares), trial.Len()); err != nil {
+		return nil, err
+	}
 	e, _, err := p.look(gather, coupled.Budget{})
 	if err != nil {
 		return nil, err
@@ -33,10 +41,6 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 	has := map[coupled.Kind]bool{}
 	for _, g := range coupled.Groups(p.Set) {
 		has[g.Kind] = true
-	}
-	kinds := p.Config.Kinds
-	if kinds == nil {
-		kinds = []coupled.Kind{coupled.QK, coupled.VO, coupled.FFN}
 	}
 	cuts := []param.Cut{{}}
 	var out []Sensitivity
@@ -57,8 +61,8 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 		}
 		out = append(out, s)
 	}
-	losses, err := t.Losses(cuts, trial)
-	if err != nil {
+	var losses []float64
+	if err := p.phase(PhaseTrials, func() (err error) { losses, err = t.Losses(cuts, trial); return err }); err != nil {
 		return nil, err
 	}
 	at := 1
@@ -71,6 +75,23 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 		}
 	}
 	return out, nil
+}
+
+// expectTrials estimates the evidence and so many cuts of all layers on so many sequences, for
+// progress.
+func (p *Job) expectTrials(cuts, sequences int) error {
+	e, err := p.estimate()
+	if err != nil {
+		return err
+	}
+	k, err := p.costs()
+	if err != nil {
+		return err
+	}
+	e.Phases = slices.DeleteFunc(e.Phases, func(x PhaseEstimate) bool { return x.Name != PhaseBasis && x.Name != PhaseEvidence })
+	e.Phases = append(e.Phases, PhaseEstimate{Name: PhaseTrials, FLOPs: p.momentFLOPs(k) + int64(cuts*sequences)*k.whole})
+	p.progress.estimate, p.Calibration.work = e, p.countWork
+	return nil
 }
 
 // uniform is the cut that keeps a share of one kind's units in every layer.
@@ -98,8 +119,14 @@ func (p *Job) Scores() (coupled.Scores, error) {
 	p.tell(Gathering{Sequences: p.Data.Len(), Context: p.Data.Context})
 	o := p.Config.Options(p.Model.Scale())
 	o.Gains, o.Interactions = false, nil // of orders, not of scores
-	e, err := p.Gather(o)
+	pass, err := p.passPlan(o.PerSequence())
 	if err != nil {
+		return nil, err
+	}
+	flops := (pass.FLOPs() + pass.RecomputedFLOPs()) * int64(p.Data.Len()) / int64(p.Calibration.batch())
+	p.progress.estimate.Phases, p.Calibration.work = []PhaseEstimate{{Name: PhaseEvidence, FLOPs: flops}}, p.countWork
+	var e *coupled.Evidence
+	if err := p.phase(PhaseEvidence, func() error { e, err = p.Gather(o); return err }); err != nil {
 		return nil, err
 	}
 	defer e.Close()

@@ -15,9 +15,20 @@ func TestSensitivitiesAreCuts(t *testing.T) {
 			return &Job{Calibration: calibration(t, family, 6), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove()}
 		}
 		p := make()
+		var last Working
+		phases := map[PhaseName]bool{}
+		p.Working = func(w Working) {
+			if w.Done < last.Done || w.Done > w.Of {
+				t.Errorf("after %+v comes %+v", last, w)
+			}
+			last, phases[w.Phase] = w, true
+		}
 		got, err := p.Sensitivities([]float64{0.7, 0.4})
 		if err != nil || len(got) != 3 {
 			t.Fatalf("%d kinds, %v", len(got), err)
+		}
+		if !phases[PhaseBasis] || !phases[PhaseEvidence] || !phases[PhaseTrials] || last.Done < last.Of/2 {
+			t.Errorf("%s: progress of %v ends at %d of %d", family, phases, last.Done, last.Of)
 		}
 		for _, s := range got {
 			q := make()

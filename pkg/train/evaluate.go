@@ -30,6 +30,9 @@ type Evaluator struct {
 	shape   shape
 	machine *graph.Machine
 	classes int // 0 for text
+	// Progress is called after every batch with the targets that batches have had so far, of
+	// all ranks and padding included; may be nil.
+	Progress func(targets int64)
 }
 
 // NewEvaluator lowers the model for evaluation: batch windows of context
@@ -88,11 +91,12 @@ func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error
 func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
 	t := tally{}
 	per, along, judged := documents{}, positions{}, rewards{}
-	n, rates := -1, []float64(nil)
+	n, targets, rates := -1, int64(0), []float64(nil)
 	for b, err := range batches {
 		if err != nil {
 			return Evaluation{}, err
 		}
+		targets += int64(len(b.Targets))
 		if n++; n%g.Size() != g.Rank() {
 			continue
 		}
@@ -121,6 +125,9 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 			t.tokens(e.machine.Output("nll"), b.Targets)
 			per.add(e.machine.Output("nll"), b)
 			along.add(e.machine.Output("nll"), b)
+		}
+		if e.Progress != nil {
+			e.Progress(targets)
 		}
 	}
 	if err := g.SumFloat64(t[:]); err != nil {

@@ -13,7 +13,7 @@ import (
 // Greedy is Likelihoods, and whether every judged token of a continuation is the
 // likeliest where it stands: what greedy generation would write. Logits are made of the
 // judged tokens' rows only.
-func Greedy(m model.Model, set *param.Set, pool *kernel.Pool, all []Continuation) (likelihoods []float64, right []bool, err error) {
+func Greedy(m model.Model, set *param.Set, pool *kernel.Pool, all []Continuation, done func(n int64)) (likelihoods []float64, right []bool, err error) {
 	d, ok := m.(interface {
 		Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node
 		Logits(b *graph.Builder, h *graph.Node) *graph.Node
@@ -21,6 +21,7 @@ func Greedy(m model.Model, set *param.Set, pool *kernel.Pool, all []Continuation
 	if !ok {
 		return nil, nil, fmt.Errorf("train: a model of the family %s continues no text", m.Family())
 	}
+	through := int64(0)
 	likelihoods, right = make([]float64, len(all)), make([]bool, len(all))
 	err = judged(m, all, func(items []item, B, T int) error {
 		rows := 0 // of one continuation, at most
@@ -58,6 +59,9 @@ func Greedy(m model.Model, set *param.Set, pool *kernel.Pool, all []Continuation
 					likelihoods[it.at] -= nll
 					right[it.at] = right[it.at] && rank == 0
 				}
+			}
+			if through += int64(len(batch)); done != nil {
+				done(through)
 			}
 			return nil
 		})

@@ -22,9 +22,11 @@ const lengthStep = 32
 
 // Likelihoods is the log likelihood, in nats, that a model gives the judged tokens
 // of each continuation. What is longer than the context loses its front, judged tokens
-// too where they alone are longer.
-func Likelihoods(m model.Model, set *param.Set, pool *kernel.Pool, all []Continuation) ([]float64, error) {
+// too where they alone are longer. done is called after every batch with the
+// continuations that are through; it may be nil.
+func Likelihoods(m model.Model, set *param.Set, pool *kernel.Pool, all []Continuation, done func(n int64)) ([]float64, error) {
 	out := make([]float64, len(all))
+	through := int64(0)
 	err := judged(m, all, func(items []item, B, T int) error {
 		machine, err := lower(m, set, pool, shape{batch: B, context: T})
 		if err != nil {
@@ -43,6 +45,9 @@ func Likelihoods(m model.Model, set *param.Set, pool *kernel.Pool, all []Continu
 				for _, x := range nll[r*T+it.from-1 : r*T+it.length] {
 					out[it.at] -= float64(x)
 				}
+			}
+			if through += int64(len(batch)); done != nil {
+				done(through)
 			}
 			return nil
 		})

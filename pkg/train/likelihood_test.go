@@ -22,11 +22,11 @@ func TestLikelihoods(t *testing.T) {
 			}
 			all = append(all, c)
 		}
-		got, err := Likelihoods(l.Model, l.Set, l.Pool, all)
+		got, err := Likelihoods(l.Model, l.Set, l.Pool, all, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, right, err := Greedy(l.Model, l.Set, l.Pool, all)
+		again, right, err := Greedy(l.Model, l.Set, l.Pool, all, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestLikelihoods(t *testing.T) {
 			}
 		}
 		for _, bad := range []Continuation{{IDs: []int32{1, 2}, From: 0}, {IDs: []int32{1, 2}, From: 2}} {
-			if _, err := Likelihoods(l.Model, l.Set, l.Pool, []Continuation{bad}); err == nil {
+			if _, err := Likelihoods(l.Model, l.Set, l.Pool, []Continuation{bad}, nil); err == nil {
 				t.Errorf("%d tokens from %d were judged", len(bad.IDs), bad.From)
 			}
 		}

@@ -29,8 +29,9 @@ type Choices struct {
 }
 
 // Answer lets a model answer questions: multiple choice, or the right continuations of
-// a file whose questions have one choice each.
-func Answer(b *bundle.Bundle, on prune.Subject, questions []data.Question) (fmt.Stringer, error) {
+// a file whose questions have one choice each. progress counts texts, choices of all
+// questions; it may be nil.
+func Answer(b *bundle.Bundle, on prune.Subject, questions []data.Question, progress func(done, of int64)) (fmt.Stringer, error) {
 	var all []train.Continuation
 	cut := 0 // that lose their beginning
 	for _, q := range questions {
@@ -42,9 +43,13 @@ func Answer(b *bundle.Bundle, on prune.Subject, questions []data.Question) (fmt.
 			all = append(all, c)
 		}
 	}
+	var done func(int64)
+	if progress != nil {
+		done = func(n int64) { progress(n, int64(len(all))) }
+	}
 	start := time.Now()
 	if len(questions[0].Choices) == 1 {
-		scores, right, err := train.Greedy(b.Model, b.Set, on.Pool, all)
+		scores, right, err := train.Greedy(b.Model, b.Set, on.Pool, all, done)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +58,7 @@ func Answer(b *bundle.Bundle, on prune.Subject, questions []data.Question) (fmt.
 		_, r.PeakRSS = sysmem.Resident()
 		return r, nil
 	}
-	scores, err := train.Likelihoods(b.Model, b.Set, on.Pool, all)
+	scores, err := train.Likelihoods(b.Model, b.Set, on.Pool, all, done)
 	if err != nil {
 		return nil, err
 	}

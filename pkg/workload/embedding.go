@@ -23,6 +23,7 @@ type Embedding struct {
 	Normalize        bool   // also where they do not
 	Batch, Threads   int    // texts a pass; Threads 0 is one a core
 	Log              func(line string)
+	Progress         func(done, of int64) // texts; may be nil
 }
 
 // EmbeddingResult is what was made.
@@ -78,7 +79,7 @@ func (o Embedding) Run(ctx context.Context) (*EmbeddingResult, error) {
 	on := prune.NewSubject(b.Model, b.Set, o.Threads, dist.Alone{})
 	defer on.Close()
 	start := time.Now()
-	embedder := infer.Embedder{Model: b.Model.(model.Encoder), Set: b.Set, Pool: on.Pool, Pooling: model.Pooling(e.Pooling), Normalize: r.Normalized, Batch: o.Batch}
+	embedder := infer.Embedder{Model: b.Model.(model.Encoder), Set: b.Set, Pool: on.Pool, Pooling: model.Pooling(e.Pooling), Normalize: r.Normalized, Batch: o.Batch, Progress: o.Progress}
 	vectors, err := embedder.Embed(ctx, texts)
 	if err != nil {
 		return nil, err

@@ -126,6 +126,7 @@ func evaluate(on prune.Subject, o EvalOptions, sequences int, windows func(batch
 		return train.Evaluation{}, err
 	}
 	defer e.Close()
+	e.Progress = o.progress(sequences)
 	return e.RunOn(g, windows(o.Batch))
 }
 

@@ -227,6 +227,8 @@ func (p *Images) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, er
 		return train.Evaluation{}, err
 	}
 	defer e.Close()
+	o.Context = 1 // an image is one target
+	e.Progress = o.progress(p.validation.Len())
 	v, err := e.RunOn(g, p.Validation(o.Batch, 0, o.Limit))
 	if errors.Is(err, data.ErrImages) {
 		err = fault.BadInput(err)

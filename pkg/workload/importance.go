@@ -12,6 +12,7 @@ type UnitOptions struct {
 	Sequences int // of the calibration
 	Context   int // tokens of each; 0 is the model's context, at most 512
 	Notify    func(prune.Event)
+	Working   func(prune.Working) // progress; may be nil
 }
 
 // Units is a job by the default recipe of pruning, for its Importance and Sensitivity.
@@ -28,6 +29,6 @@ func Units(b *bundle.Bundle, w Workload, on prune.Subject, o UnitOptions) (*prun
 	}
 	return &prune.Job{
 		Calibration: prune.Calibration{Model: on.Model, Set: on.Set, Pool: on.Pool, Data: s},
-		Config:      k, Improve: coupled.DefaultImprove(), Trial: 8, Notify: o.Notify,
+		Config:      k, Improve: coupled.DefaultImprove(), Trial: 8, Notify: o.Notify, Working: o.Working,
 	}, nil
 }

@@ -17,13 +17,16 @@ type TextResult struct {
 	Perplexity float64 `json:"perplexity"` // exp(loss)
 	Tokens     int     `json:"tokens"`     // predicted tokens
 	Params     int     `json:"params"`
-	Bytes      int     `json:"bytes"`         // of the text
-	BitsPerB   float64 `json:"bits_per_byte"` // loss·tokens / (bytes·ln 2), comparable between tokenizers; of all of the text only
-	Context    int     `json:"context"`       // tokens a window
-	Seconds    float64 `json:"seconds"`
-	TokensPerS float64 `json:"tokens_per_s"`
-	PeakRSS    int64   `json:"peak_rss"`     // bytes
-	Weights    int64   `json:"weight_bytes"` // planned, as they are kept
+	// Bytes is the length of the text, null where not all of it is predicted: masked-language
+	// models, chats. BitsPerB is loss·tokens / (bytes·ln 2), comparable between tokenizers; null
+	// without Bytes and with a limit.
+	Bytes      *int     `json:"bytes"`
+	BitsPerB   *float64 `json:"bits_per_byte"`
+	Context    int      `json:"context"` // tokens a window
+	Seconds    float64  `json:"seconds"`
+	TokensPerS float64  `json:"tokens_per_s"`
+	PeakRSS    int64    `json:"peak_rss"`     // bytes
+	Weights    int64    `json:"weight_bytes"` // planned, as they are kept
 	// Documents is how many were told apart, and DocumentLoss the mean of their own losses,
 	// nats per predicted token; both are left out of a stream.
 	Documents    int     `json:"documents,omitempty"`
@@ -62,11 +65,14 @@ func Measure(b *bundle.Bundle, w Workload, on prune.Subject, o EvalOptions) (fmt
 	}
 	_, tokens := w.Counts()
 	r := TextResult{
-		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: b.Set.Count(), Bytes: w.Bytes(),
+		Loss: v.Loss, Perplexity: v.Perplexity(), Tokens: v.Tokens, Params: b.Set.Count(),
 		Context: min(o.Context, tokens-1), Seconds: took, TokensPerS: float64(v.Tokens) / took, PeakRSS: peak, Weights: b.Set.WeightBytes(), Documents: v.Documents, DocumentLoss: v.DocumentLoss,
 	}
-	if o.Limit == 0 && r.Bytes > 0 {
-		r.BitsPerB = v.Loss * float64(v.Tokens) / (float64(r.Bytes) * math.Ln2)
+	if n := w.Bytes(); n > 0 {
+		r.Bytes = &n
+		if bits := v.Loss * float64(v.Tokens) / (float64(n) * math.Ln2); o.Limit == 0 {
+			r.BitsPerB = &bits
+		}
 	}
 	return r, nil
 }

@@ -208,6 +208,7 @@ func (p Pruning) job(ctx context.Context, b *bundle.Bundle, on prune.Subject) (*
 		},
 		Footprints: &prune.Footprints{Inference: infer.Memory(b.Model, p.MemoryBatch, context), Training: train.MemoryOf(b.Model, p.MemoryBatch, context)},
 	}
+	job.InTurns = func() (before, after []float64, err error) { return p.inTurns(w, b, on, context) }
 	if job.Footprint, err = job.Footprints.Of(p.MemoryOf); err != nil {
 		return nil, fault.Usage(fmt.Errorf("memory of %w", err))
 	}

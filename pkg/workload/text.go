@@ -237,17 +237,17 @@ func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, erro
 		return train.Evaluation{}, fault.BadInput(err)
 	}
 	o.Context = min(o.Context, max(1, p.Longest))
+	if p, err = data.PackingOf(t.validation, o.Context); err != nil {
+		return train.Evaluation{}, fault.BadInput(err)
+	}
 	if o.Batch == 0 {
-		if p, err = data.PackingOf(t.validation, o.Context); err != nil {
-			return train.Evaluation{}, fault.BadInput(err)
-		}
-		windows := p.Sequences
-		o.Batch = max(1, min(evalTokens/o.Context, (windows+g.Size()-1)/g.Size()))
+		o.Batch = max(1, min(evalTokens/o.Context, (p.Sequences+g.Size()-1)/g.Size()))
 	}
 	e, err := train.NewEvaluator(on.Model, on.Set, on.Pool, o.Batch, o.Context, false)
 	if err != nil {
 		return train.Evaluation{}, err
 	}
 	defer e.Close()
+	e.Progress = o.progress(p.Sequences)
 	return e.RunOn(g, t.Validation(o.Batch, o.Context, o.Limit))
 }

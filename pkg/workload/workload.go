@@ -69,6 +69,21 @@ type EvalOptions struct {
 	Batch   int // sequences at a time; 0 is as many as make about 4096 tokens
 	Context int // tokens of a sequence, from Context; images ignore it
 	Limit   int // units at most, from the front; 0 is all
+	// Progress is called after every batch: tokens (padding included), or images, that have
+	// been read, and all of them; may be nil.
+	Progress func(done, of int64)
+}
+
+// progress is Progress of an evaluation of so many sequences, for an evaluator.
+func (o EvalOptions) progress(sequences int) func(int64) {
+	if o.Progress == nil {
+		return nil
+	}
+	if o.Limit > 0 {
+		sequences = min(sequences, (o.Limit+o.Context-1)/o.Context)
+	}
+	of := int64(o.Context) * int64((sequences+o.Batch-1)/o.Batch*o.Batch)
+	return func(done int64) { o.Progress(done, max(done, of)) }
 }
 
 // evalTokens is about how many tokens run at a time when nobody says.

@@ -135,9 +135,18 @@ func TestConformance(t *testing.T) {
 			defer on.Close()
 			var losses []float64
 			for _, batch := range []int{0, 1, 7} {
-				v, err := whole.Evaluate(on, EvalOptions{Batch: batch, Context: c.seq})
+				var done, of int64
+				v, err := whole.Evaluate(on, EvalOptions{Batch: batch, Context: c.seq, Progress: func(d, o int64) {
+					if d <= done || d > o || of != 0 && of != o {
+						t.Errorf("batches of %d: after %d of %d come %d of %d", batch, done, of, d, o)
+					}
+					done, of = d, o
+				}})
 				if err != nil {
 					t.Fatal(err)
+				}
+				if done == 0 || done != of {
+					t.Errorf("batches of %d end at %d of %d", batch, done, of)
 				}
 				if want := c.n; v.Tokens != want && v.Tokens != want-1 { // the first token is not predicted
 					t.Errorf("%d %ss evaluated, expected %d", v.Tokens, c.unit, want)
