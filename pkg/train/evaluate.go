@@ -87,6 +87,23 @@ func (e *Evaluator) Run(batches iter.Seq2[data.Batch, error]) (Evaluation, error
 	return e.RunOn(dist.Alone{}, batches)
 }
 
+// forward runs a batch and returns how long its pass took.
+func (e *Evaluator) forward(b data.Batch) (took time.Duration, err error) {
+	if err := e.fit(b.Packed()); err != nil {
+		return 0, err
+	}
+	if e.classes > 0 {
+		err = b.FeedInputs(e.machine)
+	} else {
+		err = b.Feed(e.machine, 1)
+	}
+	start := time.Now()
+	if err == nil {
+		err = e.machine.RunAll()
+	}
+	return time.Since(start), err
+}
+
 // RunOn is Run with the batches dealt out to ranks; all get the result.
 func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (Evaluation, error) {
 	t := tally{}
@@ -100,22 +117,11 @@ func (e *Evaluator) RunOn(g dist.Group, batches iter.Seq2[data.Batch, error]) (E
 		if n++; n%g.Size() != g.Rank() {
 			continue
 		}
-		if err := e.fit(b.Packed()); err != nil {
-			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
-		}
-		if e.classes > 0 {
-			err = b.FeedInputs(e.machine)
-		} else {
-			err = b.Feed(e.machine, 1)
-		}
-		start := time.Now()
-		if err == nil {
-			err = e.machine.RunAll()
-		}
+		took, err := e.forward(b)
 		if err != nil {
 			return Evaluation{}, fmt.Errorf("evaluate: %w", err)
 		}
-		rates = append(rates, float64(len(b.Targets))/time.Since(start).Seconds())
+		rates = append(rates, float64(len(b.Targets))/took.Seconds())
 		switch {
 		case e.classes > 0:
 			t.images(e.machine.Output("logits"), b.Targets, e.classes)
