@@ -18,7 +18,7 @@ var values = map[string]func() []string{
 	"basis": oneOf("none", "svd", "data-svd"), "compensate": oneOf("none", "bias", "lsq"), "qk-order": oneOf("score", "interactions", "attention"),
 	"recompute": oneOf("none", "light", "attention", "layer"), "memory-of": oneOf("inference", "training"), "kinds": oneOf("qk", "vo", "ffn", "head"),
 	"weights": oneOf("f32", "bf16", "q8_0"), "pack": oneOf("documents", "stream"), "pooling": oneOf("mean", "cls"), "sort": report.Columns, "recover": oneOf("auto", "none"),
-	"template": templates, "chat-template": templates, "set": config.Keys,
+	"template": templates, "chat-template": templates, "set": config.Keys, "log": oneOf("x", "y", "xy"), "x": oneOf("step", "tokens", "flops", "hours"),
 }
 
 // own are values of one command's flag, where another command's flag of the name has others.
