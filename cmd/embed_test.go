@@ -74,6 +74,26 @@ func TestEmbedIsPyTorch(t *testing.T) {
 	}
 }
 
+// TestEmbedGGUF: a GGUF file says the pooling; what is pruned from it says it still.
+func TestEmbedGGUF(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	texts := minilm + "/texts.jsonl"
+	mustRun(t, "ecospa", "export", "--model", minilm, "--format", "gguf", "--dtype", "f32", "--out", at("m.gguf"))
+	writeTexts(t, at("texts.jsonl"))
+	mustRun(t, "ecospa", "prune", "--from", at("m.gguf"), "--data", at("texts.jsonl"), "--target", "0.9x", "--recover", "none", "--out", at("small"))
+	for name, model := range map[string]string{"want": minilm, "file": at("m.gguf"), "pruned": at("small")} {
+		mustRun(t, "ecospa", "embed", "--model", model, "--data", texts, "--out", at(name+".npy"))
+	}
+	want, got := readVectors(t, at("want.npy")), readVectors(t, at("file.npy"))
+	for i, w := range want {
+		// The file's maximum is the model's, not that of sentence_bert_config.json: the third text is longer.
+		if i/18 != 2 && math.Abs(float64(got[i]-w)) > 1e-5 {
+			t.Fatalf("number %d is %g from the GGUF file, %g from the model", i, got[i], w)
+		}
+	}
+}
+
 // readVectors reads what embed wrote: float32 behind a NumPy header, or JSON lines.
 func readVectors(t *testing.T, path string) (out []float32) {
 	t.Helper()

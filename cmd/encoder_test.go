@@ -17,15 +17,7 @@ import (
 func TestEncoderWithoutHeadIsPruned(t *testing.T) {
 	dir := t.TempDir()
 	texts := filepath.Join(dir, "texts.jsonl")
-	var lines strings.Builder
-	for _, a := range []string{"the cat", "a dog", "the lazy fox", "quick dogs", "a brown runner", "cats ,"} {
-		for _, b := range []string{"sat on the mat .", "jumps over a fox", "runs .", "running on mats , a dog"} {
-			lines.WriteString(`{"text": "` + a + " " + b + "\"}\n")
-		}
-	}
-	if err := os.WriteFile(texts, []byte(lines.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeTexts(t, texts)
 	command := func(args ...string) string {
 		t.Helper()
 		code, stdout, stderr := runCommand(t, t.Context(), append([]string{"ecospa"}, args...)...)

@@ -45,7 +45,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "ratio", Usage: "fraction of units to remove, per kind, instead of --target: `qk=0.3,vo=0.4,ffn=0.5`"},
 			&cli.IntFlag{Name: "vocab", Usage: "first cut the vocabulary to at most the `N` ids used most in --data or --vocab-data; --target, if given, is a share of what remains"},
 			&cli.StringFlag{Name: "vocab-data", Usage: "first cut the vocabulary to the ids that the text at `PATH` uses; with --vocab to the most used of them"},
-			&cli.StringFlag{Name: "kinds", Usage: "unit kinds to prune, `LIST` of qk, vo, ffn, head; default qk,vo,ffn"},
+			&cli.StringFlag{Name: "kinds", Usage: "unit kinds to prune, `LIST` of qk, vo, ffn, head, layer; default qk,vo,ffn"},
 			&cli.StringFlag{Name: "criterion", Value: c.Criterion, Usage: "how units are scored, `NAME`: " + strings.Join(coupled.Criteria(), ", ")},
 			&cli.StringFlag{Name: "allocation", Value: "auto", Usage: "how the budget is divided, `NAME`: " + strings.Join(coupled.Allocations(), ", ")},
 			&cli.IntFlag{Name: "evaluations", Value: c.Evaluations, Usage: "most trial cuts for measuring sensitivity, `N`"},

@@ -49,9 +49,15 @@ func widths(plans []Plan) Widths {
 	}
 	history := map[place][]int{} // units before the first event, then after each
 	layers, present := map[int]bool{}, map[coupled.Kind]bool{}
+	var lost []int // layers that are gone, by their numbers before the first event
 	for i, p := range plans {
+		var losing []int
 		for _, g := range p.Groups {
-			at := place{g.Layer, g.Kind}
+			layer := numberBefore(g.Layer, lost)
+			if g.Kind == coupled.Layer && g.Keep == 0 {
+				losing = append(losing, layer)
+			}
+			at := place{layer, g.Kind}
 			h := history[at]
 			for was := g.Units * g.Lists; len(h) <= i; {
 				if len(h) > 0 {
@@ -60,8 +66,18 @@ func widths(plans []Plan) Widths {
 				h = append(h, was)
 			}
 			history[at] = append(h, g.Keep*g.Lists)
-			layers[g.Layer], present[g.Kind] = true, true
+			layers[layer], present[g.Kind] = true, true
 		}
+		for at, h := range history {
+			if slices.Contains(losing, at.layer) && at.kind != coupled.Layer {
+				for len(h) <= i {
+					h = append(h, h[len(h)-1])
+				}
+				history[at] = append(h[:i+1], 0) // its units go with it
+			}
+		}
+		lost = append(lost, losing...)
+		slices.Sort(lost)
 	}
 	var w Widths
 	for _, k := range coupled.Kinds() {
@@ -85,6 +101,16 @@ func widths(plans []Plan) Widths {
 		w.Rows = append(w.Rows, row)
 	}
 	return w
+}
+
+// numberBefore is the number that a layer had before layers were lost.
+func numberBefore(layer int, lost []int) int {
+	for _, l := range lost {
+		if l <= layer {
+			layer++
+		}
+	}
+	return layer
 }
 
 // cell is a bar: what stays on the left, then what went, the last event first.

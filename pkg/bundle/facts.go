@@ -27,6 +27,7 @@ type Facts struct {
 // LayerFacts is one layer of Facts.
 type LayerFacts struct {
 	Layer   int `json:"layer"`
+	From    int `json:"from"` // its number in the dense model
 	KVHeads int `json:"kv_heads"`
 	QK      int `json:"qk"`     // units a head (rotation pairs under RoPE)
 	VO      int `json:"vo"`     // units a head
@@ -48,9 +49,10 @@ func (b *Bundle) Facts() (*Facts, error) {
 		Context: m.Context(), Vocab: m.Vocab(), disk: b.Bytes, dtype: strings.ToLower(b.DType),
 	}
 	was := model.LayerParams(dense)
+	from := set.LayerOrigin()
 	for i, n := range model.LayerParams(set) {
 		w := model.Layer(set, i)
-		r.Layers = append(r.Layers, LayerFacts{i, w.KV, w.QK, w.VO, w.FFN, n, float64(n) / float64(was[i])})
+		r.Layers = append(r.Layers, LayerFacts{i, from[i], w.KV, w.QK, w.VO, w.FFN, n, float64(n) / float64(was[from[i]])})
 	}
 	return r, nil
 }

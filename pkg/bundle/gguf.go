@@ -6,6 +6,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/internal/ggufmodel"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
@@ -34,6 +35,9 @@ func openFile(path string, o Options) (b *Bundle, err error) {
 	}
 	if st, serr := os.Stat(path); serr == nil {
 		b.Bytes = st.Size()
+	}
+	if err := b.pool(f); err != nil {
+		return nil, err
 	}
 	if f.Keys["tokenizer.ggml.model"] == nil {
 		return b, nil
@@ -72,4 +76,30 @@ func storedType(f *gguf.File) string {
 		return best
 	}
 	return "BF16"
+}
+
+// pool takes over how an encoder's texts become vectors, as the files of
+// sentence-transformers would say it; of length 1, as llama.cpp's programs give them.
+func (b *Bundle) pool(f *gguf.File) error {
+	if _, ok := b.Model.(model.Encoder); !ok {
+		return nil
+	}
+	arch, _ := f.Keys["general.architecture"].(string)
+	kind, ok := f.Keys[arch+".pooling_type"].(uint32)
+	way := map[uint32]string{1: "mean_tokens", 2: "cls_token"}[kind]
+	switch {
+	case !ok || kind == 0: // each token's vector
+		return nil
+	case way == "":
+		return fmt.Errorf("%s: key %s.pooling_type is %d, expected 0 (none), 1 (mean) or 2 (cls)", b.Path, arch, kind)
+	}
+	b.modules = []byte(`[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+ {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+ {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]
+`)
+	b.pooling = fmt.Appendf(nil, "{\"word_embedding_dimension\": %d, \"pooling_mode_%s\": true}\n", b.Model.Arch().Hidden, way)
+	b.setExtra(modulesFile, b.modules)
+	b.setExtra("1_Pooling/config.json", b.pooling)
+	b.Model.Arch().Pooling = model.Pooling(map[uint32]string{1: "mean", 2: "cls"}[kind])
+	return nil
 }

@@ -46,7 +46,7 @@ func (b *Bundle) KeepVocabulary(ids []int32) (renumbered []int32, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Arch().Pooling = b.Model.Arch().Pooling
+	m.Arch().Pooling, m.Arch().Pooler = b.Model.Arch().Pooling, b.Model.Arch().Pooler
 	if err := b.Set.Shrink(param.Cut{"vocab": param.Keep{rows}}); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,8 @@ func init() { registerAllocation(auto{}) }
 
 // auto makes the plan by every other allocation and keeps the one whose cut has
 // the lowest loss on held calibration data (Request.Held); the trials are
-// recorded in the plan. Equal losses keep the earlier of uniform, global, sensitivity.
+// recorded in the plan. Equal losses keep the earlier of uniform, global, sensitivity. Where
+// whole layers may go with other kinds, sensitivity without them is tried too.
 type auto struct{}
 
 func (auto) name() string { return "auto" }
@@ -24,6 +25,11 @@ func (auto) widths(p *problem) (map[string]int, error) {
 		return nil, err
 	}
 	tried := []allocation{uniform{}, global{}, sensitivity{}}
+	if hasKind(p.Config.kinds(), Layer) && len(p.Config.kinds()) > 1 {
+		if n := (narrow{}); n.reachable(p) {
+			tried = append(tried, n)
+		}
+	}
 	var widths []map[string]int
 	var cuts []param.Cut
 	for _, a := range tried {
@@ -49,4 +55,23 @@ func (auto) widths(p *problem) (map[string]int, error) {
 		return nil, fmt.Errorf("%w: no allocation has a finite loss: %v", ErrEvidence, p.trials)
 	}
 	return best, nil
+}
+
+// narrow is sensitivity where no whole layer goes. It is one of auto's trials only.
+type narrow struct{}
+
+func (narrow) name() string { return "sensitivity of widths" }
+
+func (narrow) widths(p *problem) (map[string]int, error) {
+	p.widthsOnly = true
+	defer func() { p.widthsOnly = false }()
+	return sensitivity{}.widths(p)
+}
+
+// reachable reports whether widths by themselves reach the budget.
+func (narrow) reachable(p *problem) bool {
+	p.widthsOnly = true
+	defer func() { p.widthsOnly = false }()
+	_, counted := p.Budget.Units[Layer]
+	return !counted && p.reachable() == nil
 }

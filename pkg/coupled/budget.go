@@ -105,7 +105,7 @@ func (c Config) Goal(set *param.Set, footprint Footprint) (Goal, error) {
 // unitsLeft is how many units of each kind there are, and how many the ratios leave.
 func (c Config) unitsLeft(set *param.Set) (map[Kind][2]int, error) {
 	units := map[Kind][2]int{}
-	for _, g := range Groups(set) {
+	for _, g := range groupsOf(set, c.kinds()) {
 		if _, ok := c.Ratio[g.Kind]; ok {
 			span := units[g.Kind]
 			span[0] += g.Lists * g.Units

@@ -21,7 +21,7 @@ func TestBudgetMetWithinOneUnit(t *testing.T) {
 			c.MinKeep = 1 + rng.IntN(2)
 			c.Floor = []float64{0, 0.3}[rng.IntN(2)]
 			if rng.IntN(3) == 0 {
-				c.Kinds = Kinds()
+				c.Kinds = []Kind{QK, VO, FFN, Head}
 			}
 			p, err := newProblem(Request{Set: set, Config: c})
 			if err != nil {

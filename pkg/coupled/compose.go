@@ -9,6 +9,9 @@ import (
 // Compose is the cut that does at once what first and then second do: second
 // counts units as first leaves them. set is the model before both.
 func Compose(set *param.Set, first, second param.Cut) (param.Cut, error) {
+	if n := len(set.LayerOrigin()); len(first.Left(n)) < n {
+		return nil, fmt.Errorf("compose: %w: the first cut removes whole layers", param.ErrCut)
+	}
 	if err := set.Check(first); err != nil {
 		return nil, fmt.Errorf("compose: first cut: %w", err)
 	}

@@ -13,7 +13,7 @@ type Config struct {
 	Of           string           `yaml:"of"`            // what target counts: all (default) parameters, or the prunable ones
 	TargetMemory string           `yaml:"target_memory"` // largest memory in bytes ("2GiB"), instead of target
 	Ratio        map[Kind]float64 `yaml:"ratio"`         // share of each kind's units that is REMOVED, 0 to 1, instead of target
-	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may be removed; default [qk, vo, ffn]; with ratio, those it names
+	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may be removed: qk, vo, ffn, head, layer; default [qk, vo, ffn]; with ratio, those it names
 	Criterion    string           `yaml:"criterion"`     // how units are scored; default fisher
 	QKOrder      string           `yaml:"qk_order"`      // which qk units are removed first: score (default), interactions or attention (rotation pairs only, others by score)
 	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
@@ -65,6 +65,7 @@ func (c Config) Options(scale float64) Options {
 		o.Interactions = []Kind{QK}
 	}
 	o.Gains = c.QKOrder == OrderAttention
+	o.WholeLayers = hasKind(c.kinds(), Layer)
 	return o
 }
 
@@ -97,8 +98,12 @@ func (c Config) Validate() error {
 	if _, err := ParseKinds(names); err != nil {
 		return fmt.Errorf("prune.kinds: %w", err)
 	}
-	if _, err := CriterionByName(c.Criterion); err != nil {
+	crit, err := CriterionByName(c.Criterion)
+	if err != nil {
 		return fmt.Errorf("prune.criterion: %w", err)
+	}
+	if hasKind(c.kinds(), Layer) && !ScoresLayers(crit) {
+		return fmt.Errorf("prune.criterion %s does not score whole layers, which kind layer needs: expected one of %s", c.Criterion, strings.Join(layerCriteria(), ", "))
 	}
 	if !slices.Contains(QKOrders(), c.QKOrder) {
 		return fmt.Errorf("prune.qk_order is %q, expected one of %s", c.QKOrder, strings.Join(QKOrders(), ", "))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -60,6 +61,11 @@ func Criteria() []string {
 	return names
 }
 
+// layerCriteria lists those that score whole layers.
+func layerCriteria() []string {
+	return slices.DeleteFunc(Criteria(), func(name string) bool { return !ScoresLayers(criteria[name]) })
+}
+
 // CriterionByName returns a criterion. The error for an unknown name lists the valid ones.
 func CriterionByName(name string) (Criterion, error) {
 	if c := criteria[name]; c != nil {
@@ -76,6 +82,9 @@ func Score(name string, c *Context, groups []Group) (Scores, error) {
 	}
 	scores := Scores{}
 	for _, g := range groups {
+		if g.Kind == Layer && !ScoresLayers(crit) {
+			return nil, fmt.Errorf("criterion %s does not score whole layers, expected one of %s", name, strings.Join(layerCriteria(), ", "))
+		}
 		done := func(bool) error { return nil }
 		if _, ok := crit.(gatesOnly); !ok { // weights of another type are float32 meanwhile
 			done = widened(c.Set, g.params...)
@@ -102,6 +111,9 @@ func (c *Context) gate(g Group) (*gateStat, error) {
 		return nil, fmt.Errorf("%w: none was gathered", ErrEvidence)
 	}
 	s := c.Evidence.gates[g.Dim]
+	if s == nil && g.Kind == Layer {
+		return nil, fmt.Errorf("%w: the gates of whole layers were not gathered", ErrEvidence)
+	}
 	if s == nil || s.lists != g.Lists || s.units != g.Units {
 		return nil, fmt.Errorf("%w: it is of another model: dimension %q should have %d lists of %d units", ErrEvidence, g.Dim, g.Lists, g.Units)
 	}

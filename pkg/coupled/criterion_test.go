@@ -123,7 +123,7 @@ func TestRandomIsSeeded(t *testing.T) {
 
 func TestUnknownCriterionListsTheValidOnes(t *testing.T) {
 	_, err := CriterionByName("hessian")
-	want := `criterion "hessian" is unknown, expected one of activation, fisher, fisher-diag, magnitude, random, taylor`
+	want := `criterion "hessian" is unknown, expected one of activation, fisher, fisher-diag, influence, magnitude, random, taylor`
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error is %v, expected %s", err, want)
 	}

@@ -36,6 +36,9 @@ type Options struct {
 	// Gains gathers, under RoPE, the features of attention scores of every query
 	// head: (2*pairs)^2 float32 a head.
 	Gains bool
+	// WholeLayers gathers the gate of every whole layer too, for kind layer: graphs are then
+	// built with graph.BuildOptions.LayerGates.
+	WholeLayers bool
 	// Kinds names kinds of evidence that were registered (RegisterEvidence).
 	Kinds []string
 	// Layers are those that evidence is gathered of; nil for all. Evidence of some layers
@@ -70,6 +73,7 @@ type Evidence struct {
 	gates     map[string]*gateStat // by dimension
 	heads     map[string]string    // "layer.N.vo" -> "layer.N.kv"
 	sites     map[int]*site        // by layer
+	layerN    int                  // layers of the model
 	more      []*Statistic         // of Options.Kinds
 	gradients float64              // weight of the sequences in Squares
 	err       error                // of a kind that is not registered
@@ -77,8 +81,8 @@ type Evidence struct {
 
 // NewEvidence makes empty evidence for the set's present shapes.
 func NewEvidence(set *param.Set, o Options) *Evidence {
-	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[int]*site{}}
-	for _, g := range Groups(set) {
+	e := &Evidence{options: o, gates: map[string]*gateStat{}, heads: map[string]string{}, sites: map[int]*site{}, layerN: len(set.LayerOrigin())}
+	for _, g := range o.groups(set) {
 		if !o.of(g.Layer) {
 			continue
 		}
@@ -94,6 +98,17 @@ func NewEvidence(set *param.Set, o Options) *Evidence {
 	e.more, e.err = o.statistics(set)
 	return e
 }
+
+// groups are those whose gates are gathered.
+func (o Options) groups(set *param.Set) []Group {
+	if !o.WholeLayers {
+		return Groups(set)
+	}
+	return groupsOf(set, Kinds())
+}
+
+// WholeLayers is Options.WholeLayers.
+func (e *Evidence) WholeLayers() bool { return e.options.WholeLayers }
 
 // Close releases the slabs.
 func (e *Evidence) Close() {
@@ -154,7 +169,7 @@ func (e *Evidence) Add(dim string, r []float32, scale float32) error {
 			head.add(sums, float64(scale))
 		}
 		for _, m := range e.more {
-			if m.Gates == nil {
+			if m.Gates == nil || s.kind == Layer {
 				continue
 			}
 			m.Gates(dim, scaled(r[at:at+n], float64(scale)))
@@ -255,8 +270,15 @@ func (e *Evidence) Sequences(dim string) float64 {
 // the units that stay is kept. Squares shrinks with the weights (see Slabs).
 // Nothing is changed when it returns an error.
 func (e *Evidence) Shrink(cut param.Cut) error {
+	whole := map[string]bool{}
+	for l := range e.layerN {
+		whole[param.WholeLayer(l)] = true
+	}
 	for dim, keep := range cut {
 		s := e.gates[dim]
+		if whole[dim] {
+			continue
+		}
 		if s == nil {
 			return fmt.Errorf("%w: no units at dimension %q", ErrEvidence, dim)
 		}
@@ -273,5 +295,40 @@ func (e *Evidence) Shrink(cut param.Cut) error {
 	for dim, s := range e.gates {
 		s.shrink(dim, cut)
 	}
+	e.dropLayers(cut)
 	return nil
+}
+
+// dropLayers forgets what was seen of layers that a cut removes; the others get their new
+// numbers.
+func (e *Evidence) dropLayers(cut param.Cut) {
+	left := cut.Left(e.layerN)
+	if len(left) == e.layerN {
+		return
+	}
+	e.layerN = len(left)
+	gates, heads, sites := map[string]*gateStat{}, map[string]string{}, map[int]*site{}
+	for to, from := range left {
+		for dim, s := range e.gates {
+			if s.layer != from || s.moved {
+				continue
+			}
+			name := param.RenameLayer(dim, from, to)
+			if per, ok := e.heads[dim]; ok {
+				heads[name] = param.RenameLayer(per, from, to)
+			}
+			s.per, s.layer, s.moved = param.RenameLayer(s.per, from, to), to, true
+			gates[name] = s
+		}
+		if s := e.sites[from]; s != nil {
+			for k, dim := range s.dims {
+				s.dims[k] = param.RenameLayer(dim, from, to)
+			}
+			sites[to] = s
+		}
+	}
+	for _, s := range gates {
+		s.moved = false
+	}
+	e.gates, e.heads, e.sites = gates, heads, sites
 }

@@ -51,6 +51,7 @@ type storedOptions struct {
 	Scale        float64  `json:"scale,omitempty"`
 	Queries      int      `json:"queries,omitempty"`
 	Kinds        []string `json:"kinds,omitempty"`
+	WholeLayers  bool     `json:"whole_layers,omitempty"`
 }
 
 // Save writes the evidence, to be read by LoadEvidence for the same model. What
@@ -61,7 +62,7 @@ func (e *Evidence) Save(w io.Writer, family string, set *param.Set) error {
 		return fmt.Errorf("save evidence: it is of layers %v only", o.Layers)
 	}
 	header, err := json.Marshal(evidenceHeader{FingerprintOf(family, set), storedOptions{
-		o.Interactions, o.Squares, o.Activations, o.Basis, o.Compensation, o.Gains, o.Scale, o.Queries, o.Kinds,
+		o.Interactions, o.Squares, o.Activations, o.Basis, o.Compensation, o.Gains, o.Scale, o.Queries, o.Kinds, o.WholeLayers,
 	}})
 	if err != nil {
 		return fmt.Errorf("save evidence: %w", err)
@@ -109,7 +110,7 @@ func LoadEvidence(r io.Reader, size int64, family string, set *param.Set, produc
 	s := h.Options
 	o := Options{
 		Interactions: s.Interactions, Squares: s.Squares, Activations: s.Activations, Basis: s.Basis, Compensation: s.Compensation,
-		Gains: s.Gains, Kinds: s.Kinds, Scale: s.Scale, Queries: s.Queries, Product: product,
+		Gains: s.Gains, Kinds: s.Kinds, Scale: s.Scale, Queries: s.Queries, Product: product, WholeLayers: s.WholeLayers,
 	}
 	if o.Queries < 0 || o.Queries > 1<<20 || math.IsNaN(o.Scale) {
 		return nil, fmt.Errorf("%w: its options make no sense: %+v", ErrEvidence, s)
@@ -303,7 +304,7 @@ func payload(set *param.Set, o Options) int64 {
 			f32 += cols / blocks * cols
 		}
 	}
-	for _, g := range Groups(set) {
+	for _, g := range o.groups(set) {
 		n := g.Lists * g.Units
 		f64 += 1 + 2*n
 		if hasKind(o.Interactions, g.Kind) {

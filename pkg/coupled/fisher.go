@@ -8,9 +8,10 @@ func init() { RegisterCriterion(fisher{}) }
 // matrix stands for the Hessian. Default.
 type fisher struct{}
 
-func (fisher) Name() string { return "fisher" }
-func (fisher) gatesOnly()   {}
-func (fisher) Needs() Needs { return Needs{Gates: true} }
+func (fisher) Name() string  { return "fisher" }
+func (fisher) gatesOnly()    {}
+func (fisher) scoresLayers() {}
+func (fisher) Needs() Needs  { return Needs{Gates: true} }
 
 func (fisher) Score(c *Context, g Group) ([][]float64, error) {
 	s, err := c.gate(g)

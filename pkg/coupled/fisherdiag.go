@@ -9,8 +9,9 @@ func init() { RegisterCriterion(fisherDiag{}) }
 // summed over the pair. It needs the weight gradients of single sequences.
 type fisherDiag struct{}
 
-func (fisherDiag) Name() string { return "fisher-diag" }
-func (fisherDiag) Needs() Needs { return Needs{Squares: true} }
+func (fisherDiag) Name() string  { return "fisher-diag" }
+func (fisherDiag) scoresLayers() {}
+func (fisherDiag) Needs() Needs  { return Needs{Squares: true} }
 
 func (fisherDiag) Score(c *Context, g Group) ([][]float64, error) {
 	value, err := c.diagonal()

@@ -20,7 +20,7 @@ var gpt = sizes{layers: 2, kv: 3, r: 1, qk: 6, vo: 6, ffn: 10, embed: 8, bias: t
 func (z sizes) specs() []param.Spec {
 	e := param.Dim{Name: "embed", Size: z.embed}
 	w := param.Init{Std: 0.5}
-	specs := []param.Spec{{Name: "embedding", Dims: []param.Dim{{Name: "vocab", Size: 11}, e}, Init: w}}
+	specs := []param.Spec{{Name: "embedding", Layer: param.Outside, Dims: []param.Dim{{Name: "vocab", Size: 11}, e}, Init: w}}
 	for n := range z.layers {
 		name := func(s string) string { return fmt.Sprintf("layer.%d.%s", n, s) }
 		kv := param.Dim{Name: name("kv"), Size: z.kv, Kind: param.KV}

@@ -77,7 +77,7 @@ func (p *problem) bytes(width map[string]int) (int64, error) {
 	shapes := p.Set.Like()
 	cut := param.Cut{}
 	for _, g := range p.groups {
-		if w := width[g.Dim]; w < g.Units {
+		if w := width[g.Dim]; w < g.Units && (g.Kind == Layer || !gone(width, g.Layer)) {
 			for range g.Lists {
 				cut[g.Dim] = append(cut[g.Dim], first(w))
 			}

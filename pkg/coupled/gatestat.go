@@ -10,6 +10,8 @@ import (
 // through all lists: list*units + unit.
 type gateStat struct {
 	kind         Kind
+	layer        int
+	moved        bool   // it has the layer's new number: see Evidence.dropLayers
 	per          string // dimension of the K/V heads that the lists belong to, "" for one list
 	lists, units int
 	weight       float64     // n: sequences seen, decayed
@@ -20,7 +22,7 @@ type gateStat struct {
 
 func newGateStat(g Group, interactions bool) *gateStat {
 	lists, units := g.Lists, g.Units
-	s := &gateStat{kind: g.Kind, per: g.Per, lists: lists, units: units}
+	s := &gateStat{kind: g.Kind, layer: g.Layer, per: g.Per, lists: lists, units: units}
 	s.sum = make([]float64, lists*units)
 	s.square = make([]float64, lists*units)
 	if interactions {

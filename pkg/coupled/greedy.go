@@ -28,6 +28,9 @@ func (p *problem) newGreedy() *greedy {
 
 // next is the width after a cluster's next step, false when it is at its floor.
 func (d *greedy) next(c *cluster) (int, bool) {
+	if d.stuck(c) {
+		return 0, false
+	}
 	w := d.width[c.groups[0].Dim]
 	to := (w - 1) / c.multiple * c.multiple
 	return to, w > c.floor && to >= c.floor
@@ -70,8 +73,8 @@ func (d *greedy) lists(g *Group) int {
 // problem (skipped layers) count as they are.
 func (d *greedy) slots(k Kind) int {
 	n := 0
-	for _, g := range Groups(d.p.Set) {
-		if g.Kind == k {
+	for _, g := range groupsOf(d.p.Set, []Kind{k}) {
+		if g.Kind == Layer || !gone(d.width, g.Layer) {
 			w, ok := d.width[g.Dim]
 			if !ok {
 				w = g.Units
@@ -96,8 +99,9 @@ func (d *greedy) run(pri priority) error {
 			d.set(c, w)
 			return freed
 		})
+		d.giveBack(pri)
 	}
-	for _, k := range []Kind{Head, QK, VO, FFN} { // heads take units of qk and vo with them, so they go first
+	for _, k := range []Kind{Layer, Head, QK, VO, FFN} { // layers and heads take other units with them, so they go first
 		most, ok := p.Budget.Units[k]
 		if !ok {
 			continue
@@ -143,7 +147,7 @@ func (d *greedy) down(count, most int, clusters []*cluster, pri priority, freed 
 	for count > most {
 		var best *cluster
 		for _, c := range clusters {
-			if s := at[c]; s.ok && (best == nil || s.cost < at[best].cost) {
+			if s := at[c]; s.ok && (best == nil || s.cost < at[best].cost) && !(c.kind == Layer && d.stuck(c)) {
 				best = c
 			}
 		}
@@ -164,7 +168,12 @@ func (d *greedy) down(count, most int, clusters []*cluster, pri priority, freed 
 func (p *problem) bottom() *greedy {
 	d := p.newGreedy()
 	for _, c := range p.clusters {
-		d.set(c, c.floor)
+		if c.kind != Layer {
+			d.set(c, c.floor)
+		}
+	}
+	if !p.widthsOnly {
+		d.dropSmallest()
 	}
 	return d
 }

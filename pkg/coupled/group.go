@@ -79,7 +79,10 @@ func (g Group) String() string { return fmt.Sprintf("layer %d %s", g.Layer, g.Ki
 // that enter it are the same with and without the cut.
 func FirstLayer(set *param.Set, cut param.Cut) int {
 	first := -1
-	for dim := range cut {
+	for dim, keep := range cut {
+		if len(keep) > 0 && len(keep[0]) == 1 && set.Dim(dim).Kind == param.Layer {
+			continue // it stays
+		}
 		if n, ok := set.DimLayer(dim); ok && (first < 0 || n < first) {
 			first = n
 		}
@@ -104,6 +107,9 @@ func Prunable(set *param.Set) int {
 
 // sizeWith is the elements p would have with the given dimension sizes.
 func sizeWith(p *param.Param, width map[string]int) int {
+	if gone(width, p.Layer) {
+		return 0
+	}
 	n := 1
 	for _, d := range p.Dims {
 		size := d.Size

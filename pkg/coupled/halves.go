@@ -5,7 +5,7 @@ import "github.com/ecospa/ecospa/pkg/param"
 // Without is the gates that e saw and part, evidence of a part of the same sequences, did not:
 // the other half, where part is one. It has nothing beside gates.
 func (e *Evidence) Without(part *Evidence, set *param.Set) *Evidence {
-	out := NewEvidence(set, Options{})
+	out := NewEvidence(set, Options{WholeLayers: e.options.WholeLayers})
 	for dim, s := range out.gates {
 		all, some := e.gates[dim], part.gates[dim]
 		s.weight = all.weight - some.weight

@@ -69,6 +69,7 @@ func (o Options) Join(p Options) Options {
 	o.Basis = o.Basis || p.Basis
 	o.Compensation = o.Compensation || p.Compensation
 	o.Gains = o.Gains || p.Gains
+	o.WholeLayers = o.WholeLayers || p.WholeLayers
 	for _, k := range p.Kinds {
 		if !slices.Contains(o.Kinds, k) {
 			o.Kinds = append(o.Kinds[:len(o.Kinds):len(o.Kinds)], k)

@@ -15,16 +15,20 @@ const (
 	VO   Kind = "vo"   // a dimension of a value head and its rows of the output projection
 	FFN  Kind = "ffn"  // a hidden channel of the feed-forward network
 	Head Kind = "head" // a key/value head with all its query heads
+
+	Layer Kind = "layer" // a whole layer
 )
 
 // Kinds lists every kind in the order in which groups of a layer are listed.
-func Kinds() []Kind { return []Kind{QK, VO, FFN, Head} }
+func Kinds() []Kind { return []Kind{QK, VO, FFN, Head, Layer} }
 
 // kindOf is the kind of the units of a dimension, "" for none.
 func kindOf(k param.Kind) Kind {
 	switch k {
 	case param.KV:
 		return Head
+	case param.Layer:
+		return Layer
 	case param.QK, param.VO, param.FFN:
 		return Kind(k)
 	}

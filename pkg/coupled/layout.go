@@ -17,7 +17,7 @@ func Layouts() []string { return []string{LayoutPerHead, LayoutPerLayer, LayoutH
 // oneHead reports whether the layout holds a kind to one width in all layers
 // because all heads are alike.
 func (c Config) oneHead(k Kind) bool {
-	return c.Layout == LayoutUniform || c.Layout == LayoutHeads && (k == QK || k == VO)
+	return k != Layer && (c.Layout == LayoutUniform || c.Layout == LayoutHeads && (k == QK || k == VO))
 }
 
 // square reports whether all value heads are as wide as the query and key heads,

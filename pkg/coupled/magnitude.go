@@ -44,6 +44,12 @@ func (magnitude) Score(c *Context, g Group) ([][]float64, error) {
 // SumRows adds to t the sum of value over all elements of p that belong to each
 // unit; value is given the element's index in the slab.
 func (g *Group) SumRows(t [][]float64, p *param.Param, value func(i int) float64) {
+	if g.Kind == Layer { // all of it
+		for i := p.Offset; i < p.Offset+p.Size(); i++ {
+			t[0][0] += value(i)
+		}
+		return
+	}
 	for l := range t {
 		for u := range t[l] {
 			g.Rows(p, l, u, func(at, n int) {

@@ -71,7 +71,7 @@ func byInteraction(m []float64, n int) order {
 
 // kept lists, ascending, the units that stay when all but n have gone.
 func (o order) kept(n int) []int {
-	k := append([]int(nil), o.units[len(o.units)-n:]...)
+	k := append([]int{}, o.units[len(o.units)-n:]...)
 	sort.Ints(k)
 	return k
 }

@@ -28,7 +28,7 @@ type Plan struct {
 	Budget    Budget     `json:"budget"`        // what had to be met
 	Before    int        `json:"params_before"` // parameters of the whole model
 	After     int        `json:"params_after"`
-	Decisions []Decision `json:"decisions"`        // one a group, by layer and kind; groups that stay whole by constraint are missing
+	Decisions []Decision `json:"decisions"`        // one a group, by layer and kind; groups that stay whole by constraint are missing, and those of layers that go
 	Trials    []Trial    `json:"trials,omitempty"` // what auto tried
 }
 
@@ -81,6 +81,9 @@ func MakePlan(r Request) (*Plan, error) {
 		plan.Improve = Improve{Basis: BasisNone, Compensate: CompensateNone, Ridge: DefaultRidge}
 	}
 	for i := range p.groups {
+		if g := &p.groups[i]; g.Kind != Layer && gone(width, g.Layer) {
+			continue // it goes with its layer
+		}
 		plan.Decisions = append(plan.Decisions, p.decide(&p.groups[i], width))
 	}
 	return plan, nil

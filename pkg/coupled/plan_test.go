@@ -13,7 +13,7 @@ import (
 func planFor(t testing.TB, set *param.Set, share float64, seed uint64) *Plan {
 	t.Helper()
 	c := DefaultConfig()
-	c.Kinds = Kinds()
+	c.Kinds = []Kind{QK, VO, FFN, Head}
 	p, err := newProblem(Request{Set: set, Config: c})
 	if err != nil {
 		t.Fatal(err)

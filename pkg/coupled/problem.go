@@ -50,6 +50,8 @@ type problem struct {
 	measured []Curve            // by sensitivity, once
 	curves   map[string][]Point // of measured, by dimension
 	trials   []Trial            // made by auto
+
+	widthsOnly bool // no whole layer goes: one of auto's trials
 }
 
 // Check reports what of the configuration does not fit the model: layers that it
@@ -93,7 +95,9 @@ func newProblem(r Request) (*problem, error) {
 	layers := map[int]bool{}
 	for _, g := range Groups(r.Set) {
 		layers[g.Layer] = true
-		if hasKind(r.Config.kinds(), g.Kind) && !skip[g.Layer] {
+	}
+	for _, g := range groupsOf(r.Set, r.Config.kinds()) {
+		if !skip[g.Layer] {
 			p.groups = append(p.groups, g)
 		}
 	}
@@ -138,7 +142,9 @@ func (p *problem) cluster() error {
 		if of > 1 {
 			continue // what holds for the pairs of q and k holds for v
 		}
-		c.multiple = g.multiple(p.Config.rows(g.Kind))
+		if c.multiple = g.multiple(p.Config.rows(g.Kind)); g.Kind == Layer {
+			continue // its floor is 0: problem.leastLayers holds for all of them
+		}
 		c.floor = max(p.Config.MinKeep, int(math.Ceil(p.Config.Floor*float64(g.Units)-1e-9)))
 		c.floor = min((c.floor+c.multiple-1)/c.multiple*c.multiple, g.Units)
 	}
@@ -169,7 +175,7 @@ func (c Config) rows(k Kind) int {
 
 // multiple is the number of units whose rows are a multiple of roundTo rows.
 func (g *Group) multiple(roundTo int) int {
-	if g.Kind == Head {
+	if g.Kind == Head || g.Kind == Layer {
 		return 1
 	}
 	rows := 1 // of a unit: 2 for a rotation pair
@@ -342,7 +348,7 @@ func (p *problem) cut(width map[string]int) param.Cut {
 	c := param.Cut{}
 	for _, g := range p.groups {
 		w, ok := width[g.Dim]
-		if !ok || w == g.Units {
+		if !ok || w == g.Units || g.Kind != Layer && gone(width, g.Layer) {
 			continue
 		}
 		for _, o := range p.orders[g.Dim] {

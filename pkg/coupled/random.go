@@ -11,8 +11,9 @@ func init() { RegisterCriterion(random{}) }
 // group draws from a stream of its own, seeded by Context.Seed and its dimension's name.
 type random struct{}
 
-func (random) Name() string { return "random" }
-func (random) Needs() Needs { return Needs{} }
+func (random) Name() string  { return "random" }
+func (random) scoresLayers() {}
+func (random) Needs() Needs  { return Needs{} }
 
 func (random) Score(c *Context, g Group) ([][]float64, error) {
 	h := fnv.New64a()

@@ -127,6 +127,10 @@ func (sensitivity) widths(p *problem) (map[string]int, error) {
 	d := p.newGreedy()
 	err := d.run(func(d *greedy, c *cluster, to, freed int) float64 {
 		from := d.width[c.groups[0].Dim]
+		if c.kind == Layer { // what its widths have cost is paid already
+			paid := d.lostIn(c.groups[0].Layer, func(c *cluster) float64 { return hulls[c][c.units-d.width[c.groups[0].Dim]] })
+			return (hulls[c][1] - paid) / float64(max(1, freed))
+		}
 		return (hulls[c][c.units-to] - hulls[c][c.units-from]) / float64(max(1, freed))
 	})
 	return d.width, err

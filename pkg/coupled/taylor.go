@@ -8,9 +8,10 @@ func init() { RegisterCriterion(taylor{}) }
 // loss when the unit goes.
 type taylor struct{}
 
-func (taylor) Name() string { return "taylor" }
-func (taylor) gatesOnly()   {}
-func (taylor) Needs() Needs { return Needs{Gates: true} }
+func (taylor) Name() string  { return "taylor" }
+func (taylor) gatesOnly()    {}
+func (taylor) scoresLayers() {}
+func (taylor) Needs() Needs  { return Needs{Gates: true} }
 
 func (taylor) Score(c *Context, g Group) ([][]float64, error) {
 	s, err := c.gate(g)

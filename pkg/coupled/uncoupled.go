@@ -23,6 +23,9 @@ func Uncoupled(set *param.Set, e *Evidence, plan *Plan) ([]Zero, error) {
 	if err := plan.Validate(plan.Model.Family, set); err != nil {
 		return nil, err
 	}
+	if n := len(set.LayerOrigin()); len(plan.Cut().Left(n)) < n {
+		return nil, fmt.Errorf("%w: rows are zeroed one matrix at a time, which kind %s is not", ErrPlan, Layer)
+	}
 	value, err := (&Context{Set: set, Evidence: e}).diagonal()
 	if err != nil {
 		return nil, fmt.Errorf("rank uncoupled rows: %w", err)

@@ -20,6 +20,7 @@ import (
 type Units struct{ by map[string]*unitTable }
 
 type unitTable struct {
+	layer        int
 	per          string
 	lists, units int
 	seen         []float64 // one number, so that Visit has it
@@ -30,7 +31,7 @@ type unitTable struct {
 func NewUnits(set *param.Set) *Units {
 	u := &Units{map[string]*unitTable{}}
 	for _, g := range Groups(set) {
-		u.by[g.Dim] = &unitTable{g.Per, g.Lists, g.Units, make([]float64, 1), make([]float64, g.Lists*g.Units)}
+		u.by[g.Dim] = &unitTable{g.Layer, g.Per, g.Lists, g.Units, make([]float64, 1), make([]float64, g.Lists*g.Units)}
 	}
 	return u
 }
@@ -96,4 +97,24 @@ func (u *Units) Shrink(cut param.Cut) {
 		}
 		t.values, t.lists, t.units = values, len(lists), units
 	}
+	u.dropLayers(cut)
+}
+
+// dropLayers gives the layers that a cut leaves their new numbers.
+func (u *Units) dropLayers(cut param.Cut) {
+	n := 0
+	for _, t := range u.by {
+		n = max(n, t.layer+1)
+	}
+	left := cut.Left(n)
+	if len(left) == n {
+		return
+	}
+	by := map[string]*unitTable{}
+	for dim, t := range u.by {
+		if to := slices.Index(left, t.layer); to >= 0 {
+			by[param.RenameLayer(dim, t.layer, to)] = &unitTable{to, param.RenameLayer(t.per, t.layer, to), t.lists, t.units, t.seen, t.values}
+		}
+	}
+	u.by = by
 }

@@ -40,11 +40,18 @@ func ggufDemands(target string, m model.Model) (Demands, error) {
 	if t.GGUF == nil || arch != t.GGUF.Arch && arch != t.GGUF.PerLayer {
 		return Demands{}, fmt.Errorf("%s is for another family than %s", target, m.Family())
 	}
-	return Demands{Block: 32, WholeAttention: t.FixedHeads || t.WholeHeads || !t.GGUF.HeadDim || !t.GGUF.RopeFreqs, PerLayer: arch == t.GGUF.PerLayer}, nil
+	all := ""
+	if !alike(m.Arch()) {
+		all = "llama.cpp's " + arch + " tells by a layer's number whether it turns and has a window"
+	}
+	return Demands{Block: 32, AllLayers: all, WholeAttention: t.FixedHeads || t.WholeHeads || !t.GGUF.HeadDim || !t.GGUF.RopeFreqs, PerLayer: arch == t.GGUF.PerLayer}, nil
 }
 
 func planGGUF(p *Plan, m model.Model, set *param.Set, o Options) error {
-	s := newSource(m, set)
+	s, err := newSource(m, set)
+	if err != nil {
+		return err
+	}
 	if err := ggufRefuses(s, o); err != nil {
 		return err
 	}
@@ -103,4 +110,14 @@ func (s *source) ggufVocabulary(o Options) (*vocabulary, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// alike reports whether all layers turn alike and have one window.
+func alike(a *model.Arch) bool {
+	for i := range a.Layers {
+		if a.Rope != nil && a.Rope[i] != a.Rope[0] || a.Windows != nil && a.Windows[i] != a.Windows[0] {
+			return false
+		}
+	}
+	return true
 }

@@ -39,7 +39,10 @@ func readHF(path string) (model.Model, *param.Set, error) {
 
 // planHF plans a directory of transformers.
 func planHF(p *Plan, m model.Model, set *param.Set, o Options) error {
-	s := newSource(m, set)
+	s, err := newSource(m, set)
+	if err != nil {
+		return err
+	}
 	f := s.fitTo(hfRules(s.table))
 	config, err := s.m.Shaped(f.shape(s))
 	if err != nil {
@@ -47,7 +50,7 @@ func planHF(p *Plan, m model.Model, set *param.Set, o Options) error {
 	}
 	p.Architecture, p.Gaps = s.table.Class, f.gaps
 	// The file is whole in its own terms; what the model was says "from".
-	from := model.KeptOf(s.m, s.set)
+	from := model.KeptOf(m, set)
 	own := model.Kept{HeadDim: f.headDim, Dense: from.Dense}
 	for i, l := range f.layers {
 		own.Layers = append(own.Layers, model.Widths{KV: l.kv, QK: f.headDim / s.Pair(i), VO: f.headDim, FFN: l.ffn})

@@ -19,12 +19,19 @@ type source struct {
 	freqs func(layer int) [][]float64 // nil without rotary positions
 }
 
-func newSource(m model.Model, set *param.Set) *source {
+func newSource(whole model.Model, set *param.Set) (*source, error) {
+	m := whole
+	if len(set.LayerOrigin()) < m.Arch().Layers {
+		var err error
+		if m, err = whole.Present(set); err != nil {
+			return nil, err
+		}
+	}
 	s := &source{Arch: m.Arch(), m: m, table: m.Table(), set: set}
 	if r, ok := m.(model.Rotary); ok && s.Rope != nil {
 		s.freqs = func(layer int) [][]float64 { return r.Frequencies(set, layer) }
 	}
-	return s
+	return s, nil
 }
 
 // theta is the base of the rotation frequencies.

@@ -16,6 +16,7 @@ type Demands struct {
 	WholeAttention bool   // attention stays as it is: only feed-forward units may be pruned
 	Block          int    // rows of its matrices are best multiples of this; 0 is any
 	AllHeads       string // why no head may be removed; "" where heads may
+	AllLayers      string // why no layer may be removed; "" where layers may
 }
 
 // Targets lists what models can be pruned for: every format's.
@@ -60,10 +61,13 @@ func Constrain(target string, m model.Model, c *coupled.Config) error {
 	if d.PerLayer {
 		c.Layout = coupled.LayoutHeads
 	}
+	if has(coupled.Layer) && d.AllLayers != "" {
+		return fmt.Errorf("format %s does not take kind layer: %s", target, d.AllLayers)
+	}
 	if d.WholeAttention {
 		// Their head width is the residual width over the heads, or cannot be said.
 		for _, k := range chosen {
-			if k != coupled.FFN {
+			if k != coupled.FFN && k != coupled.Layer {
 				return fmt.Errorf("format %s needs the attention of a %s as it is, but kind %s is to be pruned", target, m.Family(), k)
 			}
 		}

@@ -30,11 +30,11 @@ func TestConstrain(t *testing.T) {
 	}{
 		{"hf", "llama", nil, coupled.LayoutUniform, nil, ""},
 		{"gguf-llama", "llama", nil, coupled.LayoutUniform, nil, ""},
-		{"gguf-deci", "llama", coupled.Kinds(), coupled.LayoutHeads, coupled.Kinds(), ""},
+		{"gguf-deci", "llama", allUnits, coupled.LayoutHeads, allUnits, ""},
 		{"hf", "gpt2", nil, coupled.LayoutUniform, ffn, ""},
 		{"gguf-gpt2", "gpt2", ffn, coupled.LayoutUniform, ffn, ""},
 		{"onnx", "gpt2", nil, coupled.LayoutPerHead, nil, ""},
-		{"hf", "llama", coupled.Kinds(), "", nil, "does not take kind head"},
+		{"hf", "llama", allUnits, "", nil, "does not take kind head"},
 		{"hf", "llama", []coupled.Kind{coupled.QK}, "", nil, "prune kinds qk and vo together"},
 		{"hf", "gpt2", []coupled.Kind{coupled.VO}, "", nil, "kind vo is to be pruned"},
 		{"gguf-llama", "gpt2", nil, "", nil, "is for another family than gpt2"},
@@ -60,6 +60,8 @@ func TestConstrain(t *testing.T) {
 	}
 }
 
+var allUnits = []coupled.Kind{coupled.QK, coupled.VO, coupled.FFN, coupled.Head}
+
 // TestConstrainRounds: widths whose matrices fill blocks of Q8_0 go on doing so; what does
 // not fill them, and who says how to round, is left alone.
 func TestConstrainRounds(t *testing.T) {
@@ -71,7 +73,7 @@ func TestConstrainRounds(t *testing.T) {
 	}{
 		"all fill blocks":        {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 1, nil, map[coupled.Kind]int{coupled.FFN: 32, coupled.QK: 8, coupled.VO: 8}},
 		"an odd number of heads": {model.Sizes{Width: 192, Heads: 3, FFN: 96}, 1, nil, map[coupled.Kind]int{coupled.FFN: 32, coupled.QK: 32, coupled.VO: 32}},
-		"heads go too":           {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 1, coupled.Kinds(), map[coupled.Kind]int{coupled.FFN: 32}},
+		"heads go too":           {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 1, allUnits, map[coupled.Kind]int{coupled.FFN: 32}},
 		"widths that fill none":  {model.Sizes{Width: 40, Heads: 4, FFN: 50}, 1, nil, map[coupled.Kind]int{}},
 		"the user rounds":        {model.Sizes{Width: 128, Heads: 4, FFN: 96}, 2, nil, nil},
 	} {

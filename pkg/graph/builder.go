@@ -64,6 +64,9 @@ type BuildOptions struct {
 	// work, and the slab for them are left out.
 	Gates bool
 	BF16  bool // matrix products read bfloat16
+	// LayerGates makes models mark the gate of every whole layer (TapLayer) beside those of
+	// its units.
+	LayerGates bool
 	// Smoothing is the share of each target that training spreads over all of them,
 	// 0 to 1. It is for models to read.
 	Smoothing float32
@@ -118,6 +121,9 @@ func (b *Builder) Smoothing() float32 { return b.o.Smoothing }
 
 // Documents is BuildOptions.Documents.
 func (b *Builder) Documents() bool { return b.o.Documents }
+
+// LayerGates is BuildOptions.LayerGates.
+func (b *Builder) LayerGates() bool { return b.o.LayerGates }
 
 // Set is the parameters that the graph is over.
 func (b *Builder) Set() *param.Set { return b.set }

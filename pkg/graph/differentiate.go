@@ -105,7 +105,11 @@ func (b *Builder) gates() ([]output, error) {
 		if d == nil {
 			return nil, fmt.Errorf("graph: tap %s: the loss does not depend on it", t.dim)
 		}
-		r, err := Apply(t.op, t.node, d)
+		in := []*Node{t.node, d}
+		if t.from != nil {
+			in = append(in, t.from)
+		}
+		r, err := Apply(t.op, in...)
 		if err != nil {
 			return nil, fmt.Errorf("tap %s: %w", t.dim, err)
 		}

@@ -12,7 +12,8 @@ import (
 type tap struct {
 	dim  string
 	node *Node
-	op   *Op // of the value and its gradient
+	op   *Op   // of the value and its gradient
+	from *Node // what a whole layer reads, the operation's third operand; nil for other taps
 }
 
 // site marks a value that LowerOptions.Observe is shown.
@@ -42,6 +43,21 @@ func (b *Builder) TapHeads(dim string, qkv *Node, s Shape, width int, shared boo
 	b.tap(dim, qkv, gateDotHeads(s, width, shared))
 }
 
+// TapLayer is Tap for a whole layer, which makes out of in, both [B·T, W]:
+//
+//	r[b] = sum over the tokens and columns of (out - in) · dloss/dout,  [B, 1]
+//
+// is the gradient of a gate that has the layer at 1 and leaves in as it is at 0.
+func (b *Builder) TapLayer(dim string, in, out *Node, sequences int) {
+	if b.err == nil && (in == nil || out == nil || !in.Shape().Eq(out.Shape())) {
+		b.Fail(fmt.Errorf("graph: tap %s: a layer's input and output have one shape", dim))
+	}
+	n := len(b.taps)
+	if b.tap(dim, out, gateLayer(sequences)); len(b.taps) > n {
+		b.taps[n].from = in
+	}
+}
+
 func (b *Builder) tap(dim string, n *Node, op *Op) {
 	if b.err != nil {
 		return
@@ -51,7 +67,7 @@ func (b *Builder) tap(dim string, n *Node, op *Op) {
 	} else if _, err := op.Shape([]tensor.Shape{n.Shape(), n.Shape()}); err != nil {
 		b.Fail(fmt.Errorf("graph: tap %s: %w", dim, err))
 	} else {
-		b.taps = append(b.taps, tap{dim, n, op})
+		b.taps = append(b.taps, tap{dim: dim, node: n, op: op})
 	}
 }
 
@@ -124,6 +140,25 @@ func gateDotHeads(s Shape, width int, shared bool) *Op {
 		},
 		Run: func(c *Call) {
 			kernel.GateDotHeads(c.Pool, c.Out, c.In[0].F, c.In[1].F, s, width, shared)
+		},
+		Purpose: Evidence,
+	}
+}
+
+// gateLayer is the gate gradient of a whole layer: see kernel.GateLayer.
+func gateLayer(b int) *Op {
+	return &Op{
+		Name: fmt.Sprintf("GateLayer(B %d)", b),
+		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
+			n, _ := MatrixShape(in[0])
+			if !in[0].Eq(in[1]) || len(in) == 3 && !in[0].Eq(in[2]) || b <= 0 || n%b != 0 {
+				return nil, fmt.Errorf("a layer's rows %v do not fit %d sequences", in, b)
+			}
+			return tensor.Shape{b, 1}, nil
+		},
+		Run: func(c *Call) {
+			y := c.In[0]
+			kernel.GateLayer(c.Pool, c.Out, c.In[2].F, y.F, c.In[1].F, b, y.Rows/b*y.Cols)
 		},
 		Purpose: Evidence,
 	}

@@ -38,7 +38,7 @@ func joins(cases ...opCase) bool {
 
 // elsewhere are operations that are no value between parameters and a loss, which have
 // tests of their own: without a gradient, and losses.
-var elsewhere = []string{"RoPEAt", "CachedAttention", "AddPositions", "Patches", "GateDot", "GateDotHeads", "Observe", "HeadLoss.%s", "Match", "MatchBackward", "VectorLoss", "VectorLossBackward"}
+var elsewhere = []string{"RoPEAt", "CachedAttention", "AddPositions", "Patches", "GateDot", "GateDotHeads", "GateLayer", "Observe", "HeadLoss.%s", "Match", "MatchBackward", "VectorLoss", "VectorLossBackward"}
 
 // TestOperations checks every operation: gradients against finite differences; the same
 // bits with memory that is shared and filled with NaN when a value is dead; the ONNX form

@@ -160,3 +160,5 @@ func (k *bert) table() *Table {
 	t.Tensors = append(t.Tensors, Name{Roles: []param.Role{param.Head.Bias()}, HF: "cls.predictions.bias", Aliases: []string{"cls.predictions.decoder.bias"}})
 	return t
 }
+
+func (k *bert) layers(from []int) { k.Layers = len(from) }

@@ -413,7 +413,15 @@ func trainOn(t *testing.T, m model.Model, name string) {
 	for _, c := range own {
 		parallel = append(parallel, c)
 	}
-	if err := graph.Rewrite(a.set, cuts(a.set)["all"], append(slabs, a.grads), parallel...); err != nil {
+	cut := cuts(a.set)["all"]
+	if n := a.set.Layers(); n > 1 { // the layers after it change their numbers
+		for dim, keep := range cuts(a.set)["all"] {
+			delete(cut, dim)
+			cut[param.RenameLayer(dim, 0, n-1)] = keep
+		}
+		cut[param.WholeLayer(0)] = param.Keep{{}}
+	}
+	if err := graph.Rewrite(a.set, cut, append(slabs, a.grads), parallel...); err != nil {
 		t.Fatal(err)
 	}
 	a.lower(t)
@@ -430,6 +438,9 @@ func trainOn(t *testing.T, m model.Model, name string) {
 				}
 			}
 		}
+	}
+	if err := small.SetLayerOrigin(a.set.LayerOrigin()); err != nil {
+		t.Fatal(err)
 	}
 	b := &bench{m: a.m, set: small, grads: small.NewSlab(), pool: a.pool, batch: a.batch}
 	copy(small.Weights.Data, a.set.Weights.Data)

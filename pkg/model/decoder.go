@@ -24,31 +24,32 @@ func (m *decoder) Head(set *param.Set) (w, bias *param.Param) {
 
 // Cache is the floats a token of keys and of values in each layer.
 func (m *decoder) Cache(set *param.Set) [][2]int {
-	out := make([][2]int, m.a.Layers)
+	a := m.a.of(set)
+	out := make([][2]int, a.Layers)
 	for i := range out {
 		w := Layer(set, i)
-		out[i] = [2]int{w.KV * w.QK * m.a.Pair(i), w.KV * w.VO}
+		out[i] = [2]int{w.KV * w.QK * a.Pair(i), w.KV * w.VO}
 	}
 	return out
 }
 
 // Frequencies implements Rotary.
 func (m *decoder) Frequencies(set *param.Set, layer int) [][]float64 {
-	return m.a.frequencies(set, layer)
+	return m.a.of(set).frequencies(set, layer)
 }
 
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
-	x := (&lowering{a: m.a, b: b, B: B, T: T}).hidden(from, false)
+	x := (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(from, false)
 	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
 }
 
 func (m *decoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	b.Output("logits", m.Logits(b, (&lowering{a: m.a, b: b, cache: cache, B: B, T: T}).hidden(0, !all)))
+	b.Output("logits", m.Logits(b, (&lowering{a: m.a.of(b.Set()), b: b, cache: cache, B: B, T: T}).hidden(0, !all)))
 }
 
 // Hidden is the residual stream after the last norm of B sequences of T tokens, (B·T, E).
 func (m *decoder) Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node {
-	return (&lowering{a: m.a, b: b, cache: cache, B: B, T: T}).hidden(0, false)
+	return (&lowering{a: m.a.of(b.Set()), b: b, cache: cache, B: B, T: T}).hidden(0, false)
 }
 
 // Logits are those of rows of Hidden: (rows, V).

@@ -89,6 +89,7 @@ func all(x *graph.Node) *graph.Node { return x }
 func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Node) *graph.Node {
 	b := l.b
 	b.Site(dim(i, "input"), x)
+	in := x
 	at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 	endLayer, endAttention := checkpoints(b)
 	h := x
@@ -120,6 +121,9 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 		x = l.norm(x, at("norm2"))
 	}
 	endLayer()
+	if b.LayerGates() {
+		b.TapLayer(param.WholeLayer(i), in, x, l.B)
+	}
 	return x
 }
 

@@ -51,9 +51,9 @@ func (m *encoder) Hidden(b *graph.Builder, B, T int) *graph.Node { return m.hidd
 
 // hidden begins at the layer `from`.
 func (m *encoder) hidden(b *graph.Builder, B, T, from int) *graph.Node {
-	l := &lowering{a: m.a, b: b, B: B, T: T}
+	l := &lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}
 	x := start(b, B*T, m.a.Hidden, from, l.embed) // (N, E)
-	for i := from; i < m.a.Layers; i++ {
+	for i := from; i < l.a.Layers; i++ {
 		x = l.layer(x, i, all)
 	}
 	b.Site("output", x)

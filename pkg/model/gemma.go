@@ -124,3 +124,17 @@ func gemmaConfig(h Header, family string) map[string]any {
 	}
 	return c
 }
+
+// only writes down which of the layers that stay have windows: their numbers no longer say it.
+func (k *gemmaKeys) only(from []int, has func(layer int) bool) {
+	if here, err := slides(k.Layers, k.LayerTypes, has); err == nil {
+		k.LayerTypes = make([]string, len(from))
+		for i, l := range from {
+			k.LayerTypes[i] = "full_attention"
+			if here[l] {
+				k.LayerTypes[i] = "sliding_attention"
+			}
+		}
+	}
+	k.llamaKeys.layers(from)
+}

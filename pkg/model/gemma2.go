@@ -33,3 +33,5 @@ func (k *gemma2) table() *Table {
 	}
 	return &Table{Tensors: gemmaNames(), Prefix: "model.", Class: k.class, FixedScale: true, GGUF: g}
 }
+
+func (k *gemma2) layers(from []int) { k.gemmaKeys.only(from, everyOther) }

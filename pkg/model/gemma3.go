@@ -76,3 +76,8 @@ func (k *gemma3) table() *Table {
 	}
 	return &Table{Tensors: gemmaNames(qkNormNames()...), Prefix: "model.", Class: k.class, FixedScale: true, WholeHeads: true, GGUF: g}
 }
+
+func (k *gemma3) layers(from []int) {
+	k.gemmaKeys.only(from, k.slides)
+	k.Pattern = 0
+}

@@ -112,3 +112,5 @@ func (k *gpt2) table() *Table {
 		},
 	}
 }
+
+func (k *gpt2) layers(from []int) { k.Layers = len(from) }

@@ -137,3 +137,5 @@ func (k *gptNeoX) table() *Table {
 	}
 	return t
 }
+
+func (k *gptNeoX) layers(from []int) { k.Layers = len(from) }

@@ -10,6 +10,8 @@ type keys interface {
 	sized(Sizes) error
 	// shaped sets the sizes that one layer of a uniform model has, for other programs.
 	shaped(Shape)
+	// layers keeps some of the layers, by number.
+	layers(from []int)
 	// own is the "ecospa" object.
 	own() **Kept
 }

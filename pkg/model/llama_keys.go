@@ -148,3 +148,5 @@ func llamaNames() []Name {
 		entry("lm_head", "output", param.Head),
 	}
 }
+
+func (k *llamaKeys) layers(from []int) { k.Layers = len(from) }

@@ -55,3 +55,9 @@ func (k *minicpm) table() *Table {
 	return &Table{Tensors: llamaNames(), Prefix: "model.", Class: k.class, FixedHeads: true,
 		GGUF: &GGUF{Arch: "minicpm", HeadDim: true, RopeFreqs: true, Factors: true}}
 }
+
+// layers: each branch is multiplied as before.
+func (k *minicpm) layers(from []int) {
+	k.ScaleDepth *= math.Sqrt(float64(len(from)) / float64(k.Layers))
+	k.llamaKeys.layers(from)
+}

@@ -21,7 +21,7 @@ type Model interface {
 	// Specs are the parameters at the present sizes: dense ones, or those of the
 	// pruned model whose config.json was parsed.
 	Specs() []param.Spec
-	// Restore tells a new set what the config knows beyond sizes: which
+	// Restore tells a new set what the config knows beyond sizes: which layers and
 	// rotation pairs of the dense model it still has.
 	Restore(set *param.Set) error
 	// DenseSpecs are the parameters before any pruning.
@@ -48,6 +48,9 @@ type Model interface {
 	// Shaped is the config.json of a whole model with this shape in every layer, for
 	// other programs; without an "ecospa" object.
 	Shaped(Shape) (map[string]any, error)
+	// Present is the model that a set is now as far as whole layers go: its Arch, Table and
+	// Shaped are of the layers that the set has.
+	Present(set *param.Set) (Model, error)
 	// UnknownKeys are the keys of the config.json that nobody reads, sorted.
 	UnknownKeys() []string
 	// Cache is the floats a token that each layer keeps of keys and of values.

@@ -32,3 +32,8 @@ func (k *qwen2) arch() (*Arch, error) {
 func (k *qwen2) table() *Table {
 	return &Table{Tensors: llamaNames(), Prefix: "model.", Class: k.class, GGUF: &GGUF{Arch: "qwen2", Halves: true}}
 }
+
+func (k *qwen2) layers(from []int) {
+	k.windowKeys.layers(from)
+	k.llamaKeys.layers(from)
+}

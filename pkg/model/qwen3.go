@@ -44,3 +44,8 @@ func qkNormNames() []Name {
 		entry("model.layers.%d.self_attn.k_norm", "blk.%d.attn_k_norm", param.KNorm),
 	}
 }
+
+func (k *qwen3) layers(from []int) {
+	k.windowKeys.layers(from)
+	k.llamaKeys.layers(from)
+}

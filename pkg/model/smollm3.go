@@ -57,3 +57,8 @@ func (k *smollm3) table() *Table {
 	}
 	return &Table{Tensors: llamaNames(), Prefix: "model.", Class: k.class, WholeHeads: true, GGUF: g}
 }
+
+func (k *smollm3) layers(from []int) {
+	k.Turns, k.Types = pick(k.Turns, from), pick(k.Types, from)
+	k.llamaKeys.layers(from)
+}

@@ -74,11 +74,11 @@ func (m *text) Vocab() int               { return m.a.Vocab }
 func (m *text) Scale() float64           { return m.a.Scale }
 func (m *text) UnknownKeys() []string    { return m.unknown }
 func (m *text) Table() *Table            { return m.keys.table() }
-func (m *text) Specs() []param.Spec      { return m.a.specs(m.a.widths(m.kept)) }
+func (m *text) Specs() []param.Spec      { return m.a.only(m.kept.from()).specs(m.a.widths(m.kept)) }
 func (m *text) DenseSpecs() []param.Spec { return m.a.specs(m.a.widths(nil)) }
 
 func (m *text) Restore(set *param.Set) error {
-	return restorePairs(set, m.kept, m.a.HeadDim/2)
+	return restore(set, m.kept, m.a.HeadDim/2)
 }
 
 func (m *text) Tensors(set *param.Set) []checkpoint.Tensor { return m.keys.table().HF(set) }

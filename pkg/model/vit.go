@@ -264,7 +264,7 @@ func (m *vit) Vocab() int                   { return m.classes }
 func (m *vit) Image() *Image                { return &m.image }
 func (m *vit) Specs() []param.Spec          { return m.specs(m.Arch().widths(m.Ecospa)) }
 func (m *vit) DenseSpecs() []param.Spec     { return m.specs(m.Arch().widths(nil)) }
-func (m *vit) Restore(set *param.Set) error { return nil }
+func (m *vit) Restore(set *param.Set) error { return restore(set, m.Ecospa, 0) }
 func (m *vit) Head(set *param.Set) (w, bias *param.Param) {
 	return set.Param("head"), set.Param("head_bias")
 }
@@ -319,14 +319,15 @@ func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, d
 		x = b.Prepend(x, b.Param("tokens"), m.patches())         // (B·T, E)
 		return b.AddRows(x, b.Param("positions"), T)
 	}) // (N, E)
-	l := &lowering{a: m.Arch(), b: b, B: B, T: T}
-	for i := from; i < m.Layers; i++ {
+	l := &lowering{a: m.Arch().of(b.Set()), b: b, B: B, T: T}
+	for i := from; i < l.a.Layers; i++ {
 		pick := all
-		if infer && i == m.Layers-1 {
+		if infer && i == l.a.Layers-1 {
 			pick = func(x *graph.Node) *graph.Node { return b.Rows(x, T, 0) } // N = B from here on
 		}
 		x = l.layer(x, i, pick)
 	}
+	b.Site("output", x)
 	row := func(i int) *graph.Node {
 		y := x
 		if !infer {
@@ -396,4 +397,11 @@ func (m *vit) config(own *Kept) ([]byte, error) {
 		c.ID2Label[fmt.Sprint(i)], c.Label2ID[name] = name, i
 	}
 	return writeConfig(&c, m.extra, own)
+}
+
+// Present implements Model.
+func (m *vit) Present(set *param.Set) (Model, error) {
+	n := *m
+	n.Layers, n.Ecospa = len(set.LayerOrigin()), nil
+	return &n, nil
 }

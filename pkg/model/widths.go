@@ -16,18 +16,36 @@ type Widths struct {
 
 // Kept is the "ecospa" object of config.json: what Hugging Face's keys cannot say.
 type Kept struct {
-	HeadDim int       `json:"head_dim"`        // of the dense model: its softmax scale is 1/sqrt(HeadDim)
-	Dense   int       `json:"dense_params"`    // parameters before any pruning
-	Layers  []Widths  `json:"layers"`          // present widths
-	Pairs   [][][]int `json:"pairs,omitempty"` // under RoPE: [layer][K/V head] the dense model's rotation pairs that are left
+	HeadDim int       `json:"head_dim"`              // of the dense model: its softmax scale is 1/sqrt(HeadDim)
+	Dense   int       `json:"dense_params"`          // parameters before any pruning
+	Layers  []Widths  `json:"layers"`                // present widths
+	From    []int     `json:"layers_from,omitempty"` // where whole layers are gone, the dense model's number of each that is left
+	Pairs   [][][]int `json:"pairs,omitempty"`       // under RoPE: [layer][K/V head] the dense model's rotation pairs that are left
+}
+
+// from is the layers that are left; nil is all.
+func (k *Kept) from() []int {
+	if k == nil {
+		return nil
+	}
+	return k.From
 }
 
 // check reports what cannot be, given the architecture.
 func (k *Kept) check(a *Arch) error {
 	layers := a.Layers
-	if len(k.Layers) != layers {
-		return fmt.Errorf("ecospa.layers has %d entries, expected %d", len(k.Layers), layers)
+	if k.From != nil {
+		layers = len(k.From)
 	}
+	for i, l := range k.From {
+		if l < 0 || l >= a.Layers || i > 0 && l <= k.From[i-1] {
+			return fmt.Errorf("ecospa.layers_from has %d in place %d, expected ascending numbers below %d", l, i, a.Layers)
+		}
+	}
+	if len(k.Layers) != layers || layers == 0 {
+		return fmt.Errorf("ecospa.layers has %d entries, expected %d", len(k.Layers), max(1, layers))
+	}
+	a = a.only(k.From)
 	for i, w := range k.Layers {
 		dense := a.dense(i)
 		for _, v := range []struct {
@@ -60,6 +78,10 @@ func KeptOf(m Model, set *param.Set) *Kept { return keptOf(set, m.Arch(), count(
 // keptOf describes the present shapes of set.
 func keptOf(set *param.Set, a *Arch, dense int) *Kept {
 	k := &Kept{HeadDim: a.HeadDim, Dense: dense}
+	if from := set.LayerOrigin(); len(from) < a.Layers {
+		k.From = from
+	}
+	a = a.only(k.From)
 	for i := range a.Layers {
 		k.Layers = append(k.Layers, Layer(set, i))
 		if a.Rope != nil {
@@ -69,11 +91,16 @@ func keptOf(set *param.Set, a *Arch, dense int) *Kept {
 	return k
 }
 
-// restorePairs tells a set which rotation pairs it still has, each below the
+// restore tells a set which layers and which rotation pairs it still has, each below the
 // dense model's limit.
-func restorePairs(set *param.Set, kept *Kept, limit int) error {
+func restore(set *param.Set, kept *Kept, limit int) error {
 	if kept == nil {
 		return nil
+	}
+	if kept.From != nil {
+		if err := set.SetLayerOrigin(kept.From); err != nil {
+			return fmt.Errorf("ecospa.layers_from: %w", err)
+		}
 	}
 	for i, of := range kept.Pairs {
 		if of == nil && !set.LayerDim(i, param.QK).Track {

@@ -63,3 +63,16 @@ func windows(a *Arch, window int, types []string, has func(layer int) bool) ([]i
 	}
 	return out, nil
 }
+
+// layers: the first layer with a window is the first one that stays.
+func (k *windowKeys) layers(from []int) {
+	if k.LayerTypes = pick(k.LayerTypes, from); k.WindowFrom != nil {
+		n := 0
+		for _, l := range from {
+			if l < *k.WindowFrom {
+				n++
+			}
+		}
+		k.WindowFrom = &n
+	}
+}

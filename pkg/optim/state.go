@@ -56,8 +56,11 @@ func (s *State) BytesPerParam() float64 {
 	return 4 * float64(n) / float64(max(1, s.weights))
 }
 
-// Blocks is the blocks that the optimizer updates.
-func (s *State) Blocks(set *param.Set) []*param.Block { return set.Blocks[s.part.Lo:s.part.Hi] }
+// Blocks is the blocks that the optimizer updates: of all of them, those that are left where
+// whole layers are gone.
+func (s *State) Blocks(set *param.Set) []*param.Block {
+	return set.Blocks[s.part.Lo:min(s.part.Hi, len(set.Blocks))]
+}
 
 // Of is what slab i holds for a block; nil when its layout does not have the block.
 func (s *State) Of(set *param.Set, i int, block string) []float32 {

@@ -25,6 +25,12 @@ func (s *Set) Check(c Cut) error {
 		if !ok {
 			return fmt.Errorf("%w: no dimension %q", ErrCut, name)
 		}
+		if d.Kind == Layer {
+			if err := s.checkLayer(name, keep); err != nil {
+				return err
+			}
+			continue
+		}
 		lists := 1
 		alive := map[int]bool{0: true}
 		if d.Per != "" {
@@ -52,6 +58,9 @@ func (s *Set) Check(c Cut) error {
 			}
 		}
 	}
+	if n := len(s.from); n > 0 && len(c.Left(n)) == 0 {
+		return fmt.Errorf("%w: all of the %d layers go, expected one to stay", ErrCut, n)
+	}
 	return nil
 }
 
@@ -78,7 +87,8 @@ type run struct{ src, n int }
 // tails. Weights that are not float32 are cut as they are stored. Nothing is changed when it
 // returns an error.
 //
-// Views of parameters and blocks taken before are dead after it.
+// A layer that goes takes its parameters along; those after it change their numbers, and with
+// them their names. Views of parameters and blocks taken before are dead after it.
 func (s *Set) Shrink(c Cut, slabs ...*Slab) error {
 	if err := s.Check(c); err != nil {
 		return err
@@ -104,6 +114,7 @@ func (s *Set) Shrink(c Cut, slabs ...*Slab) error {
 		return err
 	}
 	s.resize(c)
+	s.dropLayers(c)
 	if err := s.place(); err != nil {
 		return err
 	}

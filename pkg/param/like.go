@@ -15,5 +15,6 @@ func (s *Set) Like() *Set {
 	for name, of := range s.origin {
 		c.origin[name] = append([][]int(nil), of...)
 	}
+	copy(c.from, s.from)
 	return c
 }

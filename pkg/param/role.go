@@ -1,7 +1,7 @@
 package param
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +14,8 @@ const (
 	VO  Kind = "vo"  // dimensions of a value head
 	FFN Kind = "ffn" // hidden channels of the feed-forward network
 	KV  Kind = "kv"  // key/value heads, each with its query heads
+
+	Layer Kind = "layer" // a whole layer: see WholeLayer
 )
 
 // Side says on which side of a coupled pair a parameter stands with a dimension:
@@ -78,7 +80,9 @@ func (r Role) Bias() Role { return r + "_bias" }
 
 // InLayer names something of a layer: "layer.3.qk". Names are for people and files:
 // nothing reads them apart.
-func InLayer(layer int, what string) string { return fmt.Sprintf("layer.%d.%s", layer, what) }
+func InLayer(layer int, what string) string {
+	return "layer." + strconv.Itoa(layer) + "." + what
+}
 
 // Outside is the Layer of parameters that belong to no layer.
 const Outside = -1

@@ -62,6 +62,7 @@ type Set struct {
 	kinds  map[layerKind]string // dimension
 	layers map[string]int       // of a dimension with a kind
 	roles  map[layerRole]*Param
+	from   []int              // of each layer, its number in the dense model
 	origin map[string][][]int // tracked dimensions: original unit of each kept unit, for each value of Per
 	length int                // elements of a slab, padding included
 }
@@ -117,6 +118,7 @@ func Layout(specs []Spec) (*Set, error) {
 			s.origin[name] = identity(max(1, s.dims[d.Per].Size), d.Size)
 		}
 	}
+	s.wholeLayers()
 	return s, s.place()
 }
 

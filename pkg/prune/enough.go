@@ -25,7 +25,7 @@ func (p *Job) gatherEnough(c Calibration, budget coupled.Budget) (*coupled.Evide
 	defer g.Close()
 	g.every = min(g.every, compareEvery/g.batch)
 	if p.halves(c) {
-		g.half = coupled.NewEvidence(c.Set, coupled.Options{})
+		g.half = coupled.NewEvidence(c.Set, coupled.Options{WholeLayers: g.e.WholeLayers()})
 	}
 	if err := p.resumeEvidence(g); err != nil {
 		return nil, Compared{}, err

@@ -154,7 +154,7 @@ func (p *Job) estimate() (e Estimate, err error) {
 	if err != nil {
 		return e, err
 	}
-	pass, err := c.passPlan(p.options().PerSequence())
+	pass, err := c.passPlan(p.options())
 	if err != nil {
 		return e, err
 	}

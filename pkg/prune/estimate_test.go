@@ -106,7 +106,7 @@ func TestFit(t *testing.T) {
 	bytes := func(batch int, r graph.Recompute) int64 {
 		c := p.Calibration
 		c.Batch, c.Recompute = batch, r
-		plan, err := c.passPlan(false)
+		plan, err := c.passPlan(coupled.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

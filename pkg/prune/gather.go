@@ -70,7 +70,7 @@ func (g *gathering) pass(hi, batch int) error {
 	if batch == g.batch {
 		count = g.done / batch
 	}
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: g.grads != nil, Gates: g.grads == nil, Documents: c.Data.Packed()})
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: g.grads != nil, Gates: g.grads == nil, Documents: c.Data.Packed(), LayerGates: g.e.WholeLayers()})
 	c.Model.Loss(b, batch, c.Data.Context, 0)
 	m, err := b.Lower(graph.LowerOptions{
 		Pool: c.Pool, Grads: g.grads, Taps: true, InGradients: true, Recompute: c.recompute(), Observe: show.show,

@@ -70,7 +70,7 @@ func (p *Job) Memory() (m Memory, err error) {
 	if o.PerSequence() {
 		m.Gradients, c.Batch = 4*int64(p.Set.Len()), 1
 	}
-	plan, err := c.passPlan(o.PerSequence())
+	plan, err := c.passPlan(o)
 	if err != nil {
 		return m, err
 	}
@@ -80,8 +80,9 @@ func (p *Job) Memory() (m Memory, err error) {
 }
 
 // passPlan is the plan of the pass that gathers evidence.
-func (c *Calibration) passPlan(gradients bool) (*graph.Plan, error) {
-	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: gradients, Gates: !gradients, Documents: c.Data.Packed()})
+func (c *Calibration) passPlan(o coupled.Options) (*graph.Plan, error) {
+	gradients := o.PerSequence()
+	b := graph.NewBuilder(c.Set, graph.BuildOptions{Train: gradients, Gates: !gradients, Documents: c.Data.Packed(), LayerGates: o.WholeLayers})
 	c.Model.Loss(b, c.batch(), c.Data.Context, 0)
 	return b.Plan(graph.PlanOptions{Taps: true, InGradients: true, Recompute: c.recompute()})
 }
@@ -97,7 +98,7 @@ func (p *Job) fit() (Calibration, error) {
 	if c.Data.Len() == 0 || c.Batch > 0 && c.Recompute > graph.KeepAll {
 		return c, nil
 	}
-	gradients := p.options().PerSequence()
+	o := p.options()
 	room := max(p.Set.WeightBytes(), leastRoom)
 	if free, _, known := available(); known {
 		room = min(room, free/2)
@@ -112,7 +113,7 @@ func (p *Job) fit() (Calibration, error) {
 	best, least := c, int64(-1)
 	for _, c.Recompute = range levels {
 		for _, c.Batch = range batches {
-			plan, err := c.passPlan(gradients)
+			plan, err := c.passPlan(o)
 			if err != nil {
 				return c, err
 			}

@@ -120,7 +120,7 @@ func widest(set *param.Set) (cols int) {
 func layerCut(set *param.Set, cut param.Cut, layer int) param.Cut {
 	out := param.Cut{}
 	for dim, keep := range cut {
-		if n, ok := set.DimLayer(dim); ok && n == layer {
+		if n, ok := set.DimLayer(dim); ok && n == layer && !stays(set, cut, dim) {
 			out[dim] = keep
 		}
 	}
@@ -131,9 +131,15 @@ func layerCut(set *param.Set, cut param.Cut, layer int) param.Cut {
 func lastLayer(set *param.Set, cut param.Cut) int {
 	last := -1
 	for dim := range cut {
-		if n, ok := set.DimLayer(dim); ok {
+		if n, ok := set.DimLayer(dim); ok && !stays(set, cut, dim) {
 			last = max(last, n)
 		}
 	}
 	return last
+}
+
+// stays reports whether a dimension is that of a whole layer, which a cut leaves.
+func stays(set *param.Set, cut param.Cut, dim string) bool {
+	n, _ := set.DimLayer(dim)
+	return set.Dim(dim).Kind == param.Layer && !cut.Removes(n)
 }

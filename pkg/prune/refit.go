@@ -22,8 +22,9 @@ func (c *Calibration) refit(plan *coupled.Plan, scores *coupled.Evidence) error 
 	defer m.Close()
 	for layer := 0; layer <= last; layer++ {
 		part := layerCut(c.Set, cut, layer)
-		e, err := m.of(layer, len(part) > 0)
-		if err == nil && len(part) > 0 {
+		refit := len(part) > 0 && !cut.Removes(layer)
+		e, err := m.of(layer, refit)
+		if err == nil && refit {
 			err = plan.Improve.Apply(c.Set, e, part)
 		}
 		if e != nil {

@@ -21,8 +21,15 @@ type Row struct {
 // after is the shapes that the plan leads to.
 func rows(plan *coupled.Plan, after *param.Set, context int) []Row {
 	out := make([]Row, 0, len(plan.Decisions))
+	cut := plan.Cut()
 	for _, r := range plan.Rows() {
-		attention := attentionFLOPs(after, r, context)
+		if r.Kind == coupled.Layer {
+			if r.Keep < r.Units {
+				out = append(out, Row{Row: r, FLOPsBefore: 2*float64(r.Before) + wholeAttention(plan, r.Layer, context), BytesBefore: 16 * int64(r.Before)})
+			}
+			continue
+		}
+		attention := attentionFLOPs(after, r, len(cut.Left(r.Layer)), context)
 		out = append(out, Row{
 			Row:         r,
 			FLOPsBefore: 2*float64(r.Before) + attention*float64(r.Units)/float64(r.Keep), FLOPsAfter: 2*float64(r.After) + attention,
@@ -32,12 +39,27 @@ func rows(plan *coupled.Plan, after *param.Set, context int) []Row {
 	return out
 }
 
+// wholeAttention is what the scores and context sums of a whole layer take a token, by the
+// shapes before the plan.
+func wholeAttention(plan *coupled.Plan, layer, context int) float64 {
+	sum := 0.0
+	for _, role := range []param.Role{param.Q, param.O} {
+		rows := 1.0
+		shape := plan.Model.Shapes[param.InLayer(layer, string(role))]
+		for _, n := range shape[:max(0, len(shape)-1)] {
+			rows *= float64(n)
+		}
+		sum += rows
+	}
+	return float64(context+1) * sum
+}
+
 // attentionFLOPs is what a group's units take a token in scores or context sums:
 // two operations for each of their rows on the query's side and each token attended
-// to, half of the context on average.
-func attentionFLOPs(set *param.Set, r coupled.Row, context int) float64 {
+// to, half of the context on average. layer is the group's layer in the set.
+func attentionFLOPs(set *param.Set, r coupled.Row, layer, context int) float64 {
 	rows := func(role param.Role) float64 {
-		p := set.LayerParam(r.Layer, role)
+		p := set.LayerParam(layer, role)
 		if p == nil {
 			return 0
 		}

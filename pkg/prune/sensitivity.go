@@ -39,7 +39,7 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 	defer e.Close()
 	t := p.trials(e)
 	has := map[coupled.Kind]bool{}
-	for _, g := range coupled.Groups(p.Set) {
+	for _, g := range append(coupled.Groups(p.Set), coupled.LayerGroups(p.Set)...) {
 		has[g.Kind] = true
 	}
 	cuts := []param.Cut{{}}

@@ -84,8 +84,10 @@ func (s *stream) feed(m *graph.Machine, lo, hi int, loss bool) error {
 	if s.layer == 0 {
 		return part.FeedInputs(m)
 	}
-	if err := part.FeedDocuments(m); err != nil {
-		return err
+	if m.Has("starts") || s.layer < s.c.Set.Layers() { // behind the last layer nothing may read them
+		if err := part.FeedDocuments(m); err != nil {
+			return err
+		}
 	}
 	return m.SetFloats("hidden", s.input(lo, hi)...)
 }
@@ -134,6 +136,35 @@ func (s *stream) step(e *coupled.Evidence) error {
 	if next != "" {
 		s.x, s.layer = out, s.layer+1
 	}
+	return nil
+}
+
+// skip moves on to the next layer without running the one that the stream enters.
+func (s *stream) skip() error {
+	if s.layer == 0 { // what enters it is the embedding
+		at, now := 0, Sequences{}
+		o := graph.LowerOptions{SitesOnly: true, Sites: []string{param.InLayer(0, "input")}}
+		if s.data.Packed() { // attention reads where documents begin, which is fed
+			o.Sites = append(o.Sites, param.InLayer(0, "ctx"))
+		}
+		o.Observe = func(name string, x []float32, _, _ int) error {
+			if name != o.Sites[0] {
+				return nil
+			}
+			if s.x == nil {
+				s.x = make([]float32, len(x)/now.Len()*s.data.Len())
+			}
+			copy(s.x[at*len(x)/now.Len():], x)
+			return nil
+		}
+		if err := s.run(o, func(m *graph.Machine, lo, hi int) error {
+			at, now = lo, s.data.slice(lo, hi)
+			return m.RunAll()
+		}); err != nil {
+			return err
+		}
+	}
+	s.layer++
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -108,7 +109,7 @@ func (t *Trials) layer(layer int, trials []*trial, dense *stream, moments *momen
 			}
 		}
 	}
-	e, err := moments.of(layer, len(here) > 0)
+	e, err := moments.of(layer, slices.ContainsFunc(here, func(tr *trial) bool { return !tr.cut.Removes(layer) }))
 	if err != nil {
 		return err
 	}
@@ -129,6 +130,9 @@ func (t *Trials) layer(layer int, trials []*trial, dense *stream, moments *momen
 
 // try takes a trial through a layer that it cuts, and from its last one on to the loss.
 func (t *Trials) try(tr *trial, layer int, dense *stream, e *coupled.Evidence) error {
+	if tr.cut.Removes(layer) {
+		return t.pass(tr, layer, dense)
+	}
 	s := tr.stream
 	switch {
 	case s == nil && tr.last == layer:
@@ -145,6 +149,23 @@ func (t *Trials) try(tr *trial, layer int, dense *stream, e *coupled.Evidence) e
 		return err
 	})
 	if err != nil || tr.last > layer {
+		return err
+	}
+	tr.stream.Close()
+	tr.stream = nil
+	t.ran(tr)
+	return nil
+}
+
+// pass takes a trial past a layer that it removes.
+func (t *Trials) pass(tr *trial, layer int, dense *stream) (err error) {
+	if tr.stream == nil {
+		tr.stream = dense.fork()
+	}
+	if err = tr.stream.skip(); err != nil || tr.last > layer {
+		return err
+	}
+	if tr.loss, err = tr.stream.loss(); err != nil {
 		return err
 	}
 	tr.stream.Close()

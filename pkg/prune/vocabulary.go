@@ -17,6 +17,9 @@ type Vocabulary struct {
 	Shapes         *param.Set // of that model
 	// PerByteBefore and PerByte are tokens a byte of the held-out part.
 	PerByteBefore, PerByte float64
+	// Distance is how far the cut moved the vectors of the held-out texts, the mean of 1 -
+	// cosine, of an encoder without a head: what is cut later is compared with the moved ones.
+	Distance float64
 }
 
 // Limit is how many tokens after the cut are as much text as n before it; 0, for all,
@@ -36,11 +39,12 @@ type VocabularyReport struct {
 	PerByteAfter   float64 `json:"tokens_per_byte_after"`
 	LossByteBefore float64 `json:"loss_per_byte_before"`          // nats, on the same text
 	LossByteAfter  float64 `json:"loss_per_byte_after,omitempty"` // of the result; a dry run has none
+	Distance       float64 `json:"vector_distance,omitempty"`     // of an encoder without a head: mean of 1 - cosine between vectors of held-out texts before and after the vocabulary was cut
 }
 
 func (v *Vocabulary) report(r *Result) *VocabularyReport {
 	return &VocabularyReport{
-		IDsBefore: v.IDsBefore, IDsAfter: v.IDs, PerByteBefore: v.PerByteBefore, PerByteAfter: v.PerByte,
+		Distance: v.Distance, IDsBefore: v.IDsBefore, IDsAfter: v.IDs, PerByteBefore: v.PerByteBefore, PerByteAfter: v.PerByte,
 		LossByteBefore: r.Before.Loss * v.PerByteBefore, LossByteAfter: r.After.Loss * v.PerByte,
 	}
 }
@@ -52,6 +56,9 @@ func (v VocabularyReport) String() string {
 	fmt.Fprintln(t, "vocabulary\tbefore\tafter\tratio\n----------\t------\t-----\t-----")
 	fmt.Fprintf(t, "ids\t%d\t%d\t%.3f\n", v.IDsBefore, v.IDsAfter, float64(v.IDsAfter)/float64(v.IDsBefore))
 	fmt.Fprintf(t, "tokens a byte\t%.4f\t%.4f\t%.3f\n", v.PerByteBefore, v.PerByteAfter, v.PerByteAfter/v.PerByteBefore)
+	if v.Distance > 0 {
+		fmt.Fprintf(t, "1 - cosine, texts' vectors\t0\t%.6f\t-\n", v.Distance)
+	}
 	if v.LossByteAfter > 0 {
 		fmt.Fprintf(t, "loss, nats a byte\t%.4f\t%.4f\t%.3f\n", v.LossByteBefore, v.LossByteAfter, v.LossByteAfter/v.LossByteBefore)
 	}

@@ -3,6 +3,7 @@ package recovery
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ecospa/ecospa/pkg/data"
@@ -14,7 +15,7 @@ import (
 
 // newRunner builds the graphs of parent and child.
 func newRunner(s *Stage) (*runner, error) {
-	r := &runner{Stage: s, grads: s.Child.Set.NewSlab()}
+	r := &runner{Stage: s, grads: s.Child.Set.NewSlab(), own: ownSites(s.Parent.Set, s.Child.Set)}
 	r.opt = optim.New(s.Child.Set, r.optimizer(1))
 	r.scale = optim.WeightScale(s.Child.Set, s.Gain)
 	teacher, err := r.buildParent()
@@ -104,14 +105,25 @@ func (r *runner) encoder() model.Encoder {
 	return nil
 }
 
-// show gives a value of the parent's residual stream to the child.
+// show gives a value of the parent's residual stream to the child, where the child has the
+// layer still.
 func (r *runner) show(site string, x []float32, _, _ int) error {
-	for _, s := range r.sites {
-		if s == site {
-			return r.child.SetFloats(input(site), x...)
-		}
+	if own, ok := r.own[site]; ok && slices.Contains(r.sites, own) {
+		return r.child.SetFloats(input(own), x...)
 	}
 	return nil
+}
+
+// ownSites is what the child calls the sites of the parent's layers that it still has.
+func ownSites(parent, child *param.Set) map[string]string {
+	own := map[string]string{"output": "output"}
+	for i, from := range child.LayerOrigin() {
+		l := slices.Index(parent.LayerOrigin(), from)
+		for _, what := range []string{"input", "mid"} {
+			own[param.InLayer(l, what)] = param.InLayer(i, what)
+		}
+	}
+	return own
 }
 
 func input(site string) string { return "parent." + site }

@@ -132,8 +132,9 @@ func (s *Stage) Run(ctx context.Context) (*Result, error) {
 type runner struct {
 	*Stage
 	parent, child *graph.Machine
-	judge         Judge // of the child
-	sites         []string
+	judge         Judge             // of the child
+	sites         []string          // of the child
+	own           map[string]string // the child's name of a site of the parent
 	grads         *param.Slab
 	best, now     *param.Slab // weights of the best measurement; the present ones, while they are saved
 	opt           optim.Interface

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/config"
 	"github.com/ecospa/ecospa/pkg/train"
 )
@@ -368,6 +369,7 @@ func TestResumeInEveryManner(t *testing.T) {
 		{"optim.name=apollo", "optim.in_backward=true", "train.weights=bf16", "optim.rank=2", "train.recompute=layer"},
 		{"optim.name=adamw", "optim.in_backward=true", "optim.clip=0.1"},
 		{"optim.name=muon", "train.weights=bf16"},
+		{"model.layers=4", "prune.kinds=[layer, ffn]", "prune.allocation=uniform", "prune.target=0.6x", "optim.name=muon"}, // whole layers go
 	} {
 		whole, dir := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "run")
 		if _, err := trained(t, tiny(t, whole, manner...), Options{}); err != nil {
@@ -379,5 +381,13 @@ func TestResumeInEveryManner(t *testing.T) {
 		}
 		sameRun(t, whole, dir)
 		samePlans(t, whole, dir)
+		b, err := bundle.Open(dir, bundle.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if manner[0] == "model.layers=4" && (b.Set.Layers() == 4 || len(b.Model.Specs()) != len(b.Set.Params)) {
+			t.Errorf("the run has %d layers", b.Set.Layers())
+		}
+		b.Close()
 	}
 }

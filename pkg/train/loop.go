@@ -133,7 +133,7 @@ func (l *Loop) Lower() error {
 	}
 	s := shape{
 		batch: l.MicroBatch, context: l.Context, bf16: l.Precision == "bf16", smoothing: l.Smoothing,
-		grads: l.Grads, taps: l.Evidence != nil, reuse: l.machine, recompute: recompute, inGradients: l.once(),
+		grads: l.Grads, taps: l.Evidence != nil, layers: l.Evidence != nil && l.Evidence.WholeLayers(), reuse: l.machine, recompute: recompute, inGradients: l.once(),
 		adapters: l.adapters, teacher: l.teacher, documents: l.documents(), preference: l.preference,
 	}
 	if l.inBackward() {

@@ -14,7 +14,7 @@ type shape struct {
 	smoothing      float64                                    // of targets
 	grads          *param.Slab                                // nil for evaluation, and with update
 	update         func(b *param.Block, grad []float32) error // see graph.LowerOptions
-	taps           bool                                       // gate gradients as outputs
+	taps, layers   bool                                       // gate gradients as outputs; those of whole layers too
 	reuse          *graph.Machine                             // replaced by the new one
 	recompute      graph.Recompute
 	inGradients    bool              // gradients are of one run: values may live in their memory
@@ -27,7 +27,7 @@ type shape struct {
 
 // lower builds a model's loss graph and makes its machine.
 func lower(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (*graph.Machine, error) {
-	build := graph.BuildOptions{Train: s.grads != nil || s.update != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents, Preference: s.preference}
+	build := graph.BuildOptions{Train: s.grads != nil || s.update != nil, BF16: s.bf16, Smoothing: float32(s.smoothing), Documents: s.documents, Preference: s.preference, LayerGates: s.layers}
 	if s.teacher != nil {
 		build.Teacher = s.teacher.head
 	}

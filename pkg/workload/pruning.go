@@ -196,6 +196,11 @@ func (p Pruning) job(ctx context.Context, b *bundle.Bundle, on prune.Subject) (*
 	if err != nil {
 		return nil, err
 	}
+	if v, ok := w.(*Vectors); ok && vocabulary != nil { // the evaluation before was of the whole vocabulary
+		if err := v.prepare(1, min(context, v.validation.Longest()), vocabulary.Limit(p.EvalTokens)); err != nil {
+			return nil, err
+		}
+	}
 	job := &prune.Job{
 		Calibration: prune.Calibration{Model: b.Model, Set: b.Set, Pool: on.Pool, Data: cal, Ranks: on.Ranks, Recompute: p.Recompute},
 		Config:      p.Config, Improve: p.Improve, Rounds: p.Rounds, Trial: p.Trial, Uncoupled: p.Uncoupled, DryRun: p.DryRun, CheckMemory: true, Unit: string(w.Unit()),

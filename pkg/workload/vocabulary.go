@@ -37,7 +37,11 @@ func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o
 	if have := b.Model.Vocab(); v.Size != 0 && (v.Size < least || v.Size > have) {
 		return nil, nil, fault.Usage(fmt.Errorf("--vocab is %d, expected %d (what the tokenizer needs to encode any text) to %d (what the model has)", v.Size, least, have))
 	}
-	t, err := openText(b, s)
+	t, err := Open(b, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	was, err := heldVectors(t, b)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,7 +52,7 @@ func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o
 	if cut.PerByteBefore, err = perByte(b.Tokenizer, s); err != nil {
 		return nil, nil, err
 	}
-	if cut.Kept, err = v.choose(b, s, t.training); err != nil {
+	if cut.Kept, err = v.choose(b, s, t); err != nil {
 		return nil, nil, err
 	}
 	whole := prune.Job{
@@ -66,7 +70,43 @@ func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o
 		return nil, nil, err
 	}
 	w, err := Open(b, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := heldVectors(w, b)
+	cut.Distance = distance(was, now)
 	return w, cut, err
+}
+
+// heldVectors are those of the held-out texts, of an encoder without a head; nil of others.
+func heldVectors(w Workload, b *bundle.Bundle) ([][]float32, error) {
+	v, ok := w.(*Vectors)
+	if !ok {
+		return nil, nil
+	}
+	context, err := v.Context(b.Model, 0, 512)
+	if err != nil {
+		return nil, err
+	}
+	all, err := v.whole(min(8, v.validation.Len()), context, 0)
+	var out [][]float32
+	for width := b.Model.Arch().Hidden; len(all) > 0; all = all[width:] {
+		out = append(out, all[:width])
+	}
+	return out, err
+}
+
+// distance is the mean of 1 - cosine of vectors of length 1; 0 without any.
+func distance(a, b [][]float32) float64 {
+	sum := 0.0
+	for i := range a {
+		cosine := 0.0
+		for k, x := range a[i] {
+			cosine += float64(x) * float64(b[i][k])
+		}
+		sum += 1 - cosine
+	}
+	return sum / float64(max(1, len(a)))
 }
 
 // perByte is how many tokens a byte of the held-out part has.
@@ -89,9 +129,19 @@ func perByte(t tokenizer.Tokenizer, s Source) (float64, error) {
 }
 
 // choose is the ids that stay.
-func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Encoded) ([]int32, error) {
-	if v.Path != "" {
-		part, err := data.Read(v.Path, s.Options)
+func (v Vocabulary) choose(b *bundle.Bundle, s Source, w Workload) ([]int32, error) {
+	var text data.Encoded
+	if t, ok := w.(*Text); ok && v.Path == "" {
+		text = t.training
+	} else {
+		path, held := v.Path, 0.0
+		if path == "" {
+			path, held = s.Path, s.Held
+		}
+		part, err := data.Read(path, s.Options)
+		if held > 0 {
+			part, _ = part.Split(held)
+		}
 		if err == nil {
 			text, err = data.Encode(b.Tokenizer, part)
 		}
@@ -99,7 +149,7 @@ func (v Vocabulary) choose(b *bundle.Bundle, s Source, text data.Encoded) ([]int
 			err = text.Below(b.Model.Vocab())
 		}
 		if err != nil {
-			return nil, fault.BadInput(fmt.Errorf("%s: %w", v.Path, err))
+			return nil, fault.BadInput(fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	order, used, err := byUse(b, text)

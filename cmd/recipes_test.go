@@ -1,0 +1,135 @@
+package cmd
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
+	"github.com/ecospa/ecospa/pkg/tokenizer"
+)
+
+// TestRecipes runs every command of the pages of docs/recipes, on a small random model with
+// the keys of the published config.json in the place of the download.
+func TestRecipes(t *testing.T) {
+	pages, err := filepath.Glob("../docs/recipes/*.md")
+	if err != nil || len(pages) < 4 {
+		t.Fatalf("found %v (%v)", pages, err)
+	}
+	for _, page := range pages {
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		t.Run(name, func(t *testing.T) {
+			lines, config := shellLines(t, page), absolute(t, "../testdata/recipes/"+name+".json")
+			sentences := absolute(t, minilm)
+			bookAt(t)
+			ran := map[string]bool{}
+			for _, line := range lines {
+				args := words(line)
+				if args[0] == "hf" {
+					randomModel(t, config, args[len(args)-1], sentences)
+				}
+				if args[0] != "ecospa" {
+					continue
+				}
+				ran[args[1]] = true
+				t.Log(line)
+				args = append(args, quicker[args[1]]...)
+				if slices.Contains(args, "--recover") {
+					args = append(args, "--recover", "1k")
+				}
+				if slices.Contains(args, "--vocab") {
+					args = append(args, "--vocab", "290")
+				}
+				if out, log := mustRun(t, args...); out+log == "" {
+					t.Errorf("%q says nothing", line)
+				}
+			}
+			for _, c := range []string{"inspect", "prune", "export"} {
+				if !ran[c] {
+					t.Errorf("%s does not show %s", page, c)
+				}
+			}
+			if !ran["generate"] && !ran["embed"] {
+				t.Errorf("%s does not run the model", page)
+			}
+		})
+	}
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// randomModel writes what a download of a model would: config.json, random weights, a
+// tokenizer, and for an encoder what sentence-transformers adds.
+func randomModel(t *testing.T, config, dir, sentences string) {
+	t.Helper()
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	set.Init(1)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.WriteDir(dir, checkpoint.Model{Config: text}.Files(set, m.Tensors(set), "BF16")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.(model.Encoder); ok {
+		if err := os.Mkdir(filepath.Join(dir, "1_Pooling"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []string{"tokenizer.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json"} {
+			text, err := os.ReadFile(filepath.Join(sentences, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(dir, f), string(text))
+		}
+		writeTexts(t, "texts.jsonl")
+		return
+	}
+	book, err := os.ReadFile("book.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.Train(book, m.Vocab())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := tok.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "tokenizer.json"), string(file))
+}
+
+// writeTexts writes records of the words that testdata/minilm knows.
+func writeTexts(t *testing.T, path string) {
+	t.Helper()
+	var lines strings.Builder
+	for _, a := range []string{"the cat", "a dog", "the lazy fox", "quick dogs", "a brown runner", "cats ,"} {
+		for _, b := range []string{"sat on the mat .", "jumps over a fox", "runs .", "running on mats , a dog"} {
+			lines.WriteString(`{"text": "` + a + " " + b + "\"}\n")
+		}
+	}
+	put(t, path, lines.String())
+}

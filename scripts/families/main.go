@@ -1,0 +1,96 @@
+// Command families makes the table of docs/families.md: a small random model of every family
+// goes through the whole program, and programs that nobody here wrote compute what it wrote.
+//
+//	go run ./scripts/families ECOSPA WORK docs/families.md [FAMILY...]
+//
+// ECOSPA is the binary; WORK a scratch directory whose node_modules has onnxruntime-node and
+// node-llama-cpp (scripts/interop/package.json). It takes about ten minutes on two cores.
+// With names of families only their rows are printed, and the page is left alone.
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// row is one family: a golden directory, whose config.json is made larger (families.json).
+type row struct {
+	Name      string         `json:"name"`
+	Golden    string         `json:"golden"`
+	Layers    int            `json:"layers"`    // that show everything in which the family's layers differ
+	Keys      map[string]any `json:"keys"`      // of config.json, after all others
+	Tokenizer string         `json:"tokenizer"` // a file; "" is bytes
+	Words     string         `json:"words"`     // of the data; "" is some
+	Vectors   string         `json:"vectors"`   // a model without a head whose vectors are compared
+}
+
+//go:embed families.json
+var families []byte
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) < 4 {
+		log.Fatal("expected ECOSPA WORK PAGE [FAMILY...]")
+	}
+	ecospa, err := filepath.Abs(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	w := &work{ecospa: ecospa, dir: os.Args[2], golden: "testdata/golden"}
+	for _, name := range []string{"onnx.mjs", "gguf.mjs"} {
+		text, err := os.ReadFile(filepath.Join("scripts/interop", name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(w.dir, name), text, 0o644)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	var rows []row
+	if err := json.Unmarshal(families, &rows); err != nil {
+		log.Fatal(err)
+	}
+	var table bytes.Buffer
+	fmt.Fprintln(&table, "| "+strings.Join(columns, " | ")+" |\n"+strings.Repeat("|---", len(columns))+"|")
+	only := os.Args[4:]
+	for _, r := range rows {
+		if len(only) > 0 && !slices.Contains(only, r.Name) {
+			continue
+		}
+		log.Print(r.Name)
+		cells, err := w.row(r)
+		if err != nil {
+			log.Fatalf("%s: %v", r.Name, err)
+		}
+		fmt.Fprintln(&table, "| "+strings.Join(cells, " | ")+" |")
+		fmt.Println(strings.Join(cells, " | "))
+	}
+	if len(only) == 0 {
+		if err := put(os.Args[3], table.String()); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+const from, until = "<!-- made by scripts/families -->\n", "<!-- end -->"
+
+// put puts the table into the page.
+func put(page, table string) error {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(text), from)
+	_, after, ok2 := strings.Cut(rest, until)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s has no place for the table: %q and %q", page, from, until)
+	}
+	return os.WriteFile(page, []byte(before+from+"\n"+table+"\n"+until+after), 0o644)
+}
