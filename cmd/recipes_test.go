@@ -13,9 +13,9 @@ import (
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
-// TestRecipes runs every command of the pages of docs/recipes, on a small random model with
+// TestModelRecipes runs every command of the pages of docs/recipes, on a small random model with
 // the keys of the published config.json in the place of the download.
-func TestRecipes(t *testing.T) {
+func TestModelRecipes(t *testing.T) {
 	pages, err := filepath.Glob("../docs/recipes/*.md")
 	if err != nil || len(pages) < 4 {
 		t.Fatalf("found %v (%v)", pages, err)

@@ -119,7 +119,7 @@ func (p *Job) Scores() (coupled.Scores, error) {
 	p.tell(Gathering{Sequences: p.Data.Len(), Context: p.Data.Context})
 	o := p.Config.Options(p.Model.Scale())
 	o.Gains, o.Interactions = false, nil // of orders, not of scores
-	pass, err := p.passPlan(o.PerSequence())
+	pass, err := p.passPlan(o)
 	if err != nil {
 		return nil, err
 	}
