@@ -52,6 +52,10 @@ type LowerOptions struct {
 	// Reuse is a machine that this one replaces: its arena is taken over where
 	// it is large enough, and what is left of it goes back to the system.
 	Reuse *Machine
+	// Arena, where it is not nil and large enough, is memory of the caller's in which the
+	// machine's arena lies. Machines that share it run in turn, and a run overwrites the
+	// outputs of the others.
+	Arena *param.Slab
 	// private gives every value memory of its own: the oracle of the plan.
 	private bool
 	// poison fills memory with NaN as soon as nothing needs it any longer.

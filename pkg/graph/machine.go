@@ -22,6 +22,7 @@ type Machine struct {
 	floats     map[string][]float32
 	outputs    map[string]value
 	arena      *param.Slab
+	shared     bool            // the arena is LowerOptions.Arena
 	first      []int           // calls that can overwrite a gradient: its first deposit
 	fresh      map[string]bool // blocks whose gradient those are of
 	arenaStart int64           // LowerOptions.InGradients: Plan.arenaStart
@@ -194,10 +195,10 @@ func (m *Machine) Reset() {}
 
 // Close gives the arena back. It implements gorgonia.VM.
 func (m *Machine) Close() error {
-	if m.arena != nil {
+	if m.arena != nil && !m.shared {
 		m.arena.Close()
-		m.arena = nil
 	}
+	m.arena = nil
 	m.closed, m.calls, m.outputs = true, nil, nil
 	return nil
 }

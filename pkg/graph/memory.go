@@ -103,6 +103,9 @@ func (l *lowering) makeArena() {
 		}
 		r.Close()
 	}
+	if a := l.o.Arena; a != nil && len(a.Data) >= need {
+		l.m.arena, l.m.shared = a, true
+	}
 	if l.m.arena == nil {
 		l.m.arena = param.NewSlab(need)
 	}

@@ -39,6 +39,8 @@ type Cache struct {
 
 	PageTokens int // tokens of a page; 0 is no pages
 	Spans      []kernel.Span
+
+	rotary map[string]*rotary // tables of all graphs that use the cache
 }
 
 // fits reports whether each of b sequences has room for t more tokens within limit.

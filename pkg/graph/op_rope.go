@@ -38,7 +38,14 @@ func (b *Builder) RoPE(qkv, pos *Node, r Rotary, s Shape, cache *Cache) *Node {
 		b.Fail(fmt.Errorf("graph: RoPE: %d lists of frequencies, %d positions for %d tokens", len(r.Freqs), r.Length, s.T))
 		return nil
 	}
-	t := b.tables(r)
+	known := b.rotary
+	if cache != nil {
+		if cache.rotary == nil {
+			cache.rotary = map[string]*rotary{}
+		}
+		known = cache.rotary
+	}
+	t := r.tables(known)
 	switch {
 	case pos != nil:
 		return b.Apply(rope(s, t, false, true), qkv, pos)
@@ -48,8 +55,8 @@ func (b *Builder) RoPE(qkv, pos *Node, r Rotary, s Shape, cache *Cache) *Node {
 	return b.Apply(rope(s, t, false, false), qkv)
 }
 
-// tables makes the tables of a rotation, once.
-func (b *Builder) tables(r Rotary) *rotary {
+// tables makes the tables of a rotation, unless they are known.
+func (r Rotary) tables(known map[string]*rotary) *rotary {
 	if r.Gain == 0 {
 		r.Gain = 1
 	}
@@ -64,7 +71,7 @@ func (b *Builder) tables(r Rotary) *rotary {
 		h.Write(word[:])
 	}
 	key := fmt.Sprintf("%dx%d %d gain %g %016x", len(r.Freqs), len(flat), r.Length, r.Gain, h.Sum64())
-	if t, ok := b.rotary[key]; ok {
+	if t, ok := known[key]; ok {
 		return t
 	}
 	n := r.Length * len(flat)
@@ -72,7 +79,7 @@ func (b *Builder) tables(r Rotary) *rotary {
 		Cos: make([]float32, n), Sin: make([]float32, n), Pairs: len(r.Freqs[0]), PerHead: len(r.Freqs) > 1,
 	}}
 	kernel.RoPETable(t.Cos, t.Sin, flat, r.Length, r.Gain)
-	b.rotary[key] = t
+	known[key] = t
 	return t
 }
 

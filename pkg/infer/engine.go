@@ -25,11 +25,14 @@ type Source struct {
 type engine struct {
 	Source
 	vocab     int
+	drawn     int // the ids before it may be drawn, but for never
+	never     []int32
 	pages     int
 	pageBytes int64
 	bf16      bool     // products read bfloat16
 	weights16 []uint16 // a copy of the weights as bfloat16, or nil
 	slabs     []*param.Slab
+	arena     *param.Slab // of the values of a step, whatever its size
 	cache     *graph.Cache
 	machines  map[size]*sized
 	runs      int64
@@ -45,15 +48,18 @@ type sized struct {
 	used int64
 }
 
-// maxMachines bounds the memory of activations: the size not used for longest makes room.
-const maxMachines = 12
+// maxMachines bounds how many descriptions of steps are kept: the size not used for
+// longest makes room.
+const maxMachines = 64
 
 func newEngine(src Source, o SchedulerOptions) (*engine, error) {
 	e := &engine{Source: src, vocab: src.Model.Vocab(), machines: map[size]*sized{}}
-	widths := src.Model.Cache(src.Set)
-	for _, w := range widths {
-		e.pageBytes += 4 * PageTokens * int64(w[0]+w[1])
+	e.never = slices.Sorted(slices.Values(src.Never))
+	for e.drawn = e.vocab; len(e.never) > 0 && e.drawn > 1 && e.never[len(e.never)-1] == int32(e.drawn-1); e.drawn-- {
+		e.never = e.never[:len(e.never)-1] // tables are often longer than the vocabulary
 	}
+	widths := src.Model.Cache(src.Set)
+	e.pageBytes = bytesPerPage(src.Model, src.Set)
 	bytes := o.KVBytes
 	if bytes == 0 {
 		whole := int64(src.Model.Context()+PageTokens-1) / PageTokens
@@ -68,6 +74,13 @@ func newEngine(src Source, o SchedulerOptions) (*engine, error) {
 		e.slabs = append(e.slabs, k, v)
 		e.cache.K, e.cache.V = append(e.cache.K, k.Data), append(e.cache.V, v.Data)
 	}
+	plan, err := e.build(size{upTo(o.Chunk), upTo(o.Chunk)}).Plan(graph.PlanOptions{})
+	if err != nil {
+		e.close()
+		return nil, err
+	}
+	e.arena = param.NewSlab(int(plan.ArenaBytes() / 4))
+	e.slabs = append(e.slabs, e.arena)
 	if e.bf16 = o.BF16; o.BF16 && src.Set.Float32() == nil {
 		copied := param.NewSlab((src.Set.Len() + 1) / 2)
 		e.slabs = append(e.slabs, copied)
@@ -146,27 +159,41 @@ func (e *engine) machine(sz size) (*graph.Machine, error) {
 		e.machines[oldest].Close()
 		delete(e.machines, oldest)
 	}
-	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16})
-	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
-	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
-	m, err := b.Lower(graph.LowerOptions{Pool: e.Pool, BF16: e.weights16})
+	m, err := e.build(sz).Lower(graph.LowerOptions{Pool: e.Pool, BF16: e.weights16, Arena: e.arena})
 	if err == nil {
 		e.machines[sz] = &sized{m, e.runs}
 	}
 	return m, err
 }
 
-// upTo is the next of the sizes that machines are made for: powers of two, and the
-// steps between from 64 on.
+// build describes a step.
+func (e *engine) build(sz size) *graph.Builder {
+	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16})
+	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
+	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
+	return b
+}
+
+// upTo is the next of the sizes that machines are made for: 1, 2, and multiples of 4, of 8
+// from 64 on, of 16 from 128 on, and so forth, so that few rows of a step are computed for
+// nobody.
 func upTo(n int) int {
-	p := 1
-	for p < n {
-		if p >= 64 && p+p/2 >= n {
-			return p + p/2
-		}
-		p *= 2
+	if n <= 2 {
+		return n
 	}
-	return p
+	step := 4
+	for 16*step < n {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}
+
+// bytesPerPage is the memory of a page of keys and values.
+func bytesPerPage(m model.Model, set *param.Set) (n int64) {
+	for _, w := range m.Cache(set) {
+		n += 4 * PageTokens * int64(w[0]+w[1])
+	}
+	return n
 }
 
 // fill is n zeros in x's memory.

@@ -2,7 +2,7 @@ package infer
 
 import (
 	"context"
-	"math"
+	"fmt"
 	"slices"
 
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -12,45 +12,57 @@ import (
 
 // GenerateOptions says how one text is continued.
 type GenerateOptions struct {
+	Prompt  []int32 // at least one token
 	Tokens  int     // new tokens at most
+	Sampler SamplerConfig
 	Ends    []int32 // ids that end the text; they are not part of it
 	Never   []int32 // ids that are not drawn: rows of the vocabulary without a token
 	BF16    bool    // matrix products read a bfloat16 copy of the weights
 	Threads int     // worker threads; 0 is one a core
 }
 
-// Generate draws tokens that continue a prompt of at least one token and hands each of
-// them to each, which may be nil; an error of each, or of the context, ends it.
-func Generate(ctx context.Context, m model.Model, set *param.Set, prompt []int32, s *Sampler, o GenerateOptions, each func(id int32) error) ([]int32, error) {
+// Generate draws tokens that continue a prompt and hands each of them to each, which may
+// be nil; an error of each, or of the context, ends it. It is a Scheduler with one request.
+func Generate(ctx context.Context, m model.Model, set *param.Set, o GenerateOptions, each func(id int32) error) ([]int32, error) {
+	d, ok := m.(model.Decoder)
+	if !ok {
+		return nil, fmt.Errorf("infer: a model of the family %s cannot generate text", m.Family())
+	}
+	if o.Tokens < 1 {
+		return nil, nil
+	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
-	session, err := NewSession(m, set, pool, SessionOptions{Batch: 1, Capacity: min(m.Context(), len(prompt)+o.Tokens), BF16: o.BF16})
+	pages := int64(len(o.Prompt)+o.Tokens+PageTokens-1) / PageTokens
+	s, err := NewScheduler(Source{Model: d, Set: set, Pool: pool, Never: o.Never}, SchedulerOptions{MaxBatch: 1, BF16: o.BF16, KVBytes: pages * bytesPerPage(d, set)})
 	if err != nil {
 		return nil, err
 	}
-	defer session.Close()
+	defer s.Close()
+	stream, err := s.Submit(ctx, Request{Prompt: o.Prompt, MaxTokens: o.Tokens, Sampler: o.Sampler, Stop: o.Ends})
+	if err != nil {
+		return nil, err
+	}
 	var ids []int32
-	for feed := prompt; len(ids) < o.Tokens; feed = ids[len(ids)-1:] {
-		if err := ctx.Err(); err != nil {
+	for {
+		t, ok := stream.Next()
+		if err := ctx.Err(); err != nil { // what was drawn ahead of each is not wanted any longer
 			return ids, err
 		}
-		logits, err := session.Feed(feed)
-		if err != nil {
-			return ids, err
-		}
-		for _, id := range o.Never {
-			logits[id] = float32(math.Inf(-1))
-		}
-		id := s.Next(logits)
-		if slices.Contains(o.Ends, id) {
+		if !ok {
 			break
 		}
-		ids = append(ids, id)
-		if each != nil {
-			if err := each(id); err != nil {
-				return ids, err
-			}
+		if slices.Contains(o.Ends, t.ID) {
+			return ids, nil
+		}
+		ids = append(ids, t.ID)
+		if each == nil {
+			continue
+		}
+		if err := each(t.ID); err != nil {
+			return ids, err
 		}
 	}
-	return ids, nil
+	_, err = stream.Result()
+	return ids, err
 }

@@ -57,9 +57,9 @@ func NewSampler(c SamplerConfig) (*Sampler, error) {
 // lower id. Only as many tokens are sorted as the draw needs.
 func (s *Sampler) Next(logits []float32) int32 {
 	if s.Temperature == 0 || s.TopK == 1 {
-		return argmax(logits)
+		return int32(kernel.Argmax(logits))
 	}
-	top := float64(slices.Max(logits)) / s.Temperature
+	top := float64(logits[kernel.Argmax(logits)]) / s.Temperature
 	k, all, mass := len(logits), false, 0.0
 	if s.TopK > 0 {
 		k = min(k, s.TopK)
@@ -124,14 +124,4 @@ func nucleusDraw(order []candidate, mass, topP, u float64, complete bool) (id in
 		}
 	}
 	return order[max(0, nucleus-1)].id, complete // rounding: the last of all
-}
-
-func argmax(x []float32) int32 {
-	best := 0
-	for i, v := range x {
-		if v > x[best] {
-			best = i
-		}
-	}
-	return int32(best)
 }

@@ -67,7 +67,7 @@ func reference(t testing.TB, src Source, prompt []int32, n int) (ids []int32, lo
 			t.Fatal(err)
 		}
 		if i+1 == len(ids) {
-			ids = append(ids, argmax(logits))
+			ids = append(ids, int32(kernel.Argmax(logits)))
 		}
 		logprobs = append(logprobs, scoreOf(logits, ids[i+1], 0).logprob)
 	}

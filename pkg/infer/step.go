@@ -212,10 +212,10 @@ func (s *Scheduler) advance(sp span, logits []float32) int {
 			s.leave(q, Exhausted, nil)
 			return 0
 		}
-		for _, id := range s.engine.Never {
+		for _, id := range s.engine.never {
 			row[id] = float32(math.Inf(-1))
 		}
-		if end := q.add(row); end != "" {
+		if end := q.add(row[:s.engine.drawn]); end != "" {
 			s.leave(q, end, nil)
 		}
 		return 1

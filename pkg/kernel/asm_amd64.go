@@ -107,6 +107,16 @@ func skinnyDotMixed256(t *tile)
 //go:noescape
 func skinnyRowsMixed256(t *tile)
 
+// panel256 multiplies a panel of 16 rows of A by up to six rows of B.
+//
+//go:noescape
+func panel256(t *tile)
+
+// panelMixed256 multiplies a panel of 16 rows of A by up to six rows of B as bfloat16.
+//
+//go:noescape
+func panelMixed256(t *tile)
+
 // skinnyDot512 multiplies up to skinnyDotRows rows of A by the rows of B, of
 // which it always reads four and keeps cols.
 //

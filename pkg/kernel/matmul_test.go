@@ -212,6 +212,7 @@ func TestMatMul(t *testing.T) {
 		}
 		for range 20 { // longer than one slice, and skinny in every direction
 			checkProduct(t, r, 1+r.IntN(8), 1+r.IntN(90), 200+r.IntN(900), randomProduct(r), mul)
+			checkProduct(t, r, 13+r.IntN(60), 1+r.IntN(60), 400+r.IntN(800), randomProduct(r), mul) // in panels
 			checkProduct(t, r, 200+r.IntN(200), 1+r.IntN(8), 1+r.IntN(90), randomProduct(r), mul)
 			checkProduct(t, r, 1+r.IntN(8), 200+r.IntN(900), 1+r.IntN(90), randomProduct(r), mul)
 			checkProduct(t, r, 40+r.IntN(40), 40+r.IntN(40), 500+r.IntN(300), randomProduct(r), mul)
@@ -239,6 +240,7 @@ func TestMatMul16(t *testing.T) {
 		for range 10 {
 			checkProduct16(t, r, 1+r.IntN(8), 1+r.IntN(900), 1+r.IntN(90), randomProduct(r), mul)
 			checkProduct16(t, r, 1+r.IntN(16), 1+r.IntN(90), 200+r.IntN(900), randomProduct(r), mul)
+			checkProduct16(t, r, 13+r.IntN(60), 1+r.IntN(60), 400+r.IntN(800), randomProduct(r), mul) // in panels
 		}
 	})
 }

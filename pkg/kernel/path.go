@@ -27,13 +27,15 @@ type path struct {
 	skinnyDotCols               []int // rows of B that skinnyDot takes, by rows of A less one
 	skinnyStrip                 []int // columns that skinnyRows takes, likewise
 	skinnyVector                int   // or up to so many columns
-	// Rows of a product that is skinny whatever B is, and with B transposed; of those with
+	// Rows of a product that is skinny whatever B is, of B as bfloat16, and of B transposed; of those with
 	// more rows than a kernel takes, the columns done for all rows before the next, and
 	// the slices of the inner length (0: whole).
-	skinnyMost, skinnyMostDot   int
+	skinnyMost, skinnyMostMixed int
+	skinnyMostDot               int
 	skinnyBlock, skinnyBlockDot int
 	skinnySlice, skinnySliceDot int
-	wideRows, wideDot           [2]int // columns and inner length of a piece of B of eight bits
+	wideRows, wideDot           [2]int     // columns and inner length of a piece of B of eight bits
+	panel                       *panelForm // of products of more rows; nil where there is none
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

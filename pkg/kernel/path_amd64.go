@@ -9,9 +9,9 @@ func nativePaths() []*path {
 			name: "avx2", mr: 6, nr: 16, kc: 384, cache: 160 << 10,
 			tile: tile256, pack: pack256,
 			skinnyDot: skinnyDot256, skinnyDotMixed: skinnyDotMixed256, skinnyDotCols: []int{4, 4, 4, 3},
-			skinnyRows: skinnyRows256, skinnyRowsMixed: skinnyRowsMixedVec256, skinnyStrip: []int{64, 48, 32, 24}, skinnyVector: 8,
-			skinnyMost: 16, skinnyMostDot: 16, skinnyBlock: 96, skinnyBlockDot: 12, skinnySlice: 256, skinnySliceDot: 512,
-			wideRows: [2]int{192, 32}, wideDot: [2]int{12, 512},
+			skinnyRows: skinnyRows256, skinnyRowsMixed: skinnyRowsMixedVec256, skinnyStrip: []int{64, 48, 32, 24, 16, 16}, skinnyVector: 8,
+			skinnyMost: 16, skinnyMostMixed: 32, skinnyMostDot: 16, skinnyBlock: 96, skinnyBlockDot: 12, skinnySlice: 256, skinnySliceDot: 512,
+			wideRows: [2]int{192, 32}, wideDot: [2]int{12, 512}, panel: &panel256Form,
 			peak: peak256, peakOps: 12 * 8 * 2,
 			vecOps: &vecOps256,
 		})
@@ -23,13 +23,18 @@ func nativePaths() []*path {
 			bf16: x.HasAVX512BF16, tileBF16: tileBF16, packBF16: packBF16,
 			skinnyDot: skinnyDot512, skinnyDotMixed: skinnyDotMixed512, skinnyDotBF16: skinnyDotBF16, skinnyDotCols: []int{4, 4, 4, 4, 4, 4},
 			skinnyRows: skinnyRows512, skinnyRowsMixed: skinnyRowsMixed512, skinnyStrip: []int{128, 128, 128, 96, 80, 64, 48, 32}, skinnyVector: 16,
-			skinnyMost: 8, skinnyMostDot: 16, skinnyBlock: 384, skinnyBlockDot: 4,
+			skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: 384, skinnyBlockDot: 4,
 			wideRows: [2]int{256, 32}, wideDot: [2]int{4, 1024},
 			peak: peak512, peakBF16: peakBF16, peakOps: 24 * 16 * 2,
 			vecOps: &vecOps512,
 		})
 	}
 	return have
+}
+
+var panel256Form = panelForm{
+	rows: 16, cols: 6, least: 13, most: 128, strip: 24, slice: 512, wide: 12,
+	f32: panel256, bf16: panelMixed256, turn: packCols256,
 }
 
 // skinnyRowsMixedVec256 leaves columns that do not fill a vector to Go: AVX2 cannot

@@ -87,6 +87,7 @@ func (p *Pool) Close() {
 		release(&p.lanes[i].user)
 		release(&p.lanes[i].pack)
 		release(&p.lanes[i].wide)
+		release(&p.lanes[i].sums)
 	}
 	release(&p.pack)
 }

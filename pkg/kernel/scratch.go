@@ -7,6 +7,7 @@ type lane struct {
 	user  []float32 // handed out by Scratch
 	pack  []float32 // packed panels of its own
 	wide  []float32 // a panel of bfloat16 that was widened
+	sums  []float32 // a strip of C transposed, of a skinny product
 	tile  tile
 	block block
 

@@ -16,7 +16,10 @@ func (g *gemm) isSkinny(m, k int) bool {
 	if k == 0 || g.bf16 && g.b.bf16 == nil {
 		return false // the latter would round B again for every row
 	}
-	return m <= g.q.skinnyMost || m <= g.q.skinnyMostDot && g.b.inner == 1
+	if f := g.q.panel; f != nil && g.b.inner == 1 && m <= f.most {
+		return true
+	}
+	return m <= g.q.skinnyMost || g.b.bf16 != nil && m <= g.q.skinnyMostMixed || m <= g.q.skinnyMostDot && g.b.inner == 1
 }
 
 // skinny does the product of inner length k, on one worker if it is small.
@@ -24,6 +27,7 @@ func (g *gemm) skinny(k int) {
 	l, n := &g.p.lanes[0], g.c.Cols
 	g.k = k
 	g.rows(l)
+	g.packPanels()
 	g.group = g.strip()
 	chunks := min(bandsPerWorker*g.p.threads, n*k/skinnyChunk)
 	if chunks <= 1 || g.p.threads == 1 {
@@ -39,6 +43,8 @@ func (g *gemm) skinny(k int) {
 func (g *gemm) strip() int {
 	dot, groups := g.b.inner == 1, g.groups()
 	switch {
+	case g.inPanels > 0:
+		return g.panelStrip()
 	case g.b.q8 != nil && dot:
 		return g.q.wideDot[0]
 	case g.b.q8 != nil:
@@ -131,6 +137,10 @@ func (g *gemm) skinnyWidened(l *lane, lo, hi int) {
 // skinnyRange does columns lo to hi of C. Where rows come in several groups, the inner
 // length is cut in slices, so that what the groups read again is in the first cache.
 func (g *gemm) skinnyRange(l *lane, lo, hi int) {
+	if g.inPanels > 0 {
+		g.panelRange(l, lo, hi)
+		return
+	}
 	if g.b.q8 != nil {
 		g.skinnyWidened(l, lo, hi)
 		return

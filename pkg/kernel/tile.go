@@ -25,7 +25,7 @@ var portablePath = &path{
 	tile: tilePortable, pack: packPortable,
 	skinnyDot: skinnyDotPortable, skinnyDotMixed: skinnyDotPortable, skinnyDotCols: []int{4},
 	skinnyRows: skinnyRowsPortable, skinnyRowsMixed: skinnyRowsPortable, skinnyStrip: []int{skinnyColumns}, skinnyVector: skinnyColumns,
-	skinnyMost: 8, skinnyMostDot: 16, skinnyBlock: skinnyColumns, skinnyBlockDot: 4,
+	skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: skinnyColumns, skinnyBlockDot: 4,
 	wideRows: [2]int{256, 32}, wideDot: [2]int{4, 1024},
 	peak: peakPortable, peakOps: 16,
 	vecOps: &portableVecOps,

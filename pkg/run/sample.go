@@ -29,18 +29,15 @@ func (j *Job) sample() (string, error) {
 
 // write lets the model go on from ids.
 func (j *Job) write(ids []int32) (string, error) {
-	draw, err := infer.NewSampler(infer.SamplerConfig{Temperature: 0.7, TopP: 0.95, Seed: j.cfg.Train.Seed})
-	if err != nil {
-		return "", err
-	}
 	b := j.bundle
 	o := infer.GenerateOptions{
+		Prompt: ids, Sampler: infer.SamplerConfig{Temperature: 0.7, TopP: 0.95, Seed: j.cfg.Train.Seed},
 		Tokens: min(j.cfg.Train.Sample, b.Model.Context()-len(ids)), Ends: b.Ends, Never: b.Unused(), Threads: j.pool.Threads(),
 	}
 	if len(o.Ends) == 0 && b.Tokenizer.EOS() >= 0 {
 		o.Ends = []int32{b.Tokenizer.EOS()}
 	}
-	more, err := infer.Generate(context.Background(), b.Model, b.Set, ids, draw, o, nil)
+	more, err := infer.Generate(context.Background(), b.Model, b.Set, o, nil)
 	if err != nil {
 		return "", err
 	}

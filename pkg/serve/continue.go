@@ -40,8 +40,7 @@ type Continued struct {
 
 // Write writes the prompt and its continuation to out as it comes, notes to log.
 func (c Continuation) Write(ctx context.Context, out, log io.Writer) (*Continued, error) {
-	s, err := infer.NewSampler(c.Sampler)
-	if err != nil {
+	if err := c.Sampler.Validate(); err != nil {
 		return nil, fault.Usage(err)
 	}
 	b, err := bundle.Open(c.Model, c.Open)
@@ -66,8 +65,8 @@ func (c Continuation) Write(ctx context.Context, out, log io.Writer) (*Continued
 		return errors.Join(err, w.Flush())
 	}
 	start, tokens := time.Now(), min(c.Tokens, b.Model.Context()-len(prompt))
-	how := infer.GenerateOptions{Tokens: tokens, Ends: b.Ends, Never: b.Unused(), BF16: c.BF16, Threads: c.Threads}
-	ids, err := infer.Generate(ctx, b.Model, b.Set, prompt, s, how, func(id int32) error {
+	how := infer.GenerateOptions{Prompt: prompt, Tokens: tokens, Sampler: c.Sampler, Ends: b.Ends, Never: b.Unused(), BF16: c.BF16, Threads: c.Threads}
+	ids, err := infer.Generate(ctx, b.Model, b.Set, how, func(id int32) error {
 		text, err := stream.Next(id)
 		if err != nil {
 			return err

@@ -14,10 +14,8 @@ import (
 	"syscall"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
-	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
 // TalkOptions say with which model to talk, and how it answers.
@@ -33,10 +31,9 @@ type TalkOptions struct {
 // talk is a chat that goes on.
 type talk struct {
 	o       TalkOptions
-	model   *bundle.Bundle
-	tmpl    *chat.Template
-	sampler *infer.Sampler
+	model   *Model
 	said    chat.Conversation
+	replies uint64
 	signals chan os.Signal
 	over    atomic.Bool // SIGTERM came
 	out     io.Writer
@@ -48,23 +45,19 @@ func Talk(ctx context.Context, o TalkOptions, in io.Reader, out, log io.Writer) 
 	if o.Tokens < 1 {
 		return fault.Usage(fmt.Errorf("--tokens is %d, expected at least 1", o.Tokens))
 	}
-	s, err := infer.NewSampler(o.Sampler)
-	if err != nil {
+	if err := o.Sampler.Validate(); err != nil {
 		return fault.Usage(err)
 	}
-	b, err := bundle.Open(o.Model, bundle.Options{})
+	m, closeModel, err := Load(o.Model, LoadOptions{Threads: o.Threads, Template: o.Template, SchedulerOptions: infer.SchedulerOptions{MaxBatch: 1}})
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	if err := b.Text(); err != nil {
-		return err
-	}
-	t := &talk{o: o, model: b, sampler: s, out: out, log: log}
-	if t.tmpl, err = b.Chat(o.Template); err != nil {
-		return fault.Usage(err)
-	}
-	if t.tmpl == nil {
+	defer closeModel()
+	t := &talk{o: o, model: m, out: out, log: log}
+	switch {
+	case m.Scheduler == nil:
+		return fault.Usage(fmt.Errorf("%s is an encoder and cannot continue text", o.Model))
+	case m.Chat == nil:
 		return fault.Usage(fmt.Errorf("%s has no chat template; name one with --chat-template chatml", o.Model))
 	}
 	t.reset()
@@ -147,16 +140,17 @@ func (t *talk) line(ctx context.Context, line string) (done bool, err error) {
 	return t.over.Load(), err
 }
 
-// reply draws an answer. An interrupt ends it where it is; only ctx ends the chat.
+// reply draws an answer. An interrupt ends it where it is; only ctx ends the chat. What was
+// said before is not read again: the scheduler still has it.
 func (t *talk) reply(ctx context.Context) (string, error) {
-	text, err := t.tmpl.Render(t.said, true)
+	text, err := t.model.Chat.Render(t.said, true)
 	if err != nil {
 		return "", fault.Usage(err)
 	}
 	ids := t.model.Tokenizer.Encode(nil, []byte(text))
-	room := t.model.Model.Context() - len(ids)
+	room := t.model.context() - len(ids)
 	if room < 1 {
-		return "", fault.Usage(fmt.Errorf("the chat has %d tokens, the model's context is %d; /reset starts a new one", len(ids), t.model.Model.Context()))
+		return "", fault.Usage(fmt.Errorf("the chat has %d tokens, the model's context is %d; /reset starts a new one", len(ids), t.model.context()))
 	}
 	drawing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -168,27 +162,31 @@ func (t *talk) reply(ctx context.Context) (string, error) {
 		case <-drawing.Done():
 		}
 	}()
-	stream, answer := tokenizer.NewStream(t.model.Tokenizer), strings.Builder{}
+	draw := t.o.Sampler
+	draw.Seed += t.replies
+	t.replies++
+	c := completion{writer: writer{m: t.model}}
+	c.stream, err = t.model.Scheduler.Submit(drawing, infer.Request{Prompt: ids, MaxTokens: min(t.o.Tokens, room), Sampler: draw, Stop: t.model.Ends})
+	if err != nil {
+		return "", err
+	}
 	write := func(s string) error {
-		answer.WriteString(s)
 		_, err := io.WriteString(t.out, s)
 		return err
 	}
-	o := infer.GenerateOptions{Tokens: min(t.o.Tokens, room), Ends: t.model.Ends, Never: t.model.Unused(), Threads: t.o.Threads}
-	_, err = infer.Generate(drawing, t.model.Model, t.model.Set, ids, t.sampler, o, func(id int32) error {
-		s, err := stream.Next(id)
-		if err != nil {
+	err = c.drain(func() error {
+		if err := drawing.Err(); err != nil { // not what was drawn before the interrupt came
 			return err
 		}
-		return write(s)
+		return write(c.take(false))
 	})
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+	switch {
+	case err == nil:
+		err = write(c.take(true))
+	case drawing.Err() != nil && ctx.Err() == nil:
 		err = nil
 	}
-	if err == nil {
-		err = write(stream.Flush())
-	}
-	return answer.String(), err
+	return c.text.String()[:c.sent], err
 }
 
 // save writes the chat as one line of JSON.

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -70,7 +71,9 @@ func (w *writer) add(t infer.Token) piece {
 	if w.ended {
 		return p
 	}
-	w.held = append(w.held, w.m.bytesOf(t.ID)...)
+	if !slices.Contains(w.m.Ends, t.ID) { // what ends a text is no part of it
+		w.held = append(w.held, w.m.bytesOf(t.ID)...)
+	}
 	n := whole(w.held)
 	text := strings.ToValidUTF8(string(w.held[:n]), string(utf8.RuneError))
 	w.held = append(w.held[:0], w.held[n:]...)

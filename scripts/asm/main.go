@@ -26,7 +26,11 @@ var units = map[string]func(){
 	"tilebf16": func() {
 		tile("tileBF16", avx512, func(x, y, acc Op) { vdpbf16ps(x.(Register), y.(Register), acc.(Register)) })
 	},
-	"skinny256":  func() { skinny("256", avx2, []int{4, 4, 4, 3}, []int{8, 6, 4, 3}) },
+	"skinny256": func() { skinny("256", avx2, []int{4, 4, 4, 3}, []int{8, 6, 4, 3, 2, 2}) },
+	"panel256": func() {
+		panel("panel256", avx2, 4)
+		panel("panelMixed256", avx2, 2)
+	},
 	"skinny512":  func() { skinny("512", avx512, []int{4, 4, 4, 4, 4, 4}, []int{8, 8, 8, 6, 5, 4, 3, 2}) },
 	"skinnybf16": func() { skinnyDot("skinnyDotBF16", avx512, pairDot(), []int{4, 4, 4, 4, 4, 4}) },
 	"pack256": func() {

@@ -53,6 +53,7 @@ func skinnyRows(name string, s isa, size int, vecs []int) {
 			JZ(LabelRef(label("sum")))
 			Label(label("loop"))
 			part := !wide && (size == 4 || s.lanes == 16)
+			zipped := wide && n == 2 && size == 2 && s.lanes == 8 // the even columns, then the odd ones
 			load := func(v int, to VecPhysical) {
 				at := size * s.lanes * v
 				value(s, size, Mem{Base: x.b, Disp: at}, to, part)
@@ -60,7 +61,19 @@ func skinnyRows(name string, s isa, size int, vecs []int) {
 					PREFETCHT0(Mem{Base: next, Disp: at})
 				}
 			}
-			if len(free) > m { // A's values stay in registers, else B's
+			if zipped {
+				VMOVUPS(Mem{Base: x.b}, free[1])
+				PREFETCHT0(Mem{Base: next})
+				VPSLLD(Imm(16), free[1], free[0])
+				VPSRLD(Imm(16), free[1], free[1])
+				VPSLLD(Imm(16), free[1], free[1])
+				for i := range m {
+					VBROADCASTSS(atA(i), fromB)
+					for v := range n {
+						VFMADD231PS(free[v], fromB, acc(i, v))
+					}
+				}
+			} else if len(free) > m { // A's values stay in registers, else B's
 				for i := range m {
 					VBROADCASTSS(atA(i), free[i])
 				}
@@ -90,6 +103,14 @@ func skinnyRows(name string, s isa, size int, vecs []int) {
 			JNZ(LabelRef(label("loop")))
 
 			Label(label("sum"))
+			if zipped {
+				for i := range m {
+					VUNPCKLPS(acc(i, 1), acc(i, 0), free[0])
+					VUNPCKHPS(acc(i, 1), acc(i, 0), free[1])
+					VPERM2F128(Imm(0x20), free[1], free[0], acc(i, 0))
+					VPERM2F128(Imm(0x31), free[1], free[0], acc(i, 1))
+				}
+			}
 			init, bias := GP64(), GP64()
 			MOVQ(Mem{Base: x.t, Disp: tileInit}, init)
 			MOVQ(Mem{Base: x.t, Disp: tileBias}, bias)
