@@ -11,7 +11,8 @@ import (
 )
 
 // BenchmarkScheduler has some clients with llama-60m (random weights) write 64 tokens each,
-// after prompts of 40 tokens: tokens a second of all of them.
+// after prompts of 40 tokens: tokens a second of all of them. Weights are stored as float32
+// and as bfloat16.
 func BenchmarkScheduler(b *testing.B) {
 	m, err := model.New(model.Sizes{Name: "llama-60m", Context: 512})
 	if err != nil {
@@ -22,11 +23,16 @@ func BenchmarkScheduler(b *testing.B) {
 		b.Fatal(err)
 	}
 	set.Init(1)
-	defer set.Weights.Close()
+	defer set.Close()
 	pool := kernel.NewPool(0)
 	defer pool.Close()
 	for _, bf16 := range []bool{false, true} {
-		s := schedule(b, Source{Model: m.(model.Decoder), Set: set, Pool: pool}, SchedulerOptions{BF16: bf16})
+		if bf16 {
+			if err := set.StoreAll(param.BF16); err != nil {
+				b.Fatal(err)
+			}
+		}
+		s := schedule(b, Source{Model: m.(model.Decoder), Set: set, Pool: pool}, SchedulerOptions{})
 		for _, clients := range []int{1, 4, 16, 64} {
 			b.Run(fmt.Sprintf("bf16-%t/clients-%d", bf16, clients), func(b *testing.B) {
 				made := 0

@@ -112,7 +112,7 @@ func skinnyRowsMixed256(t *tile)
 //go:noescape
 func panel256(t *tile)
 
-// panelMixed256 multiplies a panel of 16 rows of A by up to six rows of B as bfloat16.
+// panelMixed256 multiplies a panel of 16 rows of A by up to five rows of B as bfloat16.
 //
 //go:noescape
 func panelMixed256(t *tile)

@@ -7,15 +7,21 @@ package kernel
 
 // panelForm is how a path multiplies by a B whose inner index is contiguous.
 type panelForm struct {
-	rows, cols   int           // of A and of B in a register tile
-	least        int           // rows of A that are worth a panel
-	most         int           // rows of a product at most
-	strip, slice int           // columns and inner length of the piece of B that all panels read before the next one
-	wide         int           // strip of a B of eight bits, which is widened
-	f32, bf16    func(t *tile) // c[j·rows+i] = [c +] sum over k of a[k·rows+i]·B[j,k], added where init is not nil
+	rows      int // of A in a panel
+	least     int // rows of A that are worth a panel
+	most      int // rows of a product at most
+	slice     int // inner length of the piece of B that all panels read before the next one
+	f32, bf16 panelKernel
+	wide      int // columns of a piece of a B of eight bits, which is widened to float32
 	// turn transposes n = 8 rows of k values, stride bytes apart, to k rows that are w values
 	// apart.
 	turn func(dst, src *float32, stride, n, w, k int)
+}
+
+// panelKernel is the kernel for a type of B.
+type panelKernel struct {
+	cols, strip int           // columns of a register tile, and of the piece
+	run         func(t *tile) // c[j·rows+i] = [c +] sum over k of a[k·rows+i]·B[j,k], added where init is not nil
 }
 
 // packPanels packs the rows of A that are done in panels: all whole ones, and the rest
@@ -38,10 +44,14 @@ func (g *gemm) packPanels() {
 
 // panelStrip is how many columns are done at a time.
 func (g *gemm) panelStrip() int {
-	if g.b.q8 != nil {
-		return g.q.panel.wide
+	switch f := g.q.panel; {
+	case g.b.q8 != nil:
+		return f.wide
+	case g.b.bf16 != nil:
+		return f.bf16.strip
+	default:
+		return f.f32.strip
 	}
-	return g.q.panel.strip
 }
 
 // panelRange does columns lo to hi of C: the rows in panels, and the others by the kernels
@@ -88,15 +98,15 @@ func (g *gemm) panelTiles(t *tile, sums []float32, b side, k0, k, n int) {
 		kernel = f.bf16
 	}
 	t.k, t.bs = k, b.free
-	for j := 0; j < n; j += f.cols {
+	for j := 0; j < n; j += kernel.cols {
 		from := b.at(j, 0)
-		t.b, t.bf16, t.cols = from.data, from.bf16, min(f.cols, n-j)
+		t.b, t.bf16, t.cols = from.data, from.bf16, min(kernel.cols, n-j)
 		for p := range ceil(g.inPanels, f.rows) {
 			t.a, t.c, t.init = g.a.packed[p*size+k0*f.rows:], sums[(p*strip+j)*f.rows:], nil
 			if k0 > 0 {
 				t.init = t.c
 			}
-			kernel(t)
+			kernel.run(t)
 		}
 	}
 }

@@ -33,8 +33,9 @@ func nativePaths() []*path {
 }
 
 var panel256Form = panelForm{
-	rows: 16, cols: 6, least: 13, most: 128, strip: 24, slice: 512, wide: 12,
-	f32: panel256, bf16: panelMixed256, turn: packCols256,
+	rows: 16, least: 13, most: 128, slice: 512, wide: 12,
+	f32: panelKernel{cols: 6, strip: 40, run: panel256}, bf16: panelKernel{cols: 5, strip: 40, run: panelMixed256},
+	turn: packCols256,
 }
 
 // skinnyRowsMixedVec256 leaves columns that do not fill a vector to Go: AVX2 cannot

@@ -8,35 +8,43 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// panelCols is how many rows of B a panel's tile takes.
-const panelCols = 6
+// panelForm is how a panel's kernel reads B.
+type panelForm struct {
+	size int // bytes of a value
+	cols int // rows of B at most
+}
 
-// panel writes the kernel of kernel.panelForm: a panel of two vectors of A's rows by up to
-// panelCols rows of B, of which one value at a time is broadcast. A bfloat16 is the upper
-// half of the float32 whose lower half is the value before it: four bytes are read from
-// there and shifted, which only the last value of a row, with nothing behind it, cannot be.
-func panel(name string, s isa, size int) {
+// panel writes the kernel of kernel.panelForm: a panel of two vectors of A's rows by some rows
+// of B, of which one value at a time is broadcast. Two bfloat16 are read at a time: the second
+// is a float32 once the first, its lower half, is masked out, the first once it is shifted there.
+func panel(name string, s isa, f panelForm) {
 	TEXT(name, NOSPLIT, "func(t uintptr)")
-	Doc(fmt.Sprintf("%s multiplies %d rows in a panel by up to %d rows of B.", name, 2*s.lanes, panelCols))
+	Doc(fmt.Sprintf("%s multiplies %d rows in a panel by up to %d rows of B.", name, 2*s.lanes, f.cols))
 	t, cols := Load(Param("t"), GP64()), GP64()
 	MOVQ(Mem{Base: t, Disp: tileCols}, cols)
-	for n := panelCols; n > 1; n-- {
+	if f.size == 2 {
+		high := GP32()
+		MOVL(U32(0xffff0000), high)
+		VMOVD(high, s.regs[15].AsX())
+		VPBROADCASTD(s.regs[15].AsX(), s.regs[15])
+	}
+	for n := f.cols; n > 1; n-- {
 		CMPQ(cols, Imm(uint64(n)))
 		JEQ(LabelRef(fmt.Sprintf("c%d", n)))
 	}
-	for n := 1; n <= panelCols; n++ {
-		panelLoop(s, t, size, n)
+	for n := 1; n <= f.cols; n++ {
+		panelLoop(s, t, f, n)
 	}
 }
 
-func panelLoop(s isa, t Register, size, n int) {
+func panelLoop(s isa, t Register, f panelForm, n int) {
 	label := func(what string) string { return fmt.Sprintf("c%d%s", n, what) }
 	acc := func(j, v int) VecPhysical { return s.regs[2*j+v] }
 	Label(label(""))
-	x := skinnyFields(t.(GPVirtual), size)
+	x := skinnyFields(t.(GPVirtual), f.size)
 	atB, pb := rowsAt(x.b, x.bs, n)
 	next := GP64()
-	IMUL3Q(Imm(panelCols), x.bs, next)
+	IMUL3Q(Imm(uint64(f.cols)), x.bs, next)
 	ADDQ(x.b, next)
 	atNext, pn := rowsAt(next, x.bs, n)
 	each := func(f func(r VecPhysical, at Mem)) {
@@ -55,59 +63,63 @@ func panelLoop(s isa, t Register, size, n int) {
 	Label(label("sum"))
 
 	// step adds value u from here on.
+	fromB := []VecPhysical{s.temps[0], s.temps[1]}
+	if f.size == 2 {
+		fromB = []VecPhysical{s.regs[10], s.regs[11], s.regs[14]}
+	}
 	step := func(u int, value func(j int, to VecPhysical)) {
 		for v := range 2 {
 			VMOVUPS(Mem{Base: x.a, Disp: 4 * s.lanes * (2*u + v)}, s.b[v])
 		}
 		for j := range n {
-			b := s.temps[j%len(s.temps)]
+			b := fromB[j%len(fromB)]
 			value(j, b)
 			for v := range 2 {
 				VFMADD231PS(s.b[v], b, acc(j, v))
 			}
 		}
 	}
-	whole := func(u int) func(j int, to VecPhysical) {
-		return func(j int, to VecPhysical) {
-			VBROADCASTSS(atB(j).Offset(size*u), to)
-			if size == 2 {
+	whole := func(u int) {
+		step(u, func(j int, to VecPhysical) {
+			VBROADCASTSS(atB(j).Offset(f.size*u/4*4), to)
+			switch {
+			case f.size == 4:
+			case u%2 == 0:
 				VPSLLD(Imm(16), to, to)
+			default:
+				VPAND(s.regs[15], to, to)
 			}
-		}
+		})
 	}
 	forward := func(u int) {
 		ADDQ(U32(uint32(8*s.lanes*u)), x.a)
 		for _, p := range append(pb, pn...) {
-			ADDQ(Imm(uint64(size*u)), p)
+			ADDQ(Imm(uint64(f.size*u)), p)
 		}
 	}
-	const unroll = 8
-	k, last := x.k, 0
-	if size == 2 {
-		last = 1
+	k := x.k
+	loop := func(name string, unroll int, fetch bool) {
+		SUBQ(Imm(uint64(unroll)), k)
+		JL(LabelRef(label(name + "end")))
+		Label(label(name))
+		if fetch {
+			for j := range n {
+				PREFETCHT0(atNext(j))
+			}
+		}
+		for u := range unroll {
+			whole(u)
+		}
+		forward(unroll)
+		SUBQ(Imm(uint64(unroll)), k)
+		JGE(LabelRef(label(name)))
+		Label(label(name + "end"))
+		ADDQ(Imm(uint64(unroll)), k)
 	}
-	SUBQ(Imm(uint64(unroll+last)), k)
-	JL(LabelRef(label("rest")))
-	Label(label("loop"))
-	for j := range n {
-		PREFETCHT0(atNext(j))
-	}
-	for u := range unroll {
-		step(u, whole(u))
-	}
-	forward(unroll)
-	SUBQ(Imm(unroll), k)
-	JGE(LabelRef(label("loop")))
-	Label(label("rest"))
-	ADDQ(Imm(unroll), k)
-	JZ(LabelRef(label("last")))
-	Label(label("one"))
-	step(0, whole(0))
-	forward(1)
-	DECQ(k)
-	JNZ(LabelRef(label("one")))
-	Label(label("last"))
-	if size == 2 {
+	loop("eight", 8, true)
+	loop("few", 4/f.size, false)
+	if f.size == 2 { // a last one, with nothing behind it
+		JZ(LabelRef(label("store")))
 		step(0, func(j int, to VecPhysical) {
 			word := GP32()
 			MOVWLZX(atB(j), word)
@@ -115,6 +127,7 @@ func panelLoop(s isa, t Register, size, n int) {
 			VMOVD(word, to.AsX())
 			VBROADCASTSS(to.AsX(), to)
 		})
+		Label(label("store"))
 	}
 	each(func(r VecPhysical, at Mem) { VMOVUPS(r, at) })
 	VZEROUPPER()

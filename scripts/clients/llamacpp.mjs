@@ -14,7 +14,7 @@ const model = await llama.loadModel({ modelPath: file });
 const context = await model.createContext({ sequences: clients, contextSize: 256, batchSize: 512, threads: 2 });
 const sequences = Array.from({ length: clients }, () => context.getSequence());
 
-const all = "one little girl and her big dog went to the park because it was a sunny day when they saw an old tree with red leaves so he said let us play there until mom comes but then rain began".split(" ");
+const all = "the small fox who lived by the river was her best friend and one day she found a red key then the old bear took it to the mill where it was raining so he put the golden lamp in a box and went home with the mouse".split(" ");
 const prompt = (number) => Array.from({ length: words }, () => all[(number = (number * 1103515245 + 12345) % 2147483648) % all.length]).join(" ");
 
 const first = [];

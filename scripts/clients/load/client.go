@@ -16,7 +16,8 @@ import (
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 
-var words = strings.Fields("one little girl and her big dog went to the park because it was a sunny day when they saw an old tree with red leaves so he said let us play there until mom comes but then rain began")
+// words are those of the synthetic stories, which their tokenizers have whole.
+var words = strings.Fields("the small fox who lived by the river was her best friend and one day she found a red key then the old bear took it to the mill where it was raining so he put the golden lamp in a box and went home with the mouse")
 
 // prompt is some words that follow from the number.
 func prompt(number uint64, n int) string {
