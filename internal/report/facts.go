@@ -84,7 +84,7 @@ func (r *Run) snapshot(n int) train.Snapshot {
 			s.Memory = *x.Memory
 		}
 		if x.ValLoss != nil {
-			s.ValLoss = x.ValLoss
+			s.ValLoss, s.ValRewards, s.ValEMA = x.ValLoss, x.ValRewards, x.ValEMA
 		}
 	}
 	last := steps[n-1]

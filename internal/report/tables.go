@@ -34,11 +34,24 @@ type figure struct {
 var figures = []figure{
 	{"parameters", false, func(s train.Snapshot) float64 { return float64(s.Params) }, func(v float64) string { return count(int64(v)) }},
 	{"validation perplexity", false, train.Snapshot.Perplexity, fixed(2)},
+	{"loss, averaged weights", true, func(s train.Snapshot) float64 {
+		if s.ValEMA == nil {
+			return math.NaN()
+		}
+		return *s.ValEMA
+	}, fixed(4)},
+	{"margin of held-out pairs", true, func(s train.Snapshot) float64 {
+		if s.ValRewards == nil {
+			return math.NaN()
+		}
+		return s.ValRewards.Margin
+	}, fixed(3)},
 	{"planned memory", false, func(s train.Snapshot) float64 { return float64(s.Memory.Total()) }, size},
 	{"weights", true, func(s train.Snapshot) float64 { return float64(s.Memory.Weights) }, size},
 	{"gradients", true, func(s train.Snapshot) float64 { return float64(s.Memory.Gradients) }, size},
 	{"moments", true, func(s train.Snapshot) float64 { return float64(s.Memory.Moments) }, size},
 	{"activations", true, func(s train.Snapshot) float64 { return float64(s.Memory.Activations) }, size},
+	{"averaged weights", true, func(s train.Snapshot) float64 { return float64(s.Memory.Average) }, size},
 	{"teacher", true, func(s train.Snapshot) float64 { return float64(s.Memory.Teacher) }, size},
 	{"resident memory", false, func(s train.Snapshot) float64 { return float64(s.RSS) }, size},
 	{"time a step", false, func(s train.Snapshot) float64 { return s.Ms }, func(v float64) string { return number(v) + " ms" }},
@@ -94,7 +107,7 @@ func compare(runs []*Run) Comparison {
 		row(g.name, g.sub, func(f Facts) string { return g.shows(f.After) })
 	}
 	row("least validation perplexity", false, func(f Facts) string {
-		if f.BestLoss == nil {
+		if f.BestLoss == nil || f.After.ValRewards != nil {
 			return "–"
 		}
 		return fixed(2)(math.Exp(*f.BestLoss))

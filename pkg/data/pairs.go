@@ -107,6 +107,9 @@ func (p *Pairs) Chosen() (out Tokens) {
 	return out
 }
 
+// Examples are the documents of the first n pairs.
+func (p *Pairs) Examples(n int) []Example { return p.tokens.Examples(2*n, 0) }
+
 // Below names the first token that a vocabulary of so many ids does not have.
 func (p *Pairs) Below(vocab int) error { return p.tokens.Below(vocab) }
 

@@ -42,7 +42,9 @@ func ReadExamples(ctx context.Context, cfg config.Run, n int, notify func(Event)
 	if err := j.count(); err != nil {
 		return nil, err
 	}
-	all, err := j.text().Examples(n, j.cfg.Train.Context)
+	all, err := j.work.(interface {
+		Examples(n, most int) ([]data.Example, error)
+	}).Examples(n, j.cfg.Train.Context)
 	return &Examples{all, j.bundle.Tokenizer.Piece}, err
 }
 

@@ -23,9 +23,9 @@ type Snapshot struct {
 	ValTop1    *float64           `json:"val_top1,omitempty"`     // share of validation images that are classified rightly; nil for text
 }
 
-// Perplexity is e to the validation loss; NaN without validation data.
+// Perplexity is e to the validation loss; NaN without validation data, and of pairs of answers.
 func (s Snapshot) Perplexity() float64 {
-	if s.ValLoss == nil {
+	if s.ValLoss == nil || s.ValRewards != nil {
 		return math.NaN()
 	}
 	return math.Exp(*s.ValLoss)

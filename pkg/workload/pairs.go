@@ -77,6 +77,9 @@ func (p *Pairs) Below(vocab int) error {
 	return errors.Join(p.all[0].Below(vocab), p.all[1].Below(vocab))
 }
 
+// Examples are the documents of the first n pairs of the training part, two each.
+func (p *Pairs) Examples(n, _ int) ([]data.Example, error) { return p.all[0].Examples(n), nil }
+
 // Packing says how the training part becomes sequences.
 func (p *Pairs) Packing(context int) (data.Packing, error) {
 	p.fit(context)

@@ -44,7 +44,7 @@ var sections = []struct {
 	Title string
 	Names []string
 }{
-	{"Begin", []string{"README", "docs/tutorial", "docs/recipes/smollm2", "docs/recipes/qwen3", "docs/recipes/gemma3", "docs/recipes/minilm", "docs/chats"}},
+	{"Begin", []string{"README", "docs/tutorial", "docs/tutorial-chat", "docs/recipes/smollm2", "docs/recipes/qwen3", "docs/recipes/gemma3", "docs/recipes/minilm", "docs/chats"}},
 	{"Use", []string{"docs/serve", "docs/operations", "docs/scaling", "docs/troubleshooting"}},
 	{"Look up", []string{"docs/cli", "docs/run-file", "docs/families", "docs/interop", "docs/glossary"}},
 	{"Understand", []string{"docs/method", "docs/architecture", "docs/decisions", "docs/comparison", "CONTRIBUTING"}},
