@@ -72,7 +72,10 @@ func runTraining(ctx context.Context, o trainOptions, out, log io.Writer) error 
 	defer context.AfterFunc(ctx, p.Interrupted)()
 	if o.Find {
 		curve, err := run.FindLR(ctx, c, o.options(p.Show), o.Steps)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+			return fmt.Errorf("%w: nothing was written", errInterrupted)
+		case err != nil || curve == nil: // other ranks than the lead have none
 			return o.advise(err)
 		}
 		return show(out, curve, false)

@@ -127,7 +127,7 @@ func TestChatTutorial(t *testing.T) {
 			args = append(args, "--steps", "20")
 		}
 		if strings.Contains(line, "train.epochs") {
-			args = append(args, "--set", "train.epochs=0") // steps decide here
+			args = append(words(line), "--set", "train.batch=8", "--set", "train.context=32") // epochs decide, not steps
 		}
 		if out, log := mustRun(t, args...); out+log == "" {
 			t.Errorf("%q says nothing", line)

@@ -40,8 +40,21 @@ type LRCurve struct {
 }
 
 // FindLR makes a range test with the model, the data, the batches and the optimizer of a run
-// file. Nothing is written, and nothing is pruned.
-func FindLR(ctx context.Context, cfg config.Run, o Options, steps int) (c *LRCurve, err error) {
+// file. Nothing is written, and nothing is pruned. When ctx ends first the error is ctx's. The
+// result is that of the lead; nil on other ranks.
+func FindLR(ctx context.Context, cfg config.Run, o Options, steps int) (*LRCurve, error) {
+	c, err := findLR(ctx, cfg, o, steps)
+	var stopped *Interrupted
+	switch {
+	case errors.As(err, &stopped):
+		return nil, context.Cause(ctx)
+	case err != nil || o.Ranks.Group != nil && !o.Ranks.lead():
+		return nil, err
+	}
+	return c, nil
+}
+
+func findLR(ctx context.Context, cfg config.Run, o Options, steps int) (c *LRCurve, err error) {
 	if steps == 0 {
 		steps = DefaultLRSteps
 	}

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -216,6 +218,15 @@ func TestFindLR(t *testing.T) {
 	}
 	if text := curve.String(); !strings.Contains(text, "Suggested: --set optim.lr=") {
 		t.Errorf("%q", text)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	o := Options{Notify: func(e Event) {
+		if s, ok := e.(Stepped); ok && s.Step == 3 {
+			stop()
+		}
+	}}
+	if _, err := FindLR(ctx, tiny(t, dir), o, 60); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "saved") {
+		t.Errorf("interrupted: %v", err)
 	}
 	if _, err := FindLR(t.Context(), tiny(t, dir), Options{}, 5); fault.Of(err) != fault.Config {
 		t.Errorf("5 steps: %v", err)

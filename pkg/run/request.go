@@ -44,7 +44,10 @@ func (r Request) File() (c config.Run, err error) {
 	case r.Own():
 		c, err = Config(r.Out)
 	default: // a short run at a fine-tuning rate
-		c, err = config.Parse([]byte("train: {steps: 200, batch: 8}\noptim: {lr: 2e-4}\n"), r.Set)
+		c, err = config.Parse([]byte("train: {batch: 8}\noptim: {lr: 2e-4}\n"), r.Set)
+		if c.Train.Steps == 0 && c.Train.Epochs == 0 {
+			c.Train.Steps = 200
+		}
 	}
 	if err != nil {
 		return c, err
