@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,9 +20,10 @@ type Options struct {
 	// context should be that of use: what is recovered at short windows stays broken
 	// behind them.
 	Context, Batch int
-	// Short is the share of the steps, the first of them, whose sequences are made of
-	// windows of about ShortWindow tokens from different places, which teaches more a token;
-	// the rest has the whole context. Default DefaultShort, negative is none.
+	// Short is the share of the steps, the first of them, of ShortTokens tokens at most, whose
+	// sequences are made of windows of about ShortWindow tokens from different places, which
+	// teaches more a token at first; the rest has the whole context, or the end of it would
+	// stay broken. Default DefaultShort, negative is none.
 	Short float64
 	// Rate is the learning rate as a share of each tensor's root mean square; default
 	// DefaultRate. Gain is what it is multiplied by for norm gains; default DefaultGain.
@@ -34,8 +36,8 @@ type Options struct {
 	Fade   int64
 	// Evaluations is how often the held-out loss is measured; default 10.
 	Evaluations int
-	// Patience is how many evaluations of the second half may be worse than the best, one
-	// after the other, before the training stops; default 4.
+	// Patience is how many evaluations after the lowest of the second half may be no lower
+	// before the training stops; default 4.
 	Patience int
 	BF16     bool // products read bfloat16
 }
@@ -48,6 +50,7 @@ const (
 	DefaultFade   = 400_000
 	DefaultShort  = 0.85
 	ShortWindow   = 128
+	ShortTokens   = 170_000
 )
 
 // batchTokens is what a step should have about: with few tokens to learn from, many
@@ -107,6 +110,12 @@ func (o Options) Windows() int {
 		n--
 	}
 	return n
+}
+
+// short is how many steps of so many have short windows.
+func (o Options) short(steps int) int {
+	n := min(o.Short*float64(steps), ShortTokens/float64(o.Batch*o.Context))
+	return int(math.Ceil(max(0, n)))
 }
 
 // steps is the number of steps of a budget in tokens.

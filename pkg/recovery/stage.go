@@ -144,7 +144,6 @@ type runner struct {
 	start, saved  time.Time
 	before        time.Duration // of training before an interruption
 	each          time.Duration // of a step, as the first ones were
-	bad           int           // measurements since the best
 	result        Result
 }
 
@@ -219,7 +218,7 @@ func (r *runner) batch(from Batches, n int) (data.Batch, error) {
 // next makes one step.
 func (r *runner) next() error {
 	from, n := r.Batches, 1
-	if r.Short != nil && float64(r.step) < r.Options.Short*float64(r.steps) {
+	if r.Short != nil && r.step < r.short(r.steps) {
 		from, n = r.Short, r.Windows()
 	}
 	b, err := r.batch(from, n)
@@ -275,15 +274,28 @@ func (r *runner) measure() error {
 	p := Point{Step: r.step, Tokens: r.tokens(), Seconds: r.elapsed().Seconds(), Loss: h.Loss}
 	r.result.Points = append(r.result.Points, p)
 	if !(h.Loss >= r.result.Best.Loss) {
-		r.result.Best, r.result.Positions.Best, r.bad = p, h.Positions, 0
+		r.result.Best, r.result.Positions.Best = p, h.Positions
 		copy(r.best.Data, r.Child.Set.Weights.Data)
-		return nil
 	}
-	if 2*r.step > r.steps { // before, the rate is high: it often gets worse first
-		r.bad++
-	}
-	r.result.Stopped = r.bad >= r.Patience && r.step < r.steps
+	r.result.Stopped = r.step < r.steps && r.worse() >= r.Patience
 	return nil
+}
+
+// worse is how many measurements of the second half came after the lowest of them. Those of
+// the first half do not count: the rate is high then, and the loss is often lower before it
+// has risen than for long afterwards.
+func (r *runner) worse() (n int) {
+	lowest := math.Inf(1)
+	for _, p := range r.result.Points {
+		switch {
+		case 2*p.Step < r.steps:
+		case p.Loss < lowest:
+			lowest, n = p.Loss, 0
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // finish gives the child its best weights.

@@ -190,6 +190,27 @@ func TestKeepsTheBest(t *testing.T) {
 	}
 }
 
+// TestLateLossesEndIt: only losses of the second half that do not fall any more end a recovery,
+// however low one of the first half was.
+func TestLateLossesEndIt(t *testing.T) {
+	for _, c := range []struct {
+		losses []float64 // of ten steps
+		want   int
+	}{
+		{[]float64{3.7, 2.3, 2.28, 2.4, 2.47, 2.47, 2.46, 2.45, 2.4}, 0},
+		{[]float64{3.7, 2.3, 2.28, 2.4, 2.47, 2.47, 2.49, 2.5, 2.49}, 3},
+		{[]float64{3.7, 3.5, 3.6, 3.7, 3.8}, 0},
+	} {
+		r := &runner{Stage: &Stage{}, steps: 10}
+		for i, x := range c.losses {
+			r.result.Points = append(r.result.Points, Point{Step: i, Loss: x})
+		}
+		if n := r.worse(); n != c.want {
+			t.Errorf("%v: %d worse, expected %d", c.losses, n, c.want)
+		}
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	s := stage(t, "gpt2", true)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -233,6 +254,14 @@ func TestOptions(t *testing.T) {
 		if n := (Options{Context: context}).Resolve().Windows(); n != want {
 			t.Errorf("%d windows in %d tokens, expected %d", n, context, want)
 		}
+	}
+	for steps, want := range map[int]int{100: 85, 390: 332, 2539: 333, 100_000: 333} {
+		if n := (Options{Context: 512}).Resolve().short(steps); n != want {
+			t.Errorf("%d of %d steps have short windows, expected %d", n, steps, want)
+		}
+	}
+	if n := (Options{Context: 512, Short: -1}).Resolve().short(100); n != 0 {
+		t.Errorf("%d steps have short windows, expected none", n)
 	}
 	for _, bad := range []Options{{Context: 5}, {Tokens: 5}, {Tokens: 5, Context: 9, Rate: 2}, {Tokens: 5, Context: 9, LM: 1}} {
 		if bad.Resolve().check() == nil {

@@ -23,7 +23,6 @@ type State struct {
 	Steps   int           `json:"steps"`
 	Updates int           `json:"updates"` // of the optimizer
 	Elapsed time.Duration `json:"elapsed_ns"`
-	Bad     int           `json:"bad"` // evaluations since the best
 	Cursor  data.Cursor   `json:"cursor"`
 	Short   data.Cursor   `json:"short"` // of the short windows; zero without
 	Result  Result        `json:"result"`
@@ -53,7 +52,7 @@ func (r *runner) save() error {
 		copy(r.Child.Set.Weights.Data, r.best.Data)
 	}
 	st := State{
-		Options: r.Options, Step: r.step, Steps: r.steps, Updates: r.opt.Updates(), Elapsed: r.elapsed(), Bad: r.bad,
+		Options: r.Options, Step: r.step, Steps: r.steps, Updates: r.opt.Updates(), Elapsed: r.elapsed(),
 		Cursor: r.Batches.Cursor(), Result: r.result,
 	}
 	if r.Short != nil {
@@ -87,7 +86,7 @@ func (r *runner) resume(st State) error {
 	}
 	copy(r.Child.Set.Weights.Data, r.now.Data)
 	r.opt.SetUpdates(st.Updates)
-	r.step, r.bad, r.result, r.before = st.Step, st.Bad, st.Result, st.Elapsed
+	r.step, r.result, r.before = st.Step, st.Result, st.Elapsed
 	r.plan(st.Steps)
 	return nil
 }
