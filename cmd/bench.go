@@ -51,7 +51,7 @@ func sizeFlags() []cli.Flag {
 		&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences, or images, per batch, `B`"},
 		&cli.IntFlag{Name: "seq", Value: 256, Usage: "tokens per sequence, `T`; fixed for image models"},
 		&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed steps, `N`, after one warm-up step; the median is reported"},
-		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the matrix products' inputs: f32 or bf16"},
+		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the matrix products' inputs: f32 or bf16; of bench infer also q8_0, the weights'"},
 		&cli.IntFlag{Name: "qk-dim", Usage: "pruned width of the query and key heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "vo-dim", Usage: "pruned width of the value heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "ffn", Usage: "pruned feed-forward width, `CHANNELS`; 0 is dense"},
@@ -68,10 +68,11 @@ func benchFlags(c *cli.Context) (bench.Options, error) {
 	o := bench.Options{
 		Engine: "ecospa " + Version, Model: c.String("model"), Batch: c.Int("batch"), Seq: c.Int("seq"), Steps: c.Int("steps"), Threads: c.Int("threads"),
 		QK: c.Int("qk-dim"), VO: c.Int("vo-dim"), FFN: c.Int("ffn"), Prune: c.Float64("prune"), Of: c.String("of"), BF16: c.String("dtype") == "bf16",
+		Q8: c.String("dtype") == "q8_0" && c.Command.Name == "infer",
 	}
 	switch {
-	case c.String("dtype") != "f32" && !o.BF16:
-		return o, fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16", c.String("dtype")))
+	case c.String("dtype") != "f32" && !o.BF16 && !o.Q8:
+		return o, fault.Usage(fmt.Errorf("--dtype is %q, expected f32 or bf16, or q8_0 of bench infer", c.String("dtype")))
 	case o.Of != "all" && o.Of != "prunable":
 		return o, fault.Usage(fmt.Errorf("--of is %q, expected all or prunable", o.Of))
 	case o.Prune != 0 && (!(o.Prune > 0 && o.Prune <= 1) || o.QK+o.VO+o.FFN > 0):

@@ -45,7 +45,7 @@ func (o Options) Infer() (r Result, err error) {
 	if o.Decode {
 		return o.decode(m, set, pool)
 	}
-	b := graph.NewBuilder(set, graph.BuildOptions{BF16: o.BF16})
+	b := graph.NewBuilder(set, graph.BuildOptions{BF16: o.BF16, Int8: o.Last})
 	m.Decode(b, nil, o.Batch, o.Seq, !o.Last)
 	bits, free := o.bf16(set)
 	defer free()
@@ -66,7 +66,7 @@ func (o Options) Infer() (r Result, err error) {
 		mode = "prefill"
 	}
 	r = o.result(mode, set, pool, ms, float64(mc.Plan().FLOPs()))
-	r.HeapStep, r.Planned = heap, (4*int64(set.Len())+2*int64(len(bits))+mc.Plan().ArenaBytes())>>20
+	r.HeapStep, r.Planned = heap, (set.WeightBytes()+2*int64(len(bits))+mc.Plan().ArenaBytes())>>20
 	return r, nil
 }
 
@@ -97,7 +97,7 @@ func (o Options) decode(m model.Model, set *param.Set, pool *kernel.Pool) (r Res
 		return r, err
 	}
 	r = o.result("decode", set, pool, ms, float64(s.FLOPs()))
-	r.HeapStep, r.Planned = heap, (4*int64(set.Len())+s.Bytes())>>20
+	r.HeapStep, r.Planned = heap, (set.WeightBytes()+s.Bytes())>>20
 	r.ReadGBs = kernel.ReadBandwidth(pool) / 1e9
 	r.ReadShare = o.reads(m, set) / (ms / 1e3) / 1e9 / r.ReadGBs
 	return r, nil
@@ -114,8 +114,11 @@ func (o Options) reads(m model.Model, set *param.Set) float64 {
 		n -= float64(p.Size())
 	}
 	bytes := 4 * n
-	if o.BF16 {
+	switch {
+	case o.BF16:
 		bytes = 2 * n
+	case o.Q8:
+		bytes = n / kernel.Q8Block * kernel.Q8Bytes
 	}
 	for _, w := range m.Cache(set) {
 		bytes += 4 * float64(o.Batch*(o.Seq+o.Steps/2)*(w[0]+w[1]))

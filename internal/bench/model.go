@@ -20,6 +20,9 @@ func (o Options) Build() (model.Model, *param.Set, error) {
 		return nil, nil, err
 	}
 	set.Weights = set.NewSlab()
+	if o.Q8 {
+		return m, set, set.InitAs(1, param.Q8)
+	}
 	return m, set, set.InitAs(1, c.DType())
 }
 

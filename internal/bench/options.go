@@ -25,6 +25,7 @@ type Options struct {
 	Steps       int // timed steps, after one that is not; the median counts
 	Threads     int // 0 is every core
 	BF16        bool
+	Q8          bool            // infer: weights stored as q8_0
 	QK, VO, FFN int             // pruned widths; 0 is dense
 	Prune       float64         // fraction of the parameters to keep, by uniform widths; 0 is dense
 	Of          string          // what Prune is a fraction of: all or prunable

@@ -79,6 +79,9 @@ func (o Options) result(mode string, set *param.Set, pool *kernel.Pool, ms, flop
 	if o.BF16 {
 		r.DType = "bf16"
 	}
+	if o.Q8 {
+		r.DType = string(param.Q8)
+	}
 	rate := max(o.peak, o.rate(pool))
 	r.PeakGF = rate / 1e9
 	r.MFU = flops / (ms / 1e3) / rate

@@ -67,6 +67,8 @@ type BuildOptions struct {
 	// LayerGates makes models mark the gate of every whole layer (TapLayer) beside those of
 	// its units.
 	LayerGates bool
+	// Int8 makes products with weights of Q8 read signed bytes too, see kernel.Product.
+	Int8 bool
 	// Smoothing is the share of each target that training spreads over all of them,
 	// 0 to 1. It is for models to read.
 	Smoothing float32

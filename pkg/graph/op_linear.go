@@ -15,7 +15,7 @@ func (b *Builder) Linear(x, w, bias *Node) *Node {
 	if bias != nil {
 		in = append(in, bias)
 	}
-	return b.adapted(x, w, b.Apply(linear(product{bias: bias != nil, bf16: b.o.BF16}), in...), false)
+	return b.adapted(x, w, b.Apply(linear(product{bias: bias != nil, bf16: b.o.BF16, int8: b.o.Int8}), in...), false)
 }
 
 // LinearIn is x [N, M] · w + bias + residual with w [M, E]: (N, E). bias and
@@ -36,7 +36,7 @@ func (b *Builder) LinearIn(x, w, bias, residual *Node) *Node {
 //	y[N, E] = x[N, M] · w  + bias + residual  (in true: o, down)
 //
 // Operands: x, w, then bias and residual where there are any.
-type product struct{ in, bias, residual, bf16 bool }
+type product struct{ in, bias, residual, bf16, int8 bool }
 
 func (o product) name() string {
 	s := "Linear"
@@ -51,6 +51,9 @@ func (o product) name() string {
 	}
 	if o.bf16 {
 		s += " bf16"
+	}
+	if o.int8 {
+		s += " int8"
 	}
 	return s
 }
@@ -103,7 +106,7 @@ func (o product) shape(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 func (o product) run(c *Call) {
-	p := kernel.Product{TransB: !o.in, BF16: o.bf16}
+	p := kernel.Product{TransB: !o.in, BF16: o.bf16, Int8: o.int8}
 	at := 2
 	if o.bias {
 		p.Bias = c.In[at].F

@@ -168,7 +168,7 @@ func (e *engine) machine(sz size) (*graph.Machine, error) {
 
 // build describes a step.
 func (e *engine) build(sz size) *graph.Builder {
-	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16})
+	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16, Int8: true})
 	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
 	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
 	return b

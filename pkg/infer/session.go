@@ -120,7 +120,7 @@ func (s *Session) machine(t int) (*graph.Machine, error) {
 	if t > 1 {
 		o.Reuse, s.many, s.tokens = s.many, nil, 0
 	}
-	b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.bf16})
+	b := graph.NewBuilder(s.set, graph.BuildOptions{BF16: s.bf16, Int8: true})
 	s.model.Decode(b, s.cache, s.batch, t, false)
 	m, err := b.Lower(o)
 	if err != nil {

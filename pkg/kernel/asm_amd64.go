@@ -146,3 +146,13 @@ func skinnyDotMixed512(t *tile)
 //
 //go:noescape
 func skinnyRowsMixed512(t *tile)
+
+// int8Dot256 is int8DotPortable.
+//
+//go:noescape
+func int8Dot256(t *int8Tile)
+
+// rowsQ8256 is rowsQ8Portable.
+//
+//go:noescape
+func rowsQ8256(t *tile)

@@ -20,6 +20,10 @@ type Product struct {
 	Bias           []float32 // nil, or C.Cols values added to every row
 	Residual       []float32 // nil, or values laid out as C (same stride) that are added
 	BF16           bool      // round A and B to bfloat16 (nearest even); sums stay float32
+	// Int8 multiplies A as signed bytes too where B is stored as Q8 and transposed: each
+	// block of 32 values of a row of A is rounded to whole numbers of its largest magnitude
+	// over 127. The bits of a row of C then depend on no other row. Else it changes nothing.
+	Int8 bool
 }
 
 const (

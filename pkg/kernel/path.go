@@ -34,8 +34,11 @@ type path struct {
 	skinnyMostDot               int
 	skinnyBlock, skinnyBlockDot int
 	skinnySlice, skinnySliceDot int
-	wideRows, wideDot           [2]int     // columns and inner length of a piece of B of eight bits
+	wideDot                     [2]int     // columns and inner length of a piece of transposed B of eight bits
 	panel                       *panelForm // of products of more rows; nil where there is none
+
+	int8Dot func(t *int8Tile) // see int8DotPortable
+	rowsQ8  func(t *tile)     // see rowsQ8Portable
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

@@ -13,12 +13,13 @@ import (
 //
 // Between operations a worker watches for the next one for a short time before
 // it sleeps, so that operations that follow each other start in about a
-// microsecond. Workers that have not noticed an operation by the time its chunks
+// microsecond. Who watches in vain watches for less time: where other programs want
+// the cores, the one waited for may not be running, and gets the core sooner. Workers that have not noticed an operation by the time its chunks
 // are done are not waited for.
 type Pool struct {
 	threads int
-	spin    time.Duration // how long to watch before sleeping
-	helpers []helper      // one for each further worker
+	caller  watcher
+	helpers []helper // one for each further worker
 
 	job    job
 	chunks int64
@@ -39,7 +40,8 @@ type helper struct {
 	state  atomic.Int32
 	asleep atomic.Bool
 	wake   chan struct{}
-	_      [96]byte // keeps neighbours off one cache line
+	watcher
+	_ [96]byte // keeps neighbours off one cache line
 }
 
 const (
@@ -49,9 +51,13 @@ const (
 	closed
 )
 
-// watchTime is what a worker waits awake. Longer than the serial pieces between
-// the operations of a training step, short beside anything a person notices.
-const watchTime = 100 * time.Microsecond
+// watchTime is what a worker waits awake at most. Longer than the serial pieces between
+// the operations of a training step, short beside anything a person notices. leastWatch
+// is what it waits at least, after others were given the cores again and again.
+const watchTime, leastWatch = 100 * time.Microsecond, 5 * time.Microsecond
+
+// watcher waits awake before its thread sleeps, for spin; 0 is not at all.
+type watcher struct{ spin time.Duration }
 
 // NewPool starts a pool of n threads; n <= 0 means GOMAXPROCS.
 func NewPool(n int) *Pool {
@@ -60,10 +66,11 @@ func NewPool(n int) *Pool {
 	}
 	p := &Pool{threads: n, helpers: make([]helper, n-1), done: make(chan struct{}, 1), lanes: make([]lane, n)}
 	if n <= min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) {
-		p.spin = watchTime // else watching would keep others from working
+		p.caller.spin = watchTime // else watching would keep others from working
 	}
 	for i := range p.helpers {
 		h := &p.helpers[i]
+		h.spin = p.caller.spin
 		h.wake = make(chan struct{}, 1)
 		go p.work(i+1, h)
 	}
@@ -101,7 +108,7 @@ func (h *helper) rouse() {
 
 func (p *Pool) work(id int, h *helper) {
 	for {
-		if !p.watch(func() bool { return h.state.Load() != idle }) {
+		if !h.watch(func() bool { return h.state.Load() != idle }) {
 			h.asleep.Store(true)
 			if h.state.Load() == idle || !h.asleep.CompareAndSwap(true, false) {
 				<-h.wake
@@ -125,22 +132,25 @@ func (p *Pool) leave() {
 	}
 }
 
-// watch waits, awake, until ready or the pool's watch time has passed.
-func (p *Pool) watch(ready func() bool) bool {
+// watch waits, awake, until ready or its time has passed. Waiting in vain quarters that
+// time, waiting with success makes it an eighth longer.
+func (w *watcher) watch(ready func() bool) bool {
 	if ready() {
 		return true
 	}
-	if p.spin == 0 {
+	if w.spin == 0 {
 		return false
 	}
-	for start := time.Now(); time.Since(start) < p.spin; {
+	for start := time.Now(); time.Since(start) < w.spin; {
 		for range 32 {
 			pause()
 			if ready() {
+				w.spin = min(w.spin+w.spin/8, watchTime)
 				return true
 			}
 		}
 	}
+	w.spin = max(w.spin/4, leastWatch)
 	return false
 }
 
@@ -181,7 +191,7 @@ func (p *Pool) run(n int, j job) {
 			p.busy.Add(-1)
 		}
 	}
-	for !p.watch(func() bool { return p.busy.Load() == 0 }) {
+	for !p.caller.watch(func() bool { return p.busy.Load() == 0 }) {
 		p.asleep.Store(true)
 		if p.busy.Load() != 0 || !p.asleep.CompareAndSwap(true, false) {
 			<-p.done

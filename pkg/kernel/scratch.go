@@ -10,6 +10,7 @@ type lane struct {
 	sums  []float32 // a strip of C transposed, of a skinny product
 	tile  tile
 	block block
+	int8  int8Tile
 
 	logits [logitBlock]float32 // some of a row of logits
 
@@ -48,6 +49,14 @@ func asBF16(x []float32) []uint16 {
 		return nil
 	}
 	return unsafe.Slice((*uint16)(unsafe.Pointer(&x[0])), 2*len(x))
+}
+
+// asBytes is the memory of x.
+func asBytes(x []float32) []byte {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
 }
 
 // release frees what grow allocated.

@@ -48,7 +48,7 @@ func (g *gemm) strip() int {
 	case g.b.q8 != nil && dot:
 		return g.q.wideDot[0]
 	case g.b.q8 != nil:
-		return g.q.wideRows[0]
+		return 2 * Q8Block
 	case dot:
 		return g.q.skinnyBlockDot
 	case groups > 1:
@@ -106,27 +106,19 @@ func (g *gemm) rows(l *lane) {
 	}
 }
 
-// skinnyWidened is skinnyRange for B of eight bits, which is widened a piece at a time that
-// stays in the first cache.
+// skinnyWidened is skinnyRange for transposed B of eight bits, which is widened a piece at a
+// time that stays in the first cache.
 func (g *gemm) skinnyWidened(l *lane, lo, hi int) {
 	h, k := *g, g.k
-	wide, slice := g.q.wideRows[0], g.q.wideRows[1]
-	if g.b.inner == 1 {
-		wide, slice = g.q.wideDot[0], g.q.wideDot[1]
-	}
+	wide, slice := g.q.wideDot[0], g.q.wideDot[1]
 	buf := grow(&l.wide, wide*slice)
 	for j := lo; j < hi; j += wide {
 		n := min(wide, hi-j)
 		for h.k0 = 0; h.k0 < k; h.k0 += slice {
 			h.k = min(slice, k-h.k0)
 			from := g.b.at(j, h.k0)
-			if g.b.inner == 1 {
-				from.widen(buf, slice, from.free, n, h.k)
-				h.b.side = side{data: buf, free: slice, inner: 1}
-			} else {
-				from.widen(buf, wide, from.inner, h.k, n)
-				h.b.side = side{data: buf, free: 1, inner: wide}
-			}
+			from.widen(buf, slice, from.free, n, h.k)
+			h.b.side = side{data: buf, free: slice, inner: 1}
 			h.first = j
 			h.a.side = g.a.at(0, h.k0)
 			h.skinnyColumns(l, j, j+n)
@@ -141,8 +133,12 @@ func (g *gemm) skinnyRange(l *lane, lo, hi int) {
 		g.panelRange(l, lo, hi)
 		return
 	}
-	if g.b.q8 != nil {
+	switch {
+	case g.b.q8 != nil && g.b.inner == 1:
 		g.skinnyWidened(l, lo, hi)
+		return
+	case g.b.q8 != nil:
+		g.rowsQ8(l, lo, hi)
 		return
 	}
 	slice := g.q.skinnySlice

@@ -18,6 +18,11 @@ type tile struct {
 	as, bs int // of a skinny product: rows of A and B are as and bs values apart
 	bf16   []uint16
 	all    int // columns of all strips of cols that skinnyDot does
+
+	q8   []byte // of rowsQ8: rows of B, bs bytes apart
+	sums []float32
+	ss   int // rows of sums are ss values apart
+	part int // see partGoesOn
 }
 
 var portablePath = &path{
@@ -26,7 +31,7 @@ var portablePath = &path{
 	skinnyDot: skinnyDotPortable, skinnyDotMixed: skinnyDotPortable, skinnyDotCols: []int{4},
 	skinnyRows: skinnyRowsPortable, skinnyRowsMixed: skinnyRowsPortable, skinnyStrip: []int{skinnyColumns}, skinnyVector: skinnyColumns,
 	skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: skinnyColumns, skinnyBlockDot: 4,
-	wideRows: [2]int{256, 32}, wideDot: [2]int{4, 1024},
+	wideDot: [2]int{4, 1024}, int8Dot: int8DotPortable, rowsQ8: rowsQ8Portable,
 	peak: peakPortable, peakOps: 16,
 	vecOps: &portableVecOps,
 }
@@ -34,37 +39,73 @@ var portablePath = &path{
 // tilePortable is the 4 x 4 register tile in plain Go. It makes two passes of
 // two rows each: eight sums are what the compiler keeps in registers.
 func tilePortable(t *tile) {
-	var sum [16]float32
 	for i := 0; i < min(t.rows, 4); i += 2 {
-		var s0, s1, s2, s3, s4, s5, s6, s7 float32
-		for a, b := t.a[:4*t.k], t.b[:4*t.k]; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {
-			a0, a1 := a[i&3], a[(i+1)&3]
-			b0, b1, b2, b3 := b[0], b[1], b[2], b[3]
-			s0 += a0 * b0
-			s1 += a0 * b1
-			s2 += a0 * b2
-			s3 += a0 * b3
-			s4 += a1 * b0
-			s5 += a1 * b1
-			s6 += a1 * b2
-			s7 += a1 * b3
-		}
-		*(*[8]float32)(sum[4*i:]) = [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
-	}
-	for i := range t.rows {
-		c, s := t.c[i*t.cs:][:t.cols], sum[4*i:][:t.cols]
-		if t.init != nil {
-			for j, v := range t.init[i*t.is:][:t.cols] {
-				s[j] += v
+		sums := twoRows(t.a[i:], t.b, t.k)
+		for r := i; r < min(i+2, t.rows); r++ {
+			for j, v := range sums[4*(r-i):][:t.cols] {
+				t.set(r, j, v)
 			}
 		}
-		if t.bias != nil {
-			for j, v := range t.bias[:t.cols] {
-				s[j] += v
-			}
-		}
-		copy(c, s)
 	}
+}
+
+// twoRows multiplies two rows of a panel of four by four columns, four inner values at a
+// time, so that the slices are checked and moved on once for all of them.
+func twoRows(a, b []float32, k int) [8]float32 {
+	var s0, s1, s2, s3, s4, s5, s6, s7 float32
+	for ; k >= 4; k -= 4 {
+		x, y := (*[14]float32)(a), (*[16]float32)(b)
+		a0, a1, b0, b1, b2, b3 := x[0], x[1], y[0], y[1], y[2], y[3]
+		s0 += a0 * b0
+		s1 += a0 * b1
+		s2 += a0 * b2
+		s3 += a0 * b3
+		s4 += a1 * b0
+		s5 += a1 * b1
+		s6 += a1 * b2
+		s7 += a1 * b3
+		a0, a1, b0, b1, b2, b3 = x[4], x[5], y[4], y[5], y[6], y[7]
+		s0 += a0 * b0
+		s1 += a0 * b1
+		s2 += a0 * b2
+		s3 += a0 * b3
+		s4 += a1 * b0
+		s5 += a1 * b1
+		s6 += a1 * b2
+		s7 += a1 * b3
+		a0, a1, b0, b1, b2, b3 = x[8], x[9], y[8], y[9], y[10], y[11]
+		s0 += a0 * b0
+		s1 += a0 * b1
+		s2 += a0 * b2
+		s3 += a0 * b3
+		s4 += a1 * b0
+		s5 += a1 * b1
+		s6 += a1 * b2
+		s7 += a1 * b3
+		a0, a1, b0, b1, b2, b3 = x[12], x[13], y[12], y[13], y[14], y[15]
+		s0 += a0 * b0
+		s1 += a0 * b1
+		s2 += a0 * b2
+		s3 += a0 * b3
+		s4 += a1 * b0
+		s5 += a1 * b1
+		s6 += a1 * b2
+		s7 += a1 * b3
+		a, b = a[16:], b[16:] // there is always a gap behind a panel
+	}
+	for ; k > 0; k-- {
+		a0, a1, y := a[0], a[1], (*[4]float32)(b)
+		s0 += a0 * y[0]
+		s1 += a0 * y[1]
+		s2 += a0 * y[2]
+		s3 += a0 * y[3]
+		s4 += a1 * y[0]
+		s5 += a1 * y[1]
+		s6 += a1 * y[2]
+		s7 += a1 * y[3]
+		a, b = a[4:], b[4:]
+	}
+	return [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
 }
 
 // packPortable packs n values of the free index and k inner ones as panels of
@@ -76,11 +117,23 @@ func tilePortable(t *tile) {
 // comes of it. Nor do the panelGap values that follow the last group.
 func packPortable(dst []float32, s side, n, w, k, size int) {
 	for lo := 0; lo < n; lo += w {
-		panel := dst[lo/w*size:]
-		for i := range min(w, n-lo) {
-			src := s.data[(lo+i)*s.free:]
+		panel, m := dst[lo/w*size:], min(w, n-lo)
+		src, i := s.data[lo*s.free:], 0
+		for ; i+4 <= m; i += 4 {
+			if s.free == 1 {
+				for kk := range k {
+					*(*[4]float32)(panel[kk*w+i:]) = [4]float32(src[kk*s.inner+i:])
+				}
+				continue
+			}
+			r0, r1, r2, r3 := src[i*s.free:][:k], src[(i+1)*s.free:][:k], src[(i+2)*s.free:][:k], src[(i+3)*s.free:][:k]
+			for kk, v := range r0 { // the inner index is contiguous
+				*(*[4]float32)(panel[kk*w+i:]) = [4]float32{v, r1[kk], r2[kk], r3[kk]}
+			}
+		}
+		for ; i < m; i++ {
 			for kk := range k {
-				panel[kk*w+i] = src[kk*s.inner]
+				panel[kk*w+i] = src[i*s.free+kk*s.inner]
 			}
 		}
 	}

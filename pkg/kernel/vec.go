@@ -61,6 +61,7 @@ type vecOps struct {
 	fromBF16 func(dst []float32, src []uint16) // and widens them
 
 	fromQ8 func(dst []float32, src []byte, rows, blocks, ds, ss int) // widens rows of whole blocks, see fromQ8Portable
+	toInt8 func(q []byte, scales, x []float32, qs, ss int)           // see toInt8Portable
 }
 
 var portableVecOps = vecOps{
@@ -72,7 +73,7 @@ var portableVecOps = vecOps{
 	rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
 	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
-	round: roundPortable, toBF16: toBF16Portable, fromBF16: fromBF16Portable, fromQ8: fromQ8Portable,
+	round: roundPortable, toBF16: toBF16Portable, fromBF16: fromBF16Portable, fromQ8: fromQ8Portable, toInt8: toInt8Portable,
 }
 
 func addRow(y, a, b []float32) {

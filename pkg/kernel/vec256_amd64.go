@@ -198,3 +198,8 @@ func fromBF16256(dst []float32, src []uint16)
 //
 //go:noescape
 func fromQ8256(dst []float32, src []byte, rows int, blocks int, ds int, ss int)
+
+// toInt8256 rounds blocks of values to signed bytes: see its portable form.
+//
+//go:noescape
+func toInt8256(q []byte, scales []float32, x []float32, qs int, ss int)

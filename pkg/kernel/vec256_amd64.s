@@ -5332,3 +5332,105 @@ block:
 none:
 	VZEROUPPER
 	RET
+
+// func toInt8256(q []byte, scales []float32, x []float32, qs int, ss int)
+// Requires: AVX, AVX2
+TEXT ·toInt8256(SB), NOSPLIT, $0-88
+	MOVQ    q_base+0(FP), AX
+	MOVQ    scales_base+24(FP), CX
+	MOVQ    x_base+48(FP), DX
+	MOVQ    x_len+56(FP), BX
+	MOVQ    qs+72(FP), SI
+	MOVQ    ss+80(FP), DI
+	SHLQ    $0x02, DI
+	SHRQ    $0x05, BX
+	VMOVDQU zipped<>+0(SB), Y0
+	TESTQ   BX, BX
+	JZ      none
+
+each:
+	VXORPS       Y1, Y1, Y1
+	VMOVUPS      (DX), Y2
+	VPAND        c256_7fffffff<>+0(SB), Y2, Y3
+	VPMAXSD      Y3, Y1, Y1
+	VMOVUPS      32(DX), Y3
+	VPAND        c256_7fffffff<>+0(SB), Y3, Y4
+	VPMAXSD      Y4, Y1, Y1
+	VMOVUPS      64(DX), Y4
+	VPAND        c256_7fffffff<>+0(SB), Y4, Y5
+	VPMAXSD      Y5, Y1, Y1
+	VMOVUPS      96(DX), Y5
+	VPAND        c256_7fffffff<>+0(SB), Y5, Y6
+	VPMAXSD      Y6, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X6
+	VPMAXSD      X6, X1, X1
+	VPSHUFD      $0x4e, X1, X6
+	VPMAXSD      X6, X1, X1
+	VPSHUFD      $0xb1, X1, X6
+	VPMAXSD      X6, X1, X1
+	VMOVD        X1, R8
+	CMPL         R8, $0x7f800000
+	JCC          spoilt
+	CMPL         R8, $0x0d800000
+	JCS          small
+	VDIVSS       c256_42fe0000<>+0(SB), X1, X6
+	VMOVSS       X6, (CX)
+	VBROADCASTSS X1, Y1
+	VBROADCASTSS c256_42fe0000<>+0(SB), Y6
+	VDIVPS       Y1, Y6, Y1
+	VMULPS       Y1, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VMULPS       Y1, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSWB    Y4, Y2, Y2
+	VPERMD       Y2, Y0, Y2
+	VMOVDQU      Y2, (AX)
+	JMP          next
+
+spoilt:
+	MOVL $0x7fc00000, (CX)
+	JMP  clear
+
+small:
+	MOVL $0x00000000, (CX)
+
+clear:
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU Y1, (AX)
+
+next:
+	ADDQ $0x80, DX
+	ADDQ SI, AX
+	ADDQ DI, CX
+	DECQ BX
+	JNZ  each
+
+none:
+	VZEROUPPER
+	RET
+
+DATA zipped<>+0(SB)/4, $0x00000000
+DATA zipped<>+4(SB)/4, $0x00000004
+DATA zipped<>+8(SB)/4, $0x00000001
+DATA zipped<>+12(SB)/4, $0x00000005
+DATA zipped<>+16(SB)/4, $0x00000002
+DATA zipped<>+20(SB)/4, $0x00000006
+DATA zipped<>+24(SB)/4, $0x00000003
+DATA zipped<>+28(SB)/4, $0x00000007
+GLOBL zipped<>(SB), RODATA|NOPTR, $32
+
+DATA c256_42fe0000<>+0(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+4(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+8(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+12(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+16(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+20(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+24(SB)/4, $0x42fe0000
+DATA c256_42fe0000<>+28(SB)/4, $0x42fe0000
+GLOBL c256_42fe0000<>(SB), RODATA|NOPTR, $32

@@ -53,8 +53,8 @@ func (w Weights) row(dst []float32, i, cols int) {
 
 // MatMulWeights is MatMul with B, rows x cols, as it is stored. Values of 16 bits and of
 // Q8 are widened to float32 on their way into the product, a panel at a time; with
-// o.BF16 bfloat16 is multiplied as it is, as by MatMul16. Q8 is always multiplied as
-// float32.
+// o.BF16 bfloat16 is multiplied as it is, as by MatMul16. Q8 is multiplied as float32, or
+// with o.Int8 as whole numbers.
 func MatMulWeights(p *Pool, c, a Matrix, b Weights, rows, cols int, o Product) {
 	switch {
 	case b.Q8 != nil:
@@ -67,6 +67,10 @@ func MatMulWeights(p *Pool, c, a Matrix, b Weights, rows, cols int, o Product) {
 		s := newSide(nil, nil, cols, !o.TransB)
 		s.q8 = b.Q8
 		g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), s, &o)
+		if o.Int8 && o.TransB && !o.TransA && k > 0 {
+			g.int8(k)
+			return
+		}
 		g.run(m, n, k)
 	case b.BF16 != nil:
 		MatMul16(p, c, a, Matrix16{Data: b.BF16, Rows: rows, Cols: cols, Stride: cols}, o)

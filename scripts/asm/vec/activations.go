@@ -4,17 +4,14 @@ import (
 	"math"
 
 	. "github.com/mmcloughlin/avo/reg"
-)
 
-const (
-	geluA = 0.7978845608028654 // sqrt(2/π)
-	geluB = 0.044715
+	"github.com/ecospa/ecospa/scripts/asm/poly"
 )
 
 // twoU is twice the u of (1 + tanh(u))/2 = sigmoid(2u), GELU's factor of x.
 func (k *kit) twoU(x VecVirtual) VecVirtual {
 	u := k.mul(x, x)
-	k.mulAddInto(u, k.constant(2*geluA*geluB), k.f(2*geluA))
+	k.mulAddInto(u, k.constant(2*poly.GELUA*poly.GELUB), k.f(2*poly.GELUA))
 	return k.mul(u, x)
 }
 
@@ -22,7 +19,7 @@ func (k *kit) twoU(x VecVirtual) VecVirtual {
 // s + x·s·c·d(2u)/dx.
 func (k *kit) tanhSlope(x, s, c VecVirtual) {
 	d := k.mul(x, x)
-	k.mulAddInto(d, k.constant(6*geluA*geluB), k.f(2*geluA))
+	k.mulAddInto(d, k.constant(6*poly.GELUA*poly.GELUB), k.f(2*poly.GELUA))
 	k.addMulInto(s, k.mul(k.mul(x, s), c), d)
 }
 

@@ -82,6 +82,74 @@ func (k *kit) bytes8() {
 	k.done()
 }
 
+// int8 writes the rounding of blocks of 32 values to signed bytes with a scale.
+func (k *kit) int8() {
+	k.function("toInt8", "(q []byte, scales, x []float32, qs, ss int)", "rounds blocks of values to signed bytes: see its portable form.")
+	q, scales, x, n := pointer("q"), pointer("scales"), pointer("x"), length("x")
+	qs, ss := Load(Param("qs"), GP64()), Load(Param("ss"), GP64())
+	SHLQ(Imm(2), ss)
+	SHRQ(Imm(5), n)
+	order := k.vec()
+	VMOVDQU(k.zipped(), order)
+	k.each(n, func() {
+		var v [4]VecVirtual
+		top := k.zero() // the largest magnitude, as a whole number: a NaN is above all
+		for i := range v {
+			v[i] = k.vec()
+			VMOVUPS(Mem{Base: x, Disp: 32 * i}, v[i])
+			VPMAXSD(k.abs(v[i]), top, top)
+		}
+		h := XMM()
+		VEXTRACTI128(Imm(1), top, h)
+		VPMAXSD(h, top.AsX(), top.AsX())
+		for _, swap := range []uint64{0x4e, 0xb1} {
+			VPSHUFD(Imm(swap), top.AsX(), h)
+			VPMAXSD(h, top.AsX(), top.AsX())
+		}
+		bits := GP32()
+		VMOVD(top.AsX(), bits)
+		CMPL(bits, U32(0x7f800000))
+		JCC(LabelRef("spoilt"))
+		CMPL(bits, U32(0x0d800000))
+		JCS(LabelRef("small"))
+		VDIVSS(k.f(127), top.AsX(), h)
+		VMOVSS(h, Mem{Base: scales})
+		VBROADCASTSS(top.AsX(), top)
+		inv := k.div(k.constant(127), top)
+		for i := range v {
+			VMULPS(inv, v[i], v[i])
+			VCVTPS2DQ(v[i], v[i])
+		}
+		VPACKSSDW(v[1], v[0], v[0])
+		VPACKSSDW(v[3], v[2], v[2])
+		VPACKSSWB(v[2], v[0], v[0])
+		VPERMD(v[0], order, v[0])
+		VMOVDQU(v[0], Mem{Base: q})
+		JMP(LabelRef("next"))
+		Label("spoilt")
+		MOVL(U32(0x7fc00000), Mem{Base: scales})
+		JMP(LabelRef("clear"))
+		Label("small")
+		MOVL(U32(0), Mem{Base: scales})
+		Label("clear")
+		VMOVDQU(k.zero(), Mem{Base: q})
+		Label("next")
+		ADDQ(Imm(128), x)
+		ADDQ(qs, q)
+		ADDQ(ss, scales)
+	})
+	k.done()
+}
+
+// zipped is the order of doublewords that undoes what packing twice does to both halves.
+func (k *kit) zipped() Mem {
+	m := GLOBL("zipped", RODATA|NOPTR)
+	for i, v := range []uint32{0, 4, 1, 5, 2, 6, 3, 7} {
+		DATA(4*i, U32(v))
+	}
+	return m
+}
+
 // vectors is how many whole vectors n values are.
 func (k *kit) vectors(n Register) GPVirtual {
 	v := n.(GPVirtual)

@@ -6,31 +6,15 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/ecospa/ecospa/scripts/asm/poly"
 )
 
-// expTail is q in exp(r) = 1 + r + r²·q(r) for |r| <= ln2/2.
-var expTail = fit(4, -math.Ln2/2, math.Ln2/2,
-	func(r float64) float64 {
-		if math.Abs(r) < 1e-3 {
-			return 0.5 + r/6 + r*r/24
-		}
-		return (math.Expm1(r) - r) / (r * r)
-	},
-	func(r float64) float64 { return max(r*r, 1e-6) / math.Exp(r) })
-
-const (
-	ln2Hi = 0x1.62e4p-1      // 15 bits: n·ln2Hi is exact for |n| < 512
-	ln2Lo = math.Ln2 - ln2Hi // the rest
-	// Below expLow exp rounds to 0, above expHigh it is not finite.
-	expLow  = -104.0
-	expHigh = 88.7
-)
-
-// exp is exp(x) for x <= expHigh: with n = round(x/ln2) and r = x - n·ln2,
+// exp is exp(x) for x <= 88.7: with n = round(x/ln2) and r = x - n·ln2,
 // exp(x) = 2ⁿ·exp(r). Results below the smallest normal number are rounded to
 // subnormal ones. A NaN stays one.
 func (k *kit) exp(x VecVirtual) VecVirtual {
-	low := k.constant(expLow)
+	low := k.constant(poly.ExpLow)
 	x = k.max(low, x) // in this order a NaN in x is kept
 	n := k.mul(x, k.f(math.Log2E))
 	if k.wide {
@@ -39,9 +23,9 @@ func (k *kit) exp(x VecVirtual) VecVirtual {
 		VROUNDPS(Imm(8), n, n)
 	}
 	r := k.copy(x)
-	k.subMulInto(r, n, k.f(ln2Hi))
-	k.subMulInto(r, n, k.f(ln2Lo))
-	y := k.polynomial(append([]float64{1, 1}, expTail...), r)
+	k.subMulInto(r, n, k.f(poly.Ln2Hi))
+	k.subMulInto(r, n, k.f(poly.Ln2Lo))
+	y := k.polynomial(append([]float64{1, 1}, poly.ExpTail...), r)
 	if k.wide {
 		VSCALEFPS(n, y, y)
 		return y
@@ -59,13 +43,7 @@ func (k *kit) exp(x VecVirtual) VecVirtual {
 	return y
 }
 
-// power is 2^r for |r| <= 1/2.
-var power = fit(5, -0.5, 0.5, math.Exp2, func(r float64) float64 { return math.Exp2(-r) })
-
-// masked is a score that no sum notices.
-const masked = -1e30
-
-// exp2 is 2^x for masked <= x <= 127. Results below the smallest normal number
+// exp2 is 2^x for poly.Masked <= x <= 127. Results below the smallest normal number
 // are subnormal, or 0 with AVX2.
 func (k *kit) exp2(x VecVirtual) (y VecVirtual) {
 	n := k.vec()
@@ -80,7 +58,7 @@ func (k *kit) exp2(x VecVirtual) (y VecVirtual) {
 	} else {
 		VROUNDPS(Imm(8), x, n)
 	}
-	y = k.polynomial(power, k.sub(x, n))
+	y = k.polynomial(poly.Power, k.sub(x, n))
 	if k.wide {
 		VSCALEFPS(n, y, y)
 		return y
@@ -111,10 +89,10 @@ func (k *kit) tanh(x VecVirtual) VecVirtual {
 	} else {
 		VROUNDPS(Imm(8), n, n)
 	}
-	k.subMulInto(y, n, k.f(ln2Hi))
-	k.subMulInto(y, n, k.f(ln2Lo))
-	r := k.mul(k.polynomial(append([]float64{1}, expTail...), y), y) // exp(y) - 1
-	scale := k.vec()                                                 // 2ⁿ
+	k.subMulInto(y, n, k.f(poly.Ln2Hi))
+	k.subMulInto(y, n, k.f(poly.Ln2Lo))
+	r := k.mul(k.polynomial(append([]float64{1}, poly.ExpTail...), y), y) // exp(y) - 1
+	scale := k.vec()                                                      // 2ⁿ
 	if k.wide {
 		VSCALEFPS(n, k.constant(1), scale)
 	} else {
@@ -129,34 +107,19 @@ func (k *kit) tanh(x VecVirtual) VecVirtual {
 	return t
 }
 
-// tailScale is the p of t = 1/(1+p·a), which normalTail is a polynomial in.
-const tailScale = 0.4
-
-// normalTail is the polynomial in t with exp(-a²/2)·normalTail(t) = Φ(-a), the
-// normal distribution function, for a >= 0.
-var normalTail = fit(8, 1/(1+tailScale*13.0), 1,
-	func(t float64) float64 {
-		a := (1/t - 1) / tailScale
-		return math.Exp(a*a/2) * math.Erfc(a/math.Sqrt2) / 2
-	},
-	func(t float64) float64 {
-		a := (1/t - 1) / tailScale
-		return 1 / (math.Exp(a*a/2) * math.Erfc(a/math.Sqrt2) / 2)
-	})
-
 // normal returns Φ(x) and exp(-x²/2). Φ keeps its relative precision in the
 // lower tail.
 func (k *kit) normal(x VecVirtual) (phi, bell VecVirtual) {
 	a := k.abs(x)
 	d := k.copy(a)
-	k.mulAddInto(d, k.constant(tailScale), k.f(1))
+	k.mulAddInto(d, k.constant(poly.TailScale), k.f(1))
 	t := k.div(k.constant(1), d)
 	sq := k.mul(a, a)
 	bell = k.exp(k.mul(sq, k.f(-0.5)))
 	lost := k.copy(a) // what rounding took from a²
 	VFMSUB213PS(sq, a, lost)
 	k.subMulInto(bell, k.mul(bell, k.f(0.5)), lost)
-	q := k.mul(bell, k.polynomial(normalTail, t)) // Φ(-|x|)
+	q := k.mul(bell, k.polynomial(poly.NormalTail, t)) // Φ(-|x|)
 	// Φ(x) = q for x < 0, else 1 - q
 	up := k.sub(k.constant(1), q)
 	phi = k.vec()

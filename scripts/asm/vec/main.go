@@ -41,7 +41,8 @@ func main() {
 	k.gather()
 	k.bf16()
 	if !k.wide {
-		k.bytes8() // AVX-512 takes this one as well
+		k.bytes8() // AVX-512 takes these as well
+		k.int8()
 	}
 	build.Generate()
 }

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"github.com/ecospa/ecospa/scripts/asm/poly"
 )
 
 // softmax writes what softmax and its gradient need.
@@ -82,7 +84,7 @@ func softmax(k *kit) {
 		JEQ(LabelRef("same"))
 		f := k.vec()
 		VBROADCASTSS(old, f)
-		f = k.exp2(k.max(k.constant(masked), k.sub(f, top)))
+		f = k.exp2(k.max(k.constant(poly.Masked), k.sub(f, top)))
 		VFMADD231SS(Mem{Base: state, Disp: 4}, f.AsX(), sum.AsX())
 		VMOVSS(sum.AsX(), Mem{Base: state, Disp: 4})
 		k.loop("scale", vo, 4, func(p *at) { p.store(k.mul(p.load(o), f), o) })

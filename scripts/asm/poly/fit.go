@@ -1,4 +1,6 @@
-package main
+// Package poly has the polynomials that the vector kernels of every instruction set are
+// made of.
+package poly
 
 import "math"
 

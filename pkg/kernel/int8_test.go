@@ -1,0 +1,225 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// TestInt8Layout holds the offsets that the generators of scripts/asm have, in bytes.
+func TestInt8Layout(t *testing.T) {
+	var s int8Tile
+	for i, got := range []uintptr{
+		unsafe.Offsetof(s.a), unsafe.Offsetof(s.scales), unsafe.Offsetof(s.b), unsafe.Offsetof(s.c), unsafe.Offsetof(s.init), unsafe.Offsetof(s.bias),
+		unsafe.Offsetof(s.blocks), unsafe.Offsetof(s.rows), unsafe.Offsetof(s.cols), unsafe.Offsetof(s.cs), unsafe.Offsetof(s.is), unsafe.Offsetof(s.bs),
+	} {
+		if want := uintptr([]int{0, 24, 48, 72, 96, 120, 144, 152, 160, 168, 176, 184}[i]); got != want {
+			t.Errorf("field %d of int8Tile lies at %d, the assembly reads it at %d", i, got, want)
+		}
+	}
+}
+
+// fencedBytes is n bytes before an unreadable page, and whether those in front are as they were.
+func fencedBytes(t *testing.T, n int) ([]byte, func() bool) {
+	s, intact := fence(t, (n+3)/4)
+	all := asBytes(s)
+	front := all[:len(all)-n]
+	clear(front)
+	return all[len(all)-n:], func() bool {
+		return intact() && !slices.ContainsFunc(front, func(b byte) bool { return b != 0 })
+	}
+}
+
+// Rounding to signed bytes gives the bits of the portable form on every path, between
+// fences: of every magnitude, of ties, zeros, values too small and what is not finite.
+func TestToInt8(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 1))
+	const blocks, rows = 9, 3
+	x, _ := fencedNoise(t, r, blocks*Q8Block)
+	for i := range x {
+		x[i] *= float32(math.Ldexp(1, 20*(i/Q8Block)-80))
+	}
+	for i := range Q8Block {
+		x[i] = float32(i-16) + 0.5 // ties, once 127 is there
+		x[Q8Block+i] = 0
+		x[2*Q8Block+i] = float32(i) * 0x1p-110
+	}
+	x[5] = 127
+	x[3*Q8Block+7], x[4*Q8Block+31], x[5*Q8Block] = nan32, float32(math.Inf(1)), float32(math.Inf(-1))
+	qs, ss := rows*Q8Block, rows
+	want, wantScales := make([]byte, (blocks-1)*qs+Q8Block), make([]float32, (blocks-1)*ss+1)
+	toInt8Portable(want, wantScales, x, qs, ss)
+	for i, v := range []int8{-16, -14, -14} {
+		if int8(want[i]) != v { // -15.5, -14.5, -13.5 go to the even number
+			t.Fatalf("value %d became %d, want %d", i, int8(want[i]), v)
+		}
+	}
+	for _, b := range []int{3, 4, 5} {
+		if s := wantScales[b*ss]; s == s {
+			t.Errorf("block %d, which is not finite, has scale %g", b, s)
+		}
+	}
+	if wantScales[ss] != 0 || wantScales[2*ss] != 0 {
+		t.Errorf("scales of nothing: %g, %g", wantScales[ss], wantScales[2*ss])
+	}
+	eachPath(t, func(t *testing.T) {
+		q, intact := fencedBytes(t, len(want))
+		clear(q)
+		scales, scalesIntact := fence(t, len(wantScales))
+		clear(scales)
+		current.vecOps.toInt8(q, scales, x, qs, ss)
+		if !slices.Equal(q, want) {
+			t.Error("bytes differ from the portable form's")
+		}
+		for i, v := range scales {
+			if v != wantScales[i] && (v == v || wantScales[i] == wantScales[i]) {
+				t.Errorf("scale %d is %g, want %g", i, v, wantScales[i])
+			}
+		}
+		if !intact() || !scalesIntact() {
+			t.Error("wrote before the result")
+		}
+	})
+}
+
+// Every kernel gives the bits of the portable form, for every number of rows, with the most
+// extreme bytes, between fences.
+func TestInt8Dot(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 2))
+	for _, blocks := range []int{1, 2, 5, 43} {
+		for rows := 1; rows <= int8Rows; rows++ {
+			const cols, cs = 3, 5
+			bs := blocks * Q8Bytes
+			a, _ := fencedBytes(t, blocks*rows*Q8Block)
+			b, _ := fencedBytes(t, cols*bs)
+			scales, _ := fencedNoise(t, r, blocks*rows)
+			for i := range a {
+				a[i] = []byte{byte(r.IntN(255) - 127), 127, 0x81, 0}[r.IntN(4)] // -127 to 127
+			}
+			for i := range b {
+				b[i] = []byte{byte(r.IntN(256)), 127, 0x80, 0x80}[r.IntN(4)]
+				if i%Q8Bytes == 1 {
+					b[i] &= 0x3b // a scale that is finite
+				}
+			}
+			init, bias := noise((rows-1)*cs+cols), noise(cols)
+			for form := range 4 {
+				tile := int8Tile{a: a, scales: scales, b: b, blocks: blocks, rows: rows, cols: cols, cs: cs, is: cs, bs: bs}
+				if form&1 > 0 {
+					tile.init = init
+				}
+				if form&2 > 0 {
+					tile.bias = bias
+				}
+				want := make([]float32, (rows-1)*cs+cols)
+				tile.c = want
+				int8DotPortable(&tile)
+				eachPath(t, func(t *testing.T) {
+					c, intact := fence(t, len(want))
+					clear(c)
+					tile := tile
+					tile.c = c
+					current.int8Dot(&tile)
+					if !slices.Equal(c, want) || !intact() {
+						t.Fatalf("%d rows of %d blocks, form %d: %v, want %v", rows, blocks, form, c, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A whole product is near that of the values, its rows do not depend on each other, nor its
+// bits on the number of threads; every path gives the same.
+func TestMatMulInt8(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 3))
+	for _, size := range [][3]int{{1, 3, 32}, {2, 37, 96}, {9, 70, 1120}, {17, 300, 64}, {40, 90, 576}} {
+		m, n, k := size[0], size[1], size[2]
+		w, values := stored(r, "q8", n, k)
+		a, bias, residual := noise(m*k), noise(n), noise(m*n)
+		var bits []float32
+		eachPath(t, func(t *testing.T) {
+			for _, threads := range []int{1, 3} {
+				p := NewPool(threads)
+				defer p.Close()
+				mul := func(c, a, residual []float32, m int) {
+					MatMulWeights(p, Mat(c, m, n), Mat(a, m, k), w, n, k, Product{TransB: true, Int8: true, Bias: bias, Residual: residual})
+				}
+				c, intact := fence(t, m*n)
+				mul(c, a, residual, m)
+				if bits == nil {
+					bits = slices.Clone(c)
+				}
+				if !slices.Equal(bits, c) || !intact() {
+					t.Fatalf("%v: %d threads give other bits", size, threads)
+				}
+				if n := allocations(2, func() { mul(c, a, residual, m) }); n > 0 && threads == 1 && !raceDetector {
+					t.Fatalf("%v allocations, want 0", n)
+				}
+				one := make([]float32, n)
+				for _, i := range []int{0, m / 2, m - 1} {
+					if mul(one, a[i*k:][:k], residual[i*n:][:n], 1); !slices.Equal(one, bits[i*n:][:n]) {
+						t.Fatalf("%v: row %d by itself has other bits", size, i)
+					}
+				}
+			}
+		})
+		for i := range m {
+			for j := range n {
+				var want, size float64
+				for kk := range k {
+					x, y := float64(a[i*k+kk]), float64(values[j*k+kk])
+					want += x * y
+					size += y * y
+				}
+				want += float64(bias[j]) + float64(residual[i*n+j])
+				// A value is off by at most half a step of its block, about 3.5/127; errors are
+				// independent of each other.
+				if tol := 6 * 0.5 * 3.5 / 127 * math.Sqrt(size/3); !(math.Abs(float64(bits[i*n+j])-want) <= tol) {
+					t.Fatalf("%v: C[%d,%d] = %g, want %g within %g", size, i, j, bits[i*n+j], want, tol)
+				}
+			}
+		}
+	}
+}
+
+// A NaN in a row of A spoils that row, and no other.
+func TestMatMulInt8NaN(t *testing.T) {
+	w, _ := stored(rand.New(rand.NewPCG(8, 4)), "q8", 5, 64)
+	a := noise(2 * 64)
+	a[64+40] = nan32
+	eachPath(t, func(t *testing.T) {
+		p := NewPool(1)
+		defer p.Close()
+		c := make([]float32, 10)
+		MatMulWeights(p, Mat(c, 2, 5), Mat(a, 2, 64), w, 5, 64, Product{TransB: true, Int8: true})
+		for i, v := range c {
+			if (v != v) != (i >= 5) {
+				t.Fatalf("%v", c)
+			}
+		}
+	})
+}
+
+// BenchmarkInt8 is a product with weights of Q8 as whole numbers and as float32.
+func BenchmarkInt8(b *testing.B) {
+	const rows, cols = 4096, 2048
+	w, _ := stored(rand.New(rand.NewPCG(1, 1)), "q8", rows, cols)
+	p := NewPool(0)
+	defer p.Close()
+	for _, m := range []int{1, 2, 4, 8, 16, 64, 512} {
+		for _, whole := range []bool{false, true} {
+			a, c := noise(m*cols), make([]float32, m*rows)
+			b.Run(fmt.Sprintf("rows-%d/int8-%t", m, whole), func(b *testing.B) {
+				b.SetBytes(int64(w.Bytes(rows * cols)))
+				for b.Loop() {
+					MatMulWeights(p, Mat(c, m, rows), Mat(a, m, cols), w, rows, cols, Product{TransB: true, Int8: whole})
+				}
+				b.ReportMetric(2*float64(m)*rows*cols*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
