@@ -114,8 +114,9 @@ func rms(x []float64) float64 {
 // spoil fills every worker's scratch with NaNs, as the last user might have.
 func spoil(p *Pool) {
 	for w := range p.Threads() {
-		for i := range p.Scratch(w, 1<<15) {
-			p.Scratch(w, 1<<15)[i] = nan32
+		s := p.Scratch(w, 1<<15)
+		for i := range s {
+			s[i] = nan32
 		}
 	}
 }

@@ -14,12 +14,17 @@ func mulSlow(c, a, b Matrix, o Product) (want, mag []float64) {
 	if o.TransA {
 		k = a.Rows
 	}
-	round := func(v float32) float64 {
-		if o.BF16 {
-			v = math.Float32frombits(uint32(roundBF16Slow(v)) << 16)
+	rounded := func(x []float32) []float64 {
+		y := make([]float64, len(x))
+		for i, v := range x {
+			if o.BF16 && v == v { // NaNs lie between the rows, and are not read
+				v = math.Float32frombits(uint32(roundBF16Slow(v)) << 16)
+			}
+			y[i] = float64(v)
 		}
-		return float64(v)
+		return y
 	}
+	x, y := rounded(a.Data), rounded(b.Data)
 	for i := range c.Rows {
 		for j := range c.Cols {
 			var s, g float64
@@ -31,7 +36,7 @@ func mulSlow(c, a, b Matrix, o Product) (want, mag []float64) {
 				if o.TransB {
 					bi = j*b.Stride + kk
 				}
-				v := round(a.Data[ai]) * round(b.Data[bi])
+				v := x[ai] * y[bi]
 				s += v
 				g += math.Abs(v)
 			}
