@@ -84,7 +84,14 @@ func (a Axes) zoomed(runs []*Run) ([]*Run, error) {
 		}
 		part := *r
 		part.Steps = nil
+		var memory *train.Memory // what was planned before the part
 		for _, s := range r.Steps {
+			if s.Memory != nil {
+				memory = s.Memory
+			}
+			if len(part.Steps) == 0 {
+				s.Memory = memory
+			}
 			if v := x(s); (!a.Zoom || v >= a.From && v <= a.To) && (!a.LogX || v > 0) {
 				part.Steps = append(part.Steps, s)
 			}

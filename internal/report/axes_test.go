@@ -20,6 +20,9 @@ func written(t *testing.T) *Run {
 		loss := 5 / math.Sqrt(float64(step))
 		r := train.Record{Step: step, Loss: loss, Ms: 3600, FLOPs: 5, Tokens: int64(10 * step), GradNorm: 1, Params: 7,
 			Rewards: &train.Rewards{Chosen: loss, Margin: 1 / loss, Accuracy: 0.5}}
+		if step == 1 {
+			r.Memory = &train.Memory{Weights: 5}
+		}
 		if step%10 == 0 {
 			held, averaged := loss+1, loss+0.5
 			r.ValLoss, r.ValEMA = &held, &averaged
@@ -78,6 +81,9 @@ func TestAxes(t *testing.T) {
 	if m := c["reward-margin"]; len(m.Curves) != 1 || m.Curves[0].Y[0] >= m.Curves[0].Y[20] {
 		t.Errorf("margins: %+v", m)
 	}
+	if m := c["memory"]; len(m.Stack) != 1 || m.Stack[0].X[0] != 300 {
+		t.Errorf("the memory of the part: %+v", m.Stack)
+	}
 	if half := drawn(t, r, "", "x", ":50")["loss"]; half.From != 1 || half.To != 50 {
 		t.Errorf("the first half is from %g to %g", half.From, half.To)
 	}
@@ -86,7 +92,7 @@ func TestAxes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var html bytes.Buffer
-	if err := page.WriteHTML(&html); err != nil || !strings.Contains(html.String(), "Update ratio by layer") || !strings.Contains(html.String(), "grey ones that of the averaged weights") || strings.Contains(html.String(), "NaN") {
+	if err := page.WriteHTML(&html); err != nil || !strings.Contains(html.String(), "Update ratio by layer") || !strings.Contains(html.String(), "that of the averaged weights") || strings.Contains(html.String(), "NaN") || !strings.Contains(html.String(), "drawn against hours") {
 		t.Errorf("the page lacks the layers or the averaged weights (%v)", err)
 	}
 }
