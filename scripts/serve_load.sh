@@ -36,7 +36,7 @@ cp "$root/scripts/clients/llamacpp.mjs" "$work"
 cat >"$work/run.yaml" <<-END
 	model: {name: $name, context: 512}
 	data: {synthetic: stories, bytes: 400KB, seed: 1}
-	tokenizer: {train: bpe, vocab: 2048}
+	tokenizer: {train: bpe, vocab: 640}
 	train: {steps: 1, batch: 1, context: 16, sample: 0, eval_tokens: 32}
 END
 quiet() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
