@@ -49,7 +49,8 @@ await_server 300
 for round in $(seq "$rounds"); do
 	for n in $(echo "$clients" | tr , ' '); do
 		"$work/load" -header=false -clients "$n" -seconds "$seconds" "$url" >>"$work/rows"
-		[ -z "$modules" ] || node "$work/llamacpp.mjs" "$work/model.gguf" "$n" "$seconds" 24 64 >>"$work/rows"
+		[ -z "$modules" ] || timeout $((3 * seconds + 60)) node "$work/llamacpp.mjs" "$work/model.gguf" "$n" "$seconds" 24 64 >>"$work/rows" ||
+			echo "serve_load.sh: llama.cpp with $n clients did not end; its threads wait for each other where others use the cores" >&2
 	done
 done
 metric() { curl -fs "$url/metrics" | sed -n "s/^$1 //p"; }
