@@ -25,8 +25,8 @@ type Options struct {
 	// teaches more a token at first; the rest has the whole context, or the end of it would
 	// stay broken. Default DefaultShort, negative is none.
 	Short float64
-	// Rate is the learning rate as a share of each tensor's root mean square; default
-	// DefaultRate. Gain is what it is multiplied by for norm gains; default DefaultGain.
+	// Rate is the learning rate as a share of each tensor's root mean square; by default it
+	// follows from the damage and the steps, at most HighestRate. Gain is what it is multiplied by for norm gains; default DefaultGain.
 	Rate, Gain float64
 	// LM is the share of the language model's own loss beside the parent's, 0 to 1.
 	LM float64
@@ -44,7 +44,7 @@ type Options struct {
 
 // Defaults, measured in docs/results/quality.md.
 const (
-	DefaultRate   = 0.024
+	HighestRate   = 0.024
 	DefaultGain   = 0.05
 	DefaultHidden = 10
 	DefaultFade   = 400_000
@@ -52,6 +52,9 @@ const (
 	ShortWindow   = 128
 	ShortTokens   = 170_000
 )
+
+// leastDamage is what a child counts for that is about as good as its parent, nats a token.
+const leastDamage = 0.01
 
 // batchTokens is what a step should have about: with few tokens to learn from, many
 // small steps do more than few large ones.
@@ -64,7 +67,6 @@ func (o Options) Resolve() Options {
 			*x = v
 		}
 	}
-	def(&o.Rate, DefaultRate)
 	def(&o.Gain, DefaultGain)
 	def(&o.Hidden, DefaultHidden)
 	def(&o.Short, DefaultShort)
@@ -89,7 +91,7 @@ func (o Options) check() error {
 		return fmt.Errorf("recovery: a budget of %d tokens and %s, expected one of them above 0", o.Tokens, o.Time)
 	case o.Context < 2 || o.Batch < 1:
 		return fmt.Errorf("recovery: %d sequences of %d tokens, expected at least 1 of 2", o.Batch, o.Context)
-	case !(o.Rate > 0 && o.Rate <= 1) || !(o.Gain >= 0 && o.Gain <= 1):
+	case !(o.Rate >= 0 && o.Rate <= 1) || !(o.Gain >= 0 && o.Gain <= 1):
 		return fmt.Errorf("recovery: rate %g and gain %g, expected above 0 to 1", o.Rate, o.Gain)
 	case !(o.Short <= 1):
 		return fmt.Errorf("recovery: short is %g, expected a share", o.Short)
@@ -110,6 +112,21 @@ func (o Options) Windows() int {
 		n--
 	}
 	return n
+}
+
+// rate is the learning rate, where none is given, for a child whose loss is so many nats above
+// its parent's: the less there is to mend and the more steps there are, the smaller a step has
+// to be. Weights that move at random by rate a step come rate·√steps far, and a loss grows with
+// the square of how far they are off, whence the form; the factor is measured
+// (docs/results/quality.md).
+func (o Options) rate(damage float64, steps int) float64 {
+	switch {
+	case o.Rate > 0:
+		return o.Rate
+	case math.IsNaN(damage): // not known
+		return HighestRate
+	}
+	return min(HighestRate, 0.4*math.Sqrt(max(damage, leastDamage)/float64(steps)))
 }
 
 // short is how many steps of so many have short windows.

@@ -72,6 +72,7 @@ type Result struct {
 	Steps   int     `json:"steps"`
 	Tokens  int64   `json:"tokens"`
 	Seconds float64 `json:"seconds"`
+	Rate    float64 `json:"rate"`        // the highest, as a share of each tensor's root mean square
 	Parent  float64 `json:"parent_loss"` // the parent's held-out loss
 	Points  []Point `json:"points"`      // before the first step, and on the way
 	Best    Point   `json:"best"`        // whose weights the child has now
@@ -195,9 +196,19 @@ func (r *runner) try() error {
 	if r.Tokens == 0 {
 		steps = int(max(1, r.Time/max(1, r.each)))
 	}
+	r.Rate = r.rate(r.damage(), steps)
 	r.plan(steps)
 	r.tell(math.NaN(), math.NaN())
 	return nil
+}
+
+// damage is how far the child's held-out loss is above its parent's before the first step, in
+// nats a token; NaN where it is not measured in these.
+func (r *runner) damage() float64 {
+	if r.Held == nil || r.encoder() != nil {
+		return math.NaN()
+	}
+	return r.result.Points[0].Loss - r.result.Parent
 }
 
 // plan fixes the number of steps.
@@ -300,7 +311,7 @@ func (r *runner) worse() (n int) {
 
 // finish gives the child its best weights.
 func (r *runner) finish() *Result {
-	r.result.Steps, r.result.Tokens, r.result.Seconds = r.step, r.tokens(), r.elapsed().Seconds()
+	r.result.Steps, r.result.Tokens, r.result.Seconds, r.result.Rate = r.step, r.tokens(), r.elapsed().Seconds(), r.Rate
 	if r.Held != nil && r.result.Best.Step != r.step {
 		copy(r.Child.Set.Weights.Data, r.best.Data)
 	}

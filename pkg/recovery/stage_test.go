@@ -260,6 +260,17 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%d of %d steps have short windows, expected %d", n, steps, want)
 		}
 	}
+	for _, c := range []struct {
+		given, damage float64
+		steps         int
+		want          float64
+	}{
+		{0, 2.39, 390, 0.024}, {0, 0.716, 3320, 0.00587}, {0, 0.716, 546, 0.01449}, {0, math.NaN(), 100, 0.024}, {0.1, 2, 10_000, 0.1}, {0, -1, 100, 0.004},
+	} {
+		if r := (Options{Rate: c.given}).Resolve().rate(c.damage, c.steps); math.Abs(r-c.want) > 1e-4*c.want+1e-5 {
+			t.Errorf("%+v: a rate of %g", c, r)
+		}
+	}
 	if n := (Options{Context: 512, Short: -1}).Resolve().short(100); n != 0 {
 		t.Errorf("%d steps have short windows, expected none", n)
 	}

@@ -87,6 +87,7 @@ func (r *runner) resume(st State) error {
 	copy(r.Child.Set.Weights.Data, r.now.Data)
 	r.opt.SetUpdates(st.Updates)
 	r.step, r.result, r.before = st.Step, st.Result, st.Elapsed
+	r.Rate = st.Options.Rate
 	r.plan(st.Steps)
 	return nil
 }
