@@ -22,6 +22,7 @@ type Facts struct {
 	After        train.Snapshot  `json:"after"`
 	PeakResident int64           `json:"peak_resident"` // bytes
 	Events       []train.Event   `json:"events"`
+	Load         float64         `json:"load,omitempty"` // of the machine at the end, where other programs ran
 }
 
 // recent is the number of steps whose median stands for a run at some point.
@@ -64,7 +65,7 @@ func (r *Run) Facts() Facts {
 		f.Before = &s
 	}
 	if s := r.Summary; s != nil {
-		f.After, f.PeakResident = s.After, max(f.PeakResident, s.PeakRSS)
+		f.After, f.PeakResident, f.Load = s.After, max(f.PeakResident, s.PeakRSS), s.Load
 		if s.Before != nil {
 			f.Before = s.Before
 		}

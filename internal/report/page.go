@@ -196,6 +196,9 @@ func cost(f Facts) string {
 	if !f.Finished {
 		return s + " so far."
 	}
+	if f.Load > 0 {
+		s += fmt.Sprintf(". The machine was busy (load %.1f): times and speeds say little", f.Load)
+	}
 	return s + "."
 }
 

@@ -60,7 +60,7 @@ func writeRun(t *testing.T, dir string, steps int, pruned bool) string {
 		t.Fatal(err)
 	}
 	v := 1.2
-	sum, err := json.Marshal(train.Summary{Path: hostile, Threads: 2, After: train.Snapshot{Step: steps, Params: 2000, Ms: 50, ValLoss: &v}, Sample: hostile})
+	sum, err := json.Marshal(train.Summary{Path: hostile, Threads: 2, Load: 5.25, After: train.Snapshot{Step: steps, Params: 2000, Ms: 50, ValLoss: &v}, Sample: hostile})
 	if err != nil {
 		t.Fatal(err)
 	}

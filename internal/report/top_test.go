@@ -23,7 +23,7 @@ func TestTheTopOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page, at := b.String(), 0
-	for _, want := range []string{`http-equiv="refresh" content="10"`, `class="card tile"`, "steps more", "It took 15.0 s for 200 steps of training on 12.8k tokens", "once", "What to type next", "ecospa eval &lt;this&gt;", "Training loss", `<details class="card memory">`, "Memory by purpose"} {
+	for _, want := range []string{`http-equiv="refresh" content="10"`, `class="card tile"`, "steps more", "It took 15.0 s for 200 steps of training on 12.8k tokens", "once", "The machine was busy (load 5.2): times and speeds say little.", "What to type next", "ecospa eval &lt;this&gt;", "Training loss", `<details class="card memory">`, "Memory by purpose"} {
 		i := strings.Index(page[at:], want)
 		if i < 0 {
 			t.Fatalf("the page lacks %q after byte %d", want, at)

@@ -40,6 +40,9 @@ func (j *Job) finish() (*Result, error) {
 	_, r.Encoder = j.bundle.Model.(model.Encoder)
 	r.Summary = train.Summary{Version: j.Version, Path: kernel.CurrentPath(), Threads: j.pool.Threads(), Before: j.before, After: j.snapshot(), Encoder: r.Encoder}
 	_, r.Summary.PeakRSS = sysmem.Resident()
+	if load, _, busy := sysmem.Busy(); busy {
+		r.Summary.Load = load
+	}
 	if h := j.floor(); !math.IsNaN(h) && r.Summary.After.ValLoss != nil {
 		r.Summary.Entropy = &h
 	}

@@ -20,6 +20,9 @@ func (r *Result) String() string {
 	line("")
 	printSnapshots(out, r)
 	line("peak resident memory %s", units.Bytes(sum.PeakRSS))
+	if sum.Load > 0 {
+		line("the machine was busy (load %.1f): times and speeds say little", sum.Load)
+	}
 	if sum.Entropy != nil {
 		line("\nThe corpus's entropy is %.4f nats a token: the best possible perplexity\nis %.3f, the model's loss is %.4f above it.",
 			*sum.Entropy, math.Exp(*sum.Entropy), *sum.After.ValLoss-*sum.Entropy)

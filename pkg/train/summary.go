@@ -39,6 +39,7 @@ type Summary struct {
 	Before  *Snapshot `json:"before,omitempty"` // at the first pruning event
 	After   Snapshot  `json:"after"`
 	PeakRSS int64     `json:"peak_rss"`          // bytes
+	Load    float64   `json:"load,omitempty"`    // of the machine at the end, where other programs ran: times say little
 	Entropy *float64  `json:"entropy,omitempty"` // of the validation text in nats a token, where it is known
 	Sample  string    `json:"sample,omitempty"`  // what the model wrote at the end
 	Encoder bool      `json:"encoder,omitempty"` // the model writes nothing: it gives vectors of texts
