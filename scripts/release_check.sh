@@ -55,7 +55,7 @@ git archive --format=zip --prefix="$module@v9.8.7/" -o "$at/v9.8.7.zip" HEAD . "
 cp go.mod "$at/v9.8.7.mod"
 printf '{"Version":"v9.8.7","Time":"2026-11-27T00:00:00Z"}' >"$at/v9.8.7.info"
 echo v9.8.7 >"$at/list"
-(cd / && GOPROXY="file://$proxy,$(go env GOPROXY)" GONOSUMDB=$module GOFLAGS=-modcacherw GOBIN="$work/bin" CGO_ENABLED=0 go install "$module@latest")
+(cd / && GOPROXY="file://$proxy,$(go env GOPROXY)" GONOSUMDB=$module GOFLAGS="-trimpath -modcacherw" GOBIN="$work/bin" CGO_ENABLED=0 go install "$module@latest")
 case $("$work/bin/ecospa" version) in
 "ecospa version 9.8.7") echo "go install $module@latest: says 9.8.7" ;;
 *) echo "go install $module@latest: says $("$work/bin/ecospa" version), expected 9.8.7" >&2; exit 1 ;;
