@@ -51,23 +51,24 @@ at=$proxy/$module/@v
 mkdir -p "$at"
 set --
 for mod in $(git ls-files '*/go.mod'); do set -- "$@" ":!$(dirname "$mod")"; done
-git archive --format=zip --prefix="$module@v9.8.7/" -o "$at/v9.8.7.zip" HEAD . "$@"
-cp go.mod "$at/v9.8.7.mod"
-printf '{"Version":"v9.8.7","Time":"2026-11-27T00:00:00Z"}' >"$at/v9.8.7.info"
-echo v9.8.7 >"$at/list"
+git archive --format=zip --prefix="$module@v1.98.7/" -o "$at/v1.98.7.zip" HEAD . "$@"
+cp go.mod "$at/v1.98.7.mod"
+printf '{"Version":"v1.98.7","Time":"2026-11-27T00:00:00Z"}' >"$at/v1.98.7.info"
+echo v1.98.7 >"$at/list"
 (cd / && GOPROXY="file://$proxy,$(go env GOPROXY)" GONOSUMDB=$module GOFLAGS="-trimpath -modcacherw" GOBIN="$work/bin" CGO_ENABLED=0 go install "$module@latest")
 case $("$work/bin/ecospa" version) in
-"ecospa version 9.8.7") echo "go install $module@latest: says 9.8.7" ;;
-*) echo "go install $module@latest: says $("$work/bin/ecospa" version), expected 9.8.7" >&2; exit 1 ;;
+"ecospa version 1.98.7") echo "go install $module@latest: says 1.98.7" ;;
+*) echo "go install $module@latest: says $("$work/bin/ecospa" version), expected 1.98.7" >&2; exit 1 ;;
 esac
-rm -rf "$(go env GOMODCACHE)/$module@v9.8.7" "$(go env GOMODCACHE)/cache/download/$module"
+rm -rf "$(go env GOMODCACHE)/$module@v1.98.7" "$(go env GOMODCACHE)/cache/download/$module"
 
 root=$work/debian
 [ -d "$root/usr" ] || debootstrap --variant=minbase --include=man-db,bash-completion,zsh,fish bookworm "$root"
 cp "$deb" "$root/tmp/ecospa.deb"
 cp "$here/scripts/release_complete.zsh" "$root/tmp/complete.zsh"
 mount -t proc proc "$root/proc"
-trap 'umount "$root/proc"' EXIT
+mount -t devpts devpts "$root/dev/pts" # zsh is asked on a terminal
+trap 'umount "$root/proc" "$root/dev/pts"' EXIT
 chroot "$root" /bin/bash -eu <<'EOS'
 export HOME=/root LC_ALL=C.UTF-8
 dpkg -i /tmp/ecospa.deb

@@ -7,4 +7,4 @@ zpty -n -w z "$1"$'\t\t'
 sleep 1
 zpty -w z $'\x15echo DONE'
 zpty -r z out '*DONE*'
-print -r -- "$out" | tr '\r' '\n' | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' | tr -s ' ' '\n' | sort -u | grep -x '[a-z]*' | grep -v -x -e 'z' -e 'echo'
+print -r -- "$out" | tr '\r' '\n' | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' | tr -s ' ' '\n' | sort -u | grep -x '[a-z-][a-z-]*' | grep -v -x -e 'z' -e 'echo'

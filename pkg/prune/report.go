@@ -125,9 +125,9 @@ func (r Report) phases(b *strings.Builder) {
 	if r.Sequences > 0 {
 		fmt.Fprintf(b, "\nevidence of %s of %d tokens", units.Plural(r.Sequences, "sequence"), r.Context)
 		if r.Overlap >= 0 {
-			fmt.Fprintf(b, ", whose halves give plans that overlap by %.2f", r.Overlap)
+			fmt.Fprintf(b, ",\n  whose halves give plans that overlap by %.2f", r.Overlap)
 		}
-		fmt.Fprintf(b, "; %.2f times forward and backward passes\n", r.OfPlain)
+		fmt.Fprintf(b, ";\n  %.2f times forward and backward passes\n", r.OfPlain)
 	}
 }
 
