@@ -11,7 +11,7 @@
 # WORK/debian. COMMIT (default HEAD) is what is released; without a tag it is called v0.2.0.
 set -eu
 cd "$(dirname "$0")/.."
-here=$PWD work=${1:-$(mktemp -d)} commit=${COMMIT:-HEAD}
+here=$PWD work=${1:-$(mktemp -d)} commit=$(git rev-parse "${COMMIT:-HEAD}")
 for tool in goreleaser cyclonedx-gomod lintian mandoc debootstrap rpm; do
 	command -v $tool >/dev/null || { echo "$0: no $tool here (docs/operations.md, \"Making a release\")" >&2; exit 1; }
 done
@@ -21,7 +21,7 @@ mkdir -p "$work"
 for n in a b; do
 	rm -rf "${work:?}/$n"
 	git clone -q . "$work/$n"
-	git -C "$work/$n" checkout -q "$(git rev-parse "$commit")"
+	git -C "$work/$n" checkout -q "$commit"
 	git -C "$work/$n" describe --tags >/dev/null 2>&1 || git -C "$work/$n" tag v0.2.0
 	(cd "$work/$n" && goreleaser release --snapshot --clean --verbose=false)
 	sort "$work/$n/dist/SHA256SUMS" >"$work/$n.sums"
