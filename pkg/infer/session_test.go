@@ -3,6 +3,7 @@ package infer
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/graph"
@@ -91,6 +92,55 @@ func TestSessionEqualsWholePass(t *testing.T) {
 			if _, err := sess.Feed(make([]int32, batch*5)); err == nil {
 				t.Error("more tokens than fit were accepted")
 			}
+		}
+	}
+}
+
+// TestQ8SameBitsInABatch: with weights of Q8 a sequence gets the same bits by itself and
+// among 21 others, reading its prompt and writing.
+func TestQ8SameBitsInABatch(t *testing.T) {
+	m, err := model.New(model.Sizes{Family: "llama", Layers: 2, Width: 64, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 96, Vocab: 50, Context: 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Init(3)
+	for i := range set.Weights.Data {
+		set.Weights.Data[i] *= 8
+	}
+	if err := set.StoreAll(param.Q8); err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	const vocab, others = 50, 21
+	var alone []float32 // of the last sequence, step by step
+	for _, batch := range []int{1, 1 + others} {
+		s, err := NewSession(m, set, pool, SessionOptions{Batch: batch, Capacity: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var got []float32
+		for at, n := range []int{5, 1, 1} {
+			ids := make([]int32, batch*n)
+			for i := range ids {
+				ids[i] = int32((7*(batch*n-1-i) + 3*at + 1) % vocab) // counted from the last one's end
+			}
+			logits, err := s.Feed(ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, logits[(batch-1)*vocab:][:vocab]...)
+		}
+		if alone == nil {
+			alone = got
+		}
+		if !slices.Equal(alone, got) {
+			t.Errorf("among %d others logits have other bits", others)
 		}
 	}
 }
