@@ -66,17 +66,28 @@ func (c *code) word(what string, op uint32, shifts []int, regs ...V) {
 func (c *code) three(what string, op uint32, d, n, m V) { c.word(what, op, []int{0, 5, 16}, d, n, m) }
 func (c *code) two(what string, op uint32, d, n V)      { c.word(what, op, []int{0, 5}, d, n) }
 
-// lane is an instruction d, n, lane of m: of float32.
-func (c *code) lane(what string, op uint32, d, n, m V, lane int) {
-	c.word(fmt.Sprintf("%s[%d]", what, lane), op|uint32(lane&1)<<21|uint32(lane>>1)<<11, []int{0, 5, 16}, d, n, m)
+// fmlaLane is d += n times a lane of m.
+func (c *code) fmlaLane(d, n, m V, lane int) {
+	c.word(fmt.Sprintf("fmla[%d]", lane), 0x4f801000|uint32(lane&1)<<21|uint32(lane>>1)<<11, []int{0, 5, 16}, d, n, m)
 }
 
-// memory is a load or store of r at base plus off, a multiple of size.
-func (c *code) memory(what string, op uint32, r V, base, off, size int) {
-	if off%size != 0 || off < 0 || off/size > 4095 {
-		panic(fmt.Sprintf("%s: offset %d", what, off))
+// access is a load or store of some bytes, at an offset that is a multiple of them.
+type access struct {
+	what string
+	op   uint32
+	size int
+}
+
+var (
+	loadQ, loadD, loadS, loadH = access{"ldr q", 0x3dc00000, 16}, access{"ldr d", 0xfd400000, 8}, access{"ldr s", 0xbd400000, 4}, access{"ldr h", 0x7d400000, 2}
+	saveQ, saveS               = access{"str q", 0x3d800000, 16}, access{"str s", 0xbd000000, 4}
+)
+
+func (c *code) memory(a access, r V, base, off int) {
+	if off%a.size != 0 || off < 0 || off/a.size > 4095 {
+		panic(fmt.Sprintf("%s: offset %d", a.what, off))
 	}
-	c.word(fmt.Sprintf("%s [R%d, #%d]", what, base, off), op|uint32(off/size)<<10|uint32(base)<<5, []int{0}, r)
+	c.word(fmt.Sprintf("%s [R%d, #%d]", a.what, base, off), a.op|uint32(off/a.size)<<10|uint32(base)<<5, []int{0}, r)
 }
 
 func (c *code) new() V { c.next++; return c.next }

@@ -98,26 +98,26 @@ func (c *code) bits(b uint32) V { return c.q(26, c.constant(b)) }
 // Loads and stores of a whole vector, two lanes, a lane and half of one.
 func (c *code) q(base, off int) V {
 	v := c.new()
-	c.memory("ldr q", 0x3dc00000, v, base, off, 16)
+	c.memory(loadQ, v, base, off)
 	return v
 }
 func (c *code) d(base, off int) V {
 	v := c.new()
-	c.memory("ldr d", 0xfd400000, v, base, off, 8)
+	c.memory(loadD, v, base, off)
 	return v
 }
 func (c *code) s(base, off int) V {
 	v := c.new()
-	c.memory("ldr s", 0xbd400000, v, base, off, 4)
+	c.memory(loadS, v, base, off)
 	return v
 }
 func (c *code) h(base, off int) V {
 	v := c.new()
-	c.memory("ldr h", 0x7d400000, v, base, off, 2)
+	c.memory(loadH, v, base, off)
 	return v
 }
-func (c *code) storeQ(v V, base, off int) { c.memory("str q", 0x3d800000, v, base, off, 16) }
-func (c *code) storeS(v V, base, off int) { c.memory("str s", 0xbd000000, v, base, off, 4) }
+func (c *code) storeQ(v V, base, off int) { c.memory(saveQ, v, base, off) }
+func (c *code) storeS(v V, base, off int) { c.memory(saveS, v, base, off) }
 
 // every loads a float32 in every lane.
 func (c *code) every(base int) V {

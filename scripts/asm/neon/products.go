@@ -96,7 +96,7 @@ func tile(c *code) {
 			y := []V{c.q(b, 4*tileWide*u), c.q(b, 4*tileWide*u+16)}
 			for i := range r {
 				for v := range y {
-					c.lane("fmla", 0x4f801000, acc[2*i+v], y[v], x[i/4], i%4)
+					c.fmlaLane(acc[2*i+v], y[v], x[i/4], i%4)
 				}
 			}
 		}

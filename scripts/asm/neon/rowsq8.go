@@ -38,7 +38,7 @@ func rowsQ8(c *code) {
 				}
 				c.give(p, ps)
 			}
-			load := func(v V, p, off int) { c.memory("ldr q", 0x3dc00000, v, p, off, 16) }
+			load := func(v V, p, off int) { c.memory(loadQ, v, p, off) }
 			save := func(v V, p, off int) { c.storeQ(v, p, off) }
 			add := func(v V, p, off int) { c.addInto(v, c.q(p, off)) }
 			part := s.field(tilePart)

@@ -2,28 +2,33 @@ package main
 
 import "fmt"
 
+// skinnyB is a type of B: its bytes, the field of kernel.tile that has it, and loads of
+// four values and of one.
+type skinnyB struct {
+	name     string
+	size, at int
+	vec, one func(base, off int) V
+}
+
 // skinny writes the products of up to four rows, of which B is read as it lies, float32 or
 // bfloat16 that it widens.
 func skinny(c *code) {
-	for _, b := range []struct {
-		name     string
-		size, at int
-		vec, one func(base, off int) V
-	}{
+	for _, b := range []skinnyB{
 		{"", 4, tileB, c.q, c.s},
 		{"Mixed", 2, tileBits16, func(base, off int) V { return c.widened(c.d(base, off)) }, func(base, off int) V { return c.widened(c.h(base, off)) }},
 	} {
-		skinnyDot(c, "skinnyDot"+b.name, b.size, b.at, b.vec, b.one)
-		skinnyRows(c, "skinnyRows"+b.name, b.size, b.at, b.vec)
+		skinnyDot(c, b)
+		skinnyRows(c, b)
 	}
 }
 
 // skinnyDot multiplies rows of A by strips of four rows of B, a vector of inner values at a
 // time; with cols 1 only the first sum counts.
-func skinnyDot(c *code, name string, size, atB int, vec, one func(base, off int) V) {
-	s := c.structure(name, "tile", "multiplies up to 4 rows of A by strips of four rows of B, or one.")
+func skinnyDot(c *code, kind skinnyB) {
+	size := kind.size
+	s := c.structure("skinnyDot"+kind.name, "tile", "multiplies up to 4 rows of A by strips of four rows of B, or one.")
 	out, init, bias := s.field(tileC), s.field(tileInit), s.field(tileBias)
-	b, bs, left, rows := s.field(atB), s.stride(tileBS, size), s.field(tileAll), s.field(tileRows)
+	b, bs, left, rows := s.field(kind.at), s.stride(tileBS, size), s.field(tileAll), s.field(tileRows)
 	s.choose(rows, "m", 4)
 	held := c.free
 	for m := 1; m <= 4; m++ {
@@ -39,9 +44,9 @@ func skinnyDot(c *code, name string, size, atB int, vec, one func(base, off int)
 		s.raw("ADD R%d, R%d, R%d", bs, pb[3], b) // the next strip
 		acc := c.zeros(4 * m)
 		inner(s, label, k, func(unroll int) {
-			load, x := vec, c.q
+			load, x := kind.vec, c.q
 			if unroll == 1 {
-				load, x = one, c.s
+				load, x = kind.one, c.s
 			}
 			var row []V
 			for _, p := range pa {
@@ -114,10 +119,11 @@ func skinnyDot(c *code, name string, size, atB int, vec, one func(base, off int)
 var skinnyVecs = []int{8, 8, 6, 6}
 
 // skinnyRows multiplies rows of A by a strip of columns of B, or by four of them.
-func skinnyRows(c *code, name string, size, atB int, vec func(base, off int) V) {
-	s := c.structure(name, "tile", "multiplies up to 4 rows of A by a whole strip of columns of B, or by 4.")
+func skinnyRows(c *code, kind skinnyB) {
+	size := kind.size
+	s := c.structure("skinnyRows"+kind.name, "tile", "multiplies up to 4 rows of A by a whole strip of columns of B, or by 4.")
 	out, init, bias := s.field(tileC), s.field(tileInit), s.field(tileBias)
-	a, as, b, bs := s.field(tileA), s.stride(tileAS, 4), s.field(atB), s.stride(tileBS, size)
+	a, as, b, bs := s.field(tileA), s.stride(tileAS, 4), s.field(kind.at), s.stride(tileBS, size)
 	k, cs, is := s.field(tileK), s.stride(tileCS, 4), s.stride(tileIS, 4)
 	rows, cols := s.field(tileRows), s.field(tileCols)
 	s.raw("CMP $4, R%d", cols)
@@ -147,7 +153,7 @@ func skinnyRows(c *code, name string, size, atB int, vec func(base, off int) V) 
 				x = append(x, c.every(p))
 			}
 			for v := range n {
-				y := vec(b, 4*size*v)
+				y := kind.vec(b, 4*size*v)
 				for i := range x {
 					c.addMulInto(acc[i*n+v], y, x[i])
 				}
