@@ -32,7 +32,7 @@ cat >"$work/run.yaml" <<-END
 	train: {steps: 1, batch: 1, context: 16, sample: 0, eval_tokens: 32}
 END
 "$work/ecospa" pretrain -c "$work/run.yaml" --dense --out "$work/model" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-for t in F32 BF16; do
+for t in F32 BF16 Q8_0; do
 	"$work/ecospa" export --model "$work/model" --format gguf --dtype $t --out "$work/$t.gguf" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 done
 
@@ -42,7 +42,7 @@ median() { sort -g | awk '{x[NR] = $1} END {printf "%.0f", (x[int((NR + 1) / 2)]
 
 echo "| case | llama.cpp, tokens/s | ecospa | against llama.cpp |"
 echo "|---|---|---|---|"
-for dtype in f32 bf16; do
+for dtype in f32 bf16 q8_0; do
 	file=$work/$(echo $dtype | tr a-z A-Z).gguf
 	: >"$work/rounds"
 	for _ in $(seq "$rounds"); do
