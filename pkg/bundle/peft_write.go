@@ -58,7 +58,24 @@ func (b *Bundle) AdapterDir(a *model.Adapters, base string) ([]checkpoint.File, 
 		}
 		return checkpoint.WriteWeights(w, own, tensors, "F32")
 	}}
-	return []checkpoint.File{checkpoint.JSONFile(adapterConfig, describe(b, mods, all, base)), weights}, nil
+	filled, err := param.New(specsOf(own))
+	if err != nil {
+		return nil, err
+	}
+	defer filled.Close()
+	for _, m := range mods {
+		m.Part(b.Set, filled, a.Set)
+	}
+	llama, err := b.ggufAdapter(mods, filled)
+	return append([]checkpoint.File{checkpoint.JSONFile(adapterConfig, describe(b, mods, all, base)), weights}, llama...), err
+}
+
+// specsOf are those of a set.
+func specsOf(set *param.Set) (out []param.Spec) {
+	for _, p := range set.Params {
+		out = append(out, p.Spec)
+	}
+	return out
 }
 
 // adapterRank is the rank of the adapter of a module's block; 0 without one.

@@ -85,9 +85,23 @@ func (m AdapterModule) Specs(set *param.Set, rank int) []param.Spec {
 // Tensors are A and B as PEFT's files have them, called a and b; set is the model's and
 // own has the Specs.
 func (m AdapterModule) Tensors(t *Table, set, own *param.Set, a, b string) []checkpoint.Tensor {
-	layout := func(name string) checkpoint.Tensor {
-		return m.entry.tensor(own, m.layer, name, file{hf: true, halves: true, rotary: t.Rotary, head: t.HeadDim})
+	return m.tensors(set, own, [2]string{a, b}, file{hf: true, halves: true, rotary: t.Rotary, head: t.HeadDim})
+}
+
+// GGUFTensors are A and B as llama.cpp's files of adapters have them; nil where the module has
+// no tensor there.
+func (m AdapterModule) GGUFTensors(t *Table, set, own *param.Set) []checkpoint.Tensor {
+	if m.entry.GGUF == "" {
+		return nil
 	}
+	name := inLayer(m.entry.GGUF, m.layer)
+	return m.tensors(set, own, [2]string{name + ".lora_a", name + ".lora_b"}, file{halves: t.GGUF.Halves, rotary: t.Rotary, head: t.HeadDim})
+}
+
+// tensors are A and B in a file, by their names.
+func (m AdapterModule) tensors(set, own *param.Set, names [2]string, f file) []checkpoint.Tensor {
+	a, b := names[0], names[1]
+	layout := func(name string) checkpoint.Tensor { return m.entry.tensor(own, m.layer, name, f) }
 	first := m.Parameters(set)[0].Name
 	plain := func(name, suffix string) checkpoint.Tensor {
 		return checkpoint.Tensor{Name: name, Parts: []checkpoint.Part{{Param: first + suffix}}}

@@ -5,11 +5,10 @@
 //
 // ECOSPA is the binary; WORK a scratch directory whose node_modules has onnxruntime-node and
 // node-llama-cpp (scripts/interop/package.json). It takes about ten minutes on two cores.
-// With names of families only their rows are printed, and the page is left alone.
+// With names of families only their rows are made; the page keeps the others.
 package main
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -57,8 +56,6 @@ func main() {
 	if err := json.Unmarshal(families, &rows); err != nil {
 		log.Fatal(err)
 	}
-	var table bytes.Buffer
-	fmt.Fprintln(&table, "| "+strings.Join(columns, " | ")+" |\n"+strings.Repeat("|---", len(columns))+"|")
 	only := os.Args[4:]
 	for _, r := range rows {
 		if len(only) > 0 && !slices.Contains(only, r.Name) {
@@ -66,31 +63,40 @@ func main() {
 		}
 		log.Print(r.Name)
 		cells, err := w.row(r)
+		if err == nil {
+			err = put(os.Args[3], rows, r.Name, "| "+strings.Join(cells, " | ")+" |\n")
+		}
 		if err != nil {
 			log.Fatalf("%s: %v", r.Name, err)
-		}
-		fmt.Fprintln(&table, "| "+strings.Join(cells, " | ")+" |")
-		fmt.Println(strings.Join(cells, " | "))
-	}
-	if len(only) == 0 {
-		if err := put(os.Args[3], table.String()); err != nil {
-			log.Fatal(err)
 		}
 	}
 }
 
 const from, until = "<!-- made by scripts/families -->\n", "<!-- end -->"
 
-// put puts the table into the page.
-func put(page, table string) error {
+// put puts a family's row into the page, which keeps those of the others.
+func put(page string, rows []row, name, line string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
 	before, rest, ok := strings.Cut(string(text), from)
-	_, after, ok2 := strings.Cut(rest, until)
+	table, after, ok2 := strings.Cut(rest, until)
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no place for the table: %q and %q", page, from, until)
 	}
-	return os.WriteFile(page, []byte(before+from+"\n"+table+"\n"+until+after), 0o644)
+	var out strings.Builder
+	out.WriteString("\n| " + strings.Join(columns, " | ") + " |\n" + strings.Repeat("|---", len(columns)) + "|\n")
+	for _, r := range rows {
+		if r.Name == name {
+			out.WriteString(line)
+			continue
+		}
+		for old := range strings.Lines(table) {
+			if strings.HasPrefix(old, "| "+r.Name+" |") {
+				out.WriteString(old)
+			}
+		}
+	}
+	return os.WriteFile(page, []byte(before+from+out.String()+"\n"+until+after), 0o644)
 }

@@ -130,7 +130,7 @@ func (w *work) data(r row) error {
 		}
 		fmt.Fprintln(&images, []string{"lying", "slanted", "standing"}[class])
 	}
-	for name, of := range map[string]string{"text.txt": text.String(), "short.txt": text.String()[:1200], "records.jsonl": records.String(), "images.csv": images.String()} {
+	for name, of := range map[string]string{"text.txt": text.String(), "short.txt": text.String()[:400], "records.jsonl": records.String(), "images.csv": images.String()} {
 		if err := os.WriteFile(w.at(name), []byte(of), 0o644); err != nil {
 			return err
 		}
