@@ -42,6 +42,7 @@ func serveCommand() *cli.Command {
 			&cli.IntFlag{Name: "batch", Value: 64, Usage: "most texts generated at the same time, `N`"},
 			&cli.IntFlag{Name: "queue", Value: 1024, Usage: "most waiting requests, `N`; more get status 429 (try again later)"},
 			&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the weights in matrix products: f32 or bf16"},
+			&cli.BoolFlag{Name: "int8", Usage: "multiply q8_0 weights as integers, as generate does: faster, but log-likelihoods are no longer those of eval"},
 			&cli.StringFlag{Name: "tls-cert", Usage: "certificate `FILE` (PEM), with --tls-key"},
 			&cli.StringFlag{Name: "tls-key", Usage: "key `FILE` (PEM), with --tls-cert"},
 			&cli.DurationFlag{Name: "drain", Value: 30 * time.Second, Usage: "how long running requests may take after SIGTERM, `TIME`"},
@@ -52,7 +53,7 @@ func serveCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			o := ServeOptions{
 				Model:  c.String("model"),
-				Load:   serve.LoadOptions{ID: c.String("name"), Template: c.String("chat-template"), Threads: c.Int("threads"), SchedulerOptions: infer.SchedulerOptions{MaxBatch: c.Int("batch"), Queue: c.Int("queue")}},
+				Load:   serve.LoadOptions{ID: c.String("name"), Template: c.String("chat-template"), Threads: c.Int("threads"), SchedulerOptions: infer.SchedulerOptions{MaxBatch: c.Int("batch"), Queue: c.Int("queue"), Int8: c.Bool("int8")}},
 				Server: serve.Options{APIKey: c.String("api-key")},
 				Listen: serve.Listen{Host: c.String("host"), Port: c.Int("port"), Cert: c.String("tls-cert"), Key: c.String("tls-key"), Drain: c.Duration("drain")},
 				Quiet:  c.Bool("quiet"),

@@ -12,14 +12,24 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/serve"
 )
 
-// TestServedLikelihoods: log-likelihoods over HTTP, of a pruned model, are those of eval to
-// 1e-5 of them, asked for one after the other and all at once.
+// TestServedLikelihoods: log-likelihoods over HTTP, of a pruned model in float32 and in Q8_0,
+// are those of eval to 1e-5 of them, asked for one after the other and all at once.
 func TestServedLikelihoods(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(dir, "train.steps=12", "train.sample=0", "train.context=64")...)
+	t.Run("f32", func(t *testing.T) { servedLikelihoods(t, dir, param.F32) })
+	t.Run("q8_0", func(t *testing.T) { servedLikelihoods(t, dir, param.Q8) })
+	_, _, err := serve.Load(dir, serve.LoadOptions{SchedulerOptions: infer.SchedulerOptions{Int8: true}})
+	if err == nil || !strings.Contains(err.Error(), "--weights q8_0") {
+		t.Errorf("integers without weights of Q8_0: %v", err)
+	}
+}
+
+func servedLikelihoods(t *testing.T, dir string, weights param.DType) {
 	b, err := bundle.Open(dir, bundle.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +42,7 @@ func TestServedLikelihoods(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out, _ := mustRun(t, "ecospa", "eval", "--model", dir, "--data", path, "--json")
+		out, _ := mustRun(t, "ecospa", "eval", "--model", dir, "--data", path, "--weights", string(weights), "--json")
 		var r struct {
 			Loss   float64
 			Tokens int
@@ -54,7 +64,7 @@ func TestServedLikelihoods(t *testing.T) {
 		}
 		prompts, want = append(prompts, ids), append(want, -r.Loss*float64(r.Tokens))
 	}
-	m, closeModel, err := serve.Load(dir, serve.LoadOptions{SchedulerOptions: infer.SchedulerOptions{}})
+	m, closeModel, err := serve.Load(dir, serve.LoadOptions{Weights: weights})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ type engine struct {
 	pages     int
 	pageBytes int64
 	bf16      bool     // products read bfloat16
+	int8      bool     // products multiply weights of Q8 as integers
 	weights16 []uint16 // a copy of the weights as bfloat16, or nil
 	slabs     []*param.Slab
 	arena     *param.Slab // of the values of a step, whatever its size
@@ -53,7 +54,7 @@ type sized struct {
 const maxMachines = 64
 
 func newEngine(src Source, o SchedulerOptions) (*engine, error) {
-	e := &engine{Source: src, vocab: src.Model.Vocab(), machines: map[size]*sized{}}
+	e := &engine{Source: src, vocab: src.Model.Vocab(), machines: map[size]*sized{}, int8: o.Int8}
 	e.never = slices.Sorted(slices.Values(src.Never))
 	for e.drawn = e.vocab; len(e.never) > 0 && e.drawn > 1 && e.never[len(e.never)-1] == int32(e.drawn-1); e.drawn-- {
 		e.never = e.never[:len(e.never)-1] // tables are often longer than the vocabulary
@@ -168,7 +169,7 @@ func (e *engine) machine(sz size) (*graph.Machine, error) {
 
 // build describes a step.
 func (e *engine) build(sz size) *graph.Builder {
-	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16, Int8: true})
+	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16, Int8: e.int8})
 	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
 	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
 	return b

@@ -37,6 +37,7 @@ type SchedulerOptions struct {
 	Chunk    int   // rows of a step at most, prompts included; default 128
 	Queue    int   // requests that wait; default 1024
 	BF16     bool  // products read a bfloat16 copy of the weights
+	Int8     bool  // products with weights of Q8 multiply them as integers, see kernel.Product
 }
 
 // Stats count what a scheduler has done.

@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ecospa/ecospa/internal/fault"
@@ -43,6 +44,9 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 	d, ok := b.Model.(model.Decoder)
 	if !ok {
 		return nil, nil, fault.Usage(fmt.Errorf("%s: a model of the family %s cannot generate text", path, b.Model.Family()))
+	}
+	if o.Int8 && !slices.ContainsFunc(b.Set.Blocks, func(b *param.Block) bool { return b.DType() == param.Q8 }) {
+		return nil, nil, fault.Usage(fmt.Errorf("%s has no weights of q8_0 that could be multiplied as integers: give --weights q8_0 as well", path))
 	}
 	pool := kernel.NewPool(o.Threads)
 	s, err := infer.NewScheduler(infer.Source{Model: d, Set: b.Set, Pool: pool, Never: b.Unused()}, o.SchedulerOptions)

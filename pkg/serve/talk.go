@@ -48,7 +48,7 @@ func Talk(ctx context.Context, o TalkOptions, in io.Reader, out, log io.Writer) 
 	if err := o.Sampler.Validate(); err != nil {
 		return fault.Usage(err)
 	}
-	m, closeModel, err := Load(o.Model, LoadOptions{Threads: o.Threads, Template: o.Template, SchedulerOptions: infer.SchedulerOptions{MaxBatch: 1}})
+	m, closeModel, err := Load(o.Model, LoadOptions{Threads: o.Threads, Template: o.Template, SchedulerOptions: infer.SchedulerOptions{MaxBatch: 1, Int8: true}})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func SampleToFile(ctx context.Context, b *bundle.Bundle, path string, o SampleOp
 	tokens := 0
 	how := infer.SampleOptions{
 		First: there, Count: max(0, o.Count-there), Tokens: o.Tokens, Begin: [][]int32{begin}, Ends: b.TextEnds(), Sampler: o.Sampler,
-		Scheduler: infer.SchedulerOptions{MaxBatch: o.Batch},
+		Scheduler: infer.SchedulerOptions{MaxBatch: o.Batch, Int8: true},
 	}
 	if how.Count == 0 {
 		return there, nil
