@@ -51,6 +51,9 @@ func (w *work) vectors(r row, arch string) (embed, whole, narrow string, err err
 			if err := json.Unmarshal([]byte(theirs[i]), &b); err != nil {
 				return 0, err
 			}
+			if len(b) == 0 { // longer than llama.cpp's context; ours is cut
+				continue
+			}
 			var ab, aa, bb float64
 			for k := range a {
 				ab, aa, bb = ab+a[k]*b[k], aa+a[k]*a[k], bb+b[k]*b[k]
