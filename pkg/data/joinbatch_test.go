@@ -22,6 +22,14 @@ func TestJoinSequences(t *testing.T) {
 	if got.N != 1 || !slices.Equal(got.Starts, []int32{0, 0, 2, 3, 3, 6}) || !slices.Equal(got.Positions, packed.Positions) {
 		t.Errorf("documents: %+v", got)
 	}
+	padded := Batch{ // in the first sequence, and all of the second
+		N: 3, IDs: make([]int32, 12), Targets: slices.Repeat([]int32{-1}, 12),
+		Starts: []int32{0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0, 4}, Positions: []int32{0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0},
+	}
+	got = padded.Join(3)
+	if !slices.Equal(got.Starts, []int32{0, 0, 2, 2, 4, 4, 4, 4, 8, 8, 8, 12}) || !slices.Equal(got.Positions, []int32{0, 1, 0, 1, 0, 1, 2, 3, 0, 1, 2, 0}) {
+		t.Errorf("padding between documents: %+v", got)
+	}
 	if got = packed.Join(1); got.N != 2 || !slices.Equal(got.Starts, packed.Starts) {
 		t.Errorf("one by one: %+v", got)
 	}
