@@ -44,7 +44,7 @@ func ParseAxes(x, log, zoom string) (a Axes, err error) {
 		}
 	}
 	if !found || !(a.From < a.To) || a.From < 0 {
-		return a, fmt.Errorf("--zoom is %q, expected FROM:TO, a part of x, such as 1000:2000 or 500:", zoom)
+		return a, fmt.Errorf("--zoom is %q, expected FROM:TO, a part of x, such as 500: or 1000:2000", zoom)
 	}
 	return a, nil
 }
