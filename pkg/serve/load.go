@@ -19,6 +19,8 @@ type LoadOptions struct {
 	ID      string      // name in answers; default the path's last element
 	Threads int         // worker threads; 0 is one a core
 	Weights param.DType // type in which the weights are kept; "" is float32
+	// Integers is Int8 asked for by name: an error where no weights are of Q8.
+	Integers bool
 	// Template is the name of a chat template (chat.Named) that stands in for the model's own.
 	Template string
 	infer.SchedulerOptions
@@ -35,7 +37,14 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 			b.Close()
 		}
 	}()
-	if _, ok := b.Model.(model.Encoder); ok {
+	_, encoder := b.Model.(model.Encoder)
+	if o.Integers {
+		if encoder || !slices.ContainsFunc(b.Set.Blocks, func(b *param.Block) bool { return b.DType() == param.Q8 }) {
+			return nil, nil, fault.Usage(fmt.Errorf("--int8: %s is no decoder with weights of q8_0, which alone are multiplied as integers; give --weights q8_0 as well", path))
+		}
+		o.Int8 = true
+	}
+	if encoder {
 		return loadEncoder(b, path, o)
 	}
 	if err := b.Text(); err != nil {
@@ -44,9 +53,6 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 	d, ok := b.Model.(model.Decoder)
 	if !ok {
 		return nil, nil, fault.Usage(fmt.Errorf("%s: a model of the family %s cannot generate text", path, b.Model.Family()))
-	}
-	if o.Int8 && !slices.ContainsFunc(b.Set.Blocks, func(b *param.Block) bool { return b.DType() == param.Q8 }) {
-		return nil, nil, fault.Usage(fmt.Errorf("%s has no weights of q8_0 that could be multiplied as integers: give --weights q8_0 as well", path))
 	}
 	pool := kernel.NewPool(o.Threads)
 	s, err := infer.NewScheduler(infer.Source{Model: d, Set: b.Set, Pool: pool, Never: b.Unused()}, o.SchedulerOptions)
