@@ -130,7 +130,7 @@ value:
 end:
 	RET
 
-TEXT ·addScaled128(SB), NOSPLIT, $0-80
+TEXT ·addScaled128(SB), NOSPLIT, $0-76
 	MOVD y_base+0(FP), R0
 	MOVD a_base+24(FP), R1
 	MOVD b_base+48(FP), R2
@@ -253,7 +253,7 @@ value:
 end:
 	RET
 
-TEXT ·sum128(SB), NOSPLIT, $0-32
+TEXT ·sum128(SB), NOSPLIT, $0-28
 	MOVD x_base+0(FP), R0
 	MOVD x_len+8(FP), R1
 	WORD $0x4f000400 // movi #0 v0
@@ -302,7 +302,7 @@ end:
 	FMOVS F0, s+24(FP)
 	RET
 
-TEXT ·dot128(SB), NOSPLIT, $0-56
+TEXT ·dot128(SB), NOSPLIT, $0-52
 	MOVD x_base+0(FP), R0
 	MOVD y_base+24(FP), R1
 	MOVD x_len+8(FP), R2
@@ -418,7 +418,7 @@ end:
 	FMOVD F0, s+24(FP)
 	RET
 
-TEXT ·deviation128(SB), NOSPLIT, $0-40
+TEXT ·deviation128(SB), NOSPLIT, $0-36
 	MOVD x_base+0(FP), R0
 	MOVD x_len+8(FP), R1
 	FMOVS mean+24(FP), F0
@@ -3807,7 +3807,7 @@ value:
 end:
 	RET
 
-TEXT ·maximum128(SB), NOSPLIT, $0-32
+TEXT ·maximum128(SB), NOSPLIT, $0-28
 	MOVD $vecConstants<>(SB), R26
 	MOVD x_base+0(FP), R0
 	MOVD x_len+8(FP), R1
@@ -3857,7 +3857,7 @@ end:
 	FMOVS F0, top+24(FP)
 	RET
 
-TEXT ·expSum128(SB), NOSPLIT, $0-64
+TEXT ·expSum128(SB), NOSPLIT, $0-60
 	MOVD $vecConstants<>(SB), R26
 	MOVD y_base+0(FP), R0
 	MOVD x_base+24(FP), R1
@@ -5222,7 +5222,7 @@ value:
 end:
 	RET
 
-TEXT ·adamw16128(SB), NOSPLIT, $0-88
+TEXT ·adamw16128(SB), NOSPLIT, $0-84
 	MOVD $vecConstants<>(SB), R26
 	MOVD w_base+0(FP), R0
 	MOVD g_base+24(FP), R1

@@ -45,7 +45,7 @@ func parse(signature string) (args []arg, size int) {
 			names = nil
 		}
 	}
-	return args, (size + 7) / 8 * 8
+	return args, size
 }
 
 func (c *code) arg(name string) arg {
