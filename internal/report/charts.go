@@ -69,14 +69,8 @@ func charts(runs []*Run, a Axes) ([]Chart, error) {
 	list := []Chart{
 		withValidation(all(Chart{Key: "loss", Title: "Training loss", Unit: lossUnit, Format: fixed(3)},
 			func(r *Run) Curve { return smooth(r, x, func(s train.Record) float64 { return s.Loss }, false) }), runs, x),
-		all(Chart{Key: "perplexity", Title: "Validation perplexity", Unit: "log scale", LogY: true, Wide: true, Format: number}, func(r *Run) Curve {
-			c := points(r, x, func(s train.Record) (float64, bool) {
-				v, ok := deref(s.ValLoss)
-				return math.Exp(v), ok && s.ValRewards == nil
-			})
-			c.Dots = true
-			return c
-		}),
+		all(Chart{Key: "perplexity", Title: "Validation perplexity", Unit: "log scale", LogY: true, Wide: true, Format: number},
+			func(r *Run) Curve { return perplexity(r, x) }),
 		all(Chart{Key: "parameters", Title: "Parameters", Unit: "count", Zero: true, Format: number},
 			func(r *Run) Curve { return stairs(r, x, func(s train.Record) float64 { return float64(s.Params) }) }),
 		all(Chart{Key: "step-time", Title: "Time a step", Unit: "milliseconds", Zero: true, Format: number},
@@ -105,6 +99,16 @@ func charts(runs []*Run, a Axes) ([]Chart, error) {
 		}
 	}
 	return out, nil
+}
+
+// perplexity is that of the held-out data where it was measured.
+func perplexity(r *Run, x func(train.Record) float64) Curve {
+	c := points(r, x, func(s train.Record) (float64, bool) {
+		v, ok := deref(s.ValLoss)
+		return math.Exp(v), ok && s.ValRewards == nil
+	})
+	c.Dots = true
+	return c
 }
 
 // withValidation adds the losses on held-out data to the chart of the training loss.
