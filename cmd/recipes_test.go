@@ -29,8 +29,8 @@ func TestModelRecipes(t *testing.T) {
 			ran := map[string]bool{}
 			for _, line := range lines {
 				args := words(line)
-				if args[0] == "hf" {
-					randomModel(t, config, args[len(args)-1], sentences)
+				if at := slices.Index(args, "-o"); args[0] == "curl" && at > 0 {
+					randomModel(t, config, strings.TrimSuffix(args[at+1], "/$file"), sentences)
 				}
 				if args[0] != "ecospa" {
 					continue
