@@ -46,21 +46,22 @@ rpm -qip dist/*.x86_64.rpm | sed -n '1,4p'
 rpm -qlp dist/*.x86_64.rpm
 
 # The module as the world gets it, from a proxy of files: its root without the modules within.
-module=github.com/ecospa/ecospa proxy=$work/proxy
+# Its version has the commit's time: the module cache would keep another commit under one name.
+module=github.com/ecospa/ecospa proxy=$work/proxy stamp=1.98.$(git show -s --format=%ct HEAD)
 at=$proxy/$module/@v
 mkdir -p "$at"
 set --
 for mod in $(git ls-files '*/go.mod'); do set -- "$@" ":!$(dirname "$mod")"; done
-git archive --format=zip --prefix="$module@v1.98.7/" -o "$at/v1.98.7.zip" HEAD . "$@"
-cp go.mod "$at/v1.98.7.mod"
-printf '{"Version":"v1.98.7","Time":"2026-11-27T00:00:00Z"}' >"$at/v1.98.7.info"
-echo v1.98.7 >"$at/list"
+git archive --format=zip --prefix="$module@v$stamp/" -o "$at/v$stamp.zip" HEAD . "$@"
+cp go.mod "$at/v$stamp.mod"
+printf '{"Version":"v%s","Time":"2026-11-27T00:00:00Z"}' "$stamp" >"$at/v$stamp.info"
+echo v$stamp >"$at/list"
 (cd / && GOPROXY="file://$proxy,$(go env GOPROXY)" GONOSUMDB=$module GOFLAGS="-trimpath -modcacherw" GOBIN="$work/bin" CGO_ENABLED=0 go install "$module@latest")
 case $("$work/bin/ecospa" version) in
-"ecospa version 1.98.7") echo "go install $module@latest: says 1.98.7" ;;
-*) echo "go install $module@latest: says $("$work/bin/ecospa" version), expected 1.98.7" >&2; exit 1 ;;
+"ecospa version $stamp") echo "go install $module@latest: says $stamp" ;;
+*) echo "go install $module@latest: says $("$work/bin/ecospa" version), expected $stamp" >&2; exit 1 ;;
 esac
-rm -rf "$(go env GOMODCACHE)/$module@v1.98.7" "$(go env GOMODCACHE)/cache/download/$module"
+rm -rf "$(go env GOMODCACHE)/$module@v$stamp" "$(go env GOMODCACHE)/cache/download/$module"
 
 root=$work/debian
 [ -d "$root/usr" ] || debootstrap --variant=minbase --include=man-db,bash-completion,zsh,fish bookworm "$root"
