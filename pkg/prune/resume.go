@@ -24,7 +24,7 @@ import (
 //	calibration.json       what the calibration is: another one is refused
 //	basis-N, moments-N     second moments of a layer (momentStore)
 //	evidence.json          how many sequences were seen, and in which files their evidence is
-//	losses.json            of trial cuts
+//	losses-NxT.json        of trial cuts on N sequences of T tokens; held-NxT.json of plans
 
 // calibrationState is calibration.json.
 type calibrationState struct {
@@ -188,15 +188,16 @@ func (p *Job) saveEvidence(g *gathering) error {
 	return nil
 }
 
-// resumeLosses takes up losses of trial cuts, and saves those that are measured.
-func (p *Job) resumeLosses(t *Trials, held bool) error {
+// resumeLosses takes up losses of cuts on such data, and saves those that are measured.
+func (p *Job) resumeLosses(t *Trials, data Sequences, held bool) error {
 	if p.Checkpoint == "" {
 		return nil
 	}
-	name := "losses.json"
+	name := "losses"
 	if held {
-		name = "held.json"
+		name = "held"
 	}
+	name = fmt.Sprintf("%s-%dx%d.json", name, data.Len(), data.Context)
 	t.Known = map[string]float64{}
 	if err := p.readState(name, &t.Known); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

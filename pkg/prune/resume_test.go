@@ -82,6 +82,33 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestLossesBelongToTheirData: losses measured on other trial data are not taken up.
+func TestLossesBelongToTheirData(t *testing.T) {
+	p := resumable(t, t.TempDir())
+	whole, known := p.Data.slice(0, 1), &Trials{}
+	if err := p.resumeLosses(known, whole, false); err != nil {
+		t.Fatal(err)
+	}
+	known.Known["a cut"] = 1.5
+	if err := known.saved(); err != nil {
+		t.Fatal(err)
+	}
+	head, ok := whole.Head(whole.Context, whole.Context/2)
+	if !ok {
+		t.Fatal("the sequence has no head")
+	}
+	for _, c := range []struct {
+		data Sequences
+		held bool
+		want int
+	}{{whole, false, 1}, {whole, true, 0}, {Sequences{whole.Context / 2, head}, false, 0}, {p.Data.slice(0, 2), false, 0}} {
+		again := &Trials{}
+		if err := p.resumeLosses(again, c.data, c.held); err != nil || len(again.Known) != c.want {
+			t.Errorf("%d sequences of %d tokens, held %t: %d losses (%v), expected %d", c.data.Len(), c.data.Context, c.held, len(again.Known), err, c.want)
+		}
+	}
+}
+
 // TestResumeRefuses a checkpoint of another calibration, and one that is damaged.
 func TestResumeRefuses(t *testing.T) {
 	dir := t.TempDir()

@@ -138,7 +138,7 @@ func (p *Job) measured(r *Result, cuts []param.Cut, data Sequences, held bool) (
 	if held {
 		t.Known = nil // of other data
 	}
-	if err := p.resumeLosses(t, held); err != nil {
+	if err := p.resumeLosses(t, data, held); err != nil {
 		return nil, err
 	}
 	defer func() { r.Trials += t.Runs }()
