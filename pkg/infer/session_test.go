@@ -16,34 +16,15 @@ import (
 // pass over all of them gives, for both families, pruned and with two sequences.
 func TestSessionEqualsWholePass(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama"} {
-		s := model.Sizes{Family: family, Layers: 2, Width: 24, Heads: 4, HeadDim: 6, FFN: 20, Vocab: 13, Context: 12}
-		if family == "llama" {
-			s.KVHeads = 2
-		}
-		m, err := model.New(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		set, err := param.New(m.Specs())
-		if err != nil {
-			t.Fatal(err)
-		}
-		set.Init(3)
-		for i := range set.Weights.Data {
-			set.Weights.Data[i] *= 8 // so that logits differ from each other
-		}
-		keep := param.Keep{{0, 2}, {1, 2}, {0, 1}, {1, 2}}[:set.Dim("layer.0.kv").Size]
-		if err := set.Shrink(param.Cut{"layer.0.qk": keep, "layer.1.vo": keep}); err != nil {
-			t.Fatal(err)
-		}
-		pool := kernel.NewPool(2)
-		defer pool.Close()
+		src := small(t, family, 12)
+		m, set, pool := src.Model, src.Set, src.Pool
+		vocab := m.Vocab()
 
 		const batch, tokens = 2, 8
 		ids := make([]int32, batch*tokens)
 		rng := rand.New(rand.NewPCG(1, 1))
 		for i := range ids {
-			ids[i] = int32(rng.IntN(13))
+			ids[i] = int32(rng.IntN(vocab))
 		}
 		for _, bf16 := range []bool{false, true} {
 			b := graph.NewBuilder(set, graph.BuildOptions{BF16: bf16})
@@ -81,8 +62,8 @@ func TestSessionEqualsWholePass(t *testing.T) {
 				}
 				at += n
 				for b := range batch {
-					for v := range 13 {
-						w, g := want[(b*tokens+at-1)*13+v], got[b*13+v]
+					for v := range vocab {
+						w, g := want[(b*tokens+at-1)*vocab+v], got[b*vocab+v]
 						if math.Abs(float64(w-g)) > tol {
 							t.Fatalf("%s: after %d tokens sequence %d logit %d is %g, expected %g", family, at, b, v, g, w)
 						}
