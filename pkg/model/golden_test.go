@@ -28,27 +28,34 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func golden(t *testing.T, dir string) {
+// openGolden opens a model directory with golden numbers.
+func openGolden(t *testing.T, dir string) (root *os.Root, config []byte, m model.Model, set *param.Set) {
+	t.Helper()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	t.Cleanup(func() { root.Close() })
 	files, err := checkpoint.ReadModel(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Parse(files.Config)
+	m, err = model.Parse(files.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := param.New(m.Specs())
+	set, err = param.New(m.Specs())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := checkpoint.ReadWeights(root, set, m.Tensors(set), nil); err != nil {
 		t.Fatal(err)
 	}
+	return root, files.Config, m, set
+}
+
+func golden(t *testing.T, dir string) {
+	root, config, m, set := openGolden(t, dir)
 	want, err := checkpoint.ReadTensors(root, "golden.safetensors")
 	if err != nil {
 		t.Fatal(err)
@@ -105,23 +112,7 @@ func golden(t *testing.T, dir string) {
 	if loss := step(); math.Abs(loss-float64(want["loss"][0])) > 2e-6 {
 		t.Errorf("loss is %.8f, PyTorch's %.8f", loss, want["loss"][0])
 	}
-	// The gradients are written as a model is, so that names and layouts are those of the file.
-	weights := set.Weights
-	set.Weights = grads
-	tmp := filepath.Join(t.TempDir(), "grads")
-	if err := checkpoint.WriteDir(tmp, checkpoint.Model{Config: files.Config}.Files(set, m.Tensors(set), "F32")); err != nil {
-		t.Fatal(err)
-	}
-	set.Weights = weights
-	groot, err := os.OpenRoot(tmp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer groot.Close()
-	got, err := checkpoint.ReadTensors(groot, "model.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := asTensors(t, config, m, set, grads)
 	compared := 0
 	for name, w := range want {
 		if len(name) > 5 && name[:5] == "grad." {
@@ -165,4 +156,26 @@ func near(t *testing.T, name string, got, want []float32, tol float64) {
 			return
 		}
 	}
+}
+
+// asTensors is gradients by the names and layouts of a model's file: they are written as a
+// model is, and read.
+func asTensors(t *testing.T, config []byte, m model.Model, set *param.Set, grads *param.Slab) map[string][]float32 {
+	weights := set.Weights
+	set.Weights = grads
+	defer func() { set.Weights = weights }()
+	tmp := filepath.Join(t.TempDir(), "grads")
+	if err := checkpoint.WriteDir(tmp, checkpoint.Model{Config: config}.Files(set, m.Tensors(set), "F32")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	out, err := checkpoint.ReadTensors(root, "model.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

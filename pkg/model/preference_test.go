@@ -4,16 +4,12 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
-	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/optim"
-	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // preferences is what scripts/golden_preference.py writes.
@@ -73,26 +69,7 @@ func TestPreferenceGolden(t *testing.T) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		t.Fatal(err)
 	}
-	root, err := os.OpenRoot("../../testdata/golden/llama")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	files, err := checkpoint.ReadModel(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Parse(files.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := param.New(m.Specs())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := checkpoint.ReadWeights(root, set, m.Tensors(set), nil); err != nil {
-		t.Fatal(err)
-	}
+	_, config, m, set := openGolden(t, "../../testdata/golden/llama")
 	pool := kernel.NewPool(2)
 	defer pool.Close()
 	if len(p.Losses) != 2 {
@@ -131,32 +108,11 @@ func TestPreferenceGolden(t *testing.T) {
 		if norm := optim.GradNorm(pool, grads); math.Abs(norm-want.Norm) > 1e-5*want.Norm {
 			t.Errorf("%s: gradient norm %.7f, PyTorch's %.7f", want.Name, norm, want.Norm)
 		}
-		got := asTensors(t, files, m, set, grads)
+		got := asTensors(t, config, m, set, grads)
 		for name, g := range want.Grads {
 			near(t, want.Name+" "+name, got[name], g, 4e-6)
 		}
 		mc.Close()
 		grads.Close()
 	}
-}
-
-// asTensors is gradients by the names and layouts of a model's file.
-func asTensors(t *testing.T, files checkpoint.Model, m model.Model, set *param.Set, grads *param.Slab) map[string][]float32 {
-	weights := set.Weights
-	set.Weights = grads
-	defer func() { set.Weights = weights }()
-	tmp := filepath.Join(t.TempDir(), "grads")
-	if err := checkpoint.WriteDir(tmp, checkpoint.Model{Config: files.Config}.Files(set, m.Tensors(set), "F32")); err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.OpenRoot(tmp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	out, err := checkpoint.ReadTensors(root, "model.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
