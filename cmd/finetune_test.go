@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/run"
 	"github.com/ecospa/ecospa/pkg/train"
 	"github.com/ecospa/ecospa/pkg/workload"
@@ -66,12 +67,15 @@ func TestFinetune(t *testing.T) {
 		if name == "lora" {
 			args = append(args, "--merge")
 		}
-		mustRun(t, args...)
+		_, log := mustRun(t, args...)
 		after := loss(t, at(name), text)
 		if !(after < before-c.by) {
 			t.Errorf("%s: loss %g, before %g", name, after, before)
 		}
 		if name == "lora" {
+			if _, err := os.Stat(filepath.Join(at(name), "adapter", bundle.AdapterGGUF)); (err == nil) == strings.Contains(log, bundle.AdapterGGUF+" is not written") {
+				t.Errorf("%s: %v, and the log says\n%s", bundle.AdapterGGUF, err, log)
+			}
 			for _, dir := range []string{"adapter", "merged"} {
 				// Merging rounds each weight once more.
 				if got := loss(t, filepath.Join(at(name), dir), text); math.Abs(got-after) > 1e-5 {

@@ -10,7 +10,9 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-const adapterGGUF = "adapter.gguf" // beside PEFT's files: the same adapters for llama.cpp
+// AdapterGGUF is the file beside PEFT's that has the same adapters for llama.cpp, where it can hold
+// them.
+const AdapterGGUF = "adapter.gguf"
 
 // ggufAdapter is adapters as llama.cpp reads them (--lora) beside a GGUF file of the model
 // without them: "lora_a" [rank, in] and "lora_b" [out, rank] after each matrix's name, rows in
@@ -51,7 +53,7 @@ func (b *Bundle) ggufAdapter(mods []peftModule, own *param.Set) ([]checkpoint.Fi
 	if err != nil {
 		return nil, err
 	}
-	return []checkpoint.File{{Name: adapterGGUF, Size: size, Write: func(w io.Writer) error { return gguf.Write(w, kvs, tensors) }}}, nil
+	return []checkpoint.File{{Name: AdapterGGUF, Size: size, Write: func(w io.Writer) error { return gguf.Write(w, kvs, tensors) }}}, nil
 }
 
 // ggufArch is the architecture of a GGUF file that has the model's matrices of attention as

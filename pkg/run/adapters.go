@@ -2,6 +2,7 @@ package run
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -67,6 +68,10 @@ func (j *Job) finishAdapters() error {
 	alone, err := j.bundle.AdapterDir(a, base)
 	if err != nil {
 		return err
+	}
+	_, text := j.bundle.Model.(model.Decoder)
+	if text && !slices.ContainsFunc(alone, func(f checkpoint.File) bool { return f.Name == bundle.AdapterGGUF }) {
+		j.tell(Note(bundle.AdapterGGUF + " is not written: llama.cpp needs whole heads of attention in a family that it knows, and one rank; " + adapterDir + " has PEFT's files"))
 	}
 	if err := checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, adapterDir), alone); err != nil {
 		return err
