@@ -18,9 +18,15 @@ import (
 const minilm = "../testdata/minilm"
 
 // TestEmbedIsPyTorch: vectors of texts of different lengths are those of a PyTorch program
-// (scripts/golden_bert.py), whatever the batch is.
+// (scripts/golden_bert.py, scripts/golden_modernbert.py), whatever the batch is.
 func TestEmbedIsPyTorch(t *testing.T) {
-	root, err := os.OpenRoot(minilm)
+	for _, dir := range []string{minilm, "../testdata/modernbert"} {
+		t.Run(filepath.Base(dir), func(t *testing.T) { embedIsPyTorch(t, dir) })
+	}
+}
+
+func embedIsPyTorch(t *testing.T, source string) {
+	root, err := os.OpenRoot(source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +37,7 @@ func TestEmbedIsPyTorch(t *testing.T) {
 	}
 	bare := t.TempDir() // without what sentence-transformers adds
 	for _, f := range []string{"config.json", "model.safetensors", "tokenizer.json", "sentence_bert_config.json"} {
-		text, err := os.ReadFile(filepath.Join(minilm, f))
+		text, err := os.ReadFile(filepath.Join(source, f))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(bare, f), text, 0o644)
 		}
@@ -43,8 +49,8 @@ func TestEmbedIsPyTorch(t *testing.T) {
 		model, want string
 		flags       []string
 	}{
-		"as the files say":      {minilm, "mean.normalized", nil},
-		"one text a pass":       {minilm, "mean.normalized", []string{"--batch", "1"}},
+		"as the files say":      {source, "mean.normalized", nil},
+		"one text a pass":       {source, "mean.normalized", []string{"--batch", "1"}},
 		"mean":                  {bare, "mean", []string{"--pooling", "mean", "--batch", "3"}},
 		"mean, then normalized": {bare, "mean.normalized", []string{"--pooling", "mean", "--normalize"}},
 		"first token":           {bare, "cls", []string{"--pooling", "cls"}},
@@ -52,7 +58,7 @@ func TestEmbedIsPyTorch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, ext := range []string{".npy", ".jsonl"} {
 				out := filepath.Join(t.TempDir(), "v"+ext)
-				code, stdout, stderr := runCommand(t, t.Context(), append([]string{"ecospa", "embed", "--model", c.model, "--data", minilm + "/texts.jsonl", "--out", out, "--json"}, c.flags...)...)
+				code, stdout, stderr := runCommand(t, t.Context(), append([]string{"ecospa", "embed", "--model", c.model, "--data", source + "/texts.jsonl", "--out", out, "--json"}, c.flags...)...)
 				var r workload.EmbeddingResult
 				if err := json.Unmarshal([]byte(stdout), &r); code != exitOK || err != nil {
 					t.Fatalf("exit %d, %v: %s", code, err, stderr)

@@ -135,7 +135,7 @@ def case(out, name, config, shapes, forward, vocab, image=None):
     loss.backward()
     golden = {"pixels" if image else "ids": ids.float(), "targets": targets.float(), "logits": mean(heads(forward(config, p, ids))), "loss": loss.reshape(1)}
     golden.update({"grad." + n: t.grad.clone() for n, t in p.items()})
-    decayed = [t for n, t in p.items() if t.dim() == 4 or t.dim() == 2 and "embed" not in n and "wte" not in n and "wpe" not in n and n != "lm_head.weight"]
+    decayed = [t for n, t in p.items() if t.dim() == 4 or t.dim() == 2 and "embed" not in n and "wte" not in n and "wpe" not in n and n not in ("lm_head.weight", "decoder.weight")]
     plain = [t for t in p.values() if not any(t is d for d in decayed)]
     opt = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}], lr=1e-2, betas=(0.9, 0.95), eps=1e-8)
     losses = []

@@ -67,16 +67,23 @@ def pieces(text, vocab):
     return [vocab["[CLS]"]] + ids + [vocab["[SEP]"]]
 
 
+TOKENS = "[PAD] [UNK] [CLS] [SEP] [MASK] a cat dog sat on the mat run ##s ##ning ##ner quick brown fox jump over lazy , .".split()
+
+
 def minilm(out):
-    tokens = "[PAD] [UNK] [CLS] [SEP] [MASK] a cat dog sat on the mat run ##s ##ning ##ner quick brown fox jump over lazy , .".split()
-    vocab = {t: i for i, t in enumerate(tokens)}
-    c = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": len(tokens), "hidden_size": 18, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
+    c = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": len(TOKENS), "hidden_size": 18, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
          "hidden_act": "gelu", "max_position_embeddings": 16, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "initializer_range": 0.02, "pad_token_id": 0,
          "position_embedding_type": "absolute", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "gradient_checkpointing": False, "use_cache": True}
     torch.manual_seed(5)
     shapes = model_shapes(c, "")
     shapes["pooler.dense.weight"], shapes["pooler.dense.bias"] = (18, 18), (18,)
     p = {n: torch.randn(s) * 0.4 + (1 if "LayerNorm.weight" in n else 0) for n, s in shapes.items()}
+    sentences(out, c, p, hidden)
+
+
+def sentences(out, c, p, hidden):
+    """The files of a bare model with a WordPiece tokenizer, and the vectors of four texts by hidden(c, p, ids, mask, prefix)."""
+    tokens, vocab = TOKENS, {t: i for i, t in enumerate(TOKENS)}
     texts = ["The cat sat on the mat .", "dogs", "the quick brown fox jumps over a lazy dog , running over the mats on the runner .", "A zebra runs ."]
     limit = 12  # max_seq_length, below what the third text has
     ids = [i if len(i) <= limit else i[:limit - 1] + i[-1:] for i in (pieces(t, vocab) for t in texts)]
@@ -91,7 +98,7 @@ def minilm(out):
                            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
                            {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}])
     write("sentence_bert_config.json", {"max_seq_length": limit, "do_lower_case": False})
-    write("1_Pooling/config.json", {"word_embedding_dimension": 18, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": False,
+    write("1_Pooling/config.json", {"word_embedding_dimension": c["hidden_size"], "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": False,
                                     "pooling_mode_mean_sqrt_len_tokens": False})
     special = [{"id": i, "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i, t in enumerate(tokens[:5])]
     write("tokenizer.json", {"version": "1.0", "truncation": None, "padding": None, "added_tokens": special,
@@ -108,11 +115,12 @@ def minilm(out):
     save(os.path.join(out, "vectors.safetensors"), {"mean": mean, "cls": x[:, 0], "mean.normalized": F.normalize(mean, dim=-1)})
 
 
-v, e = 19, 12
-config = {"architectures": ["BertForMaskedLM"], "model_type": "bert", "vocab_size": v, "hidden_size": e, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
-          "hidden_act": "gelu", "max_position_embeddings": 9, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
-shapes = model_shapes(config, "bert.")
-at = "cls.predictions."
-shapes.update({at + "transform.dense.weight": (e, e), at + "transform.dense.bias": (e,), at + "transform.LayerNorm.weight": (e,), at + "transform.LayerNorm.bias": (e,), at + "bias": (v,)})
-case(sys.argv[1], "bert", config, shapes, masked, v)
-minilm(sys.argv[2])
+if __name__ == "__main__":
+    v, e = 19, 12
+    config = {"architectures": ["BertForMaskedLM"], "model_type": "bert", "vocab_size": v, "hidden_size": e, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
+              "hidden_act": "gelu", "max_position_embeddings": 9, "type_vocab_size": 2, "layer_norm_eps": 1e-12}
+    shapes = model_shapes(config, "bert.")
+    at = "cls.predictions."
+    shapes.update({at + "transform.dense.weight": (e, e), at + "transform.dense.bias": (e,), at + "transform.LayerNorm.weight": (e,), at + "transform.LayerNorm.bias": (e,), at + "bias": (v,)})
+    case(sys.argv[1], "bert", config, shapes, masked, v)
+    minilm(sys.argv[2])

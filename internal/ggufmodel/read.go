@@ -122,6 +122,19 @@ func (h *header) FloatOr(key string, or float64) float64 {
 	return h.Float(key)
 }
 
+// StringOr implements model.Header.
+func (h *header) StringOr(key, or string) string {
+	v, ok := h.f.Keys[h.arch+"."+key]
+	if !ok {
+		return or
+	}
+	s, ok := v.(string)
+	if !ok {
+		h.Fail(key, "a text")
+	}
+	return s
+}
+
 // Bool implements model.Header.
 func (h *header) Bool(key string) bool {
 	x, ok := h.f.Keys[h.arch+"."+key].(bool)

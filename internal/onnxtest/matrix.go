@@ -178,11 +178,15 @@ func layerNorm(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := want(in, 3); err != nil {
+	if err := want(in, 2); err != nil {
 		return nil, err
 	}
-	if len(in[1].F) != w || len(in[2].F) != w {
-		return nil, fmt.Errorf("a gain of %d and a bias of %d for %d columns", len(in[1].F), len(in[2].F), w)
+	bias := make([]float32, w)
+	if len(in) > 2 && in[2] != nil {
+		bias = in[2].F
+	}
+	if len(in[1].F) != w || len(bias) != w {
+		return nil, fmt.Errorf("a gain of %d and a bias of %d for %d columns", len(in[1].F), len(bias), w)
 	}
 	eps := float64(floatOf(n, "epsilon", 1e-5))
 	out := &Array{Shape: in[0].Shape, F: make([]float32, len(in[0].F))}
@@ -196,7 +200,7 @@ func layerNorm(_ *runner, n *onnx.Node, in []*Array) ([]*Array, error) {
 		}
 		scale := 1 / math.Sqrt(variance+eps)
 		for i, x := range row {
-			out.F[r+i] = float32((float64(x)-mean)*scale)*in[1].F[i] + in[2].F[i]
+			out.F[r+i] = float32((float64(x)-mean)*scale)*in[1].F[i] + bias[i]
 		}
 	}
 	return []*Array{out}, nil

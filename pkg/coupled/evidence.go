@@ -69,6 +69,11 @@ type Evidence struct {
 	// with the weights: hand Slabs to param.Set.Shrink.
 	Squares *param.Slab
 
+	// Sees says which tokens the attention of a layer reads: with both also those after a
+	// token, and window as kernel.AttnShape has it. nil is all up to the token itself. Gains
+	// need it; it is not saved.
+	Sees func(layer int) (both bool, window int)
+
 	options   Options
 	gates     map[string]*gateStat // by dimension
 	heads     map[string]string    // "layer.N.vo" -> "layer.N.kv"

@@ -43,19 +43,34 @@ const leastProbability = 1e-7
 type scoring struct {
 	at      *site
 	options Options
+	both    bool // tokens after it are seen too
 	product func(c []float32, n int, x []float32, rows, stride int)
 	starts  []int32 // where each token's document begins; nil for 0
+	window  int     // 0 is none
 }
 
-// first is the first token that token pos sees.
-func (s *scoring) first(pos int) int {
-	if s.starts == nil {
-		return 0
+// keys are the tokens that token pos of t sees, from first to before end.
+func (s *scoring) keys(pos, t int) (first, end int) {
+	end = pos + 1
+	if s.both {
+		end = t
 	}
-	return int(s.starts[pos])
+	if s.starts != nil {
+		first = int(s.starts[pos])
+		for end > pos+1 && int(s.starts[end-1]) > pos { // another document
+			end--
+		}
+	}
+	switch w := s.window; {
+	case w > 0 && s.both:
+		first, end = max(first, pos-w/2), min(end, pos+w/2+1)
+	case w > 0:
+		first = max(first, pos-w+1)
+	}
+	return first, end
 }
 
-// add takes one sequence of T rows of rotated q | k | v, causal.
+// add takes one sequence of T rows of rotated q | k | v.
 func (s *scoreStat) add(x []float32, t, stride int, of scoring) {
 	n := 2 * s.pairs // features of a head, and its columns
 	keys := of.at.heads * of.at.group * n
@@ -75,11 +90,14 @@ func (s *scoreStat) add(x []float32, t, stride int, of scoring) {
 				rows = 0
 			}
 			pos := (2*i + 1) * t / (2 * queries) // evenly spread
-			first := of.first(pos)
+			first, end := of.keys(pos, t)
+			if end <= first { // padding sees nothing
+				continue
+			}
 			q := x[pos*stride+h*n:][:n]
 			k0 := keys + h/of.at.group*n
-			scoreFeatures(f[rows*n:], p, q, x[first*stride+k0:], pos+1-first, n, stride, of.options.Scale)
-			rows += centre(f[rows*n:], p, mean, pos+1-first, n)
+			scoreFeatures(f[rows*n:], p, q, x[first*stride+k0:], end-first, n, stride, of.options.Scale)
+			rows += centre(f[rows*n:], p, mean, end-first, n)
 		}
 		of.product(gram, n, f, rows, n)
 	}

@@ -205,8 +205,12 @@ func (e *Evidence) observe(at Site, x []float32, of shown) {
 		}
 		if s.scores != nil {
 			each := rows / of.b
+			how := scoring{at: s, options: e.options, product: product, starts: of.starts}
+			if e.Sees != nil {
+				how.both, how.window = e.Sees(at.layer)
+			}
 			for i := range of.b {
-				s.scores.add(x[i*each*at.Cols:(i+1)*each*at.Cols], each, at.Cols, scoring{s, e.options, product, of.starts})
+				s.scores.add(x[i*each*at.Cols:(i+1)*each*at.Cols], each, at.Cols, how)
 			}
 		}
 	case "ctx":

@@ -27,6 +27,7 @@ type rules struct {
 	product   bool   // heads times head width is the residual width
 	scaled    bool   // a key says the scale of scores
 	whole     bool   // heads keep their width and all of their rotation pairs
+	multiple  int    // feed-forward widths are multiples of this; 0 and 1 are any
 }
 
 // fit is the shape of the attention and feed-forward network in a file.
@@ -61,6 +62,9 @@ func (s *source) fitTo(r rules) *fit {
 	}
 	for r.divisible && s.Hidden%(kv*s.Repeat()) != 0 && kv < s.KVHeads {
 		kv++
+	}
+	if m := max(1, r.multiple); ffn%m != 0 {
+		ffn = min(s.FFN, (ffn+m-1)/m*m)
 	}
 	s.fitHeadDim(f, r, vo, gap)
 	for i := range f.layers {

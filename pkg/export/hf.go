@@ -2,6 +2,7 @@ package export
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -13,7 +14,7 @@ import (
 
 // hfRules are the constraints of a class of transformers: one number for all layers.
 func hfRules(t *model.Table) rules {
-	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, scaled: t.FixedHeads || t.FixedScale, whole: t.FixedHeads || t.WholeHeads, divisible: !t.FixedHeads}
+	return rules{name: "transformers' " + t.Class, flag: "hf", product: t.FixedHeads, scaled: t.FixedHeads || t.FixedScale, whole: t.FixedHeads || t.WholeHeads, divisible: !t.FixedHeads, multiple: t.FFNMultiple}
 }
 
 func init() {
@@ -23,7 +24,8 @@ func init() {
 		Read:    readHF,
 		Targets: func() []string { return []string{"hf"} },
 		Demands: func(_ string, m model.Model) (Demands, error) {
-			return Demands{WholeAttention: m.Table().FixedHeads || m.Table().WholeHeads, AllHeads: "transformers wants heads that divide hidden_size, which pruning cannot guarantee"}, nil
+			t := m.Table()
+			return Demands{Block: t.FFNMultiple, WholeAttention: t.FixedHeads || t.WholeHeads, AllHeads: "transformers wants heads that divide hidden_size, which pruning cannot guarantee"}, nil
 		},
 	})
 }
@@ -44,6 +46,9 @@ func planHF(p *Plan, m model.Model, set *param.Set, o Options) error {
 		return err
 	}
 	f := s.fitTo(hfRules(s.table))
+	if f.headDim != s.HeadDim && !s.factors() {
+		return fmt.Errorf("%w: longrope with two sets of factors, or with an attention factor, is written for whole heads only, of %d columns; --format onnx holds it", ErrShape, s.HeadDim)
+	}
 	config, err := s.m.Shaped(f.shape(s))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -24,7 +25,7 @@ func newSource(whole model.Model, set *param.Set) (*source, error) {
 	if len(set.LayerOrigin()) < m.Arch().Layers {
 		var err error
 		if m, err = whole.Present(set); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w; --format onnx holds it", ErrShape, err)
 		}
 	}
 	s := &source{Arch: m.Arch(), m: m, table: m.Table(), set: set}
@@ -47,6 +48,11 @@ func (s *source) theta() float64 {
 // stretched reports whether some layer's frequencies are scaled.
 func (s *source) stretched() bool {
 	return slices.ContainsFunc(s.Rope, func(r *model.Rope) bool { return r != nil && r.Stretched() })
+}
+
+// factors reports whether one factor a frequency says all of the scaling in every layer.
+func (s *source) factors() bool {
+	return !slices.ContainsFunc(s.Rope, func(r *model.Rope) bool { return r != nil && !r.Factors() })
 }
 
 func (s *source) widths(layer int) model.Widths { return model.Layer(s.set, layer) }

@@ -32,32 +32,64 @@ func (t *rotary) onnx(x *ONNX, s Shape) string {
 // angles are the cosines and sines at every position, [T, heads or 1, pairs, 1].
 // Layers with the same frequencies share them.
 func (t *rotary) angles(x *ONNX, s Shape) (cos, sin string) {
-	pairs := t.Pairs
-	freqs, heads := t.freqs, 1
+	heads := 1
 	if t.PerHead { // those of the query heads, then those of the K/V heads
-		freqs, heads = nil, s.G*(s.R+1)
-		for g := range s.G {
-			for range s.R {
-				freqs = append(freqs, t.freqs[g*pairs:(g+1)*pairs]...)
-			}
-		}
-		freqs = slices.Concat(freqs, t.freqs)
+		heads = s.G * (s.R + 1)
 	}
 	key := fmt.Sprintf("%s %d heads", t.key, heads)
 	angles := x.w.once("angles "+key, func() string {
 		at := x.Node("Cast", []string{x.Positions(s.T)}, Attr("to", onnx.Float))
-		return x.Mul(x.Reshape(at, -1, 1, 1, 1), x.Constant([]int{heads, pairs, 1}, freqs))
+		return x.Mul(x.Reshape(at, -1, 1, 1, 1), t.frequencies(x, s, heads))
 	})
 	function := func(op string) string {
 		return x.w.once(op+" "+key, func() string {
 			v := x.Node(op, []string{angles})
 			if t.gain != 1 {
-				v = x.Mul(v, x.Number(float64(t.gain)))
+				v = x.Mul(v, x.Constant([]int{heads, t.Pairs, 1}, t.byHead(s, t.gains())))
 			}
 			return v
 		})
 	}
 	return function("Cos"), function("Sin")
+}
+
+// frequencies are those of each head, [heads, pairs, 1]: where long texts have others, those
+// of the file's text.
+func (t *rotary) frequencies(x *ONNX, s Shape, heads int) string {
+	of := func(list []float32) string { return x.Constant([]int{heads, t.Pairs, 1}, t.byHead(s, list)) }
+	long := t.lists[1]
+	switch {
+	case len(long) > 0 && x.anyLength(s.T):
+		return x.Node("Where", []string{x.Node("GreaterOrEqual", []string{x.w.length, x.scalar(int64(t.after) + 1)}), of(long), of(t.lists[0])})
+	case len(long) > 0 && s.T > t.after:
+		return of(long)
+	}
+	return of(t.lists[0])
+}
+
+// byHead is a number a pair for every head: those of the query heads, then those of the K/V
+// heads; one list where all have the same.
+func (t *rotary) byHead(s Shape, list []float32) (out []float32) {
+	if !t.PerHead {
+		return list
+	}
+	for g := range s.G {
+		for range s.R {
+			out = append(out, list[g*t.Pairs:(g+1)*t.Pairs]...)
+		}
+	}
+	return slices.Concat(out, list)
+}
+
+// gains are what cosines and sines are multiplied by: 1 where a pair stands still.
+func (t *rotary) gains() []float32 {
+	out := make([]float32, len(t.lists[0]))
+	for i, f := range t.lists[0] {
+		if out[i] = t.gain; f == 0 {
+			out[i] = 1
+		}
+	}
+	return out
 }
 
 // attentionONNX is softmax(scale·q·kᵀ + mask)·v: heads are [B, G, R, T, d], those of k

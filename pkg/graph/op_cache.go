@@ -40,8 +40,15 @@ type Cache struct {
 	PageTokens int // tokens of a page; 0 is no pages
 	Spans      []kernel.Span
 
+	// Long says of each sequence, or row of pages, whether it turns as a long text does (see
+	// Rotary.Long); nil: all of them.
+	Long []bool
+
 	rotary map[string]*rotary // tables of all graphs that use the cache
 }
+
+// long reports whether sequence i, or row, is a long text.
+func (c *Cache) long(i int) bool { return c.Long == nil || i < len(c.Long) && c.Long[i] }
 
 // fits reports whether each of b sequences has room for t more tokens within limit.
 func (c *Cache) fits(b, t, limit int) error {

@@ -9,7 +9,8 @@ import (
 	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
-// LayerNorm normalises rows of x [N, E] with the block [gain E | bias E]: (N, E).
+// LayerNorm normalises rows of x [N, E] with the block [gain E | bias E], or with [gain E]
+// alone: (N, E).
 func (b *Builder) LayerNorm(x, gainBias *Node, eps float32) *Node {
 	return b.Apply(layerNorm(eps), x, gainBias)
 }
@@ -21,19 +22,19 @@ type RMSNorm = kernel.RMSNorm
 func (b *Builder) RMSNorm(x, gain *Node, o RMSNorm) *Node { return b.Apply(rmsNorm(o), x, gain) }
 
 // layerNorm is y = (x - mean)·rstd·gain + bias over each row; operands x [N, E]
-// and the block [gain E | bias E]. It saves mean [N] and rstd [N].
+// and the block [gain E | bias E], or [gain E] without a bias. It saves mean [N] and rstd [N].
 func layerNorm(eps float32) *Op {
 	return &Op{
 		Name: fmt.Sprintf("LayerNorm(%g)", eps),
 		Shape: func(in []tensor.Shape) (tensor.Shape, error) {
-			if _, e := MatrixShape(in[0]); in[1].TotalSize() != 2*e {
-				return nil, fmt.Errorf("gain and bias have %d values, expected %d", in[1].TotalSize(), 2*e)
+			if _, e := MatrixShape(in[0]); in[1].TotalSize() != 2*e && in[1].TotalSize() != e {
+				return nil, fmt.Errorf("gain and bias have %d values, expected %d, or %d without a bias", in[1].TotalSize(), 2*e, e)
 			}
 			return in[0].Clone(), nil
 		},
 		Run: func(c *Call) {
-			x, e := c.In[0], c.Cols
-			kernel.LayerNormForward(c.Pool, c.Out, c.Saved[0], c.Saved[1], x.F, c.In[1].F[:e], c.In[1].F[e:], c.Rows, e, eps)
+			gain, bias := gainAndBias(c.In[1].F, c.Cols)
+			kernel.LayerNormForward(c.Pool, c.Out, c.Saved[0], c.Saved[1], c.In[0].F, gain, bias, c.Rows, c.Cols, eps)
 		},
 		Saves: func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n, n} },
 		Light: true,
@@ -41,10 +42,21 @@ func layerNorm(eps float32) *Op {
 			return normBackward(layerNormBackward(), layerNormGrad(), in, y, dy)
 		},
 		ONNX: func(x *ONNX) string {
-			p := x.Parts(1, 2)
-			return x.Node("LayerNormalization", []string{x.In(0), p[0], p[1]}, Attr("axis", -1), Attr("epsilon", eps))
+			p := []string{x.In(1)}
+			if x.Cols(1) > x.Cols(0) {
+				p = x.Parts(1, 2)
+			}
+			return x.Node("LayerNormalization", append([]string{x.In(0)}, p...), Attr("axis", -1), Attr("epsilon", eps))
 		},
 	}
+}
+
+// gainAndBias are the two halves of a block, of which the second may be missing: nil.
+func gainAndBias(block []float32, e int) (gain, bias []float32) {
+	if len(block) == e {
+		return block, nil
+	}
+	return block[:e], block[e:]
 }
 
 // normBackward makes the gradients of a norm's operands, x and its parameters, by
@@ -79,7 +91,8 @@ func layerNormGrad() *Op {
 		Shape: sameShape(3),
 		Run: func(c *Call) {
 			dy, s := c.In[0], c.In[2].Saved
-			kernel.LayerNormGrad(c.Pool, c.Out[:dy.Cols], c.Out[dy.Cols:], dy.F, c.In[1].F, s[0], s[1], dy.Rows, dy.Cols)
+			gain, bias := gainAndBias(c.Out, dy.Cols)
+			kernel.LayerNormGrad(c.Pool, gain, bias, dy.F, c.In[1].F, s[0], s[1], dy.Rows, dy.Cols)
 		},
 		SavedOf: []int{2},
 		Unread:  []int{2},

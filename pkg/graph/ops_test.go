@@ -25,6 +25,7 @@ var _ = joins([]opCase{
 	{"linear in", [][]int{{6, 4}, {4, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.LinearIn(p[0], p[1], nil, nil) }},
 	{"linear in bias residual", [][]int{{6, 4}, {4, 5}, {5}, {6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.LinearIn(p[0], p[1], p[2], p[3]) }},
 	{"layernorm", [][]int{{6, 5}, {10}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.LayerNorm(p[0], p[1], 1e-5) }},
+	{"layernorm without a bias", [][]int{{6, 5}, {5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.LayerNorm(p[0], p[1], 1e-5) }},
 	{"rmsnorm", [][]int{{6, 5}, {5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.RMSNorm(p[0], p[1], RMSNorm{Eps: 1e-6}) }},
 	{"gelu", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.GELU(p[0], false) }},
 	{"gelu tanh", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.GELU(p[0], true) }},
@@ -85,6 +86,8 @@ var _ = joins([]opCase{
 	{"logits", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.Logits(p[0], Logits{Scale: 0.5, SoftCap: 2}) }},
 	{"add scaled", [][]int{{6, 5}, {6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.AddScaled(p[0], p[1], -0.7) }},
 	{"given positions", [][]int{{6, 5}, {4, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.AddRowsAt(p[0], p[1], b.IDs("pos", 6)) }},
+	{"scale columns", [][]int{{6, 5}, {5}}, 6, 5, func(b *Builder, p []*Node) *Node { return b.ScaleColumns(p[0], p[1]) }},
+	{"class and mean", [][]int{{18, 5}}, 6, 10, func(b *Builder, p []*Node) *Node { return b.ClassMean(p[0], 3) }},
 	{"nothing but the head", [][]int{{6, 5}}, 6, 5, func(b *Builder, p []*Node) *Node { return p[0] }},
 }...)
 

@@ -38,6 +38,7 @@ type engine struct {
 	machines  map[size]*sized
 	runs      int64
 	ids, pick []int32
+	longAfter int // texts that may become longer turn by other frequencies; 0 for none
 }
 
 // size is a machine's number of rows and of rows whose logits are made.
@@ -70,6 +71,9 @@ func newEngine(src Source, o SchedulerOptions) (*engine, error) {
 		return nil, fmt.Errorf("infer: %d bytes for keys and values hold no page of %d tokens, which takes %d", bytes, PageTokens, e.pageBytes)
 	}
 	e.cache = &graph.Cache{Capacity: src.Model.Context(), Pos: make([]int32, 2*o.Chunk), PageTokens: PageTokens}
+	if e.longAfter = model.LongAfter(src.Model); e.longAfter > 0 {
+		e.cache.Long = make([]bool, 2*o.Chunk)
+	}
 	for _, w := range widths {
 		k, v := param.NewSlab(e.pages*PageTokens*w[0]), param.NewSlab(e.pages*PageTokens*w[1])
 		e.slabs = append(e.slabs, k, v)
@@ -125,6 +129,7 @@ func (e *engine) run(spans []span) ([]float32, error) {
 	e.ids, e.pick = fill(e.ids, sz.rows), fill(e.pick, sz.logits)
 	e.cache.Spans = e.cache.Spans[:0]
 	clear(e.cache.Pos)
+	clear(e.cache.Long)
 	for _, sp := range spans {
 		n := len(sp.ids)
 		copy(e.ids[sp.row:], sp.ids)
@@ -133,6 +138,9 @@ func (e *engine) run(spans []span) ([]float32, error) {
 		}
 		for i := range n {
 			e.cache.Pos[sp.row+i] = int32(sp.q.done + i)
+			if e.longAfter > 0 {
+				e.cache.Long[sp.row+i] = sp.q.long
+			}
 		}
 		e.cache.Spans = append(e.cache.Spans, kernel.Span{Row: sp.row, N: n, Pos: sp.q.done, Pages: sp.q.pageIDs()})
 	}

@@ -14,6 +14,7 @@ type page struct {
 	id       int32   // place in the arena
 	tokens   []int32 // at most PageTokens, keys and values of all of them computed
 	scores   []score // by token: what the model said of it
+	long     bool    // of a text that turns as a long one: see engine.longAfter
 	parent   *page   // nil for the root
 	children []*page
 	users    int   // sequences that read or fill it
@@ -73,14 +74,14 @@ func (m match) lessOne() match {
 	return m
 }
 
-func (t *pageTree) find(tokens []int32, accept func(i int, s score) bool) match {
+func (t *pageTree) find(tokens []int32, long bool, accept func(i int, s score) bool) match {
 	var m match
 	at, i := &t.root, 0
 	for {
 		best, n := (*page)(nil), 0
 		for _, c := range at.children {
 			k := 0
-			for k < len(c.tokens) && i+k < len(tokens) && c.tokens[k] == tokens[i+k] && accept(i+k, c.scores[k]) {
+			for c.long == long && k < len(c.tokens) && i+k < len(tokens) && c.tokens[k] == tokens[i+k] && accept(i+k, c.scores[k]) {
 				k++
 			}
 			if k > n {
@@ -120,7 +121,7 @@ func (t *pageTree) release(p *page) {
 
 // grow makes a new page behind parent (nil for the beginning of a text), used by
 // its maker. nil when the arena is full of pages in use.
-func (t *pageTree) grow(parent *page) *page {
+func (t *pageTree) grow(parent *page, long bool) *page {
 	if parent == nil {
 		parent = &t.root
 	}
@@ -134,7 +135,7 @@ func (t *pageTree) grow(parent *page) *page {
 	id := t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	t.clock++
-	p := &page{id: id, parent: parent, users: 1, used: t.clock}
+	p := &page{id: id, parent: parent, long: long, users: 1, used: t.clock}
 	parent.children = append(parent.children, p)
 	return p
 }

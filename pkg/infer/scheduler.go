@@ -93,6 +93,7 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.long = s.engine.longAfter > 0 && q.longest() > s.engine.longAfter
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

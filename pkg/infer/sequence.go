@@ -15,6 +15,7 @@ type sequence struct {
 	pages   []*page
 	places  []int32 // of the pages, in the step under way
 	need    int     // pages that it may take in all
+	long    bool    // it may become longer than engine.longAfter
 	next    score   // of the first token that is not in the arena, where it is known (Echo)
 }
 
@@ -25,10 +26,12 @@ func newSequence(ctx context.Context, r Request) (*sequence, error) {
 	}
 	q := &sequence{Request: r, sampler: sampler, stream: newStream(ctx)}
 	q.ids = slices.Clone(r.Prompt)
-	// The last token that is generated is never read.
-	q.need = (max(len(r.Prompt), len(r.Prompt)+r.MaxTokens-1) + PageTokens - 1) / PageTokens
+	q.need = (q.longest() + PageTokens - 1) / PageTokens
 	return q, nil
 }
+
+// longest is the tokens that it may read: the last one that is generated never is.
+func (q *sequence) longest() int { return max(len(q.Prompt), len(q.Prompt)+q.MaxTokens-1) }
 
 // writing reports whether the prompt has been read: one row a step from then on.
 func (q *sequence) writing() bool { return len(q.ids) > len(q.Prompt) }

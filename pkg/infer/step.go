@@ -40,7 +40,7 @@ func (s *Scheduler) admit() {
 // nothing, when the arena has no room for the rest.
 func (s *Scheduler) enter(q *sequence) bool {
 	// The last token of the prompt is always read: its logits are wanted.
-	m := s.tree.find(q.Prompt[:len(q.Prompt)-1], q.known)
+	m := s.tree.find(q.Prompt[:len(q.Prompt)-1], q.long, q.known)
 	if q.Echo {
 		m = m.lessOne()
 	}
@@ -99,7 +99,7 @@ func (s *Scheduler) grow(q *sequence) *page {
 	if n := len(q.pages); n > 0 {
 		parent = q.pages[n-1]
 	}
-	p := s.tree.grow(parent)
+	p := s.tree.grow(parent, q.long)
 	if p == nil {
 		panic("infer: a reserved page is not there")
 	}

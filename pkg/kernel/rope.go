@@ -3,7 +3,8 @@ package kernel
 import "math"
 
 // RoPETable fills cos and sin, each [T, len(freqs)], with the cosine and sine of
-// t·freqs[j], both times gain (1, or the attention factor of a stretched rotation).
+// t·freqs[j], both times gain (1, or the attention factor of a stretched rotation) where the
+// frequency is not 0: what stands still stays as it is.
 // freqs are angles in radians a token: one list for all heads, or one after the
 // other the lists of every K/V head, where each kept its own pairs.
 // Source: Su et al., https://arxiv.org/abs/2104.09864.
@@ -12,7 +13,10 @@ func RoPETable(cos, sin, freqs []float32, T int, gain float32) {
 	for t := range T {
 		for j, f := range freqs {
 			s, c := math.Sincos(float64(t) * float64(f))
-			cos[t*len(freqs)+j], sin[t*len(freqs)+j] = float32(c)*gain, float32(s)*gain
+			if f != 0 {
+				c, s = c*float64(gain), s*float64(gain)
+			}
+			cos[t*len(freqs)+j], sin[t*len(freqs)+j] = float32(c), float32(s)
 		}
 	}
 }

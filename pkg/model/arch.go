@@ -20,20 +20,23 @@ type Arch struct {
 
 	// Norms.
 	LayerNorm bool    // mean and bias; else RMS
+	NoBias    bool    // LayerNorm without a bias
 	PlusOne   bool    // gains are 1 + w
 	Eps       float64 // added to the mean square
 	PreNorm   bool    // norms before attention and the feed-forward network
+	BareFirst bool    // but none before the attention of layer 0
 	PostNorm  bool    // norms on their outputs, before the residual stream
 	AddNorm   bool    // norms after that: norm(x + attention(x)), norm(x + ffn(x)); no last norm
 	EmbedNorm bool    // norm of the embedding
 	Parallel  bool    // both read the same residual stream: x + attention(x) + ffn(x)
+	Scaled    bool    // their outputs are multiplied column by column, by LayerScale in a new model
 	QKNorm    QKNorm  // of queries and keys, before the rotation
 
 	// Attention.
-	Bias    map[param.Role]bool // which of Q, K, V, O, Up (with Gate) and Down have one
+	Bias    map[param.Role]bool // which of Q, K, V, O, Up (with Gate), Down and HeadDense have one
 	Learned bool                // learned positions are added to the embedding
 	Rope    []*Rope             // by layer; nil without rotation, here or in a layer
-	Windows []int               // by layer: tokens that a token sees, itself included; 0 all. nil: no windows
+	Windows []int               // by layer: tokens that a token sees, itself included, of an encoder half of them on either side; 0 all. nil: no windows
 	Scale   float64             // of scores
 	SoftCap float64             // c·tanh(s/c) on scores; 0 none
 
@@ -42,13 +45,16 @@ type Arch struct {
 	Gated    bool    // act(gate)·up
 	FinalCap float64 // on logits; 0 none
 
+	LayerScale float64 // see Scaled
+
 	// Multipliers; 0 is 1.
 	EmbedScale, ResidualScale, LogitScale float64
 
 	// Encoders.
-	Types    int     // token types, of which each text is the first; 0 none
-	Pooler   bool    // a matrix for the first token's hidden state, kept but not used
-	MaskedLM bool    // the head: matrix, activation, norm, then the token table with a bias
+	Types    int  // token types, of which each text is the first; 0 none
+	Pooler   bool // a matrix for the first token's hidden state, kept but not used
+	MaskedLM bool // the head: matrix, HeadAct, norm, then the token table with a bias
+	HeadAct  Activation
 	Pooling  Pooling // without it: how texts become vectors, as the files beside it say; "" is the mean
 
 	InitRange float64 // standard deviation of new weights
@@ -93,14 +99,18 @@ type Rope struct {
 	Theta   float64
 	Dims    int // columns of a head that turn
 	Scaling *ropeScale
+
+	LongAfter int     // texts of more tokens turn by the long factors of Scaling; 0: there are none
+	Gain      float64 // multiplies what turns; 0 is 1
 }
 
-// Frequencies are those of the pairs j of the dense model, in radians a token.
-func (r *Rope) Frequencies(pairs []int) []float64 {
+// frequencies are those of the pairs j of the dense model, in radians a token, of long texts
+// or of others.
+func (r *Rope) frequencies(pairs []int, long bool) []float64 {
 	out := make([]float64, len(pairs))
 	for k, j := range pairs {
 		if 2*j < r.Dims { // the others stand still
-			out[k] = r.Scaling.scale(math.Pow(r.Theta, -2*float64(j)/float64(r.Dims)), j)
+			out[k] = r.Scaling.scale(math.Pow(r.Theta, -2*float64(j)/float64(r.Dims)), j, long)
 		}
 	}
 	return out
@@ -108,6 +118,9 @@ func (r *Rope) Frequencies(pairs []int) []float64 {
 
 // Stretched reports whether the frequencies are scaled.
 func (r *Rope) Stretched() bool { return r.Scaling.kind() != "default" }
+
+// Factors reports whether one factor a frequency says all of the scaling.
+func (r *Rope) Factors() bool { return r.LongAfter == 0 && (r.Gain == 0 || r.Gain == 1) }
 
 // rope is the rotation of a layer, nil for none.
 func (a *Arch) rope(layer int) *Rope {
@@ -164,3 +177,8 @@ func (a *Arch) widths(kept *Kept) []Widths {
 
 // square is the softmax's usual scale.
 func square(headDim int) float64 { return 1 / math.Sqrt(float64(headDim)) }
+
+// norm1 reports whether a layer has the norm of attention.
+func (a *Arch) norm1(layer int) bool {
+	return (a.PreNorm || a.AddNorm) && !(a.BareFirst && layer == 0)
+}

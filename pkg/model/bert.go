@@ -100,8 +100,8 @@ func (k *bert) arch() (*Arch, error) {
 	return &Arch{
 		Layers: k.Layers, Hidden: k.Hidden, FFN: k.Intermediate, Vocab: k.VocabSize, Positions: k.MaxPositions,
 		Heads: k.Heads, KVHeads: k.Heads, HeadDim: d, Tied: k.Tied, LayerNorm: true, Eps: k.Eps, AddNorm: true, EmbedNorm: true,
-		Learned: true, Types: k.Types, MaskedLM: class == bertMasked, Scale: square(d), Act: act, InitRange: k.InitRange,
-		Bias: map[param.Role]bool{param.Q: true, param.O: true, param.Up: true, param.Down: true},
+		Learned: true, Types: k.Types, MaskedLM: class == bertMasked, HeadAct: act, Scale: square(d), Act: act, InitRange: k.InitRange,
+		Bias: map[param.Role]bool{param.Q: true, param.O: true, param.Up: true, param.Down: true, param.HeadDense: true},
 	}, err
 }
 

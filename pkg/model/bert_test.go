@@ -30,10 +30,9 @@ func readBert(t *testing.T, dir string) (Model, *param.Set) {
 	return m, set
 }
 
-// TestBertNames: a bare model with "bert." before its names, with gamma and beta for
-// gains and biases, or without a pooler is the same model.
-func TestBertNames(t *testing.T) {
-	const dir = "../../testdata/minilm"
+// renamed is a copy of a model directory with other names of tensors.
+func renamed(t *testing.T, dir string, rename func(string) string) string {
+	t.Helper()
 	file, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +41,36 @@ func TestBertNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	size := binary.LittleEndian.Uint64(file)
+	var head, out = map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if err := json.Unmarshal(file[8:8+size], &head); err != nil {
+		t.Fatal(err)
+	}
+	for n, v := range head {
+		if n != "__metadata__" {
+			n = rename(n)
+		}
+		out[n] = v
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, bytes.Repeat([]byte(" "), 7-(len(text)+7)%8)...)
+	to := t.TempDir()
+	whole := append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), file[8+size:]...)
+	for n, b := range map[string][]byte{"model.safetensors": whole, "config.json": config} {
+		if err := os.WriteFile(filepath.Join(to, n), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// TestBertNames: a bare model with "bert." before its names, with gamma and beta for
+// gains and biases, or without a pooler is the same model.
+func TestBertNames(t *testing.T) {
+	const dir = "../../testdata/minilm"
 	_, want := readBert(t, dir)
 	if want.Param("pooler") == nil || want.Param("head_dense") != nil {
 		t.Fatal("expected a pooler, and no head")
@@ -55,30 +84,7 @@ func TestBertNames(t *testing.T) {
 		"no pooler": func(n string) string { return strings.Replace(n, "pooler.dense", "cls.seq_relationship", 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			size := binary.LittleEndian.Uint64(file)
-			var head, renamed = map[string]json.RawMessage{}, map[string]json.RawMessage{}
-			if err := json.Unmarshal(file[8:8+size], &head); err != nil {
-				t.Fatal(err)
-			}
-			for n, v := range head {
-				if n != "__metadata__" {
-					n = rename(n)
-				}
-				renamed[n] = v
-			}
-			text, err := json.Marshal(renamed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = append(text, bytes.Repeat([]byte(" "), 7-(len(text)+7)%8)...)
-			to := t.TempDir()
-			whole := append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), file[8+size:]...)
-			for n, b := range map[string][]byte{"model.safetensors": whole, "config.json": config} {
-				if err := os.WriteFile(filepath.Join(to, n), b, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			_, got := readBert(t, to)
+			_, got := readBert(t, renamed(t, dir, rename))
 			if has := got.Param("pooler") != nil; has != (name != "no pooler") {
 				t.Errorf("a pooler: %t", has)
 			}

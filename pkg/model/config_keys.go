@@ -25,6 +25,8 @@ var harmless = set(`
 	attn_pdrop embd_pdrop resid_pdrop dropout attention_dropout hidden_dropout hidden_dropout_prob attention_probs_dropout_prob resid_dropout
 	embd_dropout classifier_dropout embedding_dropout activation_dropout layerdrop
 	is_decoder is_llama_config pretraining_tp tokenizer_class processor_class pruned_heads chunk_size_feed_forward
+	drop_path_rate apply_layernorm reshape_hidden_states out_features out_indices stage_names
+	classifier_pooling mlp_dropout deterministic_flash_attn reference_compile repad_logits_with_grad sparse_prediction sparse_pred_ignore_index
 	per_layer_config max_window_layers initializer_cutoff_factor router_aux_loss_coef output_router_logits encoder_stride pooler_output_size pooler_act
 	initializer_range bos_token_id eos_token_id architectures model_type
 `)

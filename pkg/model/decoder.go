@@ -33,11 +33,6 @@ func (m *decoder) Cache(set *param.Set) [][2]int {
 	return out
 }
 
-// Frequencies implements Rotary.
-func (m *decoder) Frequencies(set *param.Set, layer int) [][]float64 {
-	return m.a.of(set).frequencies(set, layer)
-}
-
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
 	x := (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(from, false)
 	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})

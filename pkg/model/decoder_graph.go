@@ -93,13 +93,13 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 	at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 	endLayer, endAttention := checkpoints(b)
 	h := x
-	if l.a.PreNorm {
+	if l.a.PreNorm && l.a.norm1(i) {
 		h = l.norm(x, at("norm1"))
 	}
 	ctx := l.attention(h, i) // (N, G·R·VO)
 	ctx, x = pick(ctx), pick(x)
 	before := x
-	x = l.join(x, at("post1"), func(residual *graph.Node) *graph.Node {
+	x = l.join(x, output{at("post1"), at("scale1")}, func(residual *graph.Node) *graph.Node {
 		return b.LinearIn(ctx, at("o"), at("o_bias"), residual)
 	}) // (N, E)
 	endAttention()
@@ -114,7 +114,7 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 		h = l.norm(h, at("norm2"))
 	}
 	h = l.ffn(h, i) // (N, F)
-	x = l.join(x, at("post2"), func(residual *graph.Node) *graph.Node {
+	x = l.join(x, output{at("post2"), at("scale2")}, func(residual *graph.Node) *graph.Node {
 		return b.LinearIn(h, at(l.a.down()), at(l.a.down()+"_bias"), residual)
 	}) // (N, E)
 	if l.a.AddNorm {
@@ -127,16 +127,23 @@ func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Nod
 	return x
 }
 
+// output is what is done to what a sub-layer puts out: the gain of a norm, and what multiplies
+// its columns.
+type output struct{ post, scale *graph.Node }
+
 // join adds what a sub-layer puts out to the residual stream x, normed and multiplied
 // where the family does that.
-func (l *lowering) join(x, post *graph.Node, out func(residual *graph.Node) *graph.Node) *graph.Node {
+func (l *lowering) join(x *graph.Node, of output, out func(residual *graph.Node) *graph.Node) *graph.Node {
 	m := l.a.ResidualScale
-	if !l.a.PostNorm && (m == 0 || m == 1) {
+	if !l.a.PostNorm && !l.a.Scaled && (m == 0 || m == 1) {
 		return out(x)
 	}
 	y := out(nil)
 	if l.a.PostNorm {
-		y = l.norm(y, post)
+		y = l.norm(y, of.post)
+	}
+	if l.a.Scaled {
+		y = l.b.ScaleColumns(y, of.scale)
 	}
 	if m == 0 {
 		m = 1
@@ -161,7 +168,11 @@ func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
 		qkv = b.QKNorm(qkv, b.Param(dim(i, "q_norm")), b.Param(dim(i, "k_norm")), s, a.qkNorm())
 	}
 	if pair == 2 {
-		r := graph.Rotary{Freqs: floats(a.frequencies(b.Set(), i)), Length: l.T}
+		rope := a.rope(i)
+		r := graph.Rotary{Freqs: floats(a.frequencies(b.Set(), i, false)), Length: l.T, Gain: float32(rope.Gain)}
+		if rope.LongAfter > 0 {
+			r.Long, r.LongAfter = floats(a.frequencies(b.Set(), i, true)), rope.LongAfter
+		}
 		if l.cache != nil {
 			r.Length = l.cache.Capacity
 		}

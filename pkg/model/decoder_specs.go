@@ -25,11 +25,13 @@ func (a *Arch) specs(layers []Widths) []param.Spec {
 		s.layer(i, w)
 	}
 	s.at = param.Outside
-	if a.AddNorm {
+	if !a.AddNorm {
+		s.norm("norm", param.FinalNorm)
+	}
+	if !a.Causal {
 		s.encoderHeads()
 		return s.list
 	}
-	s.norm("norm", param.FinalNorm)
 	if !a.Tied {
 		s.outside("head", param.Head, table, false, s.weight)
 	}
@@ -38,17 +40,19 @@ func (a *Arch) specs(layers []Widths) []param.Spec {
 
 // encoderHeads adds what reads an encoder's hidden states.
 func (s *specs) encoderHeads() {
-	square := func(name string, role param.Role) {
+	square := func(name string, role param.Role, bias bool) {
 		s.outside(name, role, []param.Dim{{Size: s.e.Size}, s.e}, true, s.weight)
-		s.outside(name+"_bias", role.Bias(), []param.Dim{{Size: s.e.Size}}, false, param.Init{})
+		if bias {
+			s.outside(name+"_bias", role.Bias(), []param.Dim{{Size: s.e.Size}}, false, param.Init{})
+		}
 	}
 	if s.a.Pooler {
-		square("pooler", param.Pooler)
+		square("pooler", param.Pooler, true)
 	}
 	if !s.a.MaskedLM {
 		return
 	}
-	square("head_dense", param.HeadDense)
+	square("head_dense", param.HeadDense, s.a.Bias[param.HeadDense])
 	s.norm("head_norm", param.HeadNorm)
 	vocab := param.Dim{Name: "vocab", Size: s.a.Vocab}
 	if !s.a.Tied {
@@ -96,7 +100,7 @@ func (s *specs) outside(name string, role param.Role, dims []param.Dim, decay bo
 	s.list[len(s.list)-1].Decay = decay
 }
 
-// norm adds a norm: one gain, or gain and bias in one block.
+// norm adds a norm: one gain, or in LayerNorm gain and mostly a bias in one block.
 func (s *specs) norm(name string, role param.Role) {
 	one := param.Init{Mean: 1}
 	if s.a.PlusOne {
@@ -107,7 +111,9 @@ func (s *specs) norm(name string, role param.Role) {
 		return
 	}
 	s.add(name+"_gain", name, role, []param.Dim{s.e}, one)
-	s.add(name+"_bias", name, role.Bias(), []param.Dim{s.e}, param.Init{})
+	if !s.a.NoBias {
+		s.add(name+"_bias", name, role.Bias(), []param.Dim{s.e}, param.Init{})
+	}
 }
 
 // bias adds a bias where the architecture has one.
@@ -119,10 +125,13 @@ func (s *specs) bias(name, block string, role, of param.Role, dims ...param.Dim)
 
 func (s *specs) layer(i int, w Widths) {
 	s.at = i
-	if s.a.PreNorm || s.a.AddNorm {
+	if s.a.norm1(i) {
 		s.norm("norm1", param.Norm1)
 	}
 	s.attention(w)
+	if s.a.Scaled {
+		s.add("scale1", "scale1", param.LayerScale1, []param.Dim{s.e}, param.Init{Mean: float32(s.a.LayerScale)})
+	}
 	if s.a.PostNorm {
 		s.norm("post1", param.PostNorm1)
 	}
@@ -146,6 +155,9 @@ func (s *specs) layer(i int, w Widths) {
 	}
 	if s.a.PostNorm {
 		s.norm("post2", param.PostNorm2)
+	}
+	if s.a.Scaled {
+		s.add("scale2", "scale2", param.LayerScale2, []param.Dim{s.e}, param.Init{Mean: float32(s.a.LayerScale)})
 	}
 }
 

@@ -25,6 +25,13 @@ type Encoder interface {
 //	x = norm(x + out(act(in(x))))                         per layer
 //	logits = head(norm(act(dense(x)))) + bias             with a masked-language-model head
 //
+// or, with norms before each part instead of after it,
+//
+//	x = norm(embed(ids))
+//	x = x + O(attention(rope(QKV(norm(x)))))              per layer
+//	x = x + down(act(gate(norm(x)))·up(norm(x)))          per layer
+//	x = norm(x)
+//
 // with the variations that Arch lists.
 type encoder struct{ text }
 
@@ -57,13 +64,16 @@ func (m *encoder) hidden(b *graph.Builder, B, T, from int) *graph.Node {
 		x = l.layer(x, i, all)
 	}
 	b.Site("output", x)
+	if !l.a.AddNorm {
+		x = l.norm(x, b.Param("norm"))
+	}
 	return x
 }
 
 // beforeHead is what the head's matrix reads: (N, E).
 func (m *encoder) beforeHead(b *graph.Builder, x *graph.Node) *graph.Node {
 	l := &lowering{a: m.a, b: b}
-	x = b.GELU(b.Linear(x, b.Param("head_dense"), b.Param("head_dense_bias")), m.a.Act == TanhGELU)
+	x = b.GELU(b.Linear(x, b.Param("head_dense"), b.Param("head_dense_bias")), m.a.HeadAct == TanhGELU)
 	return l.norm(x, b.Param("head_norm"))
 }
 

@@ -11,7 +11,7 @@ type GGUF struct {
 	Halves    bool           // a head's rows: first rows of all pairs before the second ones
 	HeadDim   bool           // heads have a width of their own; else it is the residual width over the heads
 	RopeFreqs bool           // it divides frequencies by rope_freqs.weight
-	Keys      map[string]any // further keys of the architecture: uint32, float32
+	Keys      map[string]any // further keys of the architecture: uint32, float32, bool, string
 	Theta     float64        // base of the frequencies, where layers have several; 0 is theirs
 	Windows   bool           // it has sliding windows as the family has them
 	Scale     bool           // the key attention.scale says the scale of scores
@@ -32,6 +32,7 @@ type Header interface {
 	Has(tensor string) bool
 	Factors(n int) []float64 // rope_freqs.weight; nil where there is none
 	FloatOr(key string, or float64) float64
+	StringOr(key, or string) string
 	Bool(key string) bool
 	Fail(key, expected string)
 	Failed() bool

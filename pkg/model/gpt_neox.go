@@ -98,7 +98,7 @@ func (k *gptNeoX) arch() (*Arch, error) {
 	return &Arch{
 		Layers: k.Layers, Hidden: k.Hidden, FFN: k.Intermediate, Vocab: k.VocabSize, Positions: k.MaxPositions,
 		Heads: k.Heads, KVHeads: k.Heads, HeadDim: d, Tied: k.Tied, LayerNorm: true, Eps: k.Eps, PreNorm: true, Parallel: k.Parallel,
-		Rope:  everywhere(k.Layers, &Rope{Theta: k.RotaryBase, Dims: k.turned(), Scaling: k.RopeScaling}),
+		Rope:  everywhere(k.Layers, (&Rope{Theta: k.RotaryBase, Dims: k.turned(), Scaling: k.RopeScaling}).stretch(float64(k.MaxPositions), 0)),
 		Scale: square(d), Act: act, InitRange: k.InitRange, SmallInit: true,
 		Bias: map[param.Role]bool{param.Q: true, param.O: true, param.Up: true, param.Down: true},
 	}, err

@@ -19,6 +19,7 @@ func (a *Arch) only(from []int) *Arch {
 	}
 	b := *a
 	b.Layers, b.Rope, b.Windows = len(from), pick(a.Rope, from), pick(a.Windows, from)
+	b.BareFirst = a.BareFirst && len(from) > 0 && from[0] == 0
 	if !slices.ContainsFunc(b.Windows, func(w int) bool { return w > 0 }) {
 		b.Windows = nil
 	}
@@ -41,6 +42,9 @@ func pick[T any](list []T, from []int) []T {
 // only the layers that the set still has, for other programs.
 func (m *text) Present(set *param.Set) (Model, error) {
 	from := set.LayerOrigin()
+	if m.a.BareFirst && len(from) > 0 && from[0] != 0 {
+		return nil, fmt.Errorf("layer 0 is gone, which has no norm before attention: other programs know no %s whose first layer has one", m.family)
+	}
 	k, err := m.copyKeys()
 	if err != nil {
 		return nil, err

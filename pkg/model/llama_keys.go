@@ -65,11 +65,15 @@ func (k *llamaKeys) arch() (*Arch, error) {
 	a := &Arch{
 		Layers: k.Layers, Hidden: k.Hidden, FFN: k.Intermediate, Vocab: k.VocabSize, Positions: k.MaxPositions,
 		Heads: k.Heads, KVHeads: k.KVHeads, HeadDim: k.HeadDim, Tied: k.Tied, Eps: k.Eps, PreNorm: true,
-		Rope:  everywhere(k.Layers, &Rope{Theta: k.RopeTheta, Dims: k.HeadDim, Scaling: k.RopeScaling}),
 		Scale: square(k.HeadDim), Act: act, Gated: true, InitRange: k.InitRange, SmallInit: true,
 		Bias: map[param.Role]bool{param.Q: k.AttentionBias, param.O: k.AttentionBias, param.Up: k.MLPBias, param.Down: k.MLPBias},
 	}
-	return a, k.RopeScaling.check(k.HeadDim / 2)
+	if err := k.RopeScaling.check(k.HeadDim / 2); err != nil {
+		return nil, err
+	}
+	r := &Rope{Theta: k.RopeTheta, Dims: k.HeadDim, Scaling: k.RopeScaling}
+	a.Rope = everywhere(k.Layers, r.stretch(float64(k.MaxPositions), 0))
+	return a, nil
 }
 
 // complete fills in what depends on other keys and reports what cannot be.

@@ -77,7 +77,7 @@ type Decoder interface {
 // hidden state depends on, the head of a model that ties it to the embedding, an
 // encoder's head for pairs of sentences.
 var Ignorable = []string{"lm_head.weight", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias", "*.attention.masked_bias", "*.rotary_emb.inv_freq", "*pooler.dense.*",
-	"embeddings.position_ids", "bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "cls.seq_relationship.*"}
+	"embeddings.position_ids", "bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias", "cls.seq_relationship.*", "decoder.weight"}
 
 // family is what a file of this package registers.
 type family struct {
@@ -168,3 +168,13 @@ func Parse(config []byte) (Model, error) {
 
 // maxLayers bounds hostile configs; sizes are bounded by param.New.
 const maxLayers = 1 << 12
+
+// Sees says which tokens a token of a layer of a set reads: with both also those after it;
+// window is that of kernel.AttnShape, 0 for none.
+func Sees(m Model, set *param.Set, layer int) (both bool, window int) {
+	a := m.Arch().of(set)
+	if a.Windows != nil {
+		window = a.Windows[layer]
+	}
+	return !a.Causal, window
+}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/ecospa/ecospa/pkg/param"
@@ -11,11 +12,12 @@ import (
 // in the later one.
 type phi3 struct {
 	*llamaKeys
-	AttentionBias *bool   `json:"attention_bias,omitempty"`
-	MLPBias       *bool   `json:"mlp_bias,omitempty"`
-	Rotary        float64 `json:"partial_rotary_factor"`
-	Original      int     `json:"original_max_position_embeddings,omitempty"`
-	Window        *int    `json:"sliding_window"`
+	AttentionBias *bool         `json:"attention_bias,omitempty"`
+	MLPBias       *bool         `json:"mlp_bias,omitempty"`
+	Rotary        float64       `json:"partial_rotary_factor"`
+	Original      int           `json:"original_max_position_embeddings,omitempty"`
+	Window        *int          `json:"sliding_window"`
+	RopeParams    *partialScale `json:"rope_parameters,omitempty"`
 }
 
 func init() {
@@ -51,16 +53,47 @@ func (h wholeHead) IntOr(key string, or int) int {
 	return h.Header.IntOr(key, or)
 }
 
+// partialScale is transformers 5's rope_parameters, which has partial_rotary_factor too.
+type partialScale struct {
+	ropeScale
+	part *float64
+}
+
+func (p *partialScale) UnmarshalJSON(text []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return p.ropeScale.UnmarshalJSON(text) // which says what is wrong
+	}
+	if part, ok := all["partial_rotary_factor"]; ok {
+		if err := json.Unmarshal(part, &p.part); err != nil {
+			return fmt.Errorf("rope scaling: partial_rotary_factor is %s, expected a number", short(string(part)))
+		}
+		delete(all, "partial_rotary_factor")
+	}
+	rest, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return p.ropeScale.UnmarshalJSON(rest)
+}
+
 // turned is the columns of a head that turn.
 func (k *phi3) turned() int { return int(k.Rotary*float64(k.HeadDim)) / 2 * 2 }
 
 func (k *phi3) arch() (*Arch, error) {
-	scaling := k.RopeScaling
-	k.RopeScaling = nil // its factors are those of the pairs that turn
-	a, err := k.llamaKeys.arch()
-	if k.RopeScaling == nil {
-		k.RopeScaling = scaling
+	if p := k.RopeParams; p != nil {
+		k.RopeParams, k.llamaKeys.RopeParams = nil, &p.ropeScale // written by the keys of transformers 4
+		if p.part != nil {
+			k.Rotary = *p.part
+		}
 	}
+	if err := k.complete(); err != nil {
+		return nil, err
+	}
+	scaling := k.RopeScaling
+	k.RopeScaling, k.llamaKeys.RopeParams = nil, nil // its factors are those of the pairs that turn
+	a, err := k.llamaKeys.arch()
+	k.RopeScaling = scaling
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +103,8 @@ func (k *phi3) arch() (*Arch, error) {
 	if err := k.RopeScaling.check(k.turned() / 2); err != nil {
 		return nil, err
 	}
-	a.Rope = everywhere(a.Layers, &Rope{Theta: k.RopeTheta, Dims: k.turned(), Scaling: k.RopeScaling})
+	r := &Rope{Theta: k.RopeTheta, Dims: k.turned(), Scaling: k.RopeScaling}
+	a.Rope = everywhere(a.Layers, r.stretch(float64(k.MaxPositions), float64(k.Original)))
 	if k.Window != nil {
 		a.Windows, err = windows(a, *k.Window, nil, func(int) bool { return true })
 	}

@@ -67,6 +67,9 @@ func (m *vit) preprocess(text []byte) error {
 		return err
 	}
 	if m.image.Geometry, err = p.geometry(kind, m.ImageSize); err != nil {
+		if m.dino != nil {
+			err = fmt.Errorf("%w; positions are not interpolated: write image_size there, pictures are resized to it", err)
+		}
 		return err
 	}
 	if err := p.pixels(m, kind); err != nil {
@@ -138,7 +141,7 @@ func (p *preprocessor) name() string {
 func (p *preprocessor) kind(family string) (processorKind, error) {
 	name := p.name()
 	if name == "" {
-		name = map[string]string{"vit": "ViT", "deit": "DeiT"}[family] + "ImageProcessor"
+		name = map[string]string{"vit": "ViT", "deit": "DeiT", "dinov2": "Bit"}[family] + "ImageProcessor"
 	}
 	for _, end := range []string{"Fast", "Pil", "ImageProcessor", "FeatureExtractor"} {
 		name = strings.TrimSuffix(name, end)

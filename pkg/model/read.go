@@ -24,7 +24,7 @@ func ReadShapes(root checkpoint.Root) (Model, *param.Set, error) {
 			return nil, nil, fmt.Errorf("%s: preprocessor_config.json: %w", root.Name(), err)
 		}
 	}
-	if e, ok := m.(*encoder); ok && !e.a.MaskedLM {
+	if e, ok := m.(*encoder); ok && !e.a.MaskedLM && m.Table().has(param.Pooler) {
 		if e.a.Pooler, err = checkpoint.Has(root, "pooler.dense.weight", "bert.pooler.dense.weight"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, err
 		}

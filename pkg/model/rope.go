@@ -22,8 +22,9 @@ type ropeScale struct {
 	High     float64 `json:"high_freq_factor,omitempty"`
 	Original float64 `json:"original_max_position_embeddings,omitempty"`
 
-	// longrope divides the frequency of each pair by a number of its own. It is
-	// how the rotation pairs that pruning leaves are told to other programs.
+	// longrope divides the frequency of each pair by a number of its own, another one in long
+	// texts. With one set it is how the rotation pairs that pruning leaves are told to other
+	// programs.
 	Short     []float64 `json:"short_factor,omitempty"`
 	Long      []float64 `json:"long_factor,omitempty"`
 	Attention *float64  `json:"attention_factor,omitempty"`
@@ -76,6 +77,9 @@ func (r *ropeScale) kind() string {
 	case r.Type != "":
 		return r.Type
 	}
+	if r.OldType == "su" { // longrope's first name
+		return "longrope"
+	}
 	return r.OldType
 }
 
@@ -100,25 +104,60 @@ func (r *ropeScale) check(pairs int) error {
 	return fmt.Errorf("rope scaling type is %q, expected default, linear, llama3 or longrope", r.kind())
 }
 
-// checkLong: factors that change with the length of the text are not supported.
+// checkLong: each pair has a factor for texts up to the original context and one for longer
+// texts.
 func (r *ropeScale) checkLong(pairs int) error {
-	if len(r.Short) != pairs || !slices.Equal(r.Short, r.Long) {
-		return fmt.Errorf("longrope has %d short and %d long factors, expected %d of each, the same ones", len(r.Short), len(r.Long), pairs)
+	if len(r.Short) != pairs || len(r.Long) != pairs {
+		return fmt.Errorf("longrope has %d short and %d long factors, expected %d of each", len(r.Short), len(r.Long), pairs)
 	}
-	for i, f := range r.Short {
+	for i, f := range slices.Concat(r.Short, r.Long) {
 		if !(f > 0) || math.IsInf(f, 0) {
 			return fmt.Errorf("longrope factor %d is %g, expected above 0", i, f)
 		}
 	}
-	if r.Attention == nil || *r.Attention != 1 {
-		return fmt.Errorf("longrope has no attention_factor of 1, which is the only one supported")
+	if r.Original != 0 && r.Original < 1 {
+		return fmt.Errorf("longrope has original_max_position_embeddings %g, expected at least 1", r.Original)
+	}
+	if g := r.Attention; g != nil && (!(*g > 0) || math.IsInf(*g, 0)) {
+		return fmt.Errorf("longrope has attention_factor %g, expected above 0", *g)
 	}
 	return nil
 }
 
-// scale is the frequency w (radians a token) of pair j after scaling. llama3 divides long
-// wavelengths by Factor and blends between (https://arxiv.org/abs/2407.21783).
-func (r *ropeScale) scale(w float64, j int) float64 {
+// stretch makes the rotation what its scaling says of a model with texts of up to `positions`
+// tokens; original is original_max_position_embeddings where it stands outside of the
+// scaling, else 0. Texts beyond it turn by the long factors. Without an attention_factor it is
+// sqrt(1 + ln(positions/original)/ln(original)) (https://arxiv.org/abs/2402.13753).
+func (r *Rope) stretch(positions, original float64) *Rope {
+	s := r.Scaling
+	if s.kind() != "longrope" {
+		return r
+	}
+	factor := s.Factor
+	if original == 0 {
+		original = s.Original
+	}
+	if original > 0 {
+		factor = positions / original
+	} else {
+		original = positions
+	}
+	switch {
+	case s.Attention != nil:
+		r.Gain = *s.Attention
+	case factor > 1 && original > 1:
+		r.Gain = math.Sqrt(1 + math.Log(factor)/math.Log(original))
+	}
+	if !slices.Equal(s.Short, s.Long) && original < positions {
+		r.LongAfter = int(original)
+	}
+	return r
+}
+
+// scale is the frequency w (radians a token) of pair j after scaling, in a long text or
+// another. llama3 divides long wavelengths by Factor and blends between
+// (https://arxiv.org/abs/2407.21783).
+func (r *ropeScale) scale(w float64, j int, long bool) float64 {
 	switch r.kind() {
 	case "linear":
 		return w / r.Factor
@@ -128,6 +167,9 @@ func (r *ropeScale) scale(w float64, j int) float64 {
 		smooth = math.Max(0, math.Min(1, smooth))
 		return (1-smooth)*w/r.Factor + smooth*w
 	case "longrope":
+		if long {
+			return w / r.Long[j]
+		}
 		return w / r.Short[j]
 	}
 	return w
@@ -139,16 +181,17 @@ func longrope(factors []float64) *ropeScale {
 	return &ropeScale{Type: "longrope", Short: factors, Long: factors, Attention: &one, Factor: 1}
 }
 
-// Rotary is what decoders implement.
+// Rotary is what decoders and encoders implement.
 type Rotary interface {
-	// Frequencies are the rotation frequencies of a layer of a set, in radians a
+	// Frequencies are the rotation frequencies of a layer of a set in texts that are not long, in radians a
 	// token: of each pair that each K/V head still has; nil without rotary positions
 	// (RoPE). One list serves all heads while the layer is whole.
 	Frequencies(set *param.Set, layer int) [][]float64
 }
 
-// frequencies are those of a layer of a set; nil without rotary positions.
-func (a *Arch) frequencies(set *param.Set, layer int) [][]float64 {
+// frequencies are those of a layer of a set, of long texts or of others; nil without rotary
+// positions.
+func (a *Arch) frequencies(set *param.Set, layer int, long bool) [][]float64 {
 	r := a.rope(layer)
 	if r == nil {
 		return nil
@@ -159,7 +202,7 @@ func (a *Arch) frequencies(set *param.Set, layer int) [][]float64 {
 	}
 	out := make([][]float64, len(origin))
 	for g, pairs := range origin {
-		out[g] = r.Frequencies(pairs)
+		out[g] = r.frequencies(pairs, long)
 	}
 	return out
 }
@@ -174,4 +217,14 @@ func floats(all [][]float64) [][]float32 {
 		}
 	}
 	return out
+}
+
+// LongAfter is the length of text beyond which a model turns by other frequencies, 0 for none.
+func LongAfter(m Model) int {
+	for _, r := range m.Arch().Rope {
+		if r != nil && r.LongAfter > 0 {
+			return r.LongAfter
+		}
+	}
+	return 0
 }

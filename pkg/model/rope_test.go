@@ -71,3 +71,49 @@ func TestRopeSpellings(t *testing.T) {
 		}
 	}
 }
+
+// TestLongRope: which factors serve which texts, and what multiplies what turns.
+func TestLongRope(t *testing.T) {
+	const short, long = `"short_factor":[1,1.5,2,3],"long_factor":[2,3,4,5]`, `"short_factor":[2,3,4,5],"long_factor":[2,3,4,5]`
+	for _, c := range []struct {
+		keys  string
+		after int
+		gain  float64
+	}{
+		{`"model_type":"phi3","original_max_position_embeddings":64,"rope_scaling":{"type":"longrope",` + short + `}`, 64, math.Sqrt(1 + math.Log(4)/math.Log(64))},
+		{`"model_type":"phi3","original_max_position_embeddings":64,"rope_scaling":{"type":"su",` + short + `}`, 64, math.Sqrt(1 + math.Log(4)/math.Log(64))},
+		{`"model_type":"phi3","rope_parameters":{"rope_type":"longrope","rope_theta":500,"partial_rotary_factor":1.0,"original_max_position_embeddings":64,` + short + `}`, 64, math.Sqrt(1 + math.Log(4)/math.Log(64))},
+		{`"model_type":"llama","rope_scaling":{"type":"longrope","attention_factor":1.25,"original_max_position_embeddings":64,` + short + `}`, 64, 1.25},
+		{`"model_type":"llama","rope_scaling":{"type":"longrope","factor":16,` + short + `}`, 0, math.Sqrt(1 + math.Log(16)/math.Log(256))},
+		{`"model_type":"llama","rope_scaling":{"type":"longrope","original_max_position_embeddings":64,` + long + `}`, 0, math.Sqrt(1 + math.Log(4)/math.Log(64))},
+		{`"model_type":"phi3","original_max_position_embeddings":256,"rope_scaling":{"type":"longrope",` + short + `}`, 0, 0},
+	} {
+		m, err := Parse([]byte(`{"vocab_size":8,"hidden_size":16,"intermediate_size":8,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"max_position_embeddings":256,` + c.keys + `}`))
+		if err != nil {
+			t.Errorf("%s: %v", c.keys, err)
+			continue
+		}
+		r := m.Arch().Rope[0]
+		if r.LongAfter != c.after || LongAfter(m) != c.after || math.Abs(r.Gain-c.gain) > 1e-12 {
+			t.Errorf("%s: long after %d, gain %g, expected %d and %g", c.keys, r.LongAfter, r.Gain, c.after, c.gain)
+		}
+		for j, of := range []struct{ short, long float64 }{{r.Scaling.Short[0], 2}, {r.Scaling.Short[1], 3}} {
+			w := math.Pow(r.Theta, -float64(j)/4)
+			if a, b := r.frequencies([]int{j}, false)[0], r.frequencies([]int{j}, true)[0]; math.Abs(a-w/of.short) > 1e-15 || math.Abs(b-w/of.long) > 1e-15 {
+				t.Errorf("%s: pair %d turns by %g, and by %g in long texts", c.keys, j, a, b)
+			}
+		}
+	}
+	for more, want := range map[string]string{
+		`"short_factor":[1,2,3],"long_factor":[1,2,3,4]`:                                         "3 short and 4 long factors, expected 4 of each",
+		`"short_factor":[1,2,3,0],"long_factor":[1,2,3,4]`:                                       "factor 3 is 0",
+		`"short_factor":[1,2,3,4],"long_factor":[1,2,3,-4]`:                                      "factor 7 is -4",
+		`"short_factor":[1,2,3,4],"long_factor":[1,2,3,4],"attention_factor":0`:                  "attention_factor 0",
+		`"short_factor":[1,2,3,4],"long_factor":[1,2,3,4],"original_max_position_embeddings":-8`: "original_max_position_embeddings -8",
+		`"short_factor":[1,2,3,4],"long_factor":[1,2,3,4],"short_mscale":1.2`:                    "short_mscale",
+	} {
+		if _, err := Parse([]byte(`{"model_type":"phi3","vocab_size":8,"hidden_size":16,"intermediate_size":8,"num_hidden_layers":1,"num_attention_heads":2,"rope_scaling":{"type":"longrope",` + more + `}}`)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %q", more, err, want)
+		}
+	}
+}

@@ -108,9 +108,6 @@ func (s Sizes) resolve() (Sizes, error) {
 		}
 		s.HeadDim = s.Width / s.Heads
 	}
-	if s.RopeTheta == 0 {
-		s.RopeTheta = 10000
-	}
 	return s, s.check()
 }
 

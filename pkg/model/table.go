@@ -16,13 +16,14 @@ type Table struct {
 	Prefix  string // "model.": files of the bare model lack it
 	GGUF    *GGUF  // nil where llama.cpp has no such model
 
-	Rotary     int    // columns of a head that turn, where it is not all; the others follow them in files
-	HeadDim    int    // columns of a head, with Rotary
-	Class      string // transformers' class
-	FixedScale bool   // a key of its config says the scale of scores
-	WholeHeads bool   // heads cannot be narrower in files than the family has them
-	FixedHeads bool   // that class makes heads as wide as the residual stream over their number
-	Distilled  bool   // DeiT
+	Rotary      int    // columns of a head that turn, where it is not all; the others follow them in files
+	HeadDim     int    // columns of a head, with Rotary
+	Class       string // transformers' class
+	FixedScale  bool   // a key of its config says the scale of scores
+	WholeHeads  bool   // heads cannot be narrower in files than the family has them
+	FixedHeads  bool   // that class makes heads as wide as the residual stream over their number
+	Distilled   bool   // DeiT
+	FFNMultiple int    // its feed-forward widths are multiples of this; 0 and 1 are any
 }
 
 // Name is one tensor. "%d" in a name is the layer; one without is outside of the layers.
@@ -41,7 +42,8 @@ func (n Name) Layered() bool { return strings.Contains(n.HF, "%d") }
 
 // Matrix reports whether the tensor is a matrix whose rows are units or the residual stream.
 func (n Name) Matrix() bool {
-	return !IsNorm(n.Roles[0]) && !strings.HasSuffix(string(n.Roles[0]), "_bias")
+	r := n.Roles[0]
+	return !IsNorm(r) && r != param.LayerScale1 && r != param.LayerScale2 && !strings.HasSuffix(string(r), "_bias")
 }
 
 // withNames is a table with further names: those of layers follow the last one that
@@ -220,4 +222,9 @@ func entry(hf, gguf string, role param.Role) Name {
 		n.GGUF = gguf + suffix
 	}
 	return n
+}
+
+// has reports whether files may have a parameter of the role.
+func (t *Table) has(role param.Role) bool {
+	return slices.ContainsFunc(t.Tensors, func(n Name) bool { return slices.Contains(n.Roles, role) })
 }

@@ -81,6 +81,11 @@ func (m *text) Restore(set *param.Set) error {
 	return restore(set, m.kept, m.a.HeadDim/2)
 }
 
+// Frequencies implements Rotary.
+func (m *text) Frequencies(set *param.Set, layer int) [][]float64 {
+	return m.a.of(set).frequencies(set, layer, false)
+}
+
 func (m *text) Tensors(set *param.Set) []checkpoint.Tensor { return m.keys.table().HF(set) }
 
 // Config writes the sizes of the dense model: the "ecospa" object has the present ones.

@@ -49,7 +49,8 @@ type vit struct {
 
 	classes  int
 	image    Image
-	backbone bool // a bare model, whose classifier is yet to be made
+	backbone bool    // a bare model, whose classifier is yet to be made
+	dino     *dinov2 // nil of the other two
 	unknown  []string
 	extra    rawObject
 }
@@ -101,15 +102,25 @@ func newViT(s Sizes) (Model, error) {
 
 func parseViT(config []byte) (Model, error) {
 	m := defaultViT()
-	var err error
-	if m.unknown, m.extra, err = readConfig(config, m); err != nil {
+	if err := parsed(m, m, config, func() error { return nil }); err != nil {
 		return nil, err
+	}
+	return m, nil
+}
+
+// parsed reads config.json into keys, which set is told of, and makes m of them.
+func parsed(m *vit, keys any, config []byte, set func() error) (err error) {
+	if m.unknown, m.extra, err = readConfig(config, keys); err != nil {
+		return err
+	}
+	if err := set(); err != nil {
+		return fmt.Errorf("config.json: %w", err)
 	}
 	var more struct {
 		Labels int `json:"num_labels"`
 	}
 	if err := json.Unmarshal(config, &more); err != nil {
-		return nil, fmt.Errorf("config.json: num_labels: %w", err)
+		return fmt.Errorf("config.json: num_labels: %w", err)
 	}
 	delete(m.extra, "num_labels") // labels are written by name
 	// What transformers assumes without labels.
@@ -119,35 +130,39 @@ func parseViT(config []byte) (Model, error) {
 	}
 	if len(m.ID2Label) > 0 {
 		if m.classes = len(m.ID2Label); more.Labels != 0 && more.Labels != m.classes {
-			return nil, fmt.Errorf("config.json: num_labels is %d, but id2label has %d", more.Labels, m.classes)
+			return fmt.Errorf("config.json: num_labels is %d, but id2label has %d", more.Labels, m.classes)
 		}
 		m.image.Classes = make([]string, m.classes)
 		for i := range m.classes {
 			name, ok := m.ID2Label[fmt.Sprint(i)]
 			if !ok {
-				return nil, fmt.Errorf("config.json: id2label has %d labels, but none of class %d", m.classes, i)
+				return fmt.Errorf("config.json: id2label has %d labels, but none of class %d", m.classes, i)
 			}
 			m.image.Classes[i] = name
 		}
 	}
 	if err := m.validate(); err != nil {
-		return nil, fmt.Errorf("config.json: %w", err)
+		return fmt.Errorf("config.json: %w", err)
 	}
-	return m, nil
+	return nil
 }
 
 func (m *vit) validate() error {
 	if len(m.Architectures) == 0 {
 		m.Architectures = []string{"ViTForImageClassification"}
-		if m.ModelType == "deit" {
+		switch {
+		case m.ModelType == "deit":
 			m.Architectures[0] = "DeiTForImageClassification"
+		case m.dino != nil:
+			m.Architectures[0] = "Dinov2ForImageClassification"
 		}
 	}
 	switch a := m.Architectures[0]; {
-	case a == "ViTModel" && m.ModelType == "vit", a == "DeiTModel" && m.ModelType == "deit":
+	case a == "ViTModel" && m.ModelType == "vit", a == "DeiTModel" && m.ModelType == "deit", a == "Dinov2Model" && m.dino != nil:
 		m.backbone = true
 		fallthrough
-	case a == "ViTForImageClassification" && m.ModelType == "vit", (a == "DeiTForImageClassification" || a == deitTeacher) && m.ModelType == "deit":
+	case a == "ViTForImageClassification" && m.ModelType == "vit", (a == "DeiTForImageClassification" || a == deitTeacher) && m.ModelType == "deit",
+		a == "Dinov2ForImageClassification" && m.dino != nil:
 	default:
 		return fmt.Errorf("architectures has %s, expected an image classifier of the family %s, or its bare model", short(a), m.ModelType)
 	}
@@ -205,7 +220,7 @@ func (m *vit) normalisation() error {
 	}
 	for c := range m.Channels {
 		mean, std := 0.5, 0.5
-		if m.ModelType == "deit" && m.Channels == 3 {
+		if m.ModelType != "vit" && m.Channels == 3 {
 			mean, std = []float64{0.485, 0.456, 0.406}[c], []float64{0.229, 0.224, 0.225}[c]
 		}
 		if m.Mean == nil {
@@ -250,12 +265,19 @@ func (m *vit) Arch() *Arch {
 	if m.Activation == "gelu" {
 		act = GELU
 	}
-	return &Arch{
+	a := &Arch{
 		Layers: m.Layers, Hidden: m.Hidden, FFN: m.Intermediate, Vocab: m.classes, Positions: m.Context(),
 		Heads: m.Heads, KVHeads: m.Heads, HeadDim: m.headDim(), Image: &m.image, LayerNorm: true, Eps: m.Eps, PreNorm: true,
 		Learned: true, Scale: m.Scale(), Act: act, InitRange: m.InitRange,
 		Bias: map[param.Role]bool{param.Q: m.QKVBias, param.O: true, param.Up: true, param.Down: true},
 	}
+	if d := m.dino; d != nil {
+		if a.LayerScale = d.LayerScale; d.SwiGLU {
+			a.Gated, a.Act = true, SiLU
+		}
+		a.Scaled = true
+	}
+	return a
 }
 
 func (m *vit) Family() string               { return m.ModelType }
@@ -283,24 +305,32 @@ func (m *vit) specs(layers []Widths) []param.Spec {
 	if m.tokens() > 1 {
 		s.add("distill_token", "tokens", param.DistillToken, row, s.weight)
 	}
+	if m.dino != nil && m.dino.MaskToken {
+		s.outside("mask_token", param.MaskToken, row, false, param.Init{}) // kept, not used
+	}
 	s.outside("positions", param.Positions, []param.Dim{{Name: "positions", Size: m.Context()}, s.e}, false, s.weight)
 	for i, w := range layers {
 		s.layer(i, w)
 	}
 	s.at = param.Outside
 	s.norm("norm", param.FinalNorm)
+	width := s.e
+	if m.dino != nil {
+		width = param.Dim{Size: 2 * s.e.Size} // the class token, and the mean of the patches
+	}
 	heads := []param.Role{param.Head}
 	if m.teacher() {
 		heads = append(heads, param.DistillHead)
 	}
 	for _, h := range heads {
-		s.outside(string(h), h, []param.Dim{classes, s.e}, true, s.weight)
+		s.outside(string(h), h, []param.Dim{classes, width}, true, s.weight)
 		s.outside(string(h.Bias()), h.Bias(), []param.Dim{classes}, false, param.Init{})
 	}
 	return s.list
 }
 
-// classToken is the class token's final hidden states (B, E), and those of the
+// classToken is what the classifier reads: the class token's final hidden states (B, E), of
+// dinov2 with the mean of the patches' beside it (B, 2E); and those of the
 // distillation token where it has a classifier (else nil). Inference computes the
 // last feed-forward for what is read alone.
 func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, distilled *graph.Node) {
@@ -312,7 +342,7 @@ func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, d
 		b.Fail(fmt.Errorf("model: an image of %d x %d is %d tokens, found %d", m.ImageSize, m.ImageSize, m.Context(), T))
 		return nil, nil
 	}
-	infer = infer && !m.teacher()
+	infer = infer && !m.teacher() && m.dino == nil
 	x := start(b, B*T, m.Hidden, from, func() *graph.Node {
 		x := b.Patches(b.Floats("pixels", B, m.image.Size()), m.Channels, m.ImageSize, m.ImageSize, m.PatchSize)
 		x = b.Linear(x, b.Param("patch"), b.Param("patch_bias")) // (B·patches, E)
@@ -328,6 +358,9 @@ func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, d
 		x = l.layer(x, i, pick)
 	}
 	b.Site("output", x)
+	if m.dino != nil {
+		return b.ClassMean(l.norm(x, b.Param("norm")), T), nil
+	}
 	row := func(i int) *graph.Node {
 		y := x
 		if !infer {
@@ -395,6 +428,9 @@ func (m *vit) config(own *Kept) ([]byte, error) {
 			name = m.image.Classes[i]
 		}
 		c.ID2Label[fmt.Sprint(i)], c.Label2ID[name] = name, i
+	}
+	if m.dino != nil {
+		return writeConfig(m.dino.of(&c), m.extra, own)
 	}
 	return writeConfig(&c, m.extra, own)
 }

@@ -42,14 +42,20 @@ func (m *vit) Table() *Table {
 		shaped("embeddings.position_embeddings", param.Positions, 1, m.Context(), m.Hidden),
 		shaped("embeddings.patch_embeddings.projection.weight", param.Patch, m.Hidden, m.Channels, m.PatchSize, m.PatchSize),
 		entry(prefix+"embeddings.patch_embeddings.projection", "", param.Patch.Bias()))
-	both("layernorm_before", param.Norm1)
-	both("layernorm_after", param.Norm2)
+	if m.dino != nil {
+		add(shaped("embeddings.mask_token", param.MaskToken, 1, m.Hidden))
+		add(m.dino.names(prefix + "encoder.layer.%d.")...)
+		t.FFNMultiple = m.dino.multiple()
+	} else {
+		both("layernorm_before", param.Norm1)
+		both("layernorm_after", param.Norm2)
+		both("intermediate.dense", param.Up, "mlp.fc1")
+		both("output.dense", param.Down, "mlp.fc2")
+	}
 	both("attention.attention.query", param.Q, "attention.q_proj")
 	both("attention.attention.key", param.K, "attention.k_proj")
 	both("attention.attention.value", param.V, "attention.v_proj")
 	both("attention.output.dense", param.O, "attention.o_proj")
-	both("intermediate.dense", param.Up, "mlp.fc1")
-	both("output.dense", param.Down, "mlp.fc2")
 	add(entry(prefix+"layernorm", "", param.FinalNorm), entry(prefix+"layernorm", "", param.FinalNorm.Bias()))
 	class := "classifier"
 	if m.teacher() {

@@ -69,8 +69,12 @@ const (
 	Up        Role = "up"     // the other half, or its first matrix where there is no gate
 	Down      Role = "down"   // its last matrix
 
+	LayerScale1 Role = "layer_scale1" // multiplies the columns of attention's output
+	LayerScale2 Role = "layer_scale2" // and those of the feed-forward network's
+
 	Patch        Role = "patch" // image squares to tokens
 	ClassToken   Role = "class_token"
+	MaskToken    Role = "mask_token" // stands for hidden squares in pre-training
 	DistillToken Role = "distill_token"
 	DistillHead  Role = "distill_head"
 )

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -42,6 +43,7 @@ func (c *Calibration) newGathering(o coupled.Options) *gathering {
 	if g.e = coupled.NewEvidence(c.Set, o); o.PerSequence() {
 		g.batch, g.grads = 1, c.Set.NewSlab()
 	}
+	g.e.Sees = func(layer int) (bool, int) { return model.Sees(c.Model, c.Set, layer) }
 	return g
 }
 

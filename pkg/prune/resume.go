@@ -144,6 +144,7 @@ func (p *Job) loadEvidence(g *gathering, s evidenceState) error {
 		if err != nil {
 			return fault.BadInput(fmt.Errorf("%s: %w", path, err))
 		}
+		got.Sees = (*e).Sees
 		(*e).Close()
 		*e = got
 		return nil

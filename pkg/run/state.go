@@ -197,7 +197,10 @@ func (j *Job) resumeEvidence(root *os.Root) error {
 	defer f.Close()
 	size, err := f.Stat()
 	if err == nil {
-		j.loop.Evidence, err = coupled.LoadEvidence(f, size.Size(), j.bundle.Model.Family(), j.loop.Set, nil)
+		var e *coupled.Evidence
+		if e, err = coupled.LoadEvidence(f, size.Size(), j.bundle.Model.Family(), j.loop.Set, nil); err == nil {
+			j.loop.Gather(e)
+		}
 	}
 	return err
 }

@@ -154,7 +154,13 @@ func (l *Loop) Lower() error {
 }
 
 // Watch begins to gather evidence from gates; Lower must follow.
-func (l *Loop) Watch(o coupled.Options) { l.Evidence = coupled.NewEvidence(l.Set, o) }
+func (l *Loop) Watch(o coupled.Options) { l.Gather(coupled.NewEvidence(l.Set, o)) }
+
+// Gather makes the steps gather evidence.
+func (l *Loop) Gather(e *coupled.Evidence) {
+	e.Sees = func(layer int) (bool, int) { return model.Sees(l.Model, l.Set, layer) }
+	l.Evidence = e
+}
 
 // Machine is the machine that runs the steps, nil before the first Lower.
 func (l *Loop) Machine() *graph.Machine { return l.machine }

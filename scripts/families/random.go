@@ -20,7 +20,7 @@ import (
 var sizes = map[string]any{
 	"vocab_size": 256, "n_positions": 256, "max_position_embeddings": 256, "original_max_position_embeddings": 256,
 	"hidden_size": 64, "n_embd": 64, "intermediate_size": 128, "n_inner": 128, "num_attention_heads": 4, "n_head": 4, "num_key_value_heads": 2,
-	"head_dim": 16, "query_pre_attn_scalar": 16, "dim_model_base": 32, "sliding_window": 48, "image_size": 6, "num_channels": 1,
+	"head_dim": 16, "query_pre_attn_scalar": 16, "dim_model_base": 32, "sliding_window": 48, "local_attention": 48, "image_size": 6, "num_channels": 1,
 	"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "rope_theta": 10000.0, "rope_local_base_freq": 10000.0,
 }
 

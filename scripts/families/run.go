@@ -189,22 +189,30 @@ func (w *work) llama(r row, m model.Model) (generate, whole, narrow string, err 
 	if !of.Continues {
 		generate = "64 tokens, not the same"
 	}
-	kinds := "ffn,layer"
 	args := func(kinds string) []string {
 		return append([]string{"prune", "--from", r.Name, "--target", "0.8x", "--of", "prunable", "--kinds", kinds, "--for", "gguf-" + g.Arch, "--out", r.Name + "-gguf"}, flags(m)...)
 	}
-	if _, err := w.run(w.ecospa, args(kinds)...); err != nil {
-		fmt.Fprintln(os.Stderr, "  refused:", err)
-		kinds = "ffn"
-		if _, err := w.run(w.ecospa, args(kinds)...); err != nil {
-			return "", "", "", err
-		}
+	kinds, err := w.narrow(args)
+	if err != nil {
+		return "", "", "", err
 	}
 	of, refused, err = w.gguf(r.Name + "-gguf")
 	if err == nil && refused != "" {
 		err = errors.New(refused)
 	}
-	return generate, whole, strings.ReplaceAll(kinds, ",", " ") + " " + small(of.difference()), err
+	return generate, whole, kinds + " " + small(of.difference()), err
+}
+
+// narrow prunes channels and layers for llama.cpp, or only channels where it does not take
+// layers, and says which.
+func (w *work) narrow(args func(kinds string) []string) (string, error) {
+	_, err := w.run(w.ecospa, args("ffn,layer")...)
+	if err == nil {
+		return "ffn layer", nil
+	}
+	fmt.Fprintln(os.Stderr, "  refused:", err)
+	_, err = w.run(w.ecospa, args("ffn")...)
+	return "ffn", err
 }
 
 // hf writes a directory for transformers and reads it back; the PyTorch program of

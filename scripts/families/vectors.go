@@ -66,13 +66,15 @@ func (w *work) vectors(r row, arch string) (embed, whole, narrow string, err err
 	if err != nil {
 		return "", "", "", err
 	}
-	args := []string{"prune", "--from", source, "--data", "records.jsonl", "--target", "0.8x", "--of", "prunable", "--kinds", "ffn,layer", "--for", "gguf-" + arch, "--recover", "none", "--force", "--out", r.Name + "-gguf"}
-	if _, err := w.run(w.ecospa, args...); err != nil {
+	kinds, err := w.narrow(func(kinds string) []string {
+		return []string{"prune", "--from", source, "--data", "records.jsonl", "--target", "0.8x", "--of", "prunable", "--kinds", kinds, "--for", "gguf-" + arch, "--recover", "none", "--force", "--out", r.Name + "-gguf"}
+	})
+	if err != nil {
 		return "", "", "", err
 	}
 	n, err := distance(r.Name + "-gguf")
 	cell := "1 - cosine " + small(d)
-	return cell, cell, "ffn layer 1 - cosine " + small(n), err
+	return cell, cell, kinds + " 1 - cosine " + small(n), err
 }
 
 func lines(s string) (out []string) {
