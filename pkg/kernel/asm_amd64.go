@@ -147,10 +147,15 @@ func skinnyDotMixed512(t *tile)
 //go:noescape
 func skinnyRowsMixed512(t *tile)
 
-// int8Dot256 is int8DotPortable.
+// int8Turn256 is int8TurnPortable.
 //
 //go:noescape
-func int8Dot256(t *int8Tile)
+func int8Turn256(to []byte, scales []float32, from []byte, cols, stride int)
+
+// int8Mul256 is int8MulPortable for int8Cols columns.
+//
+//go:noescape
+func int8Mul256(t *int8Tile)
 
 // rowsQ8256 is rowsQ8Portable.
 //

@@ -7,59 +7,95 @@ import (
 
 // Products of whole numbers: B is stored as Q8 and transposed, so that blocks lie along the
 // inner index, and the rows of A are rounded to blocks of the same kind on their way in.
+// Eight columns of B are turned first, so that a vector holds four values of each: nothing
+// has to be added up across a vector, and what is turned serves all rows of A.
 // Every sum of a row of C is made in one order, however many rows there are and however
 // they are shared out: what a sequence generates does not depend on what runs beside it.
 
-// int8Rows is how many rows of A int8Dot takes at most.
-const int8Rows = 8
+const (
+	int8Rows = 4 // rows of A that int8Mul takes at most
+	int8Cols = 8 // columns of B that are turned together
 
-// int8Strip is how many bytes of B are multiplied by all rows of A before the next ones:
-// they stay in the first cache.
-const int8Strip = 16 << 10
+	// int8Turned is how many bytes of turned columns all rows of A are multiplied by before
+	// the next ones: they stay in the second cache.
+	int8Turned = 96 << 10
+)
 
-// int8Tile is a group of rows of such a product and some columns.
+// int8Tile is a group of rows of such a product and turned columns.
 type int8Tile struct {
-	a      []byte    // block k of row i is the Q8Block signed bytes from (k·rows+i)·Q8Block on
-	scales []float32 // and its scale this of k·rows+i
-	b      []byte    // rows of Q8, bs bytes apart, one for a column
+	a       []byte    // block k of row i is the Q8Block signed bytes from (k·rows+i)·Q8Block on
+	scales  []float32 // and its scale this of k·rows+i
+	b       []byte    // see int8TurnPortable
+	bScales []float32
 
 	c, init, bias      []float32 // as in tile
-	blocks, rows, cols int       // none is 0
-	cs, is, bs         int
+	blocks, rows, cols int       // none is 0; kernels of a path take int8Cols columns
+	cs, is             int
+
+	part [int8Rows * int8Cols]float32 // sums of fewer columns
 }
 
-// int8DotPortable is t. The products of a block are added up in fours, exactly; the eight
-// sums, scaled, are added to eight float32, and these to each other at the end.
-func int8DotPortable(t *int8Tile) {
-	for j := range t.cols {
-		for i := range t.rows {
-			var sums [8]float32
-			for k := range t.blocks {
-				at := k*t.rows + i
-				a, b := (*[Q8Block]byte)(t.a[at*Q8Block:]), (*[Q8Bytes]byte)(t.b[j*t.bs+k*Q8Bytes:])
-				scale := fromFloat16(binary.LittleEndian.Uint16(b[:])) * t.scales[at]
-				for l := range sums {
-					n := int32(0)
-					for i := 4 * l; i < 4*l+4; i++ {
-						n += int32(int8(a[i])) * int32(int8(b[2+i]))
-					}
-					sums[l] += float32(float32(n) * scale)
-				}
+// int8TurnPortable turns cols rows of Q8 that are stride bytes apart, up to int8Cols of them, for
+// int8Mul: of block k, bytes 4f to 4f+3 of column j go to (k·8+f)·32 + 4j, and its scale
+// to k·8+j. What lies in the place of further columns is not defined. scales, of all blocks,
+// says how many there are.
+func int8TurnPortable(to []byte, scales []float32, from []byte, cols, stride int) {
+	for k := range len(scales) / int8Cols {
+		for j := range cols {
+			b := (*[Q8Bytes]byte)(from[j*stride+k*Q8Bytes:])
+			scales[k*int8Cols+j] = fromFloat16(binary.LittleEndian.Uint16(b[:]))
+			for f := range Q8Block / 4 {
+				copy(to[(k*Q8Block/4+f)*4*int8Cols+4*j:][:4], b[2+4*f:])
 			}
-			for _, n := range []int{4, 2, 1} {
-				for l := range n {
-					sums[l] += sums[l+n]
-				}
-			}
-			v := sums[0]
-			if t.init != nil {
-				v += t.init[i*t.is+j]
-			}
-			if t.bias != nil {
-				v += t.bias[j]
-			}
-			t.c[i*t.cs+j] = v
 		}
+	}
+}
+
+// int8MulPortable is t. The products of a block are added up exactly, the sums, scaled, one
+// block after the other.
+func int8MulPortable(t *int8Tile) {
+	for i := range t.rows {
+		var sums [int8Cols]float32
+		for k := range t.blocks {
+			at := k*t.rows + i
+			a, b := (*[Q8Block]byte)(t.a[at*Q8Block:]), (*[Q8Block * int8Cols]byte)(t.b[k*Q8Block*int8Cols:])
+			for j, d := range t.bScales[k*int8Cols:][:t.cols] {
+				n := int32(0)
+				for v, x := range a {
+					n += int32(int8(x)) * int32(int8(b[v/4*4*int8Cols+4*j+v%4]))
+				}
+				sums[j] += float32(float32(n) * float32(d*t.scales[at]))
+			}
+		}
+		t.finish(i, sums[:t.cols])
+	}
+}
+
+// finish writes row i of C.
+func (t *int8Tile) finish(i int, sums []float32) {
+	for j, v := range sums {
+		if t.init != nil {
+			v += t.init[i*t.is+j]
+		}
+		if t.bias != nil {
+			v += t.bias[j]
+		}
+		t.c[i*t.cs+j] = v
+	}
+}
+
+// mul does t on path q, whose kernel takes all columns of a turn or none.
+func (t *int8Tile) mul(q *path) {
+	if t.cols == int8Cols {
+		q.int8Mul(t)
+		return
+	}
+	c, init, bias, cols, cs := t.c, t.init, t.bias, t.cols, t.cs
+	t.c, t.init, t.bias, t.cols, t.cs = t.part[:], nil, nil, int8Cols, int8Cols
+	q.int8Mul(t)
+	t.c, t.init, t.bias, t.cols, t.cs = c, init, bias, cols, cs
+	for i := range t.rows {
+		t.finish(i, t.part[i*int8Cols:][:cols])
 	}
 }
 
@@ -110,10 +146,10 @@ func (g *gemm) int8(k int) {
 	}
 	chunks := min(bandsPerWorker*g.p.threads, n*k/skinnyChunk)
 	if chunks <= 1 || g.p.threads == 1 {
-		g.int8Range(&g.p.lanes[0].int8, 0, n)
+		g.int8Range(&g.p.lanes[0], 0, n)
 		return
 	}
-	g.group = ceil(n, chunks)
+	g.group = ceil(ceil(n, int8Cols), chunks) * int8Cols
 	int8Loop.run(g.p, ceil(n, g.group), *g)
 }
 
@@ -121,7 +157,7 @@ var (
 	int8PackLoop = newLoop(func(g *gemm, _, chunk int) { g.int8Pack(chunk) })
 	int8Loop     = newLoop(func(g *gemm, worker, chunk int) {
 		lo := chunk * g.group
-		g.int8Range(&g.p.lanes[worker].int8, lo, min(lo+g.group, g.c.Cols))
+		g.int8Range(&g.p.lanes[worker], lo, min(lo+g.group, g.c.Cols))
 	})
 )
 
@@ -140,25 +176,47 @@ func (g *gemm) int8Pack(group int) {
 	}
 }
 
-// int8Range does columns lo to hi of C.
-func (g *gemm) int8Range(t *int8Tile, lo, hi int) {
-	t.bs = g.k / Q8Block * Q8Bytes
-	t.blocks, t.cs, t.is = g.k/Q8Block, g.c.Stride, g.c.Stride
-	strip := max(1, int8Strip/t.bs)
-	for ; lo < hi; lo += strip {
-		t.cols, t.b = min(strip, hi-lo), g.b.q8[lo*t.bs:]
-		for i := range ceil(g.c.Rows, int8Rows) {
-			a, scales, first, last := g.int8Group(i)
-			t.a, t.scales, t.rows = a, scales, last-first
-			at := first*g.c.Stride + lo
-			t.c, t.init, t.bias = g.c.Data[at:], nil, nil
-			if g.init != nil {
-				t.init = g.init[at:]
-			}
-			if g.bias != nil {
-				t.bias = g.bias[lo:]
-			}
-			g.q.int8Dot(t)
+// int8Range does columns lo to hi of C, some turns of them at a time. With no more rows than
+// the kernel takes nothing turned is read twice, and one turn stays in the first cache.
+func (g *gemm) int8Range(l *lane, lo, hi int) {
+	t, m, blocks := &l.int8, g.c.Rows, g.k/Q8Block
+	stride := blocks * Q8Bytes
+	t.blocks, t.cs, t.is = blocks, g.c.Stride, g.c.Stride
+	turns, bytes, scales := 1, blocks*Q8Block*int8Cols, blocks*int8Cols
+	if m > int8Rows {
+		turns = max(1, int8Turned/bytes)
+	}
+	turned := grow(&l.wide, turns*(bytes/4+scales))
+	for ; lo < hi; lo += turns * int8Cols {
+		end := min(hi, lo+turns*int8Cols)
+		at := func(j int) (b []byte, d []float32) {
+			part := turned[(j-lo)/int8Cols*(bytes/4+scales):][:bytes/4+scales]
+			return asBytes(part[:bytes/4]), part[bytes/4:]
 		}
+		for j := lo; j < end; j += int8Cols {
+			b, d := at(j)
+			g.q.int8Turn(b, d, g.b.q8[j*stride:], min(int8Cols, end-j), stride)
+		}
+		for i := range ceil(m, int8Rows) {
+			a, s, first, last := g.int8Group(i)
+			t.a, t.scales, t.rows = a, s, last-first
+			for j := lo; j < end; j += int8Cols {
+				t.b, t.bScales = at(j)
+				t.cols = min(int8Cols, end-j)
+				g.int8Place(t, first*g.c.Stride+j, j)
+				t.mul(g.q)
+			}
+		}
+	}
+}
+
+// int8Place says where t's sums go, at in C and from column j on, and what is added.
+func (g *gemm) int8Place(t *int8Tile, at, j int) {
+	t.c, t.init, t.bias = g.c.Data[at:], nil, nil
+	if g.init != nil {
+		t.init = g.init[at:]
+	}
+	if g.bias != nil {
+		t.bias = g.bias[j:]
 	}
 }

@@ -13,10 +13,10 @@ import (
 func TestInt8Layout(t *testing.T) {
 	var s int8Tile
 	for i, got := range []uintptr{
-		unsafe.Offsetof(s.a), unsafe.Offsetof(s.scales), unsafe.Offsetof(s.b), unsafe.Offsetof(s.c), unsafe.Offsetof(s.init), unsafe.Offsetof(s.bias),
-		unsafe.Offsetof(s.blocks), unsafe.Offsetof(s.rows), unsafe.Offsetof(s.cols), unsafe.Offsetof(s.cs), unsafe.Offsetof(s.is), unsafe.Offsetof(s.bs),
+		unsafe.Offsetof(s.a), unsafe.Offsetof(s.scales), unsafe.Offsetof(s.b), unsafe.Offsetof(s.bScales), unsafe.Offsetof(s.c), unsafe.Offsetof(s.init),
+		unsafe.Offsetof(s.bias), unsafe.Offsetof(s.blocks), unsafe.Offsetof(s.rows), unsafe.Offsetof(s.cs), unsafe.Offsetof(s.is),
 	} {
-		if want := uintptr([]int{0, 24, 48, 72, 96, 120, 144, 152, 160, 168, 176, 184}[i]); got != want {
+		if want := uintptr([]int{0, 24, 48, 72, 96, 120, 144, 168, 176, 192, 200}[i]); got != want {
 			t.Errorf("field %d of int8Tile lies at %d, the assembly reads it at %d", i, got, want)
 		}
 	}
@@ -85,44 +85,93 @@ func TestToInt8(t *testing.T) {
 	})
 }
 
-// Every kernel gives the bits of the portable form, for every number of rows, with the most
-// extreme bytes, between fences.
-func TestInt8Dot(t *testing.T) {
-	r := rand.New(rand.NewPCG(8, 2))
-	for _, blocks := range []int{1, 2, 5, 43} {
-		for rows := 1; rows <= int8Rows; rows++ {
-			const cols, cs = 3, 5
-			bs := blocks * Q8Bytes
-			a, _ := fencedBytes(t, blocks*rows*Q8Block)
-			b, _ := fencedBytes(t, cols*bs)
-			scales, _ := fencedNoise(t, r, blocks*rows)
-			for i := range a {
-				a[i] = []byte{byte(r.IntN(255) - 127), 127, 0x81, 0}[r.IntN(4)] // -127 to 127
+// extremeBytes fills q with signed bytes of which most are the largest, and a scale of half precision
+// that is finite in front of every Q8Block of them where stored is set.
+func extremeBytes(r *rand.Rand, q []byte, stored bool) {
+	for i := range q {
+		q[i] = []byte{byte(r.IntN(255) - 127), 127, 0x81, 0}[r.IntN(4)] // -127 to 127
+		if !stored {
+			continue
+		}
+		q[i] = []byte{byte(r.IntN(256)), 127, 0x80, 0x80}[r.IntN(4)]
+		if i%Q8Bytes == 1 {
+			q[i] &= 0x3b
+		}
+	}
+}
+
+// Turning gives the bytes of the portable form for every number of columns, and of the missing
+// ones something that can be read, between fences.
+func TestInt8Turn(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 5))
+	for cols := 1; cols <= int8Cols; cols++ {
+		for _, blocks := range []int{1, 3} {
+			stride := (blocks + 1) * Q8Bytes
+			from, _ := fencedBytes(t, (cols-1)*stride+blocks*Q8Bytes)
+			extremeBytes(r, from, true)
+			want, wantScales := make([]byte, blocks*Q8Block*int8Cols), make([]float32, blocks*int8Cols)
+			int8TurnPortable(want, wantScales, from, cols, stride)
+			if want[32*4+4*(cols-1)+1] != from[(cols-1)*stride+2+17] {
+				t.Fatal("value 17 of the last column is not in its place")
 			}
-			for i := range b {
-				b[i] = []byte{byte(r.IntN(256)), 127, 0x80, 0x80}[r.IntN(4)]
-				if i%Q8Bytes == 1 {
-					b[i] &= 0x3b // a scale that is finite
+			eachPath(t, func(t *testing.T) {
+				to, intact := fencedBytes(t, len(want))
+				scales, scalesIntact := fence(t, len(wantScales))
+				current.int8Turn(to, scales, from, cols, stride)
+				for i := range to {
+					if i%(4*int8Cols) < 4*cols && to[i] != want[i] {
+						t.Fatalf("%d columns, %d blocks: byte %d is %d, want %d", cols, blocks, i, to[i], want[i])
+					}
 				}
+				for i, v := range scales {
+					if i%int8Cols < cols && v != wantScales[i] {
+						t.Fatalf("%d columns, %d blocks: scale %d is %g, want %g", cols, blocks, i, v, wantScales[i])
+					}
+				}
+				if !intact() || !scalesIntact() {
+					t.Error("wrote before the result")
+				}
+			})
+		}
+	}
+}
+
+// Every kernel gives the bits of the portable form, for every number of rows and columns, with the
+// most extreme bytes, between fences.
+func TestInt8Mul(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 2))
+	for _, blocks := range []int{1, 2, 43} {
+		b, _ := fencedBytes(t, blocks*Q8Block*int8Cols)
+		bScales, _ := fencedNoise(t, r, blocks*int8Cols)
+		extremeBytes(r, b, false)
+		for i := range b {
+			if b[i] == 0 {
+				b[i] = 0x80
 			}
-			init, bias := noise((rows-1)*cs+cols), noise(cols)
-			for form := range 4 {
-				tile := int8Tile{a: a, scales: scales, b: b, blocks: blocks, rows: rows, cols: cols, cs: cs, is: cs, bs: bs}
+		}
+		for rows := 1; rows <= int8Rows; rows++ {
+			a, _ := fencedBytes(t, blocks*rows*Q8Block)
+			extremeBytes(r, a, false)
+			scales, _ := fencedNoise(t, r, blocks*rows)
+			for form := range 8 {
+				cols := []int{int8Cols, 5}[form/4]
+				cs := cols + 2
+				tile := int8Tile{a: a, scales: scales, b: b, bScales: bScales, blocks: blocks, rows: rows, cols: cols, cs: cs, is: cs}
 				if form&1 > 0 {
-					tile.init = init
+					tile.init = noise((rows-1)*cs + cols)
 				}
 				if form&2 > 0 {
-					tile.bias = bias
+					tile.bias = noise(cols)
 				}
 				want := make([]float32, (rows-1)*cs+cols)
 				tile.c = want
-				int8DotPortable(&tile)
+				int8MulPortable(&tile)
 				eachPath(t, func(t *testing.T) {
 					c, intact := fence(t, len(want))
 					clear(c)
 					tile := tile
 					tile.c = c
-					current.int8Dot(&tile)
+					tile.mul(current)
 					if !slices.Equal(c, want) || !intact() {
 						t.Fatalf("%d rows of %d blocks, form %d: %v, want %v", rows, blocks, form, c, want)
 					}

@@ -37,8 +37,9 @@ type path struct {
 	wideDot                     [2]int     // columns and inner length of a piece of transposed B of eight bits
 	panel                       *panelForm // of products of more rows; nil where there is none
 
-	int8Dot func(t *int8Tile) // see int8DotPortable
-	rowsQ8  func(t *tile)     // see rowsQ8Portable
+	int8Turn func(to []byte, scales []float32, from []byte, cols, stride int) // see int8TurnPortable
+	int8Mul  func(t *int8Tile)                                                // see int8MulPortable
+	rowsQ8   func(t *tile)                                                    // see rowsQ8Portable
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

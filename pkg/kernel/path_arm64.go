@@ -9,12 +9,12 @@ func nativePaths() []*path {
 		skinnyDot: skinnyDot128, skinnyDotMixed: skinnyDotMixed128, skinnyDotCols: []int{4, 4, 4, 4},
 		skinnyRows: skinnyRowsNEON, skinnyRowsMixed: skinnyRowsMixedNEON, skinnyStrip: []int{32, 32, 24, 24}, skinnyVector: 4,
 		skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: 96, skinnyBlockDot: 12, skinnySlice: 256, skinnySliceDot: 512,
-		wideDot: [2]int{12, 512}, int8Dot: int8Mul128, rowsQ8: rowsQ8128,
+		wideDot: [2]int{12, 512}, int8Turn: int8Turn128, int8Mul: int8Mul128, rowsQ8: rowsQ8128,
 		peak: peak128, peakOps: 24 * 4 * 2,
 		vecOps: &vecOps128,
 	}
 	if cpu.ARM64.HasASIMDDP {
-		q.int8Dot = int8Dot128
+		q.int8Mul = int8Dot128
 	}
 	return []*path{q}
 }

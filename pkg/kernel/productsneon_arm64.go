@@ -37,12 +37,17 @@ func rowsQ8128(t *tile)
 //go:noescape
 func block128(t *block)
 
-// int8Dot128 is int8DotPortable.
+// int8Turn128 turns up to 8 columns of Q8.
+//
+//go:noescape
+func int8Turn128(to []byte, scales []float32, from []byte, cols, stride int)
+
+// int8Dot128 is int8MulPortable for 8 columns.
 //
 //go:noescape
 func int8Dot128(t *int8Tile)
 
-// int8Mul128 is int8DotPortable.
+// int8Mul128 is int8MulPortable for 8 columns.
 //
 //go:noescape
 func int8Mul128(t *int8Tile)

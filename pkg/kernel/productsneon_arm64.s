@@ -11748,184 +11748,379 @@ one12store:
 	ADD R9, R3, R3
 	RET
 
+TEXT ·int8Turn128(SB), NOSPLIT, $0-88
+	MOVD to_base+0(FP), R0
+	MOVD scales_base+24(FP), R1
+	MOVD scales_len+32(FP), R2
+	MOVD from_base+48(FP), R3
+	MOVD cols+72(FP), R4
+	MOVD stride+80(FP), R5
+	LSR $3, R2, R2
+	ADD R5, R3, R6
+	CMP $1, R4
+	CSEL GT, R6, R3, R6
+	ADD R5, R6, R7
+	CMP $2, R4
+	CSEL GT, R7, R6, R7
+	ADD R5, R7, R8
+	CMP $3, R4
+	CSEL GT, R8, R7, R8
+	ADD R5, R8, R9
+	CMP $4, R4
+	CSEL GT, R9, R8, R9
+	ADD R5, R9, R10
+	CMP $5, R4
+	CSEL GT, R10, R9, R10
+	ADD R5, R10, R11
+	CMP $6, R4
+	CSEL GT, R11, R10, R11
+	ADD R5, R11, R12
+	CMP $7, R4
+	CSEL GT, R12, R11, R12
+	CBZ R2, none
+each:
+	WORD $0x7d400060 // ldr h [R3, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd000020 // str s [R1, #0] v0
+	WORD $0x7d4000c0 // ldr h [R6, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd000420 // str s [R1, #4] v0
+	WORD $0x7d4000e0 // ldr h [R7, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd000820 // str s [R1, #8] v0
+	WORD $0x7d400100 // ldr h [R8, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd000c20 // str s [R1, #12] v0
+	WORD $0x7d400120 // ldr h [R9, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd001020 // str s [R1, #16] v0
+	WORD $0x7d400140 // ldr h [R10, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd001420 // str s [R1, #20] v0
+	WORD $0x7d400160 // ldr h [R11, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd001820 // str s [R1, #24] v0
+	WORD $0x7d400180 // ldr h [R12, #0] v0
+	WORD $0x1ee24000 // fcvt s, h v0 v0
+	WORD $0x4e040400 // dup v0 v0
+	WORD $0xbd001c20 // str s [R1, #28] v0
+	WORD $0x3cc02060 // ldur q [R3, #2] v0
+	WORD $0x3cc020c1 // ldur q [R6, #2] v1
+	WORD $0x3cc020e2 // ldur q [R7, #2] v2
+	WORD $0x3cc02103 // ldur q [R8, #2] v3
+	WORD $0x4e813804 // zip v4 v0 v1
+	WORD $0x4e817800 // zip v0 v0 v1
+	WORD $0x4e833841 // zip v1 v2 v3
+	WORD $0x4e837842 // zip v2 v2 v3
+	WORD $0x4ec13883 // zip v3 v4 v1
+	WORD $0x3d800003 // str q [R0, #0] v3
+	WORD $0x4ec17881 // zip v1 v4 v1
+	WORD $0x3d800801 // str q [R0, #32] v1
+	WORD $0x4ec23801 // zip v1 v0 v2
+	WORD $0x3d801001 // str q [R0, #64] v1
+	WORD $0x4ec27800 // zip v0 v0 v2
+	WORD $0x3d801800 // str q [R0, #96] v0
+	WORD $0x3cc12060 // ldur q [R3, #18] v0
+	WORD $0x3cc120c1 // ldur q [R6, #18] v1
+	WORD $0x3cc120e2 // ldur q [R7, #18] v2
+	WORD $0x3cc12103 // ldur q [R8, #18] v3
+	WORD $0x4e813804 // zip v4 v0 v1
+	WORD $0x4e817800 // zip v0 v0 v1
+	WORD $0x4e833841 // zip v1 v2 v3
+	WORD $0x4e837842 // zip v2 v2 v3
+	WORD $0x4ec13883 // zip v3 v4 v1
+	WORD $0x3d802003 // str q [R0, #128] v3
+	WORD $0x4ec17881 // zip v1 v4 v1
+	WORD $0x3d802801 // str q [R0, #160] v1
+	WORD $0x4ec23801 // zip v1 v0 v2
+	WORD $0x3d803001 // str q [R0, #192] v1
+	WORD $0x4ec27800 // zip v0 v0 v2
+	WORD $0x3d803800 // str q [R0, #224] v0
+	WORD $0x3cc02120 // ldur q [R9, #2] v0
+	WORD $0x3cc02141 // ldur q [R10, #2] v1
+	WORD $0x3cc02162 // ldur q [R11, #2] v2
+	WORD $0x3cc02183 // ldur q [R12, #2] v3
+	WORD $0x4e813804 // zip v4 v0 v1
+	WORD $0x4e817800 // zip v0 v0 v1
+	WORD $0x4e833841 // zip v1 v2 v3
+	WORD $0x4e837842 // zip v2 v2 v3
+	WORD $0x4ec13883 // zip v3 v4 v1
+	WORD $0x3d800403 // str q [R0, #16] v3
+	WORD $0x4ec17881 // zip v1 v4 v1
+	WORD $0x3d800c01 // str q [R0, #48] v1
+	WORD $0x4ec23801 // zip v1 v0 v2
+	WORD $0x3d801401 // str q [R0, #80] v1
+	WORD $0x4ec27800 // zip v0 v0 v2
+	WORD $0x3d801c00 // str q [R0, #112] v0
+	WORD $0x3cc12120 // ldur q [R9, #18] v0
+	WORD $0x3cc12141 // ldur q [R10, #18] v1
+	WORD $0x3cc12162 // ldur q [R11, #18] v2
+	WORD $0x3cc12183 // ldur q [R12, #18] v3
+	WORD $0x4e813804 // zip v4 v0 v1
+	WORD $0x4e817800 // zip v0 v0 v1
+	WORD $0x4e833841 // zip v1 v2 v3
+	WORD $0x4e837842 // zip v2 v2 v3
+	WORD $0x4ec13883 // zip v3 v4 v1
+	WORD $0x3d802403 // str q [R0, #144] v3
+	WORD $0x4ec17881 // zip v1 v4 v1
+	WORD $0x3d802c01 // str q [R0, #176] v1
+	WORD $0x4ec23801 // zip v1 v0 v2
+	WORD $0x3d803401 // str q [R0, #208] v1
+	WORD $0x4ec27800 // zip v0 v0 v2
+	WORD $0x3d803c00 // str q [R0, #240] v0
+	ADD $34, R3, R3
+	ADD $34, R6, R6
+	ADD $34, R7, R7
+	ADD $34, R8, R8
+	ADD $34, R9, R9
+	ADD $34, R10, R10
+	ADD $34, R11, R11
+	ADD $34, R12, R12
+	ADD $256, R0, R0
+	ADD $32, R1, R1
+	SUBS $1, R2, R2
+	BNE each
+none:
+	RET
+
 TEXT ·int8Dot128(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
-	MOVD 48(R0), R1
-	MOVD 72(R0), R2
-	MOVD 96(R0), R3
-	MOVD 120(R0), R4
-	MOVD 160(R0), R5
-	MOVD 152(R0), R6
-	CMP $8, R6
-	BEQ m8
-	CMP $7, R6
-	BEQ m7
-	CMP $6, R6
-	BEQ m6
-	CMP $5, R6
-	BEQ m5
-	CMP $4, R6
+	MOVD 176(R0), R1
+	CMP $4, R1
 	BEQ m4
-	CMP $3, R6
+	CMP $3, R1
 	BEQ m3
-	CMP $2, R6
+	CMP $2, R1
 	BEQ m2
 m1:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 m1block:
-	WORD $0x3cc02142 // ldur q [R10, #2] v2
-	WORD $0x3cc12143 // ldur q [R10, #18] v3
-	WORD $0x7d400144 // ldr h [R10, #0] v4
-	WORD $0x1ee24084 // fcvt s, h v4 v4
-	WORD $0x4e040484 // dup v4 v4
-	WORD $0xbd400105 // ldr s [R8, #0] v5
-	WORD $0x4e0404a5 // dup v5 v5
-	WORD $0x6e24dca4 // fmul v4 v5 v4
-	WORD $0x3dc000e5 // ldr q [R7, #0] v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4e8294a6 // sdot v6 v5 v2
-	WORD $0x4e21d8c2 // scvtf v2 v6
+	WORD $0x4f000402 // movi #0 v2
+	WORD $0x4f000403 // movi #0 v3
+	WORD $0x3dc00044 // ldr q [R2, #0] v4
+	WORD $0x3dc000a5 // ldr q [R5, #0] v5
+	WORD $0x4f84e0a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc004a5 // ldr q [R5, #16] v5
+	WORD $0x4f84e0a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc008a5 // ldr q [R5, #32] v5
+	WORD $0x4fa4e0a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc00ca5 // ldr q [R5, #48] v5
+	WORD $0x4fa4e0a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc010a5 // ldr q [R5, #64] v5
+	WORD $0x4f84e8a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc014a5 // ldr q [R5, #80] v5
+	WORD $0x4f84e8a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc018a5 // ldr q [R5, #96] v5
+	WORD $0x4fa4e8a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc01ca5 // ldr q [R5, #112] v5
+	WORD $0x4fa4e8a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc00444 // ldr q [R2, #16] v4
+	WORD $0x3dc020a5 // ldr q [R5, #128] v5
+	WORD $0x4f84e0a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc024a5 // ldr q [R5, #144] v5
+	WORD $0x4f84e0a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc028a5 // ldr q [R5, #160] v5
+	WORD $0x4fa4e0a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc02ca5 // ldr q [R5, #176] v5
+	WORD $0x4fa4e0a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc030a5 // ldr q [R5, #192] v5
+	WORD $0x4f84e8a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc034a5 // ldr q [R5, #208] v5
+	WORD $0x4f84e8a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc038a5 // ldr q [R5, #224] v5
+	WORD $0x4fa4e8a2 // sdot by lane v2 v5 v4
+	WORD $0x3dc03ca5 // ldr q [R5, #240] v5
+	WORD $0x4fa4e8a3 // sdot by lane v3 v5 v4
+	WORD $0x3dc000c4 // ldr q [R6, #0] v4
+	WORD $0x3dc004c5 // ldr q [R6, #16] v5
+	WORD $0xbd400066 // ldr s [R3, #0] v6
+	WORD $0x4e0404c6 // dup v6 v6
+	WORD $0x4e21d842 // scvtf v2 v2
+	WORD $0x6e26dc84 // fmul v4 v4 v6
 	WORD $0x6e24dc42 // fmul v2 v2 v4
 	WORD $0x4e22d400 // fadd v0 v0 v2
-	WORD $0x3dc004e2 // ldr q [R7, #16] v2
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4e839445 // sdot v5 v2 v3
-	WORD $0x4e21d8a2 // scvtf v2 v5
-	WORD $0x6e24dc42 // fmul v2 v2 v4
+	WORD $0x4e21d862 // scvtf v2 v3
+	WORD $0x6e26dca3 // fmul v3 v5 v6
+	WORD $0x6e23dc42 // fmul v2 v2 v3
 	WORD $0x4e22d421 // fadd v1 v1 v2
-	ADD $34, R10, R10
-	ADD $32, R7, R7
-	ADD $4, R8, R8
-	SUBS $1, R9, R9
-	BNE m1block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	CBZ R3, m1bias
-	MOVD R3, R10
-	WORD $0xbd400141 // ldr s [R10, #0] v1
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	ADD R8, R10, R10
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $32, R2, R2
 	ADD $4, R3, R3
+	SUBS $1, R4, R4
+	BNE m1block
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
+	CBZ R3, m1bias
+	WORD $0x3dc00062 // ldr q [R3, #0] v2
+	WORD $0x4e22d400 // fadd v0 v0 v2
+	WORD $0x3dc00462 // ldr q [R3, #16] v2
+	WORD $0x4e22d421 // fadd v1 v1 v2
+	ADD R6, R3, R3
 m1bias:
 	CBZ R4, m1store
-	WORD $0xbd400081 // ldr s [R4, #0] v1
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	ADD $4, R4, R4
+	WORD $0x3dc00082 // ldr q [R4, #0] v2
+	WORD $0x4e22d400 // fadd v0 v0 v2
+	WORD $0x3dc00482 // ldr q [R4, #16] v2
+	WORD $0x4e22d421 // fadd v1 v1 v2
 m1store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m1
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
 	RET
 m2:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 	WORD $0x4f000402 // movi #0 v2
 	WORD $0x4f000403 // movi #0 v3
 m2block:
-	WORD $0x3cc02144 // ldur q [R10, #2] v4
-	WORD $0x3cc12145 // ldur q [R10, #18] v5
-	WORD $0x7d400146 // ldr h [R10, #0] v6
-	WORD $0x1ee240c6 // fcvt s, h v6 v6
-	WORD $0x4e0404c6 // dup v6 v6
-	WORD $0xbd400107 // ldr s [R8, #0] v7
-	WORD $0x4e0404e7 // dup v7 v7
-	WORD $0x6e26dce7 // fmul v7 v7 v6
-	WORD $0x3dc000e8 // ldr q [R7, #0] v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4e849509 // sdot v9 v8 v4
-	WORD $0x4e21d928 // scvtf v8 v9
-	WORD $0x6e27dd08 // fmul v8 v8 v7
-	WORD $0x4e28d400 // fadd v0 v0 v8
-	WORD $0x3dc004e8 // ldr q [R7, #16] v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4e859509 // sdot v9 v8 v5
-	WORD $0x4e21d928 // scvtf v8 v9
-	WORD $0x6e27dd07 // fmul v7 v8 v7
-	WORD $0x4e27d421 // fadd v1 v1 v7
-	WORD $0xbd400507 // ldr s [R8, #4] v7
-	WORD $0x4e0404e7 // dup v7 v7
-	WORD $0x6e26dce6 // fmul v6 v7 v6
-	WORD $0x3dc008e7 // ldr q [R7, #32] v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4e8494e8 // sdot v8 v7 v4
-	WORD $0x4e21d904 // scvtf v4 v8
-	WORD $0x6e26dc84 // fmul v4 v4 v6
-	WORD $0x4e24d442 // fadd v2 v2 v4
-	WORD $0x3dc00ce4 // ldr q [R7, #48] v4
+	WORD $0x4f000404 // movi #0 v4
+	WORD $0x4f000405 // movi #0 v5
+	WORD $0x4f000406 // movi #0 v6
 	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4e859487 // sdot v7 v4 v5
-	WORD $0x4e21d8e4 // scvtf v4 v7
-	WORD $0x6e26dc84 // fmul v4 v4 v6
+	WORD $0x3dc00048 // ldr q [R2, #0] v8
+	WORD $0x3dc00849 // ldr q [R2, #32] v9
+	WORD $0x3dc000aa // ldr q [R5, #0] v10
+	WORD $0x4f88e144 // sdot by lane v4 v10 v8
+	WORD $0x4f89e146 // sdot by lane v6 v10 v9
+	WORD $0x3dc004aa // ldr q [R5, #16] v10
+	WORD $0x4f88e145 // sdot by lane v5 v10 v8
+	WORD $0x4f89e147 // sdot by lane v7 v10 v9
+	WORD $0x3dc008aa // ldr q [R5, #32] v10
+	WORD $0x4fa8e144 // sdot by lane v4 v10 v8
+	WORD $0x4fa9e146 // sdot by lane v6 v10 v9
+	WORD $0x3dc00caa // ldr q [R5, #48] v10
+	WORD $0x4fa8e145 // sdot by lane v5 v10 v8
+	WORD $0x4fa9e147 // sdot by lane v7 v10 v9
+	WORD $0x3dc010aa // ldr q [R5, #64] v10
+	WORD $0x4f88e944 // sdot by lane v4 v10 v8
+	WORD $0x4f89e946 // sdot by lane v6 v10 v9
+	WORD $0x3dc014aa // ldr q [R5, #80] v10
+	WORD $0x4f88e945 // sdot by lane v5 v10 v8
+	WORD $0x4f89e947 // sdot by lane v7 v10 v9
+	WORD $0x3dc018aa // ldr q [R5, #96] v10
+	WORD $0x4fa8e944 // sdot by lane v4 v10 v8
+	WORD $0x4fa9e946 // sdot by lane v6 v10 v9
+	WORD $0x3dc01caa // ldr q [R5, #112] v10
+	WORD $0x4fa8e945 // sdot by lane v5 v10 v8
+	WORD $0x4fa9e947 // sdot by lane v7 v10 v9
+	WORD $0x3dc00448 // ldr q [R2, #16] v8
+	WORD $0x3dc00c49 // ldr q [R2, #48] v9
+	WORD $0x3dc020aa // ldr q [R5, #128] v10
+	WORD $0x4f88e144 // sdot by lane v4 v10 v8
+	WORD $0x4f89e146 // sdot by lane v6 v10 v9
+	WORD $0x3dc024aa // ldr q [R5, #144] v10
+	WORD $0x4f88e145 // sdot by lane v5 v10 v8
+	WORD $0x4f89e147 // sdot by lane v7 v10 v9
+	WORD $0x3dc028aa // ldr q [R5, #160] v10
+	WORD $0x4fa8e144 // sdot by lane v4 v10 v8
+	WORD $0x4fa9e146 // sdot by lane v6 v10 v9
+	WORD $0x3dc02caa // ldr q [R5, #176] v10
+	WORD $0x4fa8e145 // sdot by lane v5 v10 v8
+	WORD $0x4fa9e147 // sdot by lane v7 v10 v9
+	WORD $0x3dc030aa // ldr q [R5, #192] v10
+	WORD $0x4f88e944 // sdot by lane v4 v10 v8
+	WORD $0x4f89e946 // sdot by lane v6 v10 v9
+	WORD $0x3dc034aa // ldr q [R5, #208] v10
+	WORD $0x4f88e945 // sdot by lane v5 v10 v8
+	WORD $0x4f89e947 // sdot by lane v7 v10 v9
+	WORD $0x3dc038aa // ldr q [R5, #224] v10
+	WORD $0x4fa8e944 // sdot by lane v4 v10 v8
+	WORD $0x4fa9e946 // sdot by lane v6 v10 v9
+	WORD $0x3dc03caa // ldr q [R5, #240] v10
+	WORD $0x4fa8e945 // sdot by lane v5 v10 v8
+	WORD $0x4fa9e947 // sdot by lane v7 v10 v9
+	WORD $0x3dc000c8 // ldr q [R6, #0] v8
+	WORD $0x3dc004c9 // ldr q [R6, #16] v9
+	WORD $0xbd40006a // ldr s [R3, #0] v10
+	WORD $0x4e04054a // dup v10 v10
+	WORD $0x4e21d884 // scvtf v4 v4
+	WORD $0x6e2add0b // fmul v11 v8 v10
+	WORD $0x6e2bdc84 // fmul v4 v4 v11
+	WORD $0x4e24d400 // fadd v0 v0 v4
+	WORD $0x4e21d8a4 // scvtf v4 v5
+	WORD $0x6e2add25 // fmul v5 v9 v10
+	WORD $0x6e25dc84 // fmul v4 v4 v5
+	WORD $0x4e24d421 // fadd v1 v1 v4
+	WORD $0xbd400464 // ldr s [R3, #4] v4
+	WORD $0x4e040484 // dup v4 v4
+	WORD $0x4e21d8c5 // scvtf v5 v6
+	WORD $0x6e24dd06 // fmul v6 v8 v4
+	WORD $0x6e26dca5 // fmul v5 v5 v6
+	WORD $0x4e25d442 // fadd v2 v2 v5
+	WORD $0x4e21d8e5 // scvtf v5 v7
+	WORD $0x6e24dd24 // fmul v4 v9 v4
+	WORD $0x6e24dca4 // fmul v4 v5 v4
 	WORD $0x4e24d463 // fadd v3 v3 v4
-	ADD $34, R10, R10
-	ADD $64, R7, R7
-	ADD $8, R8, R8
-	SUBS $1, R9, R9
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $64, R2, R2
+	ADD $8, R3, R3
+	SUBS $1, R4, R4
 	BNE m2block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
 	CBZ R3, m2bias
-	MOVD R3, R10
-	WORD $0xbd400142 // ldr s [R10, #0] v2
-	WORD $0x4e22d400 // fadd v0 v0 v2
-	ADD R8, R10, R10
-	WORD $0xbd400142 // ldr s [R10, #0] v2
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	ADD R8, R10, R10
-	ADD $4, R3, R3
+	WORD $0x3dc00064 // ldr q [R3, #0] v4
+	WORD $0x4e24d400 // fadd v0 v0 v4
+	WORD $0x3dc00464 // ldr q [R3, #16] v4
+	WORD $0x4e24d421 // fadd v1 v1 v4
+	ADD R6, R3, R3
+	WORD $0x3dc00064 // ldr q [R3, #0] v4
+	WORD $0x4e24d442 // fadd v2 v2 v4
+	WORD $0x3dc00464 // ldr q [R3, #16] v4
+	WORD $0x4e24d463 // fadd v3 v3 v4
+	ADD R6, R3, R3
 m2bias:
 	CBZ R4, m2store
-	WORD $0xbd400082 // ldr s [R4, #0] v2
-	WORD $0x4e22d400 // fadd v0 v0 v2
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	ADD $4, R4, R4
+	WORD $0x3dc00084 // ldr q [R4, #0] v4
+	WORD $0x4e24d400 // fadd v0 v0 v4
+	WORD $0x4e24d442 // fadd v2 v2 v4
+	WORD $0x3dc00484 // ldr q [R4, #16] v4
+	WORD $0x4e24d421 // fadd v1 v1 v4
+	WORD $0x4e24d463 // fadd v3 v3 v4
 m2store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m2
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
+	WORD $0x3d800042 // str q [R2, #0] v2
+	WORD $0x3d800443 // str q [R2, #16] v3
+	ADD R5, R2, R2
 	RET
 m3:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 	WORD $0x4f000402 // movi #0 v2
@@ -11933,115 +12128,170 @@ m3:
 	WORD $0x4f000404 // movi #0 v4
 	WORD $0x4f000405 // movi #0 v5
 m3block:
-	WORD $0x3cc02146 // ldur q [R10, #2] v6
-	WORD $0x3cc12147 // ldur q [R10, #18] v7
-	WORD $0x7d400148 // ldr h [R10, #0] v8
-	WORD $0x1ee24108 // fcvt s, h v8 v8
-	WORD $0x4e040508 // dup v8 v8
-	WORD $0xbd400109 // ldr s [R8, #0] v9
-	WORD $0x4e040529 // dup v9 v9
-	WORD $0x6e28dd29 // fmul v9 v9 v8
-	WORD $0x3dc000ea // ldr q [R7, #0] v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4e86954b // sdot v11 v10 v6
-	WORD $0x4e21d96a // scvtf v10 v11
-	WORD $0x6e29dd4a // fmul v10 v10 v9
-	WORD $0x4e2ad400 // fadd v0 v0 v10
-	WORD $0x3dc004ea // ldr q [R7, #16] v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4e87954b // sdot v11 v10 v7
-	WORD $0x4e21d96a // scvtf v10 v11
-	WORD $0x6e29dd49 // fmul v9 v10 v9
-	WORD $0x4e29d421 // fadd v1 v1 v9
-	WORD $0xbd400509 // ldr s [R8, #4] v9
-	WORD $0x4e040529 // dup v9 v9
-	WORD $0x6e28dd29 // fmul v9 v9 v8
-	WORD $0x3dc008ea // ldr q [R7, #32] v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4e86954b // sdot v11 v10 v6
-	WORD $0x4e21d96a // scvtf v10 v11
-	WORD $0x6e29dd4a // fmul v10 v10 v9
-	WORD $0x4e2ad442 // fadd v2 v2 v10
-	WORD $0x3dc00cea // ldr q [R7, #48] v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4e87954b // sdot v11 v10 v7
-	WORD $0x4e21d96a // scvtf v10 v11
-	WORD $0x6e29dd49 // fmul v9 v10 v9
-	WORD $0x4e29d463 // fadd v3 v3 v9
-	WORD $0xbd400909 // ldr s [R8, #8] v9
-	WORD $0x4e040529 // dup v9 v9
-	WORD $0x6e28dd28 // fmul v8 v9 v8
-	WORD $0x3dc010e9 // ldr q [R7, #64] v9
-	WORD $0x4f00040a // movi #0 v10
-	WORD $0x4e86952a // sdot v10 v9 v6
-	WORD $0x4e21d946 // scvtf v6 v10
-	WORD $0x6e28dcc6 // fmul v6 v6 v8
-	WORD $0x4e26d484 // fadd v4 v4 v6
-	WORD $0x3dc014e6 // ldr q [R7, #80] v6
+	WORD $0x4f000406 // movi #0 v6
+	WORD $0x4f000407 // movi #0 v7
+	WORD $0x4f000408 // movi #0 v8
 	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4e8794c9 // sdot v9 v6 v7
-	WORD $0x4e21d926 // scvtf v6 v9
-	WORD $0x6e28dcc6 // fmul v6 v6 v8
+	WORD $0x4f00040a // movi #0 v10
+	WORD $0x4f00040b // movi #0 v11
+	WORD $0x3dc0004c // ldr q [R2, #0] v12
+	WORD $0x3dc0084d // ldr q [R2, #32] v13
+	WORD $0x3dc0104e // ldr q [R2, #64] v14
+	WORD $0x3dc000af // ldr q [R5, #0] v15
+	WORD $0x4f8ce1e6 // sdot by lane v6 v15 v12
+	WORD $0x4f8de1e8 // sdot by lane v8 v15 v13
+	WORD $0x4f8ee1ea // sdot by lane v10 v15 v14
+	WORD $0x3dc004af // ldr q [R5, #16] v15
+	WORD $0x4f8ce1e7 // sdot by lane v7 v15 v12
+	WORD $0x4f8de1e9 // sdot by lane v9 v15 v13
+	WORD $0x4f8ee1eb // sdot by lane v11 v15 v14
+	WORD $0x3dc008af // ldr q [R5, #32] v15
+	WORD $0x4face1e6 // sdot by lane v6 v15 v12
+	WORD $0x4fade1e8 // sdot by lane v8 v15 v13
+	WORD $0x4faee1ea // sdot by lane v10 v15 v14
+	WORD $0x3dc00caf // ldr q [R5, #48] v15
+	WORD $0x4face1e7 // sdot by lane v7 v15 v12
+	WORD $0x4fade1e9 // sdot by lane v9 v15 v13
+	WORD $0x4faee1eb // sdot by lane v11 v15 v14
+	WORD $0x3dc010af // ldr q [R5, #64] v15
+	WORD $0x4f8ce9e6 // sdot by lane v6 v15 v12
+	WORD $0x4f8de9e8 // sdot by lane v8 v15 v13
+	WORD $0x4f8ee9ea // sdot by lane v10 v15 v14
+	WORD $0x3dc014af // ldr q [R5, #80] v15
+	WORD $0x4f8ce9e7 // sdot by lane v7 v15 v12
+	WORD $0x4f8de9e9 // sdot by lane v9 v15 v13
+	WORD $0x4f8ee9eb // sdot by lane v11 v15 v14
+	WORD $0x3dc018af // ldr q [R5, #96] v15
+	WORD $0x4face9e6 // sdot by lane v6 v15 v12
+	WORD $0x4fade9e8 // sdot by lane v8 v15 v13
+	WORD $0x4faee9ea // sdot by lane v10 v15 v14
+	WORD $0x3dc01caf // ldr q [R5, #112] v15
+	WORD $0x4face9e7 // sdot by lane v7 v15 v12
+	WORD $0x4fade9e9 // sdot by lane v9 v15 v13
+	WORD $0x4faee9eb // sdot by lane v11 v15 v14
+	WORD $0x3dc0044c // ldr q [R2, #16] v12
+	WORD $0x3dc00c4d // ldr q [R2, #48] v13
+	WORD $0x3dc0144e // ldr q [R2, #80] v14
+	WORD $0x3dc020af // ldr q [R5, #128] v15
+	WORD $0x4f8ce1e6 // sdot by lane v6 v15 v12
+	WORD $0x4f8de1e8 // sdot by lane v8 v15 v13
+	WORD $0x4f8ee1ea // sdot by lane v10 v15 v14
+	WORD $0x3dc024af // ldr q [R5, #144] v15
+	WORD $0x4f8ce1e7 // sdot by lane v7 v15 v12
+	WORD $0x4f8de1e9 // sdot by lane v9 v15 v13
+	WORD $0x4f8ee1eb // sdot by lane v11 v15 v14
+	WORD $0x3dc028af // ldr q [R5, #160] v15
+	WORD $0x4face1e6 // sdot by lane v6 v15 v12
+	WORD $0x4fade1e8 // sdot by lane v8 v15 v13
+	WORD $0x4faee1ea // sdot by lane v10 v15 v14
+	WORD $0x3dc02caf // ldr q [R5, #176] v15
+	WORD $0x4face1e7 // sdot by lane v7 v15 v12
+	WORD $0x4fade1e9 // sdot by lane v9 v15 v13
+	WORD $0x4faee1eb // sdot by lane v11 v15 v14
+	WORD $0x3dc030af // ldr q [R5, #192] v15
+	WORD $0x4f8ce9e6 // sdot by lane v6 v15 v12
+	WORD $0x4f8de9e8 // sdot by lane v8 v15 v13
+	WORD $0x4f8ee9ea // sdot by lane v10 v15 v14
+	WORD $0x3dc034af // ldr q [R5, #208] v15
+	WORD $0x4f8ce9e7 // sdot by lane v7 v15 v12
+	WORD $0x4f8de9e9 // sdot by lane v9 v15 v13
+	WORD $0x4f8ee9eb // sdot by lane v11 v15 v14
+	WORD $0x3dc038af // ldr q [R5, #224] v15
+	WORD $0x4face9e6 // sdot by lane v6 v15 v12
+	WORD $0x4fade9e8 // sdot by lane v8 v15 v13
+	WORD $0x4faee9ea // sdot by lane v10 v15 v14
+	WORD $0x3dc03caf // ldr q [R5, #240] v15
+	WORD $0x4face9e7 // sdot by lane v7 v15 v12
+	WORD $0x4fade9e9 // sdot by lane v9 v15 v13
+	WORD $0x4faee9eb // sdot by lane v11 v15 v14
+	WORD $0x3dc000cc // ldr q [R6, #0] v12
+	WORD $0x3dc004cd // ldr q [R6, #16] v13
+	WORD $0xbd40006e // ldr s [R3, #0] v14
+	WORD $0x4e0405ce // dup v14 v14
+	WORD $0x4e21d8c6 // scvtf v6 v6
+	WORD $0x6e2edd8f // fmul v15 v12 v14
+	WORD $0x6e2fdcc6 // fmul v6 v6 v15
+	WORD $0x4e26d400 // fadd v0 v0 v6
+	WORD $0x4e21d8e6 // scvtf v6 v7
+	WORD $0x6e2edda7 // fmul v7 v13 v14
+	WORD $0x6e27dcc6 // fmul v6 v6 v7
+	WORD $0x4e26d421 // fadd v1 v1 v6
+	WORD $0xbd400466 // ldr s [R3, #4] v6
+	WORD $0x4e0404c6 // dup v6 v6
+	WORD $0x4e21d907 // scvtf v7 v8
+	WORD $0x6e26dd88 // fmul v8 v12 v6
+	WORD $0x6e28dce7 // fmul v7 v7 v8
+	WORD $0x4e27d442 // fadd v2 v2 v7
+	WORD $0x4e21d927 // scvtf v7 v9
+	WORD $0x6e26dda6 // fmul v6 v13 v6
+	WORD $0x6e26dce6 // fmul v6 v7 v6
+	WORD $0x4e26d463 // fadd v3 v3 v6
+	WORD $0xbd400866 // ldr s [R3, #8] v6
+	WORD $0x4e0404c6 // dup v6 v6
+	WORD $0x4e21d947 // scvtf v7 v10
+	WORD $0x6e26dd88 // fmul v8 v12 v6
+	WORD $0x6e28dce7 // fmul v7 v7 v8
+	WORD $0x4e27d484 // fadd v4 v4 v7
+	WORD $0x4e21d967 // scvtf v7 v11
+	WORD $0x6e26dda6 // fmul v6 v13 v6
+	WORD $0x6e26dce6 // fmul v6 v7 v6
 	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	ADD $34, R10, R10
-	ADD $96, R7, R7
-	ADD $12, R8, R8
-	SUBS $1, R9, R9
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $96, R2, R2
+	ADD $12, R3, R3
+	SUBS $1, R4, R4
 	BNE m3block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
 	CBZ R3, m3bias
-	MOVD R3, R10
-	WORD $0xbd400143 // ldr s [R10, #0] v3
-	WORD $0x4e23d400 // fadd v0 v0 v3
-	ADD R8, R10, R10
-	WORD $0xbd400143 // ldr s [R10, #0] v3
-	WORD $0x4e23d421 // fadd v1 v1 v3
-	ADD R8, R10, R10
-	WORD $0xbd400143 // ldr s [R10, #0] v3
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	ADD R8, R10, R10
-	ADD $4, R3, R3
+	WORD $0x3dc00066 // ldr q [R3, #0] v6
+	WORD $0x4e26d400 // fadd v0 v0 v6
+	WORD $0x3dc00466 // ldr q [R3, #16] v6
+	WORD $0x4e26d421 // fadd v1 v1 v6
+	ADD R6, R3, R3
+	WORD $0x3dc00066 // ldr q [R3, #0] v6
+	WORD $0x4e26d442 // fadd v2 v2 v6
+	WORD $0x3dc00466 // ldr q [R3, #16] v6
+	WORD $0x4e26d463 // fadd v3 v3 v6
+	ADD R6, R3, R3
+	WORD $0x3dc00066 // ldr q [R3, #0] v6
+	WORD $0x4e26d484 // fadd v4 v4 v6
+	WORD $0x3dc00466 // ldr q [R3, #16] v6
+	WORD $0x4e26d4a5 // fadd v5 v5 v6
+	ADD R6, R3, R3
 m3bias:
 	CBZ R4, m3store
-	WORD $0xbd400083 // ldr s [R4, #0] v3
-	WORD $0x4e23d400 // fadd v0 v0 v3
-	WORD $0x4e23d421 // fadd v1 v1 v3
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	ADD $4, R4, R4
+	WORD $0x3dc00086 // ldr q [R4, #0] v6
+	WORD $0x4e26d400 // fadd v0 v0 v6
+	WORD $0x4e26d442 // fadd v2 v2 v6
+	WORD $0x4e26d484 // fadd v4 v4 v6
+	WORD $0x3dc00486 // ldr q [R4, #16] v6
+	WORD $0x4e26d421 // fadd v1 v1 v6
+	WORD $0x4e26d463 // fadd v3 v3 v6
+	WORD $0x4e26d4a5 // fadd v5 v5 v6
 m3store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m3
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
+	WORD $0x3d800042 // str q [R2, #0] v2
+	WORD $0x3d800443 // str q [R2, #16] v3
+	ADD R5, R2, R2
+	WORD $0x3d800044 // str q [R2, #0] v4
+	WORD $0x3d800445 // str q [R2, #16] v5
+	ADD R5, R2, R2
 	RET
 m4:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 	WORD $0x4f000402 // movi #0 v2
@@ -12051,1168 +12301,676 @@ m4:
 	WORD $0x4f000406 // movi #0 v6
 	WORD $0x4f000407 // movi #0 v7
 m4block:
-	WORD $0x3cc02148 // ldur q [R10, #2] v8
-	WORD $0x3cc12149 // ldur q [R10, #18] v9
-	WORD $0x7d40014a // ldr h [R10, #0] v10
-	WORD $0x1ee2414a // fcvt s, h v10 v10
-	WORD $0x4e04054a // dup v10 v10
-	WORD $0xbd40010b // ldr s [R8, #0] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6b // fmul v11 v11 v10
-	WORD $0x3dc000ec // ldr q [R7, #0] v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e88958d // sdot v13 v12 v8
-	WORD $0x4e21d9ac // scvtf v12 v13
-	WORD $0x6e2bdd8c // fmul v12 v12 v11
-	WORD $0x4e2cd400 // fadd v0 v0 v12
-	WORD $0x3dc004ec // ldr q [R7, #16] v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e89958d // sdot v13 v12 v9
-	WORD $0x4e21d9ac // scvtf v12 v13
-	WORD $0x6e2bdd8b // fmul v11 v12 v11
-	WORD $0x4e2bd421 // fadd v1 v1 v11
-	WORD $0xbd40050b // ldr s [R8, #4] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6b // fmul v11 v11 v10
-	WORD $0x3dc008ec // ldr q [R7, #32] v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e88958d // sdot v13 v12 v8
-	WORD $0x4e21d9ac // scvtf v12 v13
-	WORD $0x6e2bdd8c // fmul v12 v12 v11
-	WORD $0x4e2cd442 // fadd v2 v2 v12
-	WORD $0x3dc00cec // ldr q [R7, #48] v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e89958d // sdot v13 v12 v9
-	WORD $0x4e21d9ac // scvtf v12 v13
-	WORD $0x6e2bdd8b // fmul v11 v12 v11
-	WORD $0x4e2bd463 // fadd v3 v3 v11
-	WORD $0xbd40090b // ldr s [R8, #8] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6b // fmul v11 v11 v10
-	WORD $0x3dc010ec // ldr q [R7, #64] v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e88958d // sdot v13 v12 v8
-	WORD $0x4e21d9ac // scvtf v12 v13
-	WORD $0x6e2bdd8c // fmul v12 v12 v11
-	WORD $0x4e2cd484 // fadd v4 v4 v12
-	WORD $0x3dc014ec // ldr q [R7, #80] v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e89958d // sdot v13 v12 v9
-	WORD $0x4e21d9ac // scvtf v12 v13
-	WORD $0x6e2bdd8b // fmul v11 v12 v11
-	WORD $0x4e2bd4a5 // fadd v5 v5 v11
-	WORD $0xbd400d0b // ldr s [R8, #12] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6a // fmul v10 v11 v10
-	WORD $0x3dc018eb // ldr q [R7, #96] v11
-	WORD $0x4f00040c // movi #0 v12
-	WORD $0x4e88956c // sdot v12 v11 v8
-	WORD $0x4e21d988 // scvtf v8 v12
-	WORD $0x6e2add08 // fmul v8 v8 v10
-	WORD $0x4e28d4c6 // fadd v6 v6 v8
-	WORD $0x3dc01ce8 // ldr q [R7, #112] v8
+	WORD $0x4f000408 // movi #0 v8
+	WORD $0x4f000409 // movi #0 v9
+	WORD $0x4f00040a // movi #0 v10
 	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4e89950b // sdot v11 v8 v9
-	WORD $0x4e21d968 // scvtf v8 v11
-	WORD $0x6e2add08 // fmul v8 v8 v10
+	WORD $0x4f00040c // movi #0 v12
+	WORD $0x4f00040d // movi #0 v13
+	WORD $0x4f00040e // movi #0 v14
+	WORD $0x4f00040f // movi #0 v15
+	WORD $0x3dc00050 // ldr q [R2, #0] v16
+	WORD $0x3dc00851 // ldr q [R2, #32] v17
+	WORD $0x3dc01052 // ldr q [R2, #64] v18
+	WORD $0x3dc01853 // ldr q [R2, #96] v19
+	WORD $0x3dc000b4 // ldr q [R5, #0] v20
+	WORD $0x4f90e288 // sdot by lane v8 v20 v16
+	WORD $0x4f91e28a // sdot by lane v10 v20 v17
+	WORD $0x4f92e28c // sdot by lane v12 v20 v18
+	WORD $0x4f93e28e // sdot by lane v14 v20 v19
+	WORD $0x3dc004b4 // ldr q [R5, #16] v20
+	WORD $0x4f90e289 // sdot by lane v9 v20 v16
+	WORD $0x4f91e28b // sdot by lane v11 v20 v17
+	WORD $0x4f92e28d // sdot by lane v13 v20 v18
+	WORD $0x4f93e28f // sdot by lane v15 v20 v19
+	WORD $0x3dc008b4 // ldr q [R5, #32] v20
+	WORD $0x4fb0e288 // sdot by lane v8 v20 v16
+	WORD $0x4fb1e28a // sdot by lane v10 v20 v17
+	WORD $0x4fb2e28c // sdot by lane v12 v20 v18
+	WORD $0x4fb3e28e // sdot by lane v14 v20 v19
+	WORD $0x3dc00cb4 // ldr q [R5, #48] v20
+	WORD $0x4fb0e289 // sdot by lane v9 v20 v16
+	WORD $0x4fb1e28b // sdot by lane v11 v20 v17
+	WORD $0x4fb2e28d // sdot by lane v13 v20 v18
+	WORD $0x4fb3e28f // sdot by lane v15 v20 v19
+	WORD $0x3dc010b4 // ldr q [R5, #64] v20
+	WORD $0x4f90ea88 // sdot by lane v8 v20 v16
+	WORD $0x4f91ea8a // sdot by lane v10 v20 v17
+	WORD $0x4f92ea8c // sdot by lane v12 v20 v18
+	WORD $0x4f93ea8e // sdot by lane v14 v20 v19
+	WORD $0x3dc014b4 // ldr q [R5, #80] v20
+	WORD $0x4f90ea89 // sdot by lane v9 v20 v16
+	WORD $0x4f91ea8b // sdot by lane v11 v20 v17
+	WORD $0x4f92ea8d // sdot by lane v13 v20 v18
+	WORD $0x4f93ea8f // sdot by lane v15 v20 v19
+	WORD $0x3dc018b4 // ldr q [R5, #96] v20
+	WORD $0x4fb0ea88 // sdot by lane v8 v20 v16
+	WORD $0x4fb1ea8a // sdot by lane v10 v20 v17
+	WORD $0x4fb2ea8c // sdot by lane v12 v20 v18
+	WORD $0x4fb3ea8e // sdot by lane v14 v20 v19
+	WORD $0x3dc01cb4 // ldr q [R5, #112] v20
+	WORD $0x4fb0ea89 // sdot by lane v9 v20 v16
+	WORD $0x4fb1ea8b // sdot by lane v11 v20 v17
+	WORD $0x4fb2ea8d // sdot by lane v13 v20 v18
+	WORD $0x4fb3ea8f // sdot by lane v15 v20 v19
+	WORD $0x3dc00450 // ldr q [R2, #16] v16
+	WORD $0x3dc00c51 // ldr q [R2, #48] v17
+	WORD $0x3dc01452 // ldr q [R2, #80] v18
+	WORD $0x3dc01c53 // ldr q [R2, #112] v19
+	WORD $0x3dc020b4 // ldr q [R5, #128] v20
+	WORD $0x4f90e288 // sdot by lane v8 v20 v16
+	WORD $0x4f91e28a // sdot by lane v10 v20 v17
+	WORD $0x4f92e28c // sdot by lane v12 v20 v18
+	WORD $0x4f93e28e // sdot by lane v14 v20 v19
+	WORD $0x3dc024b4 // ldr q [R5, #144] v20
+	WORD $0x4f90e289 // sdot by lane v9 v20 v16
+	WORD $0x4f91e28b // sdot by lane v11 v20 v17
+	WORD $0x4f92e28d // sdot by lane v13 v20 v18
+	WORD $0x4f93e28f // sdot by lane v15 v20 v19
+	WORD $0x3dc028b4 // ldr q [R5, #160] v20
+	WORD $0x4fb0e288 // sdot by lane v8 v20 v16
+	WORD $0x4fb1e28a // sdot by lane v10 v20 v17
+	WORD $0x4fb2e28c // sdot by lane v12 v20 v18
+	WORD $0x4fb3e28e // sdot by lane v14 v20 v19
+	WORD $0x3dc02cb4 // ldr q [R5, #176] v20
+	WORD $0x4fb0e289 // sdot by lane v9 v20 v16
+	WORD $0x4fb1e28b // sdot by lane v11 v20 v17
+	WORD $0x4fb2e28d // sdot by lane v13 v20 v18
+	WORD $0x4fb3e28f // sdot by lane v15 v20 v19
+	WORD $0x3dc030b4 // ldr q [R5, #192] v20
+	WORD $0x4f90ea88 // sdot by lane v8 v20 v16
+	WORD $0x4f91ea8a // sdot by lane v10 v20 v17
+	WORD $0x4f92ea8c // sdot by lane v12 v20 v18
+	WORD $0x4f93ea8e // sdot by lane v14 v20 v19
+	WORD $0x3dc034b4 // ldr q [R5, #208] v20
+	WORD $0x4f90ea89 // sdot by lane v9 v20 v16
+	WORD $0x4f91ea8b // sdot by lane v11 v20 v17
+	WORD $0x4f92ea8d // sdot by lane v13 v20 v18
+	WORD $0x4f93ea8f // sdot by lane v15 v20 v19
+	WORD $0x3dc038b4 // ldr q [R5, #224] v20
+	WORD $0x4fb0ea88 // sdot by lane v8 v20 v16
+	WORD $0x4fb1ea8a // sdot by lane v10 v20 v17
+	WORD $0x4fb2ea8c // sdot by lane v12 v20 v18
+	WORD $0x4fb3ea8e // sdot by lane v14 v20 v19
+	WORD $0x3dc03cb4 // ldr q [R5, #240] v20
+	WORD $0x4fb0ea89 // sdot by lane v9 v20 v16
+	WORD $0x4fb1ea8b // sdot by lane v11 v20 v17
+	WORD $0x4fb2ea8d // sdot by lane v13 v20 v18
+	WORD $0x4fb3ea8f // sdot by lane v15 v20 v19
+	WORD $0x3dc000d0 // ldr q [R6, #0] v16
+	WORD $0x3dc004d1 // ldr q [R6, #16] v17
+	WORD $0xbd400072 // ldr s [R3, #0] v18
+	WORD $0x4e040652 // dup v18 v18
+	WORD $0x4e21d908 // scvtf v8 v8
+	WORD $0x6e32de13 // fmul v19 v16 v18
+	WORD $0x6e33dd08 // fmul v8 v8 v19
+	WORD $0x4e28d400 // fadd v0 v0 v8
+	WORD $0x4e21d928 // scvtf v8 v9
+	WORD $0x6e32de29 // fmul v9 v17 v18
+	WORD $0x6e29dd08 // fmul v8 v8 v9
+	WORD $0x4e28d421 // fadd v1 v1 v8
+	WORD $0xbd400468 // ldr s [R3, #4] v8
+	WORD $0x4e040508 // dup v8 v8
+	WORD $0x4e21d949 // scvtf v9 v10
+	WORD $0x6e28de0a // fmul v10 v16 v8
+	WORD $0x6e2add29 // fmul v9 v9 v10
+	WORD $0x4e29d442 // fadd v2 v2 v9
+	WORD $0x4e21d969 // scvtf v9 v11
+	WORD $0x6e28de28 // fmul v8 v17 v8
+	WORD $0x6e28dd28 // fmul v8 v9 v8
+	WORD $0x4e28d463 // fadd v3 v3 v8
+	WORD $0xbd400868 // ldr s [R3, #8] v8
+	WORD $0x4e040508 // dup v8 v8
+	WORD $0x4e21d989 // scvtf v9 v12
+	WORD $0x6e28de0a // fmul v10 v16 v8
+	WORD $0x6e2add29 // fmul v9 v9 v10
+	WORD $0x4e29d484 // fadd v4 v4 v9
+	WORD $0x4e21d9a9 // scvtf v9 v13
+	WORD $0x6e28de28 // fmul v8 v17 v8
+	WORD $0x6e28dd28 // fmul v8 v9 v8
+	WORD $0x4e28d4a5 // fadd v5 v5 v8
+	WORD $0xbd400c68 // ldr s [R3, #12] v8
+	WORD $0x4e040508 // dup v8 v8
+	WORD $0x4e21d9c9 // scvtf v9 v14
+	WORD $0x6e28de0a // fmul v10 v16 v8
+	WORD $0x6e2add29 // fmul v9 v9 v10
+	WORD $0x4e29d4c6 // fadd v6 v6 v9
+	WORD $0x4e21d9e9 // scvtf v9 v15
+	WORD $0x6e28de28 // fmul v8 v17 v8
+	WORD $0x6e28dd28 // fmul v8 v9 v8
 	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	ADD $34, R10, R10
-	ADD $128, R7, R7
-	ADD $16, R8, R8
-	SUBS $1, R9, R9
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $128, R2, R2
+	ADD $16, R3, R3
+	SUBS $1, R4, R4
 	BNE m4block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
 	CBZ R3, m4bias
-	MOVD R3, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d400 // fadd v0 v0 v4
-	ADD R8, R10, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d421 // fadd v1 v1 v4
-	ADD R8, R10, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d442 // fadd v2 v2 v4
-	ADD R8, R10, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	ADD R8, R10, R10
-	ADD $4, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
+	WORD $0x4e28d400 // fadd v0 v0 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
+	WORD $0x4e28d421 // fadd v1 v1 v8
+	ADD R6, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
+	WORD $0x4e28d442 // fadd v2 v2 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
+	WORD $0x4e28d463 // fadd v3 v3 v8
+	ADD R6, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
+	WORD $0x4e28d484 // fadd v4 v4 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
+	WORD $0x4e28d4a5 // fadd v5 v5 v8
+	ADD R6, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
+	WORD $0x4e28d4c6 // fadd v6 v6 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
+	WORD $0x4e28d4e7 // fadd v7 v7 v8
+	ADD R6, R3, R3
 m4bias:
 	CBZ R4, m4store
-	WORD $0xbd400084 // ldr s [R4, #0] v4
-	WORD $0x4e24d400 // fadd v0 v0 v4
-	WORD $0x4e24d421 // fadd v1 v1 v4
-	WORD $0x4e24d442 // fadd v2 v2 v4
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	ADD $4, R4, R4
+	WORD $0x3dc00088 // ldr q [R4, #0] v8
+	WORD $0x4e28d400 // fadd v0 v0 v8
+	WORD $0x4e28d442 // fadd v2 v2 v8
+	WORD $0x4e28d484 // fadd v4 v4 v8
+	WORD $0x4e28d4c6 // fadd v6 v6 v8
+	WORD $0x3dc00488 // ldr q [R4, #16] v8
+	WORD $0x4e28d421 // fadd v1 v1 v8
+	WORD $0x4e28d463 // fadd v3 v3 v8
+	WORD $0x4e28d4a5 // fadd v5 v5 v8
+	WORD $0x4e28d4e7 // fadd v7 v7 v8
 m4store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m4
-	RET
-m5:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-m5block:
-	WORD $0x3cc0214a // ldur q [R10, #2] v10
-	WORD $0x3cc1214b // ldur q [R10, #18] v11
-	WORD $0x7d40014c // ldr h [R10, #0] v12
-	WORD $0x1ee2418c // fcvt s, h v12 v12
-	WORD $0x4e04058c // dup v12 v12
-	WORD $0xbd40010d // ldr s [R8, #0] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc000ee // ldr q [R7, #0] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8a95cf // sdot v15 v14 v10
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed400 // fadd v0 v0 v14
-	WORD $0x3dc004ee // ldr q [R7, #16] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8b95cf // sdot v15 v14 v11
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd421 // fadd v1 v1 v13
-	WORD $0xbd40050d // ldr s [R8, #4] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc008ee // ldr q [R7, #32] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8a95cf // sdot v15 v14 v10
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed442 // fadd v2 v2 v14
-	WORD $0x3dc00cee // ldr q [R7, #48] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8b95cf // sdot v15 v14 v11
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd463 // fadd v3 v3 v13
-	WORD $0xbd40090d // ldr s [R8, #8] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc010ee // ldr q [R7, #64] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8a95cf // sdot v15 v14 v10
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed484 // fadd v4 v4 v14
-	WORD $0x3dc014ee // ldr q [R7, #80] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8b95cf // sdot v15 v14 v11
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd4a5 // fadd v5 v5 v13
-	WORD $0xbd400d0d // ldr s [R8, #12] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc018ee // ldr q [R7, #96] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8a95cf // sdot v15 v14 v10
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed4c6 // fadd v6 v6 v14
-	WORD $0x3dc01cee // ldr q [R7, #112] v14
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8b95cf // sdot v15 v14 v11
-	WORD $0x4e21d9ee // scvtf v14 v15
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd4e7 // fadd v7 v7 v13
-	WORD $0xbd40110d // ldr s [R8, #16] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddac // fmul v12 v13 v12
-	WORD $0x3dc020ed // ldr q [R7, #128] v13
-	WORD $0x4f00040e // movi #0 v14
-	WORD $0x4e8a95ae // sdot v14 v13 v10
-	WORD $0x4e21d9ca // scvtf v10 v14
-	WORD $0x6e2cdd4a // fmul v10 v10 v12
-	WORD $0x4e2ad508 // fadd v8 v8 v10
-	WORD $0x3dc024ea // ldr q [R7, #144] v10
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4e8b954d // sdot v13 v10 v11
-	WORD $0x4e21d9aa // scvtf v10 v13
-	WORD $0x6e2cdd4a // fmul v10 v10 v12
-	WORD $0x4e2ad529 // fadd v9 v9 v10
-	ADD $34, R10, R10
-	ADD $160, R7, R7
-	ADD $20, R8, R8
-	SUBS $1, R9, R9
-	BNE m5block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	CBZ R3, m5bias
-	MOVD R3, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d400 // fadd v0 v0 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d421 // fadd v1 v1 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d442 // fadd v2 v2 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d463 // fadd v3 v3 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m5bias:
-	CBZ R4, m5store
-	WORD $0xbd400085 // ldr s [R4, #0] v5
-	WORD $0x4e25d400 // fadd v0 v0 v5
-	WORD $0x4e25d421 // fadd v1 v1 v5
-	WORD $0x4e25d442 // fadd v2 v2 v5
-	WORD $0x4e25d463 // fadd v3 v3 v5
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	ADD $4, R4, R4
-m5store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m5
-	RET
-m6:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4f00040a // movi #0 v10
-	WORD $0x4f00040b // movi #0 v11
-m6block:
-	WORD $0x3cc0214c // ldur q [R10, #2] v12
-	WORD $0x3cc1214d // ldur q [R10, #18] v13
-	WORD $0x7d40014e // ldr h [R10, #0] v14
-	WORD $0x1ee241ce // fcvt s, h v14 v14
-	WORD $0x4e0405ce // dup v14 v14
-	WORD $0xbd40010f // ldr s [R8, #0] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc000f0 // ldr q [R7, #0] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8c9611 // sdot v17 v16 v12
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d400 // fadd v0 v0 v16
-	WORD $0x3dc004f0 // ldr q [R7, #16] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8d9611 // sdot v17 v16 v13
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd421 // fadd v1 v1 v15
-	WORD $0xbd40050f // ldr s [R8, #4] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc008f0 // ldr q [R7, #32] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8c9611 // sdot v17 v16 v12
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d442 // fadd v2 v2 v16
-	WORD $0x3dc00cf0 // ldr q [R7, #48] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8d9611 // sdot v17 v16 v13
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd463 // fadd v3 v3 v15
-	WORD $0xbd40090f // ldr s [R8, #8] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc010f0 // ldr q [R7, #64] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8c9611 // sdot v17 v16 v12
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d484 // fadd v4 v4 v16
-	WORD $0x3dc014f0 // ldr q [R7, #80] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8d9611 // sdot v17 v16 v13
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd4a5 // fadd v5 v5 v15
-	WORD $0xbd400d0f // ldr s [R8, #12] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc018f0 // ldr q [R7, #96] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8c9611 // sdot v17 v16 v12
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d4c6 // fadd v6 v6 v16
-	WORD $0x3dc01cf0 // ldr q [R7, #112] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8d9611 // sdot v17 v16 v13
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd4e7 // fadd v7 v7 v15
-	WORD $0xbd40110f // ldr s [R8, #16] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc020f0 // ldr q [R7, #128] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8c9611 // sdot v17 v16 v12
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d508 // fadd v8 v8 v16
-	WORD $0x3dc024f0 // ldr q [R7, #144] v16
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8d9611 // sdot v17 v16 v13
-	WORD $0x4e21da30 // scvtf v16 v17
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd529 // fadd v9 v9 v15
-	WORD $0xbd40150f // ldr s [R8, #20] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddee // fmul v14 v15 v14
-	WORD $0x3dc028ef // ldr q [R7, #160] v15
-	WORD $0x4f000410 // movi #0 v16
-	WORD $0x4e8c95f0 // sdot v16 v15 v12
-	WORD $0x4e21da0c // scvtf v12 v16
-	WORD $0x6e2edd8c // fmul v12 v12 v14
-	WORD $0x4e2cd54a // fadd v10 v10 v12
-	WORD $0x3dc02cec // ldr q [R7, #176] v12
-	WORD $0x4f00040f // movi #0 v15
-	WORD $0x4e8d958f // sdot v15 v12 v13
-	WORD $0x4e21d9ec // scvtf v12 v15
-	WORD $0x6e2edd8c // fmul v12 v12 v14
-	WORD $0x4e2cd56b // fadd v11 v11 v12
-	ADD $34, R10, R10
-	ADD $192, R7, R7
-	ADD $24, R8, R8
-	SUBS $1, R9, R9
-	BNE m6block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	WORD $0x4e2bd545 // fadd v5 v10 v11
-	WORD $0x6e0540a6 // ext #8 v6 v5 v5
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	WORD $0x6e25d4a5 // faddp v5 v5 v5
-	CBZ R3, m6bias
-	MOVD R3, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d400 // fadd v0 v0 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d421 // fadd v1 v1 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d442 // fadd v2 v2 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d463 // fadd v3 v3 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d484 // fadd v4 v4 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m6bias:
-	CBZ R4, m6store
-	WORD $0xbd400086 // ldr s [R4, #0] v6
-	WORD $0x4e26d400 // fadd v0 v0 v6
-	WORD $0x4e26d421 // fadd v1 v1 v6
-	WORD $0x4e26d442 // fadd v2 v2 v6
-	WORD $0x4e26d463 // fadd v3 v3 v6
-	WORD $0x4e26d484 // fadd v4 v4 v6
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	ADD $4, R4, R4
-m6store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	WORD $0xbd000145 // str s [R10, #0] v5
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m6
-	RET
-m7:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4f00040a // movi #0 v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4f00040c // movi #0 v12
-	WORD $0x4f00040d // movi #0 v13
-m7block:
-	WORD $0x3cc0214e // ldur q [R10, #2] v14
-	WORD $0x3cc1214f // ldur q [R10, #18] v15
-	WORD $0x7d400150 // ldr h [R10, #0] v16
-	WORD $0x1ee24210 // fcvt s, h v16 v16
-	WORD $0x4e040610 // dup v16 v16
-	WORD $0xbd400111 // ldr s [R8, #0] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc000f2 // ldr q [R7, #0] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8e9653 // sdot v19 v18 v14
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d400 // fadd v0 v0 v18
-	WORD $0x3dc004f2 // ldr q [R7, #16] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8f9653 // sdot v19 v18 v15
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d421 // fadd v1 v1 v17
-	WORD $0xbd400511 // ldr s [R8, #4] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc008f2 // ldr q [R7, #32] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8e9653 // sdot v19 v18 v14
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d442 // fadd v2 v2 v18
-	WORD $0x3dc00cf2 // ldr q [R7, #48] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8f9653 // sdot v19 v18 v15
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d463 // fadd v3 v3 v17
-	WORD $0xbd400911 // ldr s [R8, #8] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc010f2 // ldr q [R7, #64] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8e9653 // sdot v19 v18 v14
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d484 // fadd v4 v4 v18
-	WORD $0x3dc014f2 // ldr q [R7, #80] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8f9653 // sdot v19 v18 v15
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d4a5 // fadd v5 v5 v17
-	WORD $0xbd400d11 // ldr s [R8, #12] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc018f2 // ldr q [R7, #96] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8e9653 // sdot v19 v18 v14
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d4c6 // fadd v6 v6 v18
-	WORD $0x3dc01cf2 // ldr q [R7, #112] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8f9653 // sdot v19 v18 v15
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d4e7 // fadd v7 v7 v17
-	WORD $0xbd401111 // ldr s [R8, #16] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc020f2 // ldr q [R7, #128] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8e9653 // sdot v19 v18 v14
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d508 // fadd v8 v8 v18
-	WORD $0x3dc024f2 // ldr q [R7, #144] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8f9653 // sdot v19 v18 v15
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d529 // fadd v9 v9 v17
-	WORD $0xbd401511 // ldr s [R8, #20] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc028f2 // ldr q [R7, #160] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8e9653 // sdot v19 v18 v14
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d54a // fadd v10 v10 v18
-	WORD $0x3dc02cf2 // ldr q [R7, #176] v18
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e8f9653 // sdot v19 v18 v15
-	WORD $0x4e21da72 // scvtf v18 v19
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d56b // fadd v11 v11 v17
-	WORD $0xbd401911 // ldr s [R8, #24] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de30 // fmul v16 v17 v16
-	WORD $0x3dc030f1 // ldr q [R7, #192] v17
-	WORD $0x4f000412 // movi #0 v18
-	WORD $0x4e8e9632 // sdot v18 v17 v14
-	WORD $0x4e21da4e // scvtf v14 v18
-	WORD $0x6e30ddce // fmul v14 v14 v16
-	WORD $0x4e2ed58c // fadd v12 v12 v14
-	WORD $0x3dc034ee // ldr q [R7, #208] v14
-	WORD $0x4f000411 // movi #0 v17
-	WORD $0x4e8f95d1 // sdot v17 v14 v15
-	WORD $0x4e21da2e // scvtf v14 v17
-	WORD $0x6e30ddce // fmul v14 v14 v16
-	WORD $0x4e2ed5ad // fadd v13 v13 v14
-	ADD $34, R10, R10
-	ADD $224, R7, R7
-	ADD $28, R8, R8
-	SUBS $1, R9, R9
-	BNE m7block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	WORD $0x4e2bd545 // fadd v5 v10 v11
-	WORD $0x6e0540a6 // ext #8 v6 v5 v5
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	WORD $0x6e25d4a5 // faddp v5 v5 v5
-	WORD $0x4e2dd586 // fadd v6 v12 v13
-	WORD $0x6e0640c7 // ext #8 v7 v6 v6
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	WORD $0x6e26d4c6 // faddp v6 v6 v6
-	CBZ R3, m7bias
-	MOVD R3, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d400 // fadd v0 v0 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d421 // fadd v1 v1 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d442 // fadd v2 v2 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d463 // fadd v3 v3 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d484 // fadd v4 v4 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d4a5 // fadd v5 v5 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m7bias:
-	CBZ R4, m7store
-	WORD $0xbd400087 // ldr s [R4, #0] v7
-	WORD $0x4e27d400 // fadd v0 v0 v7
-	WORD $0x4e27d421 // fadd v1 v1 v7
-	WORD $0x4e27d442 // fadd v2 v2 v7
-	WORD $0x4e27d463 // fadd v3 v3 v7
-	WORD $0x4e27d484 // fadd v4 v4 v7
-	WORD $0x4e27d4a5 // fadd v5 v5 v7
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	ADD $4, R4, R4
-m7store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	WORD $0xbd000145 // str s [R10, #0] v5
-	ADD R7, R10, R10
-	WORD $0xbd000146 // str s [R10, #0] v6
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m7
-	RET
-m8:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4f00040a // movi #0 v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4f00040c // movi #0 v12
-	WORD $0x4f00040d // movi #0 v13
-	WORD $0x4f00040e // movi #0 v14
-	WORD $0x4f00040f // movi #0 v15
-m8block:
-	WORD $0x3cc02150 // ldur q [R10, #2] v16
-	WORD $0x3cc12151 // ldur q [R10, #18] v17
-	WORD $0x7d400152 // ldr h [R10, #0] v18
-	WORD $0x1ee24252 // fcvt s, h v18 v18
-	WORD $0x4e040652 // dup v18 v18
-	WORD $0xbd400113 // ldr s [R8, #0] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc000f4 // ldr q [R7, #0] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d400 // fadd v0 v0 v20
-	WORD $0x3dc004f4 // ldr q [R7, #16] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d421 // fadd v1 v1 v19
-	WORD $0xbd400513 // ldr s [R8, #4] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc008f4 // ldr q [R7, #32] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d442 // fadd v2 v2 v20
-	WORD $0x3dc00cf4 // ldr q [R7, #48] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d463 // fadd v3 v3 v19
-	WORD $0xbd400913 // ldr s [R8, #8] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc010f4 // ldr q [R7, #64] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d484 // fadd v4 v4 v20
-	WORD $0x3dc014f4 // ldr q [R7, #80] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d4a5 // fadd v5 v5 v19
-	WORD $0xbd400d13 // ldr s [R8, #12] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc018f4 // ldr q [R7, #96] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d4c6 // fadd v6 v6 v20
-	WORD $0x3dc01cf4 // ldr q [R7, #112] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d4e7 // fadd v7 v7 v19
-	WORD $0xbd401113 // ldr s [R8, #16] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc020f4 // ldr q [R7, #128] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d508 // fadd v8 v8 v20
-	WORD $0x3dc024f4 // ldr q [R7, #144] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d529 // fadd v9 v9 v19
-	WORD $0xbd401513 // ldr s [R8, #20] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc028f4 // ldr q [R7, #160] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d54a // fadd v10 v10 v20
-	WORD $0x3dc02cf4 // ldr q [R7, #176] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d56b // fadd v11 v11 v19
-	WORD $0xbd401913 // ldr s [R8, #24] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc030f4 // ldr q [R7, #192] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e909695 // sdot v21 v20 v16
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d58c // fadd v12 v12 v20
-	WORD $0x3dc034f4 // ldr q [R7, #208] v20
-	WORD $0x4f000415 // movi #0 v21
-	WORD $0x4e919695 // sdot v21 v20 v17
-	WORD $0x4e21dab4 // scvtf v20 v21
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d5ad // fadd v13 v13 v19
-	WORD $0xbd401d13 // ldr s [R8, #28] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de72 // fmul v18 v19 v18
-	WORD $0x3dc038f3 // ldr q [R7, #224] v19
-	WORD $0x4f000414 // movi #0 v20
-	WORD $0x4e909674 // sdot v20 v19 v16
-	WORD $0x4e21da90 // scvtf v16 v20
-	WORD $0x6e32de10 // fmul v16 v16 v18
-	WORD $0x4e30d5ce // fadd v14 v14 v16
-	WORD $0x3dc03cf0 // ldr q [R7, #240] v16
-	WORD $0x4f000413 // movi #0 v19
-	WORD $0x4e919613 // sdot v19 v16 v17
-	WORD $0x4e21da70 // scvtf v16 v19
-	WORD $0x6e32de10 // fmul v16 v16 v18
-	WORD $0x4e30d5ef // fadd v15 v15 v16
-	ADD $34, R10, R10
-	ADD $256, R7, R7
-	ADD $32, R8, R8
-	SUBS $1, R9, R9
-	BNE m8block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	WORD $0x4e2bd545 // fadd v5 v10 v11
-	WORD $0x6e0540a6 // ext #8 v6 v5 v5
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	WORD $0x6e25d4a5 // faddp v5 v5 v5
-	WORD $0x4e2dd586 // fadd v6 v12 v13
-	WORD $0x6e0640c7 // ext #8 v7 v6 v6
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	WORD $0x6e26d4c6 // faddp v6 v6 v6
-	WORD $0x4e2fd5c7 // fadd v7 v14 v15
-	WORD $0x6e0740e8 // ext #8 v8 v7 v7
-	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	WORD $0x6e27d4e7 // faddp v7 v7 v7
-	CBZ R3, m8bias
-	MOVD R3, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d400 // fadd v0 v0 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d421 // fadd v1 v1 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d442 // fadd v2 v2 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d463 // fadd v3 v3 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d484 // fadd v4 v4 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d4a5 // fadd v5 v5 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d4c6 // fadd v6 v6 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m8bias:
-	CBZ R4, m8store
-	WORD $0xbd400088 // ldr s [R4, #0] v8
-	WORD $0x4e28d400 // fadd v0 v0 v8
-	WORD $0x4e28d421 // fadd v1 v1 v8
-	WORD $0x4e28d442 // fadd v2 v2 v8
-	WORD $0x4e28d463 // fadd v3 v3 v8
-	WORD $0x4e28d484 // fadd v4 v4 v8
-	WORD $0x4e28d4a5 // fadd v5 v5 v8
-	WORD $0x4e28d4c6 // fadd v6 v6 v8
-	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	ADD $4, R4, R4
-m8store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	WORD $0xbd000145 // str s [R10, #0] v5
-	ADD R7, R10, R10
-	WORD $0xbd000146 // str s [R10, #0] v6
-	ADD R7, R10, R10
-	WORD $0xbd000147 // str s [R10, #0] v7
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m8
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
+	WORD $0x3d800042 // str q [R2, #0] v2
+	WORD $0x3d800443 // str q [R2, #16] v3
+	ADD R5, R2, R2
+	WORD $0x3d800044 // str q [R2, #0] v4
+	WORD $0x3d800445 // str q [R2, #16] v5
+	ADD R5, R2, R2
+	WORD $0x3d800046 // str q [R2, #0] v6
+	WORD $0x3d800447 // str q [R2, #16] v7
+	ADD R5, R2, R2
 	RET
 
 TEXT ·int8Mul128(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
-	MOVD 48(R0), R1
-	MOVD 72(R0), R2
-	MOVD 96(R0), R3
-	MOVD 120(R0), R4
-	MOVD 160(R0), R5
-	MOVD 152(R0), R6
-	CMP $8, R6
-	BEQ m8
-	CMP $7, R6
-	BEQ m7
-	CMP $6, R6
-	BEQ m6
-	CMP $5, R6
-	BEQ m5
-	CMP $4, R6
+	MOVD 176(R0), R1
+	CMP $4, R1
 	BEQ m4
-	CMP $3, R6
+	CMP $3, R1
 	BEQ m3
-	CMP $2, R6
+	CMP $2, R1
 	BEQ m2
 m1:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 m1block:
-	WORD $0x3cc02142 // ldur q [R10, #2] v2
-	WORD $0x3cc12143 // ldur q [R10, #18] v3
-	WORD $0x7d400144 // ldr h [R10, #0] v4
-	WORD $0x1ee24084 // fcvt s, h v4 v4
-	WORD $0x4e040484 // dup v4 v4
-	WORD $0xbd400105 // ldr s [R8, #0] v5
-	WORD $0x4e0404a5 // dup v5 v5
-	WORD $0x6e24dca4 // fmul v4 v5 v4
-	WORD $0x3dc000e5 // ldr q [R7, #0] v5
-	WORD $0x0e22c0a6 // smull v6 v5 v2
-	WORD $0x4e22c0a2 // smull2 v2 v5 v2
-	WORD $0x4e62bcc2 // addp 8h v2 v6 v2
-	WORD $0x4e602842 // saddlp v2 v2
+	WORD $0x4f000402 // movi #0 v2
+	WORD $0x4f000403 // movi #0 v3
+	WORD $0x3dc00044 // ldr q [R2, #0] v4
+	WORD $0x3dc000a5 // ldr q [R5, #0] v5
+	WORD $0x4e040486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc004a5 // ldr q [R5, #16] v5
+	WORD $0x4e040486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58463 // add v3 v3 v5
+	WORD $0x3dc008a5 // ldr q [R5, #32] v5
+	WORD $0x4e0c0486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc00ca5 // ldr q [R5, #48] v5
+	WORD $0x4e0c0486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58463 // add v3 v3 v5
+	WORD $0x3dc010a5 // ldr q [R5, #64] v5
+	WORD $0x4e140486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc014a5 // ldr q [R5, #80] v5
+	WORD $0x4e140486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58463 // add v3 v3 v5
+	WORD $0x3dc018a5 // ldr q [R5, #96] v5
+	WORD $0x4e1c0486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc01ca5 // ldr q [R5, #112] v5
+	WORD $0x4e1c0484 // dup v4 v4
+	WORD $0x0e24c0a6 // smull v6 v5 v4
+	WORD $0x4e24c0a4 // smull2 v4 v5 v4
+	WORD $0x4e64bcc4 // addp 8h v4 v6 v4
+	WORD $0x4e602884 // saddlp v4 v4
+	WORD $0x4ea48463 // add v3 v3 v4
+	WORD $0x3dc00444 // ldr q [R2, #16] v4
+	WORD $0x3dc020a5 // ldr q [R5, #128] v5
+	WORD $0x4e040486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc024a5 // ldr q [R5, #144] v5
+	WORD $0x4e040486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58463 // add v3 v3 v5
+	WORD $0x3dc028a5 // ldr q [R5, #160] v5
+	WORD $0x4e0c0486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc02ca5 // ldr q [R5, #176] v5
+	WORD $0x4e0c0486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58463 // add v3 v3 v5
+	WORD $0x3dc030a5 // ldr q [R5, #192] v5
+	WORD $0x4e140486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc034a5 // ldr q [R5, #208] v5
+	WORD $0x4e140486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58463 // add v3 v3 v5
+	WORD $0x3dc038a5 // ldr q [R5, #224] v5
+	WORD $0x4e1c0486 // dup v6 v4
+	WORD $0x0e26c0a7 // smull v7 v5 v6
+	WORD $0x4e26c0a5 // smull2 v5 v5 v6
+	WORD $0x4e65bce5 // addp 8h v5 v7 v5
+	WORD $0x4e6028a5 // saddlp v5 v5
+	WORD $0x4ea58442 // add v2 v2 v5
+	WORD $0x3dc03ca5 // ldr q [R5, #240] v5
+	WORD $0x4e1c0484 // dup v4 v4
+	WORD $0x0e24c0a6 // smull v6 v5 v4
+	WORD $0x4e24c0a4 // smull2 v4 v5 v4
+	WORD $0x4e64bcc4 // addp 8h v4 v6 v4
+	WORD $0x4e602884 // saddlp v4 v4
+	WORD $0x4ea48463 // add v3 v3 v4
+	WORD $0x3dc000c4 // ldr q [R6, #0] v4
+	WORD $0x3dc004c5 // ldr q [R6, #16] v5
+	WORD $0xbd400066 // ldr s [R3, #0] v6
+	WORD $0x4e0404c6 // dup v6 v6
 	WORD $0x4e21d842 // scvtf v2 v2
+	WORD $0x6e26dc84 // fmul v4 v4 v6
 	WORD $0x6e24dc42 // fmul v2 v2 v4
 	WORD $0x4e22d400 // fadd v0 v0 v2
-	WORD $0x3dc004e2 // ldr q [R7, #16] v2
-	WORD $0x0e23c045 // smull v5 v2 v3
-	WORD $0x4e23c042 // smull2 v2 v2 v3
-	WORD $0x4e62bca2 // addp 8h v2 v5 v2
-	WORD $0x4e602842 // saddlp v2 v2
-	WORD $0x4e21d842 // scvtf v2 v2
-	WORD $0x6e24dc42 // fmul v2 v2 v4
+	WORD $0x4e21d862 // scvtf v2 v3
+	WORD $0x6e26dca3 // fmul v3 v5 v6
+	WORD $0x6e23dc42 // fmul v2 v2 v3
 	WORD $0x4e22d421 // fadd v1 v1 v2
-	ADD $34, R10, R10
-	ADD $32, R7, R7
-	ADD $4, R8, R8
-	SUBS $1, R9, R9
-	BNE m1block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	CBZ R3, m1bias
-	MOVD R3, R10
-	WORD $0xbd400141 // ldr s [R10, #0] v1
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	ADD R8, R10, R10
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $32, R2, R2
 	ADD $4, R3, R3
+	SUBS $1, R4, R4
+	BNE m1block
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
+	CBZ R3, m1bias
+	WORD $0x3dc00062 // ldr q [R3, #0] v2
+	WORD $0x4e22d400 // fadd v0 v0 v2
+	WORD $0x3dc00462 // ldr q [R3, #16] v2
+	WORD $0x4e22d421 // fadd v1 v1 v2
+	ADD R6, R3, R3
 m1bias:
 	CBZ R4, m1store
-	WORD $0xbd400081 // ldr s [R4, #0] v1
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	ADD $4, R4, R4
+	WORD $0x3dc00082 // ldr q [R4, #0] v2
+	WORD $0x4e22d400 // fadd v0 v0 v2
+	WORD $0x3dc00482 // ldr q [R4, #16] v2
+	WORD $0x4e22d421 // fadd v1 v1 v2
 m1store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m1
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
 	RET
 m2:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 	WORD $0x4f000402 // movi #0 v2
 	WORD $0x4f000403 // movi #0 v3
 m2block:
-	WORD $0x3cc02144 // ldur q [R10, #2] v4
-	WORD $0x3cc12145 // ldur q [R10, #18] v5
-	WORD $0x7d400146 // ldr h [R10, #0] v6
-	WORD $0x1ee240c6 // fcvt s, h v6 v6
-	WORD $0x4e0404c6 // dup v6 v6
-	WORD $0xbd400107 // ldr s [R8, #0] v7
-	WORD $0x4e0404e7 // dup v7 v7
-	WORD $0x6e26dce7 // fmul v7 v7 v6
-	WORD $0x3dc000e8 // ldr q [R7, #0] v8
-	WORD $0x0e24c109 // smull v9 v8 v4
-	WORD $0x4e24c108 // smull2 v8 v8 v4
+	WORD $0x4f000404 // movi #0 v4
+	WORD $0x4f000405 // movi #0 v5
+	WORD $0x4f000406 // movi #0 v6
+	WORD $0x4f000407 // movi #0 v7
+	WORD $0x3dc00048 // ldr q [R2, #0] v8
+	WORD $0x3dc00849 // ldr q [R2, #32] v9
+	WORD $0x3dc000aa // ldr q [R5, #0] v10
+	WORD $0x4e04050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e04052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc004aa // ldr q [R5, #16] v10
+	WORD $0x4e04050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab84a5 // add v5 v5 v11
+	WORD $0x4e04052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84e7 // add v7 v7 v10
+	WORD $0x3dc008aa // ldr q [R5, #32] v10
+	WORD $0x4e0c050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e0c052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc00caa // ldr q [R5, #48] v10
+	WORD $0x4e0c050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab84a5 // add v5 v5 v11
+	WORD $0x4e0c052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84e7 // add v7 v7 v10
+	WORD $0x3dc010aa // ldr q [R5, #64] v10
+	WORD $0x4e14050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e14052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc014aa // ldr q [R5, #80] v10
+	WORD $0x4e14050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab84a5 // add v5 v5 v11
+	WORD $0x4e14052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84e7 // add v7 v7 v10
+	WORD $0x3dc018aa // ldr q [R5, #96] v10
+	WORD $0x4e1c050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e1c052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc01caa // ldr q [R5, #112] v10
+	WORD $0x4e1c0508 // dup v8 v8
+	WORD $0x0e28c14b // smull v11 v10 v8
+	WORD $0x4e28c148 // smull2 v8 v10 v8
+	WORD $0x4e68bd68 // addp 8h v8 v11 v8
+	WORD $0x4e602908 // saddlp v8 v8
+	WORD $0x4ea884a5 // add v5 v5 v8
+	WORD $0x4e1c0528 // dup v8 v9
+	WORD $0x0e28c149 // smull v9 v10 v8
+	WORD $0x4e28c148 // smull2 v8 v10 v8
 	WORD $0x4e68bd28 // addp 8h v8 v9 v8
 	WORD $0x4e602908 // saddlp v8 v8
-	WORD $0x4e21d908 // scvtf v8 v8
-	WORD $0x6e27dd08 // fmul v8 v8 v7
-	WORD $0x4e28d400 // fadd v0 v0 v8
-	WORD $0x3dc004e8 // ldr q [R7, #16] v8
-	WORD $0x0e25c109 // smull v9 v8 v5
-	WORD $0x4e25c108 // smull2 v8 v8 v5
+	WORD $0x4ea884e7 // add v7 v7 v8
+	WORD $0x3dc00448 // ldr q [R2, #16] v8
+	WORD $0x3dc00c49 // ldr q [R2, #48] v9
+	WORD $0x3dc020aa // ldr q [R5, #128] v10
+	WORD $0x4e04050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e04052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc024aa // ldr q [R5, #144] v10
+	WORD $0x4e04050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab84a5 // add v5 v5 v11
+	WORD $0x4e04052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84e7 // add v7 v7 v10
+	WORD $0x3dc028aa // ldr q [R5, #160] v10
+	WORD $0x4e0c050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e0c052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc02caa // ldr q [R5, #176] v10
+	WORD $0x4e0c050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab84a5 // add v5 v5 v11
+	WORD $0x4e0c052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84e7 // add v7 v7 v10
+	WORD $0x3dc030aa // ldr q [R5, #192] v10
+	WORD $0x4e14050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e14052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc034aa // ldr q [R5, #208] v10
+	WORD $0x4e14050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab84a5 // add v5 v5 v11
+	WORD $0x4e14052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84e7 // add v7 v7 v10
+	WORD $0x3dc038aa // ldr q [R5, #224] v10
+	WORD $0x4e1c050b // dup v11 v8
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14b // smull2 v11 v10 v11
+	WORD $0x4e6bbd8b // addp 8h v11 v12 v11
+	WORD $0x4e60296b // saddlp v11 v11
+	WORD $0x4eab8484 // add v4 v4 v11
+	WORD $0x4e1c052b // dup v11 v9
+	WORD $0x0e2bc14c // smull v12 v10 v11
+	WORD $0x4e2bc14a // smull2 v10 v10 v11
+	WORD $0x4e6abd8a // addp 8h v10 v12 v10
+	WORD $0x4e60294a // saddlp v10 v10
+	WORD $0x4eaa84c6 // add v6 v6 v10
+	WORD $0x3dc03caa // ldr q [R5, #240] v10
+	WORD $0x4e1c0508 // dup v8 v8
+	WORD $0x0e28c14b // smull v11 v10 v8
+	WORD $0x4e28c148 // smull2 v8 v10 v8
+	WORD $0x4e68bd68 // addp 8h v8 v11 v8
+	WORD $0x4e602908 // saddlp v8 v8
+	WORD $0x4ea884a5 // add v5 v5 v8
+	WORD $0x4e1c0528 // dup v8 v9
+	WORD $0x0e28c149 // smull v9 v10 v8
+	WORD $0x4e28c148 // smull2 v8 v10 v8
 	WORD $0x4e68bd28 // addp 8h v8 v9 v8
 	WORD $0x4e602908 // saddlp v8 v8
-	WORD $0x4e21d908 // scvtf v8 v8
-	WORD $0x6e27dd07 // fmul v7 v8 v7
-	WORD $0x4e27d421 // fadd v1 v1 v7
-	WORD $0xbd400507 // ldr s [R8, #4] v7
-	WORD $0x4e0404e7 // dup v7 v7
-	WORD $0x6e26dce6 // fmul v6 v7 v6
-	WORD $0x3dc008e7 // ldr q [R7, #32] v7
-	WORD $0x0e24c0e8 // smull v8 v7 v4
-	WORD $0x4e24c0e4 // smull2 v4 v7 v4
-	WORD $0x4e64bd04 // addp 8h v4 v8 v4
-	WORD $0x4e602884 // saddlp v4 v4
+	WORD $0x4ea884e7 // add v7 v7 v8
+	WORD $0x3dc000c8 // ldr q [R6, #0] v8
+	WORD $0x3dc004c9 // ldr q [R6, #16] v9
+	WORD $0xbd40006a // ldr s [R3, #0] v10
+	WORD $0x4e04054a // dup v10 v10
 	WORD $0x4e21d884 // scvtf v4 v4
-	WORD $0x6e26dc84 // fmul v4 v4 v6
-	WORD $0x4e24d442 // fadd v2 v2 v4
-	WORD $0x3dc00ce4 // ldr q [R7, #48] v4
-	WORD $0x0e25c087 // smull v7 v4 v5
-	WORD $0x4e25c084 // smull2 v4 v4 v5
-	WORD $0x4e64bce4 // addp 8h v4 v7 v4
-	WORD $0x4e602884 // saddlp v4 v4
-	WORD $0x4e21d884 // scvtf v4 v4
-	WORD $0x6e26dc84 // fmul v4 v4 v6
+	WORD $0x6e2add0b // fmul v11 v8 v10
+	WORD $0x6e2bdc84 // fmul v4 v4 v11
+	WORD $0x4e24d400 // fadd v0 v0 v4
+	WORD $0x4e21d8a4 // scvtf v4 v5
+	WORD $0x6e2add25 // fmul v5 v9 v10
+	WORD $0x6e25dc84 // fmul v4 v4 v5
+	WORD $0x4e24d421 // fadd v1 v1 v4
+	WORD $0xbd400464 // ldr s [R3, #4] v4
+	WORD $0x4e040484 // dup v4 v4
+	WORD $0x4e21d8c5 // scvtf v5 v6
+	WORD $0x6e24dd06 // fmul v6 v8 v4
+	WORD $0x6e26dca5 // fmul v5 v5 v6
+	WORD $0x4e25d442 // fadd v2 v2 v5
+	WORD $0x4e21d8e5 // scvtf v5 v7
+	WORD $0x6e24dd24 // fmul v4 v9 v4
+	WORD $0x6e24dca4 // fmul v4 v5 v4
 	WORD $0x4e24d463 // fadd v3 v3 v4
-	ADD $34, R10, R10
-	ADD $64, R7, R7
-	ADD $8, R8, R8
-	SUBS $1, R9, R9
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $64, R2, R2
+	ADD $8, R3, R3
+	SUBS $1, R4, R4
 	BNE m2block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
 	CBZ R3, m2bias
-	MOVD R3, R10
-	WORD $0xbd400142 // ldr s [R10, #0] v2
-	WORD $0x4e22d400 // fadd v0 v0 v2
-	ADD R8, R10, R10
-	WORD $0xbd400142 // ldr s [R10, #0] v2
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	ADD R8, R10, R10
-	ADD $4, R3, R3
+	WORD $0x3dc00064 // ldr q [R3, #0] v4
+	WORD $0x4e24d400 // fadd v0 v0 v4
+	WORD $0x3dc00464 // ldr q [R3, #16] v4
+	WORD $0x4e24d421 // fadd v1 v1 v4
+	ADD R6, R3, R3
+	WORD $0x3dc00064 // ldr q [R3, #0] v4
+	WORD $0x4e24d442 // fadd v2 v2 v4
+	WORD $0x3dc00464 // ldr q [R3, #16] v4
+	WORD $0x4e24d463 // fadd v3 v3 v4
+	ADD R6, R3, R3
 m2bias:
 	CBZ R4, m2store
-	WORD $0xbd400082 // ldr s [R4, #0] v2
-	WORD $0x4e22d400 // fadd v0 v0 v2
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	ADD $4, R4, R4
+	WORD $0x3dc00084 // ldr q [R4, #0] v4
+	WORD $0x4e24d400 // fadd v0 v0 v4
+	WORD $0x4e24d442 // fadd v2 v2 v4
+	WORD $0x3dc00484 // ldr q [R4, #16] v4
+	WORD $0x4e24d421 // fadd v1 v1 v4
+	WORD $0x4e24d463 // fadd v3 v3 v4
 m2store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m2
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
+	WORD $0x3d800042 // str q [R2, #0] v2
+	WORD $0x3d800443 // str q [R2, #16] v3
+	ADD R5, R2, R2
 	RET
 m3:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 	WORD $0x4f000402 // movi #0 v2
@@ -13220,127 +12978,410 @@ m3:
 	WORD $0x4f000404 // movi #0 v4
 	WORD $0x4f000405 // movi #0 v5
 m3block:
-	WORD $0x3cc02146 // ldur q [R10, #2] v6
-	WORD $0x3cc12147 // ldur q [R10, #18] v7
-	WORD $0x7d400148 // ldr h [R10, #0] v8
-	WORD $0x1ee24108 // fcvt s, h v8 v8
-	WORD $0x4e040508 // dup v8 v8
-	WORD $0xbd400109 // ldr s [R8, #0] v9
-	WORD $0x4e040529 // dup v9 v9
-	WORD $0x6e28dd29 // fmul v9 v9 v8
-	WORD $0x3dc000ea // ldr q [R7, #0] v10
-	WORD $0x0e26c14b // smull v11 v10 v6
-	WORD $0x4e26c14a // smull2 v10 v10 v6
-	WORD $0x4e6abd6a // addp 8h v10 v11 v10
-	WORD $0x4e60294a // saddlp v10 v10
-	WORD $0x4e21d94a // scvtf v10 v10
-	WORD $0x6e29dd4a // fmul v10 v10 v9
-	WORD $0x4e2ad400 // fadd v0 v0 v10
-	WORD $0x3dc004ea // ldr q [R7, #16] v10
-	WORD $0x0e27c14b // smull v11 v10 v7
-	WORD $0x4e27c14a // smull2 v10 v10 v7
-	WORD $0x4e6abd6a // addp 8h v10 v11 v10
-	WORD $0x4e60294a // saddlp v10 v10
-	WORD $0x4e21d94a // scvtf v10 v10
-	WORD $0x6e29dd49 // fmul v9 v10 v9
-	WORD $0x4e29d421 // fadd v1 v1 v9
-	WORD $0xbd400509 // ldr s [R8, #4] v9
-	WORD $0x4e040529 // dup v9 v9
-	WORD $0x6e28dd29 // fmul v9 v9 v8
-	WORD $0x3dc008ea // ldr q [R7, #32] v10
-	WORD $0x0e26c14b // smull v11 v10 v6
-	WORD $0x4e26c14a // smull2 v10 v10 v6
-	WORD $0x4e6abd6a // addp 8h v10 v11 v10
-	WORD $0x4e60294a // saddlp v10 v10
-	WORD $0x4e21d94a // scvtf v10 v10
-	WORD $0x6e29dd4a // fmul v10 v10 v9
-	WORD $0x4e2ad442 // fadd v2 v2 v10
-	WORD $0x3dc00cea // ldr q [R7, #48] v10
-	WORD $0x0e27c14b // smull v11 v10 v7
-	WORD $0x4e27c14a // smull2 v10 v10 v7
-	WORD $0x4e6abd6a // addp 8h v10 v11 v10
-	WORD $0x4e60294a // saddlp v10 v10
-	WORD $0x4e21d94a // scvtf v10 v10
-	WORD $0x6e29dd49 // fmul v9 v10 v9
-	WORD $0x4e29d463 // fadd v3 v3 v9
-	WORD $0xbd400909 // ldr s [R8, #8] v9
-	WORD $0x4e040529 // dup v9 v9
-	WORD $0x6e28dd28 // fmul v8 v9 v8
-	WORD $0x3dc010e9 // ldr q [R7, #64] v9
-	WORD $0x0e26c12a // smull v10 v9 v6
-	WORD $0x4e26c126 // smull2 v6 v9 v6
-	WORD $0x4e66bd46 // addp 8h v6 v10 v6
-	WORD $0x4e6028c6 // saddlp v6 v6
+	WORD $0x4f000406 // movi #0 v6
+	WORD $0x4f000407 // movi #0 v7
+	WORD $0x4f000408 // movi #0 v8
+	WORD $0x4f000409 // movi #0 v9
+	WORD $0x4f00040a // movi #0 v10
+	WORD $0x4f00040b // movi #0 v11
+	WORD $0x3dc0004c // ldr q [R2, #0] v12
+	WORD $0x3dc0084d // ldr q [R2, #32] v13
+	WORD $0x3dc0104e // ldr q [R2, #64] v14
+	WORD $0x3dc000af // ldr q [R5, #0] v15
+	WORD $0x4e040590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e0405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e0405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc004af // ldr q [R5, #16] v15
+	WORD $0x4e040590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084e7 // add v7 v7 v16
+	WORD $0x4e0405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e0405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf856b // add v11 v11 v15
+	WORD $0x3dc008af // ldr q [R5, #32] v15
+	WORD $0x4e0c0590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e0c05b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e0c05d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc00caf // ldr q [R5, #48] v15
+	WORD $0x4e0c0590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084e7 // add v7 v7 v16
+	WORD $0x4e0c05b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e0c05d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf856b // add v11 v11 v15
+	WORD $0x3dc010af // ldr q [R5, #64] v15
+	WORD $0x4e140590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e1405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e1405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc014af // ldr q [R5, #80] v15
+	WORD $0x4e140590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084e7 // add v7 v7 v16
+	WORD $0x4e1405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e1405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf856b // add v11 v11 v15
+	WORD $0x3dc018af // ldr q [R5, #96] v15
+	WORD $0x4e1c0590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e1c05b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e1c05d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc01caf // ldr q [R5, #112] v15
+	WORD $0x4e1c058c // dup v12 v12
+	WORD $0x0e2cc1f0 // smull v16 v15 v12
+	WORD $0x4e2cc1ec // smull2 v12 v15 v12
+	WORD $0x4e6cbe0c // addp 8h v12 v16 v12
+	WORD $0x4e60298c // saddlp v12 v12
+	WORD $0x4eac84e7 // add v7 v7 v12
+	WORD $0x4e1c05ac // dup v12 v13
+	WORD $0x0e2cc1ed // smull v13 v15 v12
+	WORD $0x4e2cc1ec // smull2 v12 v15 v12
+	WORD $0x4e6cbdac // addp 8h v12 v13 v12
+	WORD $0x4e60298c // saddlp v12 v12
+	WORD $0x4eac8529 // add v9 v9 v12
+	WORD $0x4e1c05cc // dup v12 v14
+	WORD $0x0e2cc1ed // smull v13 v15 v12
+	WORD $0x4e2cc1ec // smull2 v12 v15 v12
+	WORD $0x4e6cbdac // addp 8h v12 v13 v12
+	WORD $0x4e60298c // saddlp v12 v12
+	WORD $0x4eac856b // add v11 v11 v12
+	WORD $0x3dc0044c // ldr q [R2, #16] v12
+	WORD $0x3dc00c4d // ldr q [R2, #48] v13
+	WORD $0x3dc0144e // ldr q [R2, #80] v14
+	WORD $0x3dc020af // ldr q [R5, #128] v15
+	WORD $0x4e040590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e0405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e0405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc024af // ldr q [R5, #144] v15
+	WORD $0x4e040590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084e7 // add v7 v7 v16
+	WORD $0x4e0405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e0405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf856b // add v11 v11 v15
+	WORD $0x3dc028af // ldr q [R5, #160] v15
+	WORD $0x4e0c0590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e0c05b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e0c05d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc02caf // ldr q [R5, #176] v15
+	WORD $0x4e0c0590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084e7 // add v7 v7 v16
+	WORD $0x4e0c05b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e0c05d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf856b // add v11 v11 v15
+	WORD $0x3dc030af // ldr q [R5, #192] v15
+	WORD $0x4e140590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e1405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e1405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc034af // ldr q [R5, #208] v15
+	WORD $0x4e140590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084e7 // add v7 v7 v16
+	WORD $0x4e1405b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e1405d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf856b // add v11 v11 v15
+	WORD $0x3dc038af // ldr q [R5, #224] v15
+	WORD $0x4e1c0590 // dup v16 v12
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb084c6 // add v6 v6 v16
+	WORD $0x4e1c05b0 // dup v16 v13
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1f0 // smull2 v16 v15 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08508 // add v8 v8 v16
+	WORD $0x4e1c05d0 // dup v16 v14
+	WORD $0x0e30c1f1 // smull v17 v15 v16
+	WORD $0x4e30c1ef // smull2 v15 v15 v16
+	WORD $0x4e6fbe2f // addp 8h v15 v17 v15
+	WORD $0x4e6029ef // saddlp v15 v15
+	WORD $0x4eaf854a // add v10 v10 v15
+	WORD $0x3dc03caf // ldr q [R5, #240] v15
+	WORD $0x4e1c058c // dup v12 v12
+	WORD $0x0e2cc1f0 // smull v16 v15 v12
+	WORD $0x4e2cc1ec // smull2 v12 v15 v12
+	WORD $0x4e6cbe0c // addp 8h v12 v16 v12
+	WORD $0x4e60298c // saddlp v12 v12
+	WORD $0x4eac84e7 // add v7 v7 v12
+	WORD $0x4e1c05ac // dup v12 v13
+	WORD $0x0e2cc1ed // smull v13 v15 v12
+	WORD $0x4e2cc1ec // smull2 v12 v15 v12
+	WORD $0x4e6cbdac // addp 8h v12 v13 v12
+	WORD $0x4e60298c // saddlp v12 v12
+	WORD $0x4eac8529 // add v9 v9 v12
+	WORD $0x4e1c05cc // dup v12 v14
+	WORD $0x0e2cc1ed // smull v13 v15 v12
+	WORD $0x4e2cc1ec // smull2 v12 v15 v12
+	WORD $0x4e6cbdac // addp 8h v12 v13 v12
+	WORD $0x4e60298c // saddlp v12 v12
+	WORD $0x4eac856b // add v11 v11 v12
+	WORD $0x3dc000cc // ldr q [R6, #0] v12
+	WORD $0x3dc004cd // ldr q [R6, #16] v13
+	WORD $0xbd40006e // ldr s [R3, #0] v14
+	WORD $0x4e0405ce // dup v14 v14
 	WORD $0x4e21d8c6 // scvtf v6 v6
-	WORD $0x6e28dcc6 // fmul v6 v6 v8
-	WORD $0x4e26d484 // fadd v4 v4 v6
-	WORD $0x3dc014e6 // ldr q [R7, #80] v6
-	WORD $0x0e27c0c9 // smull v9 v6 v7
-	WORD $0x4e27c0c6 // smull2 v6 v6 v7
-	WORD $0x4e66bd26 // addp 8h v6 v9 v6
-	WORD $0x4e6028c6 // saddlp v6 v6
-	WORD $0x4e21d8c6 // scvtf v6 v6
-	WORD $0x6e28dcc6 // fmul v6 v6 v8
+	WORD $0x6e2edd8f // fmul v15 v12 v14
+	WORD $0x6e2fdcc6 // fmul v6 v6 v15
+	WORD $0x4e26d400 // fadd v0 v0 v6
+	WORD $0x4e21d8e6 // scvtf v6 v7
+	WORD $0x6e2edda7 // fmul v7 v13 v14
+	WORD $0x6e27dcc6 // fmul v6 v6 v7
+	WORD $0x4e26d421 // fadd v1 v1 v6
+	WORD $0xbd400466 // ldr s [R3, #4] v6
+	WORD $0x4e0404c6 // dup v6 v6
+	WORD $0x4e21d907 // scvtf v7 v8
+	WORD $0x6e26dd88 // fmul v8 v12 v6
+	WORD $0x6e28dce7 // fmul v7 v7 v8
+	WORD $0x4e27d442 // fadd v2 v2 v7
+	WORD $0x4e21d927 // scvtf v7 v9
+	WORD $0x6e26dda6 // fmul v6 v13 v6
+	WORD $0x6e26dce6 // fmul v6 v7 v6
+	WORD $0x4e26d463 // fadd v3 v3 v6
+	WORD $0xbd400866 // ldr s [R3, #8] v6
+	WORD $0x4e0404c6 // dup v6 v6
+	WORD $0x4e21d947 // scvtf v7 v10
+	WORD $0x6e26dd88 // fmul v8 v12 v6
+	WORD $0x6e28dce7 // fmul v7 v7 v8
+	WORD $0x4e27d484 // fadd v4 v4 v7
+	WORD $0x4e21d967 // scvtf v7 v11
+	WORD $0x6e26dda6 // fmul v6 v13 v6
+	WORD $0x6e26dce6 // fmul v6 v7 v6
 	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	ADD $34, R10, R10
-	ADD $96, R7, R7
-	ADD $12, R8, R8
-	SUBS $1, R9, R9
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $96, R2, R2
+	ADD $12, R3, R3
+	SUBS $1, R4, R4
 	BNE m3block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
 	CBZ R3, m3bias
-	MOVD R3, R10
-	WORD $0xbd400143 // ldr s [R10, #0] v3
-	WORD $0x4e23d400 // fadd v0 v0 v3
-	ADD R8, R10, R10
-	WORD $0xbd400143 // ldr s [R10, #0] v3
-	WORD $0x4e23d421 // fadd v1 v1 v3
-	ADD R8, R10, R10
-	WORD $0xbd400143 // ldr s [R10, #0] v3
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	ADD R8, R10, R10
-	ADD $4, R3, R3
+	WORD $0x3dc00066 // ldr q [R3, #0] v6
+	WORD $0x4e26d400 // fadd v0 v0 v6
+	WORD $0x3dc00466 // ldr q [R3, #16] v6
+	WORD $0x4e26d421 // fadd v1 v1 v6
+	ADD R6, R3, R3
+	WORD $0x3dc00066 // ldr q [R3, #0] v6
+	WORD $0x4e26d442 // fadd v2 v2 v6
+	WORD $0x3dc00466 // ldr q [R3, #16] v6
+	WORD $0x4e26d463 // fadd v3 v3 v6
+	ADD R6, R3, R3
+	WORD $0x3dc00066 // ldr q [R3, #0] v6
+	WORD $0x4e26d484 // fadd v4 v4 v6
+	WORD $0x3dc00466 // ldr q [R3, #16] v6
+	WORD $0x4e26d4a5 // fadd v5 v5 v6
+	ADD R6, R3, R3
 m3bias:
 	CBZ R4, m3store
-	WORD $0xbd400083 // ldr s [R4, #0] v3
-	WORD $0x4e23d400 // fadd v0 v0 v3
-	WORD $0x4e23d421 // fadd v1 v1 v3
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	ADD $4, R4, R4
+	WORD $0x3dc00086 // ldr q [R4, #0] v6
+	WORD $0x4e26d400 // fadd v0 v0 v6
+	WORD $0x4e26d442 // fadd v2 v2 v6
+	WORD $0x4e26d484 // fadd v4 v4 v6
+	WORD $0x3dc00486 // ldr q [R4, #16] v6
+	WORD $0x4e26d421 // fadd v1 v1 v6
+	WORD $0x4e26d463 // fadd v3 v3 v6
+	WORD $0x4e26d4a5 // fadd v5 v5 v6
 m3store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m3
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
+	WORD $0x3d800042 // str q [R2, #0] v2
+	WORD $0x3d800443 // str q [R2, #16] v3
+	ADD R5, R2, R2
+	WORD $0x3d800044 // str q [R2, #0] v4
+	WORD $0x3d800445 // str q [R2, #16] v5
+	ADD R5, R2, R2
 	RET
 m4:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
+	MOVD 0(R0), R2
+	MOVD 24(R0), R3
+	MOVD 168(R0), R4
+	MOVD 48(R0), R5
+	MOVD 72(R0), R6
 	WORD $0x4f000400 // movi #0 v0
 	WORD $0x4f000401 // movi #0 v1
 	WORD $0x4f000402 // movi #0 v2
@@ -13350,827 +13391,6 @@ m4:
 	WORD $0x4f000406 // movi #0 v6
 	WORD $0x4f000407 // movi #0 v7
 m4block:
-	WORD $0x3cc02148 // ldur q [R10, #2] v8
-	WORD $0x3cc12149 // ldur q [R10, #18] v9
-	WORD $0x7d40014a // ldr h [R10, #0] v10
-	WORD $0x1ee2414a // fcvt s, h v10 v10
-	WORD $0x4e04054a // dup v10 v10
-	WORD $0xbd40010b // ldr s [R8, #0] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6b // fmul v11 v11 v10
-	WORD $0x3dc000ec // ldr q [R7, #0] v12
-	WORD $0x0e28c18d // smull v13 v12 v8
-	WORD $0x4e28c18c // smull2 v12 v12 v8
-	WORD $0x4e6cbdac // addp 8h v12 v13 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2bdd8c // fmul v12 v12 v11
-	WORD $0x4e2cd400 // fadd v0 v0 v12
-	WORD $0x3dc004ec // ldr q [R7, #16] v12
-	WORD $0x0e29c18d // smull v13 v12 v9
-	WORD $0x4e29c18c // smull2 v12 v12 v9
-	WORD $0x4e6cbdac // addp 8h v12 v13 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2bdd8b // fmul v11 v12 v11
-	WORD $0x4e2bd421 // fadd v1 v1 v11
-	WORD $0xbd40050b // ldr s [R8, #4] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6b // fmul v11 v11 v10
-	WORD $0x3dc008ec // ldr q [R7, #32] v12
-	WORD $0x0e28c18d // smull v13 v12 v8
-	WORD $0x4e28c18c // smull2 v12 v12 v8
-	WORD $0x4e6cbdac // addp 8h v12 v13 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2bdd8c // fmul v12 v12 v11
-	WORD $0x4e2cd442 // fadd v2 v2 v12
-	WORD $0x3dc00cec // ldr q [R7, #48] v12
-	WORD $0x0e29c18d // smull v13 v12 v9
-	WORD $0x4e29c18c // smull2 v12 v12 v9
-	WORD $0x4e6cbdac // addp 8h v12 v13 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2bdd8b // fmul v11 v12 v11
-	WORD $0x4e2bd463 // fadd v3 v3 v11
-	WORD $0xbd40090b // ldr s [R8, #8] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6b // fmul v11 v11 v10
-	WORD $0x3dc010ec // ldr q [R7, #64] v12
-	WORD $0x0e28c18d // smull v13 v12 v8
-	WORD $0x4e28c18c // smull2 v12 v12 v8
-	WORD $0x4e6cbdac // addp 8h v12 v13 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2bdd8c // fmul v12 v12 v11
-	WORD $0x4e2cd484 // fadd v4 v4 v12
-	WORD $0x3dc014ec // ldr q [R7, #80] v12
-	WORD $0x0e29c18d // smull v13 v12 v9
-	WORD $0x4e29c18c // smull2 v12 v12 v9
-	WORD $0x4e6cbdac // addp 8h v12 v13 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2bdd8b // fmul v11 v12 v11
-	WORD $0x4e2bd4a5 // fadd v5 v5 v11
-	WORD $0xbd400d0b // ldr s [R8, #12] v11
-	WORD $0x4e04056b // dup v11 v11
-	WORD $0x6e2add6a // fmul v10 v11 v10
-	WORD $0x3dc018eb // ldr q [R7, #96] v11
-	WORD $0x0e28c16c // smull v12 v11 v8
-	WORD $0x4e28c168 // smull2 v8 v11 v8
-	WORD $0x4e68bd88 // addp 8h v8 v12 v8
-	WORD $0x4e602908 // saddlp v8 v8
-	WORD $0x4e21d908 // scvtf v8 v8
-	WORD $0x6e2add08 // fmul v8 v8 v10
-	WORD $0x4e28d4c6 // fadd v6 v6 v8
-	WORD $0x3dc01ce8 // ldr q [R7, #112] v8
-	WORD $0x0e29c10b // smull v11 v8 v9
-	WORD $0x4e29c108 // smull2 v8 v8 v9
-	WORD $0x4e68bd68 // addp 8h v8 v11 v8
-	WORD $0x4e602908 // saddlp v8 v8
-	WORD $0x4e21d908 // scvtf v8 v8
-	WORD $0x6e2add08 // fmul v8 v8 v10
-	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	ADD $34, R10, R10
-	ADD $128, R7, R7
-	ADD $16, R8, R8
-	SUBS $1, R9, R9
-	BNE m4block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	CBZ R3, m4bias
-	MOVD R3, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d400 // fadd v0 v0 v4
-	ADD R8, R10, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d421 // fadd v1 v1 v4
-	ADD R8, R10, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d442 // fadd v2 v2 v4
-	ADD R8, R10, R10
-	WORD $0xbd400144 // ldr s [R10, #0] v4
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m4bias:
-	CBZ R4, m4store
-	WORD $0xbd400084 // ldr s [R4, #0] v4
-	WORD $0x4e24d400 // fadd v0 v0 v4
-	WORD $0x4e24d421 // fadd v1 v1 v4
-	WORD $0x4e24d442 // fadd v2 v2 v4
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	ADD $4, R4, R4
-m4store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m4
-	RET
-m5:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-m5block:
-	WORD $0x3cc0214a // ldur q [R10, #2] v10
-	WORD $0x3cc1214b // ldur q [R10, #18] v11
-	WORD $0x7d40014c // ldr h [R10, #0] v12
-	WORD $0x1ee2418c // fcvt s, h v12 v12
-	WORD $0x4e04058c // dup v12 v12
-	WORD $0xbd40010d // ldr s [R8, #0] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc000ee // ldr q [R7, #0] v14
-	WORD $0x0e2ac1cf // smull v15 v14 v10
-	WORD $0x4e2ac1ce // smull2 v14 v14 v10
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed400 // fadd v0 v0 v14
-	WORD $0x3dc004ee // ldr q [R7, #16] v14
-	WORD $0x0e2bc1cf // smull v15 v14 v11
-	WORD $0x4e2bc1ce // smull2 v14 v14 v11
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd421 // fadd v1 v1 v13
-	WORD $0xbd40050d // ldr s [R8, #4] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc008ee // ldr q [R7, #32] v14
-	WORD $0x0e2ac1cf // smull v15 v14 v10
-	WORD $0x4e2ac1ce // smull2 v14 v14 v10
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed442 // fadd v2 v2 v14
-	WORD $0x3dc00cee // ldr q [R7, #48] v14
-	WORD $0x0e2bc1cf // smull v15 v14 v11
-	WORD $0x4e2bc1ce // smull2 v14 v14 v11
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd463 // fadd v3 v3 v13
-	WORD $0xbd40090d // ldr s [R8, #8] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc010ee // ldr q [R7, #64] v14
-	WORD $0x0e2ac1cf // smull v15 v14 v10
-	WORD $0x4e2ac1ce // smull2 v14 v14 v10
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed484 // fadd v4 v4 v14
-	WORD $0x3dc014ee // ldr q [R7, #80] v14
-	WORD $0x0e2bc1cf // smull v15 v14 v11
-	WORD $0x4e2bc1ce // smull2 v14 v14 v11
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd4a5 // fadd v5 v5 v13
-	WORD $0xbd400d0d // ldr s [R8, #12] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddad // fmul v13 v13 v12
-	WORD $0x3dc018ee // ldr q [R7, #96] v14
-	WORD $0x0e2ac1cf // smull v15 v14 v10
-	WORD $0x4e2ac1ce // smull2 v14 v14 v10
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddce // fmul v14 v14 v13
-	WORD $0x4e2ed4c6 // fadd v6 v6 v14
-	WORD $0x3dc01cee // ldr q [R7, #112] v14
-	WORD $0x0e2bc1cf // smull v15 v14 v11
-	WORD $0x4e2bc1ce // smull2 v14 v14 v11
-	WORD $0x4e6ebdee // addp 8h v14 v15 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e2dddcd // fmul v13 v14 v13
-	WORD $0x4e2dd4e7 // fadd v7 v7 v13
-	WORD $0xbd40110d // ldr s [R8, #16] v13
-	WORD $0x4e0405ad // dup v13 v13
-	WORD $0x6e2cddac // fmul v12 v13 v12
-	WORD $0x3dc020ed // ldr q [R7, #128] v13
-	WORD $0x0e2ac1ae // smull v14 v13 v10
-	WORD $0x4e2ac1aa // smull2 v10 v13 v10
-	WORD $0x4e6abdca // addp 8h v10 v14 v10
-	WORD $0x4e60294a // saddlp v10 v10
-	WORD $0x4e21d94a // scvtf v10 v10
-	WORD $0x6e2cdd4a // fmul v10 v10 v12
-	WORD $0x4e2ad508 // fadd v8 v8 v10
-	WORD $0x3dc024ea // ldr q [R7, #144] v10
-	WORD $0x0e2bc14d // smull v13 v10 v11
-	WORD $0x4e2bc14a // smull2 v10 v10 v11
-	WORD $0x4e6abdaa // addp 8h v10 v13 v10
-	WORD $0x4e60294a // saddlp v10 v10
-	WORD $0x4e21d94a // scvtf v10 v10
-	WORD $0x6e2cdd4a // fmul v10 v10 v12
-	WORD $0x4e2ad529 // fadd v9 v9 v10
-	ADD $34, R10, R10
-	ADD $160, R7, R7
-	ADD $20, R8, R8
-	SUBS $1, R9, R9
-	BNE m5block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	CBZ R3, m5bias
-	MOVD R3, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d400 // fadd v0 v0 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d421 // fadd v1 v1 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d442 // fadd v2 v2 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d463 // fadd v3 v3 v5
-	ADD R8, R10, R10
-	WORD $0xbd400145 // ldr s [R10, #0] v5
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m5bias:
-	CBZ R4, m5store
-	WORD $0xbd400085 // ldr s [R4, #0] v5
-	WORD $0x4e25d400 // fadd v0 v0 v5
-	WORD $0x4e25d421 // fadd v1 v1 v5
-	WORD $0x4e25d442 // fadd v2 v2 v5
-	WORD $0x4e25d463 // fadd v3 v3 v5
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	ADD $4, R4, R4
-m5store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m5
-	RET
-m6:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4f00040a // movi #0 v10
-	WORD $0x4f00040b // movi #0 v11
-m6block:
-	WORD $0x3cc0214c // ldur q [R10, #2] v12
-	WORD $0x3cc1214d // ldur q [R10, #18] v13
-	WORD $0x7d40014e // ldr h [R10, #0] v14
-	WORD $0x1ee241ce // fcvt s, h v14 v14
-	WORD $0x4e0405ce // dup v14 v14
-	WORD $0xbd40010f // ldr s [R8, #0] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc000f0 // ldr q [R7, #0] v16
-	WORD $0x0e2cc211 // smull v17 v16 v12
-	WORD $0x4e2cc210 // smull2 v16 v16 v12
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d400 // fadd v0 v0 v16
-	WORD $0x3dc004f0 // ldr q [R7, #16] v16
-	WORD $0x0e2dc211 // smull v17 v16 v13
-	WORD $0x4e2dc210 // smull2 v16 v16 v13
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd421 // fadd v1 v1 v15
-	WORD $0xbd40050f // ldr s [R8, #4] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc008f0 // ldr q [R7, #32] v16
-	WORD $0x0e2cc211 // smull v17 v16 v12
-	WORD $0x4e2cc210 // smull2 v16 v16 v12
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d442 // fadd v2 v2 v16
-	WORD $0x3dc00cf0 // ldr q [R7, #48] v16
-	WORD $0x0e2dc211 // smull v17 v16 v13
-	WORD $0x4e2dc210 // smull2 v16 v16 v13
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd463 // fadd v3 v3 v15
-	WORD $0xbd40090f // ldr s [R8, #8] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc010f0 // ldr q [R7, #64] v16
-	WORD $0x0e2cc211 // smull v17 v16 v12
-	WORD $0x4e2cc210 // smull2 v16 v16 v12
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d484 // fadd v4 v4 v16
-	WORD $0x3dc014f0 // ldr q [R7, #80] v16
-	WORD $0x0e2dc211 // smull v17 v16 v13
-	WORD $0x4e2dc210 // smull2 v16 v16 v13
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd4a5 // fadd v5 v5 v15
-	WORD $0xbd400d0f // ldr s [R8, #12] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc018f0 // ldr q [R7, #96] v16
-	WORD $0x0e2cc211 // smull v17 v16 v12
-	WORD $0x4e2cc210 // smull2 v16 v16 v12
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d4c6 // fadd v6 v6 v16
-	WORD $0x3dc01cf0 // ldr q [R7, #112] v16
-	WORD $0x0e2dc211 // smull v17 v16 v13
-	WORD $0x4e2dc210 // smull2 v16 v16 v13
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd4e7 // fadd v7 v7 v15
-	WORD $0xbd40110f // ldr s [R8, #16] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddef // fmul v15 v15 v14
-	WORD $0x3dc020f0 // ldr q [R7, #128] v16
-	WORD $0x0e2cc211 // smull v17 v16 v12
-	WORD $0x4e2cc210 // smull2 v16 v16 v12
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde10 // fmul v16 v16 v15
-	WORD $0x4e30d508 // fadd v8 v8 v16
-	WORD $0x3dc024f0 // ldr q [R7, #144] v16
-	WORD $0x0e2dc211 // smull v17 v16 v13
-	WORD $0x4e2dc210 // smull2 v16 v16 v13
-	WORD $0x4e70be30 // addp 8h v16 v17 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e2fde0f // fmul v15 v16 v15
-	WORD $0x4e2fd529 // fadd v9 v9 v15
-	WORD $0xbd40150f // ldr s [R8, #20] v15
-	WORD $0x4e0405ef // dup v15 v15
-	WORD $0x6e2eddee // fmul v14 v15 v14
-	WORD $0x3dc028ef // ldr q [R7, #160] v15
-	WORD $0x0e2cc1f0 // smull v16 v15 v12
-	WORD $0x4e2cc1ec // smull2 v12 v15 v12
-	WORD $0x4e6cbe0c // addp 8h v12 v16 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2edd8c // fmul v12 v12 v14
-	WORD $0x4e2cd54a // fadd v10 v10 v12
-	WORD $0x3dc02cec // ldr q [R7, #176] v12
-	WORD $0x0e2dc18f // smull v15 v12 v13
-	WORD $0x4e2dc18c // smull2 v12 v12 v13
-	WORD $0x4e6cbdec // addp 8h v12 v15 v12
-	WORD $0x4e60298c // saddlp v12 v12
-	WORD $0x4e21d98c // scvtf v12 v12
-	WORD $0x6e2edd8c // fmul v12 v12 v14
-	WORD $0x4e2cd56b // fadd v11 v11 v12
-	ADD $34, R10, R10
-	ADD $192, R7, R7
-	ADD $24, R8, R8
-	SUBS $1, R9, R9
-	BNE m6block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	WORD $0x4e2bd545 // fadd v5 v10 v11
-	WORD $0x6e0540a6 // ext #8 v6 v5 v5
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	WORD $0x6e25d4a5 // faddp v5 v5 v5
-	CBZ R3, m6bias
-	MOVD R3, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d400 // fadd v0 v0 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d421 // fadd v1 v1 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d442 // fadd v2 v2 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d463 // fadd v3 v3 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d484 // fadd v4 v4 v6
-	ADD R8, R10, R10
-	WORD $0xbd400146 // ldr s [R10, #0] v6
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m6bias:
-	CBZ R4, m6store
-	WORD $0xbd400086 // ldr s [R4, #0] v6
-	WORD $0x4e26d400 // fadd v0 v0 v6
-	WORD $0x4e26d421 // fadd v1 v1 v6
-	WORD $0x4e26d442 // fadd v2 v2 v6
-	WORD $0x4e26d463 // fadd v3 v3 v6
-	WORD $0x4e26d484 // fadd v4 v4 v6
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	ADD $4, R4, R4
-m6store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	WORD $0xbd000145 // str s [R10, #0] v5
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m6
-	RET
-m7:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
-	WORD $0x4f000408 // movi #0 v8
-	WORD $0x4f000409 // movi #0 v9
-	WORD $0x4f00040a // movi #0 v10
-	WORD $0x4f00040b // movi #0 v11
-	WORD $0x4f00040c // movi #0 v12
-	WORD $0x4f00040d // movi #0 v13
-m7block:
-	WORD $0x3cc0214e // ldur q [R10, #2] v14
-	WORD $0x3cc1214f // ldur q [R10, #18] v15
-	WORD $0x7d400150 // ldr h [R10, #0] v16
-	WORD $0x1ee24210 // fcvt s, h v16 v16
-	WORD $0x4e040610 // dup v16 v16
-	WORD $0xbd400111 // ldr s [R8, #0] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc000f2 // ldr q [R7, #0] v18
-	WORD $0x0e2ec253 // smull v19 v18 v14
-	WORD $0x4e2ec252 // smull2 v18 v18 v14
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d400 // fadd v0 v0 v18
-	WORD $0x3dc004f2 // ldr q [R7, #16] v18
-	WORD $0x0e2fc253 // smull v19 v18 v15
-	WORD $0x4e2fc252 // smull2 v18 v18 v15
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d421 // fadd v1 v1 v17
-	WORD $0xbd400511 // ldr s [R8, #4] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc008f2 // ldr q [R7, #32] v18
-	WORD $0x0e2ec253 // smull v19 v18 v14
-	WORD $0x4e2ec252 // smull2 v18 v18 v14
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d442 // fadd v2 v2 v18
-	WORD $0x3dc00cf2 // ldr q [R7, #48] v18
-	WORD $0x0e2fc253 // smull v19 v18 v15
-	WORD $0x4e2fc252 // smull2 v18 v18 v15
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d463 // fadd v3 v3 v17
-	WORD $0xbd400911 // ldr s [R8, #8] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc010f2 // ldr q [R7, #64] v18
-	WORD $0x0e2ec253 // smull v19 v18 v14
-	WORD $0x4e2ec252 // smull2 v18 v18 v14
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d484 // fadd v4 v4 v18
-	WORD $0x3dc014f2 // ldr q [R7, #80] v18
-	WORD $0x0e2fc253 // smull v19 v18 v15
-	WORD $0x4e2fc252 // smull2 v18 v18 v15
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d4a5 // fadd v5 v5 v17
-	WORD $0xbd400d11 // ldr s [R8, #12] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc018f2 // ldr q [R7, #96] v18
-	WORD $0x0e2ec253 // smull v19 v18 v14
-	WORD $0x4e2ec252 // smull2 v18 v18 v14
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d4c6 // fadd v6 v6 v18
-	WORD $0x3dc01cf2 // ldr q [R7, #112] v18
-	WORD $0x0e2fc253 // smull v19 v18 v15
-	WORD $0x4e2fc252 // smull2 v18 v18 v15
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d4e7 // fadd v7 v7 v17
-	WORD $0xbd401111 // ldr s [R8, #16] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc020f2 // ldr q [R7, #128] v18
-	WORD $0x0e2ec253 // smull v19 v18 v14
-	WORD $0x4e2ec252 // smull2 v18 v18 v14
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d508 // fadd v8 v8 v18
-	WORD $0x3dc024f2 // ldr q [R7, #144] v18
-	WORD $0x0e2fc253 // smull v19 v18 v15
-	WORD $0x4e2fc252 // smull2 v18 v18 v15
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d529 // fadd v9 v9 v17
-	WORD $0xbd401511 // ldr s [R8, #20] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de31 // fmul v17 v17 v16
-	WORD $0x3dc028f2 // ldr q [R7, #160] v18
-	WORD $0x0e2ec253 // smull v19 v18 v14
-	WORD $0x4e2ec252 // smull2 v18 v18 v14
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de52 // fmul v18 v18 v17
-	WORD $0x4e32d54a // fadd v10 v10 v18
-	WORD $0x3dc02cf2 // ldr q [R7, #176] v18
-	WORD $0x0e2fc253 // smull v19 v18 v15
-	WORD $0x4e2fc252 // smull2 v18 v18 v15
-	WORD $0x4e72be72 // addp 8h v18 v19 v18
-	WORD $0x4e602a52 // saddlp v18 v18
-	WORD $0x4e21da52 // scvtf v18 v18
-	WORD $0x6e31de51 // fmul v17 v18 v17
-	WORD $0x4e31d56b // fadd v11 v11 v17
-	WORD $0xbd401911 // ldr s [R8, #24] v17
-	WORD $0x4e040631 // dup v17 v17
-	WORD $0x6e30de30 // fmul v16 v17 v16
-	WORD $0x3dc030f1 // ldr q [R7, #192] v17
-	WORD $0x0e2ec232 // smull v18 v17 v14
-	WORD $0x4e2ec22e // smull2 v14 v17 v14
-	WORD $0x4e6ebe4e // addp 8h v14 v18 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e30ddce // fmul v14 v14 v16
-	WORD $0x4e2ed58c // fadd v12 v12 v14
-	WORD $0x3dc034ee // ldr q [R7, #208] v14
-	WORD $0x0e2fc1d1 // smull v17 v14 v15
-	WORD $0x4e2fc1ce // smull2 v14 v14 v15
-	WORD $0x4e6ebe2e // addp 8h v14 v17 v14
-	WORD $0x4e6029ce // saddlp v14 v14
-	WORD $0x4e21d9ce // scvtf v14 v14
-	WORD $0x6e30ddce // fmul v14 v14 v16
-	WORD $0x4e2ed5ad // fadd v13 v13 v14
-	ADD $34, R10, R10
-	ADD $224, R7, R7
-	ADD $28, R8, R8
-	SUBS $1, R9, R9
-	BNE m7block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	WORD $0x4e2bd545 // fadd v5 v10 v11
-	WORD $0x6e0540a6 // ext #8 v6 v5 v5
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	WORD $0x6e25d4a5 // faddp v5 v5 v5
-	WORD $0x4e2dd586 // fadd v6 v12 v13
-	WORD $0x6e0640c7 // ext #8 v7 v6 v6
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	WORD $0x6e26d4c6 // faddp v6 v6 v6
-	CBZ R3, m7bias
-	MOVD R3, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d400 // fadd v0 v0 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d421 // fadd v1 v1 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d442 // fadd v2 v2 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d463 // fadd v3 v3 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d484 // fadd v4 v4 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d4a5 // fadd v5 v5 v7
-	ADD R8, R10, R10
-	WORD $0xbd400147 // ldr s [R10, #0] v7
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m7bias:
-	CBZ R4, m7store
-	WORD $0xbd400087 // ldr s [R4, #0] v7
-	WORD $0x4e27d400 // fadd v0 v0 v7
-	WORD $0x4e27d421 // fadd v1 v1 v7
-	WORD $0x4e27d442 // fadd v2 v2 v7
-	WORD $0x4e27d463 // fadd v3 v3 v7
-	WORD $0x4e27d484 // fadd v4 v4 v7
-	WORD $0x4e27d4a5 // fadd v5 v5 v7
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	ADD $4, R4, R4
-m7store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	WORD $0xbd000145 // str s [R10, #0] v5
-	ADD R7, R10, R10
-	WORD $0xbd000146 // str s [R10, #0] v6
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m7
-	RET
-m8:
-	MOVD 0(R0), R7
-	MOVD 24(R0), R8
-	MOVD 144(R0), R9
-	MOVD R1, R10
-	WORD $0x4f000400 // movi #0 v0
-	WORD $0x4f000401 // movi #0 v1
-	WORD $0x4f000402 // movi #0 v2
-	WORD $0x4f000403 // movi #0 v3
-	WORD $0x4f000404 // movi #0 v4
-	WORD $0x4f000405 // movi #0 v5
-	WORD $0x4f000406 // movi #0 v6
-	WORD $0x4f000407 // movi #0 v7
 	WORD $0x4f000408 // movi #0 v8
 	WORD $0x4f000409 // movi #0 v9
 	WORD $0x4f00040a // movi #0 v10
@@ -14179,267 +13399,515 @@ m8:
 	WORD $0x4f00040d // movi #0 v13
 	WORD $0x4f00040e // movi #0 v14
 	WORD $0x4f00040f // movi #0 v15
-m8block:
-	WORD $0x3cc02150 // ldur q [R10, #2] v16
-	WORD $0x3cc12151 // ldur q [R10, #18] v17
-	WORD $0x7d400152 // ldr h [R10, #0] v18
-	WORD $0x1ee24252 // fcvt s, h v18 v18
+	WORD $0x3dc00050 // ldr q [R2, #0] v16
+	WORD $0x3dc00851 // ldr q [R2, #32] v17
+	WORD $0x3dc01052 // ldr q [R2, #64] v18
+	WORD $0x3dc01853 // ldr q [R2, #96] v19
+	WORD $0x3dc000b4 // ldr q [R5, #0] v20
+	WORD $0x4e040615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e040635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e040655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e040675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc004b4 // ldr q [R5, #16] v20
+	WORD $0x4e040615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58529 // add v9 v9 v21
+	WORD $0x4e040635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5856b // add v11 v11 v21
+	WORD $0x4e040655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb585ad // add v13 v13 v21
+	WORD $0x4e040675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ef // add v15 v15 v20
+	WORD $0x3dc008b4 // ldr q [R5, #32] v20
+	WORD $0x4e0c0615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e0c0635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e0c0655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e0c0675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc00cb4 // ldr q [R5, #48] v20
+	WORD $0x4e0c0615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58529 // add v9 v9 v21
+	WORD $0x4e0c0635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5856b // add v11 v11 v21
+	WORD $0x4e0c0655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb585ad // add v13 v13 v21
+	WORD $0x4e0c0675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ef // add v15 v15 v20
+	WORD $0x3dc010b4 // ldr q [R5, #64] v20
+	WORD $0x4e140615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e140635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e140655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e140675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc014b4 // ldr q [R5, #80] v20
+	WORD $0x4e140615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58529 // add v9 v9 v21
+	WORD $0x4e140635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5856b // add v11 v11 v21
+	WORD $0x4e140655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb585ad // add v13 v13 v21
+	WORD $0x4e140675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ef // add v15 v15 v20
+	WORD $0x3dc018b4 // ldr q [R5, #96] v20
+	WORD $0x4e1c0615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e1c0635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e1c0655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e1c0675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc01cb4 // ldr q [R5, #112] v20
+	WORD $0x4e1c0610 // dup v16 v16
+	WORD $0x0e30c295 // smull v21 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70beb0 // addp 8h v16 v21 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e1c0630 // dup v16 v17
+	WORD $0x0e30c291 // smull v17 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb0856b // add v11 v11 v16
+	WORD $0x4e1c0650 // dup v16 v18
+	WORD $0x0e30c291 // smull v17 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb085ad // add v13 v13 v16
+	WORD $0x4e1c0670 // dup v16 v19
+	WORD $0x0e30c291 // smull v17 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb085ef // add v15 v15 v16
+	WORD $0x3dc00450 // ldr q [R2, #16] v16
+	WORD $0x3dc00c51 // ldr q [R2, #48] v17
+	WORD $0x3dc01452 // ldr q [R2, #80] v18
+	WORD $0x3dc01c53 // ldr q [R2, #112] v19
+	WORD $0x3dc020b4 // ldr q [R5, #128] v20
+	WORD $0x4e040615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e040635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e040655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e040675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc024b4 // ldr q [R5, #144] v20
+	WORD $0x4e040615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58529 // add v9 v9 v21
+	WORD $0x4e040635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5856b // add v11 v11 v21
+	WORD $0x4e040655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb585ad // add v13 v13 v21
+	WORD $0x4e040675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ef // add v15 v15 v20
+	WORD $0x3dc028b4 // ldr q [R5, #160] v20
+	WORD $0x4e0c0615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e0c0635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e0c0655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e0c0675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc02cb4 // ldr q [R5, #176] v20
+	WORD $0x4e0c0615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58529 // add v9 v9 v21
+	WORD $0x4e0c0635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5856b // add v11 v11 v21
+	WORD $0x4e0c0655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb585ad // add v13 v13 v21
+	WORD $0x4e0c0675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ef // add v15 v15 v20
+	WORD $0x3dc030b4 // ldr q [R5, #192] v20
+	WORD $0x4e140615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e140635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e140655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e140675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc034b4 // ldr q [R5, #208] v20
+	WORD $0x4e140615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58529 // add v9 v9 v21
+	WORD $0x4e140635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5856b // add v11 v11 v21
+	WORD $0x4e140655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb585ad // add v13 v13 v21
+	WORD $0x4e140675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ef // add v15 v15 v20
+	WORD $0x3dc038b4 // ldr q [R5, #224] v20
+	WORD $0x4e1c0615 // dup v21 v16
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb58508 // add v8 v8 v21
+	WORD $0x4e1c0635 // dup v21 v17
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5854a // add v10 v10 v21
+	WORD $0x4e1c0655 // dup v21 v18
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c295 // smull2 v21 v20 v21
+	WORD $0x4e75bed5 // addp 8h v21 v22 v21
+	WORD $0x4e602ab5 // saddlp v21 v21
+	WORD $0x4eb5858c // add v12 v12 v21
+	WORD $0x4e1c0675 // dup v21 v19
+	WORD $0x0e35c296 // smull v22 v20 v21
+	WORD $0x4e35c294 // smull2 v20 v20 v21
+	WORD $0x4e74bed4 // addp 8h v20 v22 v20
+	WORD $0x4e602a94 // saddlp v20 v20
+	WORD $0x4eb485ce // add v14 v14 v20
+	WORD $0x3dc03cb4 // ldr q [R5, #240] v20
+	WORD $0x4e1c0610 // dup v16 v16
+	WORD $0x0e30c295 // smull v21 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70beb0 // addp 8h v16 v21 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb08529 // add v9 v9 v16
+	WORD $0x4e1c0630 // dup v16 v17
+	WORD $0x0e30c291 // smull v17 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb0856b // add v11 v11 v16
+	WORD $0x4e1c0650 // dup v16 v18
+	WORD $0x0e30c291 // smull v17 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb085ad // add v13 v13 v16
+	WORD $0x4e1c0670 // dup v16 v19
+	WORD $0x0e30c291 // smull v17 v20 v16
+	WORD $0x4e30c290 // smull2 v16 v20 v16
+	WORD $0x4e70be30 // addp 8h v16 v17 v16
+	WORD $0x4e602a10 // saddlp v16 v16
+	WORD $0x4eb085ef // add v15 v15 v16
+	WORD $0x3dc000d0 // ldr q [R6, #0] v16
+	WORD $0x3dc004d1 // ldr q [R6, #16] v17
+	WORD $0xbd400072 // ldr s [R3, #0] v18
 	WORD $0x4e040652 // dup v18 v18
-	WORD $0xbd400113 // ldr s [R8, #0] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc000f4 // ldr q [R7, #0] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d400 // fadd v0 v0 v20
-	WORD $0x3dc004f4 // ldr q [R7, #16] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d421 // fadd v1 v1 v19
-	WORD $0xbd400513 // ldr s [R8, #4] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc008f4 // ldr q [R7, #32] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d442 // fadd v2 v2 v20
-	WORD $0x3dc00cf4 // ldr q [R7, #48] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d463 // fadd v3 v3 v19
-	WORD $0xbd400913 // ldr s [R8, #8] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc010f4 // ldr q [R7, #64] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d484 // fadd v4 v4 v20
-	WORD $0x3dc014f4 // ldr q [R7, #80] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d4a5 // fadd v5 v5 v19
-	WORD $0xbd400d13 // ldr s [R8, #12] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc018f4 // ldr q [R7, #96] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d4c6 // fadd v6 v6 v20
-	WORD $0x3dc01cf4 // ldr q [R7, #112] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d4e7 // fadd v7 v7 v19
-	WORD $0xbd401113 // ldr s [R8, #16] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc020f4 // ldr q [R7, #128] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d508 // fadd v8 v8 v20
-	WORD $0x3dc024f4 // ldr q [R7, #144] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d529 // fadd v9 v9 v19
-	WORD $0xbd401513 // ldr s [R8, #20] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc028f4 // ldr q [R7, #160] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d54a // fadd v10 v10 v20
-	WORD $0x3dc02cf4 // ldr q [R7, #176] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d56b // fadd v11 v11 v19
-	WORD $0xbd401913 // ldr s [R8, #24] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de73 // fmul v19 v19 v18
-	WORD $0x3dc030f4 // ldr q [R7, #192] v20
-	WORD $0x0e30c295 // smull v21 v20 v16
-	WORD $0x4e30c294 // smull2 v20 v20 v16
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de94 // fmul v20 v20 v19
-	WORD $0x4e34d58c // fadd v12 v12 v20
-	WORD $0x3dc034f4 // ldr q [R7, #208] v20
-	WORD $0x0e31c295 // smull v21 v20 v17
-	WORD $0x4e31c294 // smull2 v20 v20 v17
-	WORD $0x4e74beb4 // addp 8h v20 v21 v20
-	WORD $0x4e602a94 // saddlp v20 v20
-	WORD $0x4e21da94 // scvtf v20 v20
-	WORD $0x6e33de93 // fmul v19 v20 v19
-	WORD $0x4e33d5ad // fadd v13 v13 v19
-	WORD $0xbd401d13 // ldr s [R8, #28] v19
-	WORD $0x4e040673 // dup v19 v19
-	WORD $0x6e32de72 // fmul v18 v19 v18
-	WORD $0x3dc038f3 // ldr q [R7, #224] v19
-	WORD $0x0e30c274 // smull v20 v19 v16
-	WORD $0x4e30c270 // smull2 v16 v19 v16
-	WORD $0x4e70be90 // addp 8h v16 v20 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e32de10 // fmul v16 v16 v18
-	WORD $0x4e30d5ce // fadd v14 v14 v16
-	WORD $0x3dc03cf0 // ldr q [R7, #240] v16
-	WORD $0x0e31c213 // smull v19 v16 v17
-	WORD $0x4e31c210 // smull2 v16 v16 v17
-	WORD $0x4e70be70 // addp 8h v16 v19 v16
-	WORD $0x4e602a10 // saddlp v16 v16
-	WORD $0x4e21da10 // scvtf v16 v16
-	WORD $0x6e32de10 // fmul v16 v16 v18
-	WORD $0x4e30d5ef // fadd v15 v15 v16
-	ADD $34, R10, R10
-	ADD $256, R7, R7
-	ADD $32, R8, R8
-	SUBS $1, R9, R9
-	BNE m8block
-	MOVD 168(R0), R7
-	LSL $2, R7, R7
-	MOVD 176(R0), R8
-	LSL $2, R8, R8
-	MOVD 184(R0), R9
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e004001 // ext #8 v1 v0 v0
-	WORD $0x4e21d400 // fadd v0 v0 v1
-	WORD $0x6e20d400 // faddp v0 v0 v0
-	WORD $0x4e23d441 // fadd v1 v2 v3
-	WORD $0x6e014022 // ext #8 v2 v1 v1
-	WORD $0x4e22d421 // fadd v1 v1 v2
-	WORD $0x6e21d421 // faddp v1 v1 v1
-	WORD $0x4e25d482 // fadd v2 v4 v5
-	WORD $0x6e024043 // ext #8 v3 v2 v2
-	WORD $0x4e23d442 // fadd v2 v2 v3
-	WORD $0x6e22d442 // faddp v2 v2 v2
-	WORD $0x4e27d4c3 // fadd v3 v6 v7
-	WORD $0x6e034064 // ext #8 v4 v3 v3
-	WORD $0x4e24d463 // fadd v3 v3 v4
-	WORD $0x6e23d463 // faddp v3 v3 v3
-	WORD $0x4e29d504 // fadd v4 v8 v9
-	WORD $0x6e044085 // ext #8 v5 v4 v4
-	WORD $0x4e25d484 // fadd v4 v4 v5
-	WORD $0x6e24d484 // faddp v4 v4 v4
-	WORD $0x4e2bd545 // fadd v5 v10 v11
-	WORD $0x6e0540a6 // ext #8 v6 v5 v5
-	WORD $0x4e26d4a5 // fadd v5 v5 v6
-	WORD $0x6e25d4a5 // faddp v5 v5 v5
-	WORD $0x4e2dd586 // fadd v6 v12 v13
-	WORD $0x6e0640c7 // ext #8 v7 v6 v6
-	WORD $0x4e27d4c6 // fadd v6 v6 v7
-	WORD $0x6e26d4c6 // faddp v6 v6 v6
-	WORD $0x4e2fd5c7 // fadd v7 v14 v15
-	WORD $0x6e0740e8 // ext #8 v8 v7 v7
-	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	WORD $0x6e27d4e7 // faddp v7 v7 v7
-	CBZ R3, m8bias
-	MOVD R3, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
+	WORD $0x4e21d908 // scvtf v8 v8
+	WORD $0x6e32de13 // fmul v19 v16 v18
+	WORD $0x6e33dd08 // fmul v8 v8 v19
 	WORD $0x4e28d400 // fadd v0 v0 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
+	WORD $0x4e21d928 // scvtf v8 v9
+	WORD $0x6e32de29 // fmul v9 v17 v18
+	WORD $0x6e29dd08 // fmul v8 v8 v9
 	WORD $0x4e28d421 // fadd v1 v1 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d442 // fadd v2 v2 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
+	WORD $0xbd400468 // ldr s [R3, #4] v8
+	WORD $0x4e040508 // dup v8 v8
+	WORD $0x4e21d949 // scvtf v9 v10
+	WORD $0x6e28de0a // fmul v10 v16 v8
+	WORD $0x6e2add29 // fmul v9 v9 v10
+	WORD $0x4e29d442 // fadd v2 v2 v9
+	WORD $0x4e21d969 // scvtf v9 v11
+	WORD $0x6e28de28 // fmul v8 v17 v8
+	WORD $0x6e28dd28 // fmul v8 v9 v8
 	WORD $0x4e28d463 // fadd v3 v3 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d484 // fadd v4 v4 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
+	WORD $0xbd400868 // ldr s [R3, #8] v8
+	WORD $0x4e040508 // dup v8 v8
+	WORD $0x4e21d989 // scvtf v9 v12
+	WORD $0x6e28de0a // fmul v10 v16 v8
+	WORD $0x6e2add29 // fmul v9 v9 v10
+	WORD $0x4e29d484 // fadd v4 v4 v9
+	WORD $0x4e21d9a9 // scvtf v9 v13
+	WORD $0x6e28de28 // fmul v8 v17 v8
+	WORD $0x6e28dd28 // fmul v8 v9 v8
 	WORD $0x4e28d4a5 // fadd v5 v5 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
-	WORD $0x4e28d4c6 // fadd v6 v6 v8
-	ADD R8, R10, R10
-	WORD $0xbd400148 // ldr s [R10, #0] v8
+	WORD $0xbd400c68 // ldr s [R3, #12] v8
+	WORD $0x4e040508 // dup v8 v8
+	WORD $0x4e21d9c9 // scvtf v9 v14
+	WORD $0x6e28de0a // fmul v10 v16 v8
+	WORD $0x6e2add29 // fmul v9 v9 v10
+	WORD $0x4e29d4c6 // fadd v6 v6 v9
+	WORD $0x4e21d9e9 // scvtf v9 v15
+	WORD $0x6e28de28 // fmul v8 v17 v8
+	WORD $0x6e28dd28 // fmul v8 v9 v8
 	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	ADD R8, R10, R10
-	ADD $4, R3, R3
-m8bias:
-	CBZ R4, m8store
-	WORD $0xbd400088 // ldr s [R4, #0] v8
+	ADD $256, R5, R5
+	ADD $32, R6, R6
+	ADD $128, R2, R2
+	ADD $16, R3, R3
+	SUBS $1, R4, R4
+	BNE m4block
+	MOVD 96(R0), R2
+	MOVD 120(R0), R3
+	MOVD 144(R0), R4
+	MOVD 192(R0), R5
+	LSL $2, R5, R5
+	MOVD 200(R0), R6
+	LSL $2, R6, R6
+	CBZ R3, m4bias
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
 	WORD $0x4e28d400 // fadd v0 v0 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
 	WORD $0x4e28d421 // fadd v1 v1 v8
+	ADD R6, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
 	WORD $0x4e28d442 // fadd v2 v2 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
 	WORD $0x4e28d463 // fadd v3 v3 v8
+	ADD R6, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
 	WORD $0x4e28d484 // fadd v4 v4 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
 	WORD $0x4e28d4a5 // fadd v5 v5 v8
+	ADD R6, R3, R3
+	WORD $0x3dc00068 // ldr q [R3, #0] v8
 	WORD $0x4e28d4c6 // fadd v6 v6 v8
+	WORD $0x3dc00468 // ldr q [R3, #16] v8
 	WORD $0x4e28d4e7 // fadd v7 v7 v8
-	ADD $4, R4, R4
-m8store:
-	MOVD R2, R10
-	WORD $0xbd000140 // str s [R10, #0] v0
-	ADD R7, R10, R10
-	WORD $0xbd000141 // str s [R10, #0] v1
-	ADD R7, R10, R10
-	WORD $0xbd000142 // str s [R10, #0] v2
-	ADD R7, R10, R10
-	WORD $0xbd000143 // str s [R10, #0] v3
-	ADD R7, R10, R10
-	WORD $0xbd000144 // str s [R10, #0] v4
-	ADD R7, R10, R10
-	WORD $0xbd000145 // str s [R10, #0] v5
-	ADD R7, R10, R10
-	WORD $0xbd000146 // str s [R10, #0] v6
-	ADD R7, R10, R10
-	WORD $0xbd000147 // str s [R10, #0] v7
-	ADD R7, R10, R10
-	ADD $4, R2, R2
-	ADD R9, R1, R1
-	SUBS $1, R5, R5
-	BNE m8
+	ADD R6, R3, R3
+m4bias:
+	CBZ R4, m4store
+	WORD $0x3dc00088 // ldr q [R4, #0] v8
+	WORD $0x4e28d400 // fadd v0 v0 v8
+	WORD $0x4e28d442 // fadd v2 v2 v8
+	WORD $0x4e28d484 // fadd v4 v4 v8
+	WORD $0x4e28d4c6 // fadd v6 v6 v8
+	WORD $0x3dc00488 // ldr q [R4, #16] v8
+	WORD $0x4e28d421 // fadd v1 v1 v8
+	WORD $0x4e28d463 // fadd v3 v3 v8
+	WORD $0x4e28d4a5 // fadd v5 v5 v8
+	WORD $0x4e28d4e7 // fadd v7 v7 v8
+m4store:
+	WORD $0x3d800040 // str q [R2, #0] v0
+	WORD $0x3d800441 // str q [R2, #16] v1
+	ADD R5, R2, R2
+	WORD $0x3d800042 // str q [R2, #0] v2
+	WORD $0x3d800443 // str q [R2, #16] v3
+	ADD R5, R2, R2
+	WORD $0x3d800044 // str q [R2, #0] v4
+	WORD $0x3d800445 // str q [R2, #16] v5
+	ADD R5, R2, R2
+	WORD $0x3d800046 // str q [R2, #0] v6
+	WORD $0x3d800447 // str q [R2, #16] v7
+	ADD R5, R2, R2
 	RET
 
 TEXT ·peak128(SB), NOSPLIT, $0-8

@@ -11,29 +11,91 @@ import (
 // Offsets of the fields of kernel.int8Tile, in bytes; TestInt8Layout of pkg/kernel holds them.
 const (
 	int8A, int8Scales, int8B   = 0, 24, 48
-	int8C, int8Init, int8Bias  = 72, 96, 120
-	int8Blocks, int8RowsAt     = 144, 152
-	int8Cols, int8CS, int8IS   = 160, 168, 176
-	int8BS                     = 184
+	int8BScales, int8C         = 72, 96
+	int8Init, int8Bias         = 120, 144
+	int8Blocks, int8RowsAt     = 168, 176
+	int8CS, int8IS             = 192, 200
 	int8Block, int8BlockStored = 32, 34 // values of a block, bytes of a stored one
+	int8Cols                   = 8
 )
 
-// int8Dot writes the product of rows of signed bytes, up to eight of A at a time: a block
-// of 32 of A times one of B becomes eight whole numbers, sums of four products each, which
-// are scaled and added to eight float32 of their own. VPMADDUBSW multiplies unsigned bytes by
-// signed ones: |b| by a with b's sign; two products of at most 127·128 fit its 16 bits.
-func int8Dot() {
-	const most = 8
-	TEXT("int8Dot256", NOSPLIT, "func(t uintptr)")
-	Doc("int8Dot256 multiplies up to 8 rows of blocks of signed bytes by rows of Q8.")
+// int8Turn writes the turning of eight columns of Q8, four values at a time, see
+// kernel.int8TurnPortable. A vector takes 16 bytes of column j and 16 of column j+4, so that
+// both halves are turned by the same steps. Missing columns are the last one once more.
+func int8Turn() {
+	TEXT("int8Turn256", NOSPLIT, "func(to []byte, scales []float32, from []byte, cols, stride int)")
+	Doc("int8Turn256 turns up to 8 columns of Q8.")
+	to, scales, n := Load(Param("to").Base(), GP64()), Load(Param("scales").Base(), GP64()), Load(Param("scales").Len(), GP64())
+	SHRQ(Imm(3), n)
+	var from [int8Cols]Register
+	from[0] = Load(Param("from").Base(), GP64())
+	cols, stride := Load(Param("cols"), GP64()), Load(Param("stride"), GP64())
+	for j := 1; j < int8Cols; j++ {
+		p := GP64()
+		LEAQ(Mem{Base: from[j-1], Index: stride, Scale: 1}, p)
+		CMPQ(cols, Imm(uint64(j)))
+		CMOVQLE(from[j-1], p)
+		from[j] = p
+	}
+	Label("block")
+	d := XMM()
+	VPXOR(d, d, d)
+	for j, p := range from {
+		VPINSRW(Imm(uint64(j)), Mem{Base: p}, d, d)
+	}
+	f := YMM()
+	VCVTPH2PS(d, f)
+	VMOVUPS(f, Mem{Base: scales})
+	for half := range 2 {
+		var x [4]VecVirtual
+		for j := range x {
+			x[j] = YMM()
+			VMOVDQU(Mem{Base: from[j], Disp: 2 + 16*half}, x[j].AsX())
+			VINSERTI128(Imm(1), Mem{Base: from[j+4], Disp: 2 + 16*half}, x[j], x[j])
+		}
+		var pairs [4]VecVirtual // of columns 0 and 1, and of 2 and 3: the first two fours, and the other two
+		for i := range pairs {
+			pairs[i] = YMM()
+		}
+		VPUNPCKLDQ(x[1], x[0], pairs[0])
+		VPUNPCKHDQ(x[1], x[0], pairs[1])
+		VPUNPCKLDQ(x[3], x[2], pairs[2])
+		VPUNPCKHDQ(x[3], x[2], pairs[3])
+		for f := range 4 {
+			y := YMM()
+			if f%2 == 0 {
+				VPUNPCKLQDQ(pairs[f/2+2], pairs[f/2], y)
+			} else {
+				VPUNPCKHQDQ(pairs[f/2+2], pairs[f/2], y)
+			}
+			VMOVDQU(y, Mem{Base: to, Disp: 32 * (4*half + f)})
+		}
+	}
+	for _, p := range from {
+		ADDQ(Imm(int8BlockStored), p)
+	}
+	ADDQ(U32(int8Block*int8Cols), to)
+	ADDQ(Imm(4*int8Cols), scales)
+	DECQ(n)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// int8Mul writes the product of up to four rows of signed bytes by eight turned columns, see
+// kernel.int8MulPortable. VPMADDUBSW multiplies unsigned bytes by signed ones: |b| by a with
+// b's sign; two products of at most 127·128 fit its 16 bits.
+func int8Mul() {
+	const most = 4
+	TEXT("int8Mul256", NOSPLIT, "func(t uintptr)")
+	Doc("int8Mul256 multiplies up to 4 rows of blocks of signed bytes by 8 turned columns.")
 	t := Load(Param("t"), GP64()).(GPVirtual)
 	field := func(at int) GPVirtual {
 		r := GP64()
 		MOVQ(Mem{Base: t, Disp: at}, r)
 		return r
 	}
-	b, c, init, bias, cols := field(int8B), field(int8C), field(int8Init), field(int8Bias), field(int8Cols)
-	ones, u, w, d := Y15, Y14, Y13, Y12
+	ones, u, w := Y15, Y14, Y13
 	VPCMPEQW(ones, ones, ones)
 	VPSRLW(Imm(15), ones, ones)
 	rows := field(int8RowsAt)
@@ -43,79 +105,73 @@ func int8Dot() {
 	}
 	for m := 1; m <= most; m++ {
 		label := func(what string) string { return fmt.Sprintf("m%d%s", m, what) }
-		acc, x, s := avx2.regs[:m], [2]VecPhysical{Y8, Y9}, [2]VecPhysical{Y10, Y11}
+		sums, whole, x := avx2.regs[:m], avx2.regs[4:4+m], avx2.regs[8:12]
 		Label(label(""))
-		pa, ps, pb, n := field(int8A), field(int8Scales), GP64(), field(int8Blocks)
-		MOVQ(b, pb)
-		for _, r := range acc {
+		pa, ps, pb, pd, n := field(int8A), field(int8Scales), field(int8B), field(int8BScales), field(int8Blocks)
+		for _, r := range sums {
 			VXORPS(r, r, r)
 		}
 		Label(label("block"))
-		PREFETCHT0(Mem{Base: pb, Disp: skinnyAhead})
-		VMOVDQU(Mem{Base: pb, Disp: 2}, w)
-		VPABSB(w, u)
-		VPBROADCASTW(Mem{Base: pb}, d.AsX())
-		VCVTPH2PS(d.AsX(), d)
-		for i := range m {
-			x, s := x[i%2], s[i%2]
-			VMOVDQU(Mem{Base: pa, Disp: int8Block * i}, x)
-			VPSIGNB(w, x, x)
-			VPMADDUBSW(x, u, x)
-			VPMADDWD(ones, x, x)
-			VCVTDQ2PS(x, x)
-			VBROADCASTSS(Mem{Base: ps, Disp: 4 * i}, s)
-			VMULPS(d, s, s)
-			VMULPS(s, x, x)
-			VADDPS(x, acc[i], acc[i])
+		for f := range int8Block / 4 {
+			VMOVDQU(Mem{Base: pb, Disp: 32 * f}, w)
+			VPABSB(w, u)
+			for i := range m {
+				x := x[i]
+				VPBROADCASTD(Mem{Base: pa, Disp: int8Block*i + 4*f}, x)
+				VPSIGNB(w, x, x)
+				VPMADDUBSW(x, u, x)
+				if f == 0 {
+					VPMADDWD(ones, x, whole[i])
+					continue
+				}
+				VPMADDWD(ones, x, x)
+				VPADDD(x, whole[i], whole[i])
+			}
 		}
-		ADDQ(Imm(int8BlockStored), pb)
+		VMOVUPS(Mem{Base: pd}, w)
+		for i := range m {
+			VCVTDQ2PS(whole[i], whole[i])
+			VBROADCASTSS(Mem{Base: ps, Disp: 4 * i}, x[i])
+			VMULPS(w, x[i], x[i])
+			VMULPS(x[i], whole[i], whole[i])
+			VADDPS(whole[i], sums[i], sums[i])
+		}
 		ADDQ(U32(uint32(int8Block*m)), pa)
 		ADDQ(Imm(uint64(4*m)), ps)
+		ADDQ(U32(int8Block*int8Cols), pb)
+		ADDQ(Imm(4*int8Cols), pd)
 		DECQ(n)
 		JNZ(LabelRef(label("block")))
-		int8Finish(label, t, acc, c, init, bias)
-		ADDQ(Mem{Base: t, Disp: int8BS}, b)
-		DECQ(cols)
-		JNZ(LabelRef(label("")))
+		int8Finish(label, t, sums)
 		VZEROUPPER()
 		RET()
 	}
 }
 
-// int8Finish adds the lanes of every row's sums up, adds init and bias and stores a column.
-func int8Finish(label func(string) string, t Register, acc []VecPhysical, c, init, bias Register) {
-	h := X8
-	for _, r := range acc {
-		VEXTRACTF128(Imm(1), r, h)
-		VADDPS(h, r.AsX(), r.AsX())
-		VPERMILPS(Imm(0x4e), r.AsX(), h)
-		VADDPS(h, r.AsX(), r.AsX())
-		VPERMILPS(Imm(0xb1), r.AsX(), h)
-		VADDPS(h, r.AsX(), r.AsX())
+// int8Finish adds init and bias to every row's sums and stores them.
+func int8Finish(label func(string) string, t Register, sums []VecPhysical) {
+	each := func(at, stride int, f func(r VecPhysical, m Mem)) {
+		row, by := GP64(), GP64()
+		MOVQ(Mem{Base: t, Disp: at}, row)
+		if at == int8Init {
+			TESTQ(row, row)
+			JZ(LabelRef(label("bias")))
+		}
+		MOVQ(Mem{Base: t, Disp: stride}, by)
+		for _, r := range sums {
+			f(r, Mem{Base: row})
+			LEAQ(Mem{Base: row, Index: by, Scale: 4}, row)
+		}
 	}
-	row, stride := GP64(), GP64()
-	TESTQ(init, init)
-	JZ(LabelRef(label("bias")))
-	MOVQ(init, row)
-	MOVQ(Mem{Base: t, Disp: int8IS}, stride)
-	for _, r := range acc {
-		VADDSS(Mem{Base: row}, r.AsX(), r.AsX())
-		LEAQ(Mem{Base: row, Index: stride, Scale: 4}, row)
-	}
-	ADDQ(Imm(4), init)
+	each(int8Init, int8IS, func(r VecPhysical, m Mem) { VADDPS(m, r, r) })
 	Label(label("bias"))
+	bias := GP64()
+	MOVQ(Mem{Base: t, Disp: int8Bias}, bias)
 	TESTQ(bias, bias)
 	JZ(LabelRef(label("store")))
-	for _, r := range acc {
-		VADDSS(Mem{Base: bias}, r.AsX(), r.AsX())
+	for _, r := range sums {
+		VADDPS(Mem{Base: bias}, r, r)
 	}
-	ADDQ(Imm(4), bias)
 	Label(label("store"))
-	MOVQ(c, row)
-	MOVQ(Mem{Base: t, Disp: int8CS}, stride)
-	for _, r := range acc {
-		VMOVSS(r.AsX(), Mem{Base: row})
-		LEAQ(Mem{Base: row, Index: stride, Scale: 4}, row)
-	}
-	ADDQ(Imm(4), c)
+	each(int8C, int8CS, func(r VecPhysical, m Mem) { VMOVUPS(r, m) })
 }

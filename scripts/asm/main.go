@@ -34,7 +34,8 @@ var units = map[string]func(){
 	"skinny512":  func() { skinny("512", avx512, []int{4, 4, 4, 4, 4, 4}, []int{8, 8, 8, 6, 5, 4, 3, 2}) },
 	"skinnybf16": func() { skinnyDot("skinnyDotBF16", avx512, pairDot(), []int{4, 4, 4, 4, 4, 4}) },
 	"int8": func() {
-		int8Dot()
+		int8Turn()
+		int8Mul()
 		rowsQ8()
 	},
 	"pack256": func() {

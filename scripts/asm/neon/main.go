@@ -23,7 +23,7 @@ var units = map[string]func(c *code){
 		}
 	},
 	"products": func(c *code) {
-		for _, f := range []func(*code){tile, skinny, rowsQ8, block, int8Dot, waiting} {
+		for _, f := range []func(*code){tile, skinny, rowsQ8, block, int8Turn, int8Mul, waiting} {
 			f(c)
 		}
 	},

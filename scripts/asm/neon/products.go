@@ -16,11 +16,11 @@ const (
 	blockAS, blockAK, blockBS, blockCS     = 72, 80, 88, 96
 	blockK, blockRows, blockCols, blockAdd = 104, 112, 120, 128
 
-	int8A, int8Scales, int8B  = 0, 24, 48
-	int8C, int8Init, int8Bias = 72, 96, 120
-	int8Blocks, int8Rows      = 144, 152
-	int8Cols, int8CS, int8IS  = 160, 168, 176
-	int8BS                    = 184
+	int8A, int8Scales, int8B = 0, 24, 48
+	int8BScales, int8C       = 72, 96
+	int8Init, int8Bias       = 120, 144
+	int8Blocks, int8Rows     = 168, 176
+	int8CS, int8IS           = 192, 200
 )
 
 // structure starts a function of one structure, of which field and stride read fields.
