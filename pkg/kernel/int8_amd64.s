@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func int8Turn256(to []byte, scales []float32, from []byte, cols int, stride int)
-// Requires: AVX, AVX2, CMOV, F16C
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
 TEXT ·int8Turn256(SB), NOSPLIT, $0-88
 	MOVQ    to_base+0(FP), AX
 	MOVQ    scales_base+24(FP), CX
@@ -32,11 +32,18 @@ TEXT ·int8Turn256(SB), NOSPLIT, $0-88
 	LEAQ    (R12)(DI*1), R13
 	CMPQ    SI, $0x06
 	CMOVQLE R12, R13
-	LEAQ    (R13)(DI*1), DI
+	LEAQ    (R13)(DI*1), R14
 	CMPQ    SI, $0x07
-	CMOVQLE R13, DI
+	CMOVQLE R13, R14
+	LEAQ    (BX)(DI*8), SI
 
 block:
+	PREFETCHT0  (SI)
+	PREFETCHT0  64(SI)
+	PREFETCHT0  128(SI)
+	PREFETCHT0  192(SI)
+	PREFETCHT0  256(SI)
+	ADDQ        $0x00000110, SI
 	VPXOR       X0, X0, X0
 	VPINSRW     $0x00, (BX), X0, X0
 	VPINSRW     $0x01, (R8), X0, X0
@@ -45,7 +52,7 @@ block:
 	VPINSRW     $0x04, (R11), X0, X0
 	VPINSRW     $0x05, (R12), X0, X0
 	VPINSRW     $0x06, (R13), X0, X0
-	VPINSRW     $0x07, (DI), X0, X0
+	VPINSRW     $0x07, (R14), X0, X0
 	VCVTPH2PS   X0, Y0
 	VMOVUPS     Y0, (CX)
 	VMOVDQU     2(BX), X1
@@ -55,7 +62,7 @@ block:
 	VMOVDQU     2(R9), X3
 	VINSERTI128 $0x01, 2(R13), Y3, Y3
 	VMOVDQU     2(R10), X4
-	VINSERTI128 $0x01, 2(DI), Y4, Y4
+	VINSERTI128 $0x01, 2(R14), Y4, Y4
 	VPUNPCKLDQ  Y2, Y1, Y0
 	VPUNPCKHDQ  Y2, Y1, Y9
 	VPUNPCKLDQ  Y4, Y3, Y10
@@ -75,7 +82,7 @@ block:
 	VMOVDQU     18(R9), X7
 	VINSERTI128 $0x01, 18(R13), Y7, Y7
 	VMOVDQU     18(R10), X8
-	VINSERTI128 $0x01, 18(DI), Y8, Y8
+	VINSERTI128 $0x01, 18(R14), Y8, Y8
 	VPUNPCKLDQ  Y6, Y5, Y0
 	VPUNPCKHDQ  Y6, Y5, Y9
 	VPUNPCKLDQ  Y8, Y7, Y10
@@ -95,7 +102,7 @@ block:
 	ADDQ        $0x22, R11
 	ADDQ        $0x22, R12
 	ADDQ        $0x22, R13
-	ADDQ        $0x22, DI
+	ADDQ        $0x22, R14
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x20, CX
 	DECQ        DX

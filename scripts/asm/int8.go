@@ -37,7 +37,13 @@ func int8Turn() {
 		CMOVQLE(from[j-1], p)
 		from[j] = p
 	}
+	next := GP64() // the eight columns after these, as one stream
+	LEAQ(Mem{Base: from[0], Index: stride, Scale: 8}, next)
 	Label("block")
+	for at := 0; at < int8BlockStored*int8Cols; at += 64 {
+		PREFETCHT0(Mem{Base: next, Disp: at})
+	}
+	ADDQ(U32(int8BlockStored*int8Cols), next)
 	d := XMM()
 	VPXOR(d, d, d)
 	for j, p := range from {
