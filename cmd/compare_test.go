@@ -187,7 +187,10 @@ func TestCompareByDistilling(t *testing.T) {
 	text := strings.Replace(quickComparison, "recover: {steps: 3, budgets: [0.5x]}", "recover: {tokens: 6000, budgets: [0.5x]}", 1)
 	text = strings.Replace(text, "steps: 20,", "steps: 60,", 1)
 	text, _, _ = strings.Cut(text, "methods:")
-	text += "methods:\n  - {name: kept, recover: true}\n  - {name: scratch, recover: true, scratch: true, hidden: -1}\n"
+	text += "methods:\n  - {name: kept, recover: true}\n  - {name: scratch, recover: true, scratch: true, hidden: -1}\n" +
+		"  - {name: text, recover: true, learn: text, lr: 1e-3}\n  - {name: lora, recover: true, learn: lora, lr: 1e-2}\n" +
+		"  - {name: narrow, recover: true, slice: true, hidden: -1}\n" +
+		"  - {name: depth, recover: true, kinds: [layer], criterion: influence, allocation: global, basis: none, compensate: none, gains: false}\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -207,5 +210,20 @@ func TestCompareByDistilling(t *testing.T) {
 	if kept.Recovered == nil || scratch.Recovered == nil || kept.Params != scratch.Params || *kept.Recovered >= kept.Loss || *scratch.Recovered >= scratch.Loss || *kept.Recovered >= *scratch.Recovered {
 		t.Errorf("kept: %+v\nscratch: %+v", kept, scratch)
 	}
+	for _, name := range []string{"text", "lora", "narrow", "depth"} {
+		c := got[name+"0.5x"]
+		if c.Recovered == nil {
+			t.Fatalf("%s: %+v", name, c)
+		}
+		most := c.Loss
+		if name == "narrow" { // it has lost next to nothing that a few steps could bring back
+			most += 0.1
+		}
+		if *c.Recovered >= most || c.Params > kept.Params || c.Params < kept.Params*9/10 {
+			t.Errorf("%s: %+v, %g after recovery, parameters kept %d", name, c, *c.Recovered, kept.Params)
+		}
+	}
+	refused(t, []bad{{"slice", []string{"ecospa", "bench", "compare", "-c", file, "--out", filepath.Join(tmp, "x"), "--set", "methods=[{name: a, slice: true, recover: true}]"}, 2, []string{"slice", "hidden -1"}}})
+	refused(t, []bad{{"learn", []string{"ecospa", "bench", "compare", "-c", file, "--out", filepath.Join(tmp, "x"), "--set", "methods=[{name: a, learn: heart}]"}, 2, []string{"learn is", "parent, text, lora"}}})
 	refused(t, []bad{{"the ablation", []string{"ecospa", "bench", "compare", "-c", file, "--out", filepath.Join(tmp, "x"), "--set", "methods=[{name: a, uncoupled: true, recover: true}]"}, 2, []string{"recover.tokens", "uncoupled"}}})
 }

@@ -15,7 +15,7 @@ import (
 var values = map[string]func() []string{
 	"criterion": coupled.Criteria, "allocation": coupled.Allocations, "layout": coupled.Layouts, "format": export.Formats, "for": export.Targets, "cpu": cpuPaths,
 	"of": oneOf("all", "prunable"), "dtype": export.DTypes, "moments": oneOf("f32", "bf16"), "wire": oneOf("f32", "bf16"),
-	"basis": oneOf("none", "svd", "data-svd"), "compensate": oneOf("none", "bias", "lsq"), "qk-order": oneOf("score", "interactions", "attention"),
+	"basis": oneOf("none", "svd", "data-svd"), "compensate": oneOf("none", "bias", "lsq"), "qk-order": coupled.QKOrders, "ffn-order": coupled.FFNOrders,
 	"recompute": oneOf("none", "light", "attention", "layer"), "memory-of": oneOf("inference", "training"), "kinds": oneOf("qk", "vo", "ffn", "head"),
 	"weights": oneOf("f32", "bf16", "q8_0"), "pack": oneOf("documents", "stream"), "pooling": oneOf("mean", "cls"), "sort": report.Columns, "recover": oneOf("auto", "none"),
 	"template": templates, "chat-template": templates, "set": config.Keys, "log": oneOf("x", "y", "xy"), "x": oneOf("step", "tokens", "flops", "hours"),

@@ -50,6 +50,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "allocation", Value: "auto", Usage: "how the budget is divided, `NAME`: " + strings.Join(coupled.Allocations(), ", ")},
 			&cli.IntFlag{Name: "evaluations", Value: c.Evaluations, Usage: "most trial cuts for measuring sensitivity, `N`"},
 			&cli.StringFlag{Name: "qk-order", Value: "attention", Usage: "which qk units are removed first, `NAME`: " + strings.Join(coupled.QKOrders(), ", ") + "; attention is for rotation pairs (RoPE), other models use score"},
+			&cli.StringFlag{Name: "ffn-order", Value: "refit", Usage: "which feed-forward channels are removed first, `NAME`: score; refit (what a refit of the others cannot make up for), score where --compensate is not lsq"},
 			&cli.StringFlag{Name: "layout", Value: c.Layout, Usage: "allowed shapes, `NAME`: " + strings.Join(coupled.Layouts(), ", ")},
 			&cli.StringFlag{Name: "for", Usage: "only shapes that a format can hold, `TARGET`: " + strings.Join(export.Targets(), ", ") + "; instead of --layout"},
 			&cli.IntFlag{Name: "round-to", Value: c.RoundTo, Usage: "widths of pruned matrices become multiples of `N` rows"},
@@ -106,7 +107,7 @@ func pruneFlags(c *cli.Context) (o PruneOptions, err error) {
 	o.Ranks, o.Threads = ranksOf(c).Group, ranksOf(c).Threads(c.Int("threads"))
 	k := &o.Config
 	k.Target, k.TargetMemory, k.Of, k.Criterion, k.Allocation = c.String("target"), c.String("target-memory"), c.String("of"), c.String("criterion"), c.String("allocation")
-	k.QKOrder, k.Layout, k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.String("qk-order"), c.String("layout"), c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")
+	k.QKOrder, k.FFNOrder, k.Layout, k.Evaluations, k.RoundTo, k.MinKeep, k.Seed = c.String("qk-order"), c.String("ffn-order"), c.String("layout"), c.Int("evaluations"), c.Int("round-to"), c.Int("min-keep"), c.Uint64("seed")
 	o.Improve.Basis, o.Improve.Compensate, o.Improve.Gains = c.String("basis"), c.String("compensate"), c.Bool("gains")
 	k.Kinds = coupled.ToKinds(list(c.String("kinds")))
 	if k.SkipLayers, err = numbers("skip-layers", c.String("skip-layers")); err != nil {

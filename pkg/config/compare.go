@@ -30,6 +30,7 @@ type Method struct {
 	Criterion  string `yaml:"criterion" json:"criterion"`   // default fisher
 	Allocation string `yaml:"allocation" json:"allocation"` // default auto; global where uncoupled
 	QKOrder    string `yaml:"qk_order" json:"qk_order"`     // default attention; score where uncoupled
+	FFNOrder   string `yaml:"ffn_order" json:"ffn_order"`   // default refit; score where uncoupled
 	Basis      string `yaml:"basis" json:"basis"`           // default data-svd; none where uncoupled
 	Compensate string `yaml:"compensate" json:"compensate"` // default lsq; none where uncoupled
 	Gains      *bool  `yaml:"gains" json:"gains"`           // default true; false where uncoupled
@@ -39,7 +40,26 @@ type Method struct {
 	// With recover.tokens: the weight of the residual stream's error, default (0) 10, negative for none.
 	Hidden  float64 `yaml:"hidden" json:"hidden,omitempty"`
 	Scratch bool    `yaml:"scratch" json:"scratch,omitempty"` // forget the weights after the cut: only the shape is the method's
+	// With recover.tokens: what the training after the cut learns from, see Learns; default parent.
+	Learn string   `yaml:"learn" json:"learn,omitempty"`
+	LR    float64  `yaml:"lr" json:"lr,omitempty"`       // highest learning rate of text and lora; default (0) recover.lr
+	Kinds []string `yaml:"kinds" json:"kinds,omitempty"` // kinds of units that may be removed; default the file's
+	Slice bool     `yaml:"slice" json:"slice,omitempty"` // instead of removing units, rotate the residual stream and make it narrower (llama only)
 }
+
+// What the training after a cut learns from: the dense model (as prune --recover), or the text's
+// next tokens, with all weights or with adapters of rank LoRARank beside them. The last two get as
+// many operations as the first takes for its tokens.
+const (
+	LearnParent = "parent"
+	LearnText   = "text"
+	LearnLoRA   = "lora"
+
+	LoRARank = 8
+)
+
+// Learns lists them.
+func Learns() []string { return []string{LearnParent, LearnText, LearnLoRA} }
 
 // Recover is training after the cut, for methods that ask for it. The dense model
 // gets the same steps beside them.
@@ -89,21 +109,24 @@ func (c Compare) Resolve() Compare {
 
 func (m Method) resolve() Method {
 	d, improve := coupled.DefaultConfig(), coupled.DefaultImprove()
-	d.Allocation, d.QKOrder = "auto", coupled.OrderAttention
+	d.Allocation, d.QKOrder, d.FFNOrder = "auto", coupled.OrderAttention, coupled.OrderRefit
 	if m.Uncoupled {
-		d.Allocation, d.QKOrder = "global", coupled.OrderScore
+		d.Allocation, d.QKOrder, d.FFNOrder = "global", coupled.OrderScore, coupled.OrderScore
 		improve = coupled.Improve{Basis: coupled.BasisNone, Compensate: coupled.CompensateNone}
 	}
 	for _, f := range []struct {
 		to   *string
 		from string
 	}{
-		{&m.Criterion, d.Criterion}, {&m.Allocation, d.Allocation}, {&m.QKOrder, d.QKOrder},
+		{&m.Criterion, d.Criterion}, {&m.Allocation, d.Allocation}, {&m.QKOrder, d.QKOrder}, {&m.FFNOrder, d.FFNOrder},
 		{&m.Basis, improve.Basis}, {&m.Compensate, improve.Compensate},
 	} {
 		if *f.to == "" {
 			*f.to = f.from
 		}
+	}
+	if m.Learn == "" {
+		m.Learn = LearnParent
 	}
 	if m.Gains == nil {
 		m.Gains = &improve.Gains
@@ -118,9 +141,11 @@ func (m Method) resolve() Method {
 // seed. The method must be resolved.
 func (c Compare) Pruning(m Method, budget string, seed uint64) (coupled.Config, coupled.Improve) {
 	k, improve := coupled.DefaultConfig(), coupled.DefaultImprove()
-	k.Target, k.Of, k.Criterion, k.Allocation, k.QKOrder, k.Seed = budget, c.Of, m.Criterion, m.Allocation, m.QKOrder, seed
-	for _, kind := range c.Kinds {
-		k.Kinds = append(k.Kinds, coupled.Kind(kind))
+	k.Target, k.Of, k.Criterion, k.Allocation, k.Seed = budget, c.Of, m.Criterion, m.Allocation, seed
+	k.QKOrder, k.FFNOrder = m.QKOrder, m.FFNOrder
+	k.Kinds = coupled.ToKinds(c.Kinds)
+	if len(m.Kinds) > 0 {
+		k.Kinds = coupled.ToKinds(m.Kinds)
 	}
 	improve.Basis, improve.Compensate, improve.Gains = m.Basis, m.Compensate, *m.Gains
 	return k, improve
@@ -183,6 +208,15 @@ func (c Compare) validateMethods() error {
 		names = append(names, Slug(m.Name))
 		if m.Steps < 1 {
 			return refused("methods[%d], %s: steps is %d, expected 1 or more", i, m.Name, m.Steps)
+		}
+		if !slices.Contains(Learns(), m.Learn) || !(m.LR >= 0 && m.LR <= 10) {
+			return refused("methods[%d], %s: learn is %q and lr %g, expected one of %s and 0 to 10", i, m.Name, m.Learn, m.LR, strings.Join(Learns(), ", "))
+		}
+		if m.Learn == LearnParent && m.LR != 0 || m.Learn != LearnParent && (c.Recover.Tokens == 0 || m.Hidden != 0) {
+			return refused("methods[%d], %s: learn %s needs recover.tokens and no hidden, lr needs learn text or lora", i, m.Name, m.Learn)
+		}
+		if m.Slice && (m.Uncoupled || m.Scratch || c.Recover.Tokens > 0 && m.Recover && m.Learn == LearnParent && m.Hidden >= 0) {
+			return refused("methods[%d], %s: slice excludes uncoupled and scratch, and learns from the parent with hidden -1 only: its residual stream is narrower", i, m.Name)
 		}
 		if c.Recover.Tokens > 0 && m.Recover && m.Uncoupled {
 			return refused("methods[%d], %s: recover.tokens does not apply where uncoupled is true", i, m.Name)

@@ -175,6 +175,7 @@ func TestEveryRange(t *testing.T) {
 		{"prune.criterion=luck", []string{"fisher", "magnitude", "random"}},
 		{"prune.qk_order=random", []string{"score", "interactions", "attention"}},
 		{"prune.qk_order=interactions prune.criterion=magnitude", []string{"needs prune.criterion fisher", "magnitude"}},
+		{"prune.ffn_order=random", []string{"score", "refit"}},
 		{"prune.allocation=fair", []string{"global", "uniform"}},
 		{"prune.evaluations=0", []string{"expected 1 or more"}},
 		{"prune.layout=sparse", []string{"per-head", "per-layer", "uniform"}},

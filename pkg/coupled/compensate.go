@@ -97,6 +97,40 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	if !units && (!headCut || g.Per == "") {
 		return nil, nil
 	}
+	f, err := newReader(set, e, g, method)
+	if err != nil {
+		return nil, err
+	}
+	n := len(f.moment.sum)
+	stays := make([]bool, n)
+	lists := upTo(g.Lists)
+	if headCut && g.Per != "" {
+		lists = heads[0]
+	}
+	for _, l := range lists {
+		kept := upTo(g.Units)
+		if units {
+			kept = cut[g.Dim][l]
+		}
+		for _, u := range kept {
+			g.Rows(f.consumer, l, u, func(at, n int) { stays[at/f.width] = true })
+		}
+	}
+	for i, s := range stays {
+		if s {
+			f.kept = append(f.kept, i)
+		} else {
+			f.gone = append(f.gone, i)
+		}
+	}
+	if len(f.gone) == 0 {
+		return nil, nil
+	}
+	return f, nil
+}
+
+// newReader finds the consumer of a group and the moments of what it reads.
+func newReader(set *param.Set, e *Evidence, g *Group, method string) (*fit, error) {
 	f := &fit{group: *g, pool: e.pool()}
 	var consumer *param.Param
 	for _, p := range g.params {
@@ -123,30 +157,6 @@ func newFit(set *param.Set, e *Evidence, g *Group, cut param.Cut, method string)
 	if f.moment == nil || f.moment.weight == 0 || len(f.moment.sum) != n ||
 		method == CompensateLSQ && len(f.moment.gram) != 1 {
 		return nil, fmt.Errorf("%w: no second moments of %d columns were gathered", ErrEvidence, n)
-	}
-	stays := make([]bool, n)
-	lists := upTo(g.Lists)
-	if headCut && g.Per != "" {
-		lists = heads[0]
-	}
-	for _, l := range lists {
-		kept := upTo(g.Units)
-		if units {
-			kept = cut[g.Dim][l]
-		}
-		for _, u := range kept {
-			g.Rows(consumer, l, u, func(at, n int) { stays[at/f.width] = true })
-		}
-	}
-	for i, s := range stays {
-		if s {
-			f.kept = append(f.kept, i)
-		} else {
-			f.gone = append(f.gone, i)
-		}
-	}
-	if len(f.gone) == 0 {
-		return nil, nil
 	}
 	return f, nil
 }

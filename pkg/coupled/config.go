@@ -16,6 +16,7 @@ type Config struct {
 	Kinds        []Kind           `yaml:"kinds"`         // kinds of units that may be removed: qk, vo, ffn, head, layer; default [qk, vo, ffn]; with ratio, those it names
 	Criterion    string           `yaml:"criterion"`     // how units are scored; default fisher
 	QKOrder      string           `yaml:"qk_order"`      // which qk units are removed first: score (default), interactions or attention (rotation pairs only, others by score)
+	FFNOrder     string           `yaml:"ffn_order"`     // which ffn units are removed first: score (default), or refit where improve.compensate is lsq, else by score
 	Allocation   string           `yaml:"allocation"`    // how the budget is divided among groups; default global
 	Evaluations  int              `yaml:"evaluations"`   // most loss evaluations of the allocation sensitivity; default 256
 	Layout       string           `yaml:"layout"`        // per-head (default), per-layer, one-head or uniform: see Layouts
@@ -37,7 +38,7 @@ type Config struct {
 // DefaultConfig is the configuration of a run file without a prune section.
 func DefaultConfig() Config {
 	return Config{
-		Of: "all", Criterion: "fisher", QKOrder: OrderScore, Allocation: "global", Evaluations: 256, Layout: LayoutPerHead,
+		Of: "all", Criterion: "fisher", QKOrder: OrderScore, FFNOrder: OrderScore, Allocation: "global", Evaluations: 256, Layout: LayoutPerHead,
 		RoundTo: 1, MinKeep: 1, Seed: 1, Start: 0.1, End: 0.5, Events: 4, Ramp: "cubic", HalfLife: 50,
 		Improve: Improve{Basis: BasisNone, Compensate: CompensateNone, Ridge: DefaultRidge},
 	}
@@ -67,6 +68,12 @@ func (c Config) Options(scale float64) Options {
 	o.Gains = c.QKOrder == OrderAttention
 	o.WholeLayers = hasKind(c.kinds(), Layer)
 	return o
+}
+
+// ByRefit reports whether feed-forward channels are ordered by refit, with these improvements
+// of a cut: plans then need Evidence.OrderByRefit.
+func (c Config) ByRefit(m Improve) bool {
+	return c.FFNOrder == OrderRefit && m.Compensate == CompensateLSQ && hasKind(c.kinds(), FFN)
 }
 
 // kinds are the kinds that may go.
@@ -107,6 +114,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains(QKOrders(), c.QKOrder) {
 		return fmt.Errorf("prune.qk_order is %q, expected one of %s", c.QKOrder, strings.Join(QKOrders(), ", "))
+	}
+	if !slices.Contains(FFNOrders(), c.FFNOrder) {
+		return fmt.Errorf("prune.ffn_order is %q, expected one of %s", c.FFNOrder, strings.Join(FFNOrders(), ", "))
 	}
 	if c.QKOrder == OrderInteractions && c.Criterion != "fisher" {
 		return fmt.Errorf("prune.qk_order interactions needs prune.criterion fisher, found %s", c.Criterion)

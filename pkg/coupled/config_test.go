@@ -81,6 +81,7 @@ func TestConfigRefuses(t *testing.T) {
 		"prune.kinds is":      func(c *Config) { c.Kinds, c.Ratio = []Kind{QK}, map[Kind]float64{QK: 0.5} },
 		"prune.criterion":     func(c *Config) { c.Criterion = "best" },
 		"prune.qk_order":      func(c *Config) { c.QKOrder = "alphabet" },
+		"prune.ffn_order":     func(c *Config) { c.FFNOrder = "alphabet" },
 		"needs prune.criter":  func(c *Config) { c.QKOrder, c.Criterion = OrderInteractions, "taylor" },
 		"prune.allocation":    func(c *Config) { c.Allocation = "fair" },
 		"prune.evaluations":   func(c *Config) { c.Evaluations = 0 },

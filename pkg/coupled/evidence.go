@@ -80,6 +80,7 @@ type Evidence struct {
 	sites     map[int]*site        // by layer
 	layerN    int                  // layers of the model
 	more      []*Statistic         // of Options.Kinds
+	refits    map[string][]int     // removal orders of feed-forward channels, by dimension (OrderByRefit)
 	gradients float64              // weight of the sequences in Squares
 	err       error                // of a kind that is not registered
 }
@@ -291,6 +292,7 @@ func (e *Evidence) Shrink(cut param.Cut) error {
 			return err
 		}
 	}
+	e.refits = nil // of the model before
 	for _, m := range e.more {
 		m.Shrink(cut)
 	}

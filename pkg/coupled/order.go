@@ -2,15 +2,19 @@ package coupled
 
 import "sort"
 
-// Orders in which the qk units of a head may go.
+// Orders in which the qk units of a head, or the feed-forward channels of a layer, may go.
 const (
 	OrderScore        = "score"        // by the criterion's scores, each unit for itself
+	OrderRefit        = "refit"        // channels greedily by what a refit of the others does not make up for (Evidence.OrderByRefit); where nothing is refitted by lsq, by score
 	OrderInteractions = "interactions" // greedily by how the gates' gradients add up (Options.Interactions)
 	OrderAttention    = "attention"    // rotation pairs (RoPE) greedily by what happens to the attention scores, gains refitted (Options.Gains), best with FitGains; units without rotation by score
 )
 
-// QKOrders lists the orders.
+// QKOrders lists the orders of qk units.
 func QKOrders() []string { return []string{OrderScore, OrderInteractions, OrderAttention} }
+
+// FFNOrders lists the orders of feed-forward channels.
+func FFNOrders() []string { return []string{OrderScore, OrderRefit} }
 
 // order says in which order the units of one list go, and what each costs when
 // its turn comes.

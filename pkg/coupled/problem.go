@@ -74,6 +74,8 @@ func (c Config) CheckTraining() error {
 		return fmt.Errorf("prune.criterion %s %s, or take fisher, taylor, magnitude or random", c.Criterion, need)
 	case o.Gains:
 		return fmt.Errorf("prune.qk_order %s %s, or take %s or %s", c.QKOrder, need, OrderScore, OrderInteractions)
+	case c.FFNOrder == OrderRefit:
+		return fmt.Errorf("prune.ffn_order %s %s, or take %s", c.FFNOrder, need, OrderScore)
 	case c.Allocation == "sensitivity" || c.Allocation == "auto":
 		return fmt.Errorf("prune.allocation %s %s, or take uniform or global", c.Allocation, need)
 	case c.Improve.Basis != BasisNone || c.Improve.Compensate != CompensateNone || c.Improve.Gains:
@@ -272,6 +274,7 @@ func (p *problem) order(groups []*Group, same bool) error {
 // headData is what the order of one list is made from.
 type headData struct {
 	scores []float64
+	refit  []int       // for OrderRefit: the order itself
 	inter  []float64   // for OrderInteractions
 	grams  [][]float32 // for OrderAttention
 }
@@ -279,6 +282,10 @@ type headData struct {
 // head collects the data of one list.
 func (p *problem) head(g Group, list int) (d headData, err error) {
 	d.scores = p.scores[g.Dim][list]
+	if g.Kind == FFN && p.Config.ByRefit(p.Improve) {
+		d.refit, err = p.Evidence.refitOrder(g)
+		return d, err
+	}
 	if g.Kind != QK {
 		return d, nil
 	}
@@ -316,6 +323,10 @@ func (d headData) sum(more []headData) headData {
 
 func (d headData) order(units int) (order, error) {
 	switch {
+	case len(d.refit) > 0:
+		o := byScore(d.scores) // what a removal costs is still judged by the scores
+		o.units = d.refit
+		return o, nil
 	case d.inter != nil:
 		return byInteraction(d.inter, units), nil
 	case d.grams != nil:

@@ -138,28 +138,87 @@ func (s *spd) diagonal(lo, hi int) bool {
 
 // solve replaces x [n, width] by the solution, after factorize.
 func (s *spd) solve(x []float32, width int) {
-	rows := func(lo, hi int) kernel.Matrix { return kernel.Mat(x[lo*width:hi*width], hi-lo, width) }
-	y := make([]float32, spdBlock*width)
-	step := func(lo, hi int, transposed bool) kernel.Matrix {
+	s.forward(x, width, 0)
+	s.backward(x, width, 0)
+}
+
+// step replaces the rows of x of the block lo..hi by the block's inverse, or its transpose,
+// times them, and returns them negated.
+func (s *spd) step(x []float32, width, lo, hi int, transposed bool) kernel.Matrix {
+	w := hi - lo
+	out := kernel.Mat(make([]float32, w*width), w, width)
+	kernel.MatMul(s.pool, out, kernel.Mat(s.inverse[lo/spdBlock], w, w), rowsOf(x, width, lo, hi), kernel.Product{TransA: transposed})
+	copy(x[lo*width:], out.Data)
+	for i := range out.Data {
+		out.Data[i] = -out.Data[i]
+	}
+	return out
+}
+
+// rowsOf is rows lo..hi of x [n, width].
+func rowsOf(x []float32, width, lo, hi int) kernel.Matrix {
+	return kernel.Mat(x[lo*width:hi*width], hi-lo, width)
+}
+
+// forward replaces x [n, width], whose rows before from, a multiple of spdBlock, are zero, by
+// L^-1 x.
+func (s *spd) forward(x []float32, width, from int) {
+	for lo := from; lo < s.n; lo += spdBlock {
+		hi := min(lo+spdBlock, s.n)
+		if out := s.step(x, width, lo, hi, false); hi < s.n {
+			kernel.MatMul(s.pool, rowsOf(x, width, hi, s.n), s.block(hi, s.n, lo, hi), out, kernel.Product{Accumulate: true})
+		}
+	}
+}
+
+// backward replaces the rows of x [n, width] from `to`, a multiple of spdBlock, on by those
+// of L^-T x.
+func (s *spd) backward(x []float32, width, to int) {
+	for lo := (s.n - 1) / spdBlock * spdBlock; lo >= to; lo -= spdBlock {
+		hi := min(lo+spdBlock, s.n)
+		if out := s.step(x, width, lo, hi, true); lo > to {
+			kernel.MatMul(s.pool, rowsOf(x, width, to, lo), s.block(lo, hi, to, lo), out, kernel.Product{TransA: true, Accumulate: true})
+		}
+	}
+}
+
+// halves calls each with columns lo..hi of L^-1, [n, hi-lo], zero before row lo.
+func (s *spd) halves(each func(lo, hi int, x []float32)) {
+	buf := make([]float32, s.n*spdBlock)
+	for lo := 0; lo < s.n; lo += spdBlock {
+		hi := min(lo+spdBlock, s.n)
+		x := buf[:s.n*(hi-lo)]
+		clear(x)
+		for i := range hi - lo {
+			x[(lo+i)*(hi-lo)+i] = 1
+		}
+		s.forward(x, hi-lo, lo)
+		each(lo, hi, x)
+	}
+}
+
+// invert is the inverse, [n, n], after factorize.
+func (s *spd) invert() []float32 {
+	out := make([]float32, s.n*s.n)
+	s.halves(func(lo, hi int, x []float32) {
 		w := hi - lo
-		out := kernel.Mat(y[:w*width], w, width)
-		kernel.MatMul(s.pool, out, kernel.Mat(s.inverse[lo/spdBlock], w, w), rows(lo, hi), kernel.Product{TransA: transposed})
-		copy(x[lo*width:], out.Data)
-		for i := range out.Data {
-			out.Data[i] = -out.Data[i]
+		s.backward(x, w, lo)
+		for i := lo; i < s.n; i++ {
+			copy(out[i*s.n+lo:][:w], x[i*w:])
 		}
-		return out
-	}
-	for lo := 0; lo < s.n; lo += spdBlock { // L y = x
-		hi := min(lo+spdBlock, s.n)
-		if out := step(lo, hi, false); hi < s.n {
-			kernel.MatMul(s.pool, rows(hi, s.n), s.block(hi, s.n, lo, hi), out, kernel.Product{Accumulate: true})
+	})
+	MirrorLower(out, s.n)
+	return out
+}
+
+// inverseDiagonal is the diagonal of the inverse, after factorize: the squares of the columns of
+// L^-1.
+func (s *spd) inverseDiagonal() []float64 {
+	out := make([]float64, s.n)
+	s.halves(func(lo, hi int, x []float32) {
+		for i := lo * (hi - lo); i < len(x); i++ {
+			out[lo+i%(hi-lo)] += float64(x[i]) * float64(x[i])
 		}
-	}
-	for lo := (s.n - 1) / spdBlock * spdBlock; lo >= 0; lo -= spdBlock { // L^T x = y
-		hi := min(lo+spdBlock, s.n)
-		if out := step(lo, hi, true); lo > 0 {
-			kernel.MatMul(s.pool, rows(0, lo), s.block(lo, hi, 0, lo), out, kernel.Product{TransA: true, Accumulate: true})
-		}
-	}
+	})
+	return out
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -222,34 +221,11 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 	var zeros []coupled.Zero
 	if m != nil {
 		start := time.Now()
-		k, improve := c.Pruning(*m, cell.Budget, d.seed)
-		p := &prune.Job{
-			Calibration: prune.Calibration{Model: src.Model, Set: src.Set, Pool: c.pool, Data: d.cal},
-			Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
-		}
-		question, share := asked(k, improve, m)
-		if share {
-			p.Evidence = c.seen[question]
-			way := fmt.Sprintf("%s %+v", question, improve)
-			if c.tried[way] == nil {
-				c.tried[way] = map[string]float64{}
-			}
-			p.Known = c.tried[way]
-		}
-		r, err := p.Run(c.ctx)
-		if err != nil {
+		if zeros, err = c.cut(cell, d, m, src); err != nil {
 			return err
 		}
-		if share {
-			c.seen[question] = r.Evidence
-		} else {
-			defer r.Evidence.Close()
-		}
-		zeros = r.Zeros
-		last := r.Plans[len(r.Plans)-1]
-		cell.Params, cell.Trials, cell.Seconds = last.After, r.Trials, time.Since(start).Seconds()
-		cell.Removed = float64(dense-last.After) / float64(prunable)
-		cell.Allocated = best(last.Trials)
+		cell.Seconds = time.Since(start).Seconds()
+		cell.Removed = float64(dense-cell.Params) / float64(prunable)
 	}
 	if m != nil && m.Scratch {
 		src.Set.Init(d.seed)
@@ -261,11 +237,47 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 	switch {
 	case c.Recover.Tokens == 0:
 		x, err = c.recover(src, d, zeros)
+	case m != nil && m.Learn != config.LearnParent:
+		x, err = c.learnText(src, d, m, dense)
 	case m != nil:
 		x, err = c.distil(src, d, m)
 	}
 	cell.Recovered = &x
 	return err
+}
+
+// cut makes the model smaller by a method; rows that the ablation zeroed are returned.
+func (c *comparison) cut(cell *CompareCell, d *denseModel, m *config.Method, src *bundle.Bundle) ([]coupled.Zero, error) {
+	k, improve := c.Pruning(*m, cell.Budget, d.seed)
+	if m.Slice {
+		err := c.slice(src, d.cal, k)
+		cell.Params = src.Set.Count()
+		return nil, err
+	}
+	p := &prune.Job{
+		Calibration: prune.Calibration{Model: src.Model, Set: src.Set, Pool: c.pool, Data: d.cal},
+		Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
+	}
+	question, share := asked(k, improve, m)
+	if share {
+		p.Evidence = c.seen[question]
+		way := fmt.Sprintf("%s %+v", question, improve)
+		if c.tried[way] == nil {
+			c.tried[way] = map[string]float64{}
+		}
+		p.Known = c.tried[way]
+	}
+	r, err := p.Run(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if share {
+		c.seen[question] = r.Evidence
+	} else {
+		defer r.Evidence.Close()
+	}
+	cell.Params, cell.Trials, cell.Allocated = r.Plan().After, r.Trials, best(r.Plan().Trials)
+	return r.Zeros, nil
 }
 
 // asked names what a method asks the calibration data, and whether another method
@@ -297,21 +309,15 @@ func best(trials []coupled.Trial) (name string) {
 func (c *comparison) recover(src *bundle.Bundle, d *denseModel, zeros []coupled.Zero) (float64, error) {
 	t := c.Train.Train.Resolve(d.context)
 	t.Steps = c.Compare.Recover.Steps
-	o := c.Train.Optim
-	o.LR, o.MinLR, o.WarmUp = c.Compare.Recover.LR, -1, "-1"
-	batches, err := c.batches(d, t.Batch)
+	l, err := c.loop(src, d, t, c.Compare.Recover.LR)
 	if err != nil {
 		return 0, err
 	}
-	l := train.NewLoop(t, o.Resolve(t.Steps), src.Model, src.Set, c.pool, batches)
 	defer l.Close()
 	if len(zeros) > 0 {
 		l.Attach(train.Hook{Name: "zero", Step: func(l *train.Loop) error { return coupled.SetZero(l.Set, zeros) }})
 	}
-	if err := l.Run(c.ctx); err != nil {
-		if errors.Is(err, train.ErrInterrupted) {
-			err = ErrInterrupted
-		}
+	if err := c.runLoop(l); err != nil {
 		return 0, err
 	}
 	return c.loss(d, src)

@@ -73,9 +73,9 @@ func (c *Calibration) batch() int {
 
 func (c *Calibration) recompute() graph.Recompute { return max(c.Recompute, graph.RecomputeLight) }
 
-// every is how many batches there are for one whose activations are observed.
-func (c *Calibration) every(widest int) int {
-	return max(1, c.Data.Len()*c.Data.Context/max(1, enough*widest))
+// every is how many batches there are for one that is looked at, where so many tokens are enough.
+func (c *Calibration) every(tokens int) int {
+	return max(1, c.Data.Len()*c.Data.Context/max(1, tokens))
 }
 
 // observing hands the activations of the batch at hand that the evidence expects to it.

@@ -66,7 +66,7 @@ func (p *Job) halves(c Calibration) bool {
 // which units go is then all that may differ.
 func (p *Job) overlap(g *gathering, budget coupled.Budget) (float64, error) {
 	config := p.Config
-	config.Allocation, config.QKOrder = "uniform", coupled.OrderScore
+	config.Allocation, config.QKOrder, config.FFNOrder = "uniform", coupled.OrderScore, coupled.OrderScore
 	var plans [2]*coupled.Plan
 	for i, e := range []*coupled.Evidence{g.half, g.e.Without(g.half, p.Set)} {
 		var err error

@@ -19,6 +19,7 @@ const (
 	PhaseBefore   PhaseName = "evaluation before"
 	PhaseBasis    PhaseName = "basis"
 	PhaseEvidence PhaseName = "evidence"
+	PhaseOrder    PhaseName = "order of channels"
 	PhaseTrials   PhaseName = "trial cuts"
 	PhaseCompare  PhaseName = "comparison of plans"
 	PhaseRefit    PhaseName = "refit and cut"
@@ -177,6 +178,12 @@ func (p *Job) estimate() (e Estimate, err error) {
 	moments, solve := int64(0), int64(0)
 	if improve.Compensation {
 		moments, solve = c.momentFLOPs(k), int64(c.Set.Layers())*c.solveFLOPs(0.7)
+	}
+	if p.PlanFile == "" && p.Config.ByRefit(p.Improve) {
+		add(PhaseOrder, moments+c.orderFLOPs(), m.Evidence+m.Refit)
+		if p.stores() {
+			moments = 0
+		}
 	}
 	after := PhaseEstimate{PhaseAfter, measure * 7 / 10, measuring}
 	if needsLoss(p.Config.Allocation) && p.PlanFile == "" {

@@ -37,6 +37,9 @@ type NoRoom struct {
 	Bytes, Free int64
 }
 
+// OrderingChannels begins the ordering of feed-forward channels by refit.
+type OrderingChannels struct{ Layers int }
+
 // Measuring begins the measuring of so many trial cuts.
 type Measuring struct{ Cuts, Sequences, Context int }
 
@@ -78,6 +81,10 @@ func (e Continued) String() string {
 
 func (e NoRoom) String() string {
 	return fmt.Sprintf("%s has %s free, too little for second moments of %s: every phase computes its own", e.Dir, units.Bytes(e.Free), units.Bytes(e.Bytes))
+}
+
+func (e OrderingChannels) String() string {
+	return fmt.Sprintf("ordering the feed-forward channels of %s by what a refit of the others does not make up for", units.Plural(e.Layers, "layer"))
 }
 
 func (e Measuring) String() string {

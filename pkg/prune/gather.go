@@ -13,7 +13,7 @@ import (
 // ask for beside the gates. Its memory does not depend on how many there are.
 // Options.PerSequence needs the gradient of every sequence by itself, so that
 // sequences then run one at a time. Gates are seen in every sequence, activations
-// in as many batches, evenly spread, as determine their second moments (enough).
+// in as many batches, evenly spread, as have perColumn tokens for each column.
 func (c *Calibration) Gather(o coupled.Options) (*coupled.Evidence, error) {
 	g := c.newGathering(o)
 	defer g.Close()
@@ -38,7 +38,7 @@ type gathering struct {
 }
 
 func (c *Calibration) newGathering(o coupled.Options) *gathering {
-	g := &gathering{c: c, batch: c.batch(), every: c.every(widest(c.Set))}
+	g := &gathering{c: c, batch: c.batch(), every: c.every(perColumn * widest(c.Set))}
 	o.Product = c.product()
 	if g.e = coupled.NewEvidence(c.Set, o); o.PerSequence() {
 		g.batch, g.grads = 1, c.Set.NewSlab()

@@ -121,9 +121,11 @@ func TestGatherIsTheSameInAnyBatch(t *testing.T) {
 
 func TestRunMeetsItsTarget(t *testing.T) {
 	for name, edit := range map[string]func(*Job){
-		"full recipe": func(p *Job) { p.Config.Allocation, p.Config.QKOrder = "auto", coupled.OrderAttention },
+		"full recipe": func(p *Job) {
+			p.Config.Allocation, p.Config.QKOrder, p.Config.FFNOrder = "auto", coupled.OrderAttention, coupled.OrderRefit
+		},
 		"plain":       func(p *Job) { p.Improve = coupled.Improve{Basis: "none", Compensate: "none", Ridge: 1e-3} },
-		"rounds":      func(p *Job) { p.Rounds = 3 },
+		"rounds":      func(p *Job) { p.Rounds, p.Config.FFNOrder = 3, coupled.OrderRefit },
 		"fisher-diag": func(p *Job) { p.Config.Criterion = "fisher-diag" },
 		"activation":  func(p *Job) { p.Config.Criterion = "activation" },
 		"heads":       func(p *Job) { p.Config.Kinds = []coupled.Kind{coupled.Head, coupled.FFN} },

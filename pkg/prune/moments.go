@@ -6,9 +6,13 @@ import (
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
-// enough is how many tokens, for each column of the widest activation, its second
-// moments are taken from: more changes nothing that a cut could show.
-const enough = 4
+// Second moments are taken from perColumn tokens for each column of the widest activation, and
+// from leastTokens at least: tokens of a text are much alike, and with a few texts a refit of a
+// narrow model follows them and not the language (docs/results/quality.md).
+const (
+	perColumn   = 4
+	leastTokens = 32768
+)
 
 // moments gathers the second moments of one layer's activations after the other, as a
 // stream of sequences passes through the layers of the uncut model.
@@ -82,7 +86,7 @@ func (m *moments) gather(layer int, e *coupled.Evidence) error {
 
 // enough is the sequences, batches of them evenly spread, that determine second moments.
 func (c *Calibration) enough() Sequences {
-	every := c.every(widest(c.Set))
+	every := c.every(max(leastTokens, perColumn*widest(c.Set)))
 	if every == 1 {
 		return c.Data
 	}

@@ -68,16 +68,12 @@ func (s *momentStore) find(n int) {
 func (p *Job) openStore() error {
 	p.store.Close()
 	p.store = nil
-	_, o := p.Improve.Options(0)
-	if !o.Compensation || !needsLoss(p.Config.Allocation) || p.Uncoupled || p.group().Rank() != 0 {
+	if !p.stores() || p.group().Rank() != 0 {
 		return nil
 	}
 	dir, keep := p.Scratch, p.Checkpoint != ""
 	if keep {
 		dir = p.Checkpoint
-	}
-	if dir == "" {
-		return nil
 	}
 	var bytes int64
 	for layer := range p.Set.Layers() {
@@ -98,6 +94,13 @@ func (p *Job) openStore() error {
 		p.store.find(p.Set.Layers())
 	}
 	return nil
+}
+
+// stores reports whether several phases need second moments and a directory is given for them.
+func (p *Job) stores() bool {
+	_, o := p.Improve.Options(0)
+	several := needsLoss(p.Config.Allocation) || p.Config.ByRefit(p.Improve)
+	return o.Compensation && several && !p.Uncoupled && (p.Scratch != "" || p.Checkpoint != "")
 }
 
 // save stores a layer's moments, completely or not at all.

@@ -101,6 +101,9 @@ func (p *Job) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 
 // decide makes a plan from the result's evidence and trial cuts.
 func (p *Job) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*coupled.Plan, error) {
+	if err := p.orderChannels(r.Evidence); err != nil {
+		return nil, err
+	}
 	req := coupled.Request{
 		Set: p.Set, Family: p.Model.Family(), Config: p.Config, Budget: budget, Improve: p.Improve, Evidence: r.Evidence,
 		Footprint: p.Footprint,

@@ -19,7 +19,7 @@ type Sensitivities struct {
 
 // Sensitivity measures every kind at the shares 0.9 to 0.1, by the default recipe.
 func (p *Job) Sensitivity() (*Sensitivities, error) {
-	p.Config.QKOrder = coupled.OrderAttention
+	p.Config.QKOrder, p.Config.FFNOrder = coupled.OrderAttention, coupled.OrderRefit
 	if !p.Set.Dim("layer.0.qk").Track {
 		p.Config.QKOrder = coupled.OrderScore
 	}

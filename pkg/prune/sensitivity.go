@@ -37,6 +37,9 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 		return nil, err
 	}
 	defer e.Close()
+	if err := p.orderChannels(e); err != nil {
+		return nil, err
+	}
 	t := p.trials(e)
 	has := map[coupled.Kind]bool{}
 	for _, g := range append(coupled.Groups(p.Set), coupled.LayerGroups(p.Set)...) {
@@ -88,7 +91,9 @@ func (p *Job) expectTrials(cuts, sequences int) error {
 	if err != nil {
 		return err
 	}
-	e.Phases = slices.DeleteFunc(e.Phases, func(x PhaseEstimate) bool { return x.Name != PhaseBasis && x.Name != PhaseEvidence })
+	e.Phases = slices.DeleteFunc(e.Phases, func(x PhaseEstimate) bool {
+		return x.Name != PhaseBasis && x.Name != PhaseEvidence && x.Name != PhaseOrder
+	})
 	e.Phases = append(e.Phases, PhaseEstimate{Name: PhaseTrials, FLOPs: p.momentFLOPs(k) + int64(cuts*sequences)*k.whole})
 	p.progress.estimate, p.Calibration.work = e, p.countWork
 	return nil
