@@ -104,6 +104,10 @@ steps() {
 			goal "training step llama-60m B=4 T=256, model FLOPs utilisation" 0.75 "$(key mfu <"$work/json" | f3)"
 			goal "Go heap a step, KiB" 64 "$(key heap_step <"$work/json" | awk '{printf "%.1f", $1/1024}')" most
 		fi
+		case $c in
+		"llama-60m 4 256 f32 f32") arena=$(key arena_bytes <"$work/json") ;;
+		"llama-60m 4 256 bf16 f32") goal "bf16 step llama-60m B=4 T=256, arena against float32's" 0.60 "$(key arena_bytes <"$work/json" | awk -v f="$arena" '{printf "%.2f", $1 / f}')" most ;;
+		esac
 		awk -v j="$(tr -d '\n' <"$work/json")" -v m="$5" 'function k(n) {match(j, "\"" n "\": *\"?[^,\"}]*"); s = substr(j, RSTART, RLENGTH); sub(/.*: *"?/, "", s); return s}
 			BEGIN {printf "- %s, batch %s x %s, %s, moments %s: %.1f ms, %.1f %s/s, utilisation %.3f of %.0f GFLOP/s, planned %s MiB, peak resident %s MiB, heap %.1f KiB a step\n",
 				k("model"), k("batch"), k("seq"), k("dtype"), m, k("ms"), k("per_s"), k("unit"), k("mfu"), k("peak_gflops"), k("planned_mib"), k("peak_rss_mib"), k("heap_step") / 1024}'

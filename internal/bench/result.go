@@ -30,7 +30,11 @@ type Result struct {
 	CPU       string  `json:"cpu"`         // kernels' path
 	HeapStep  int64   `json:"heap_step"`   // bytes of Go heap allocated in a step, median; inference: mean
 	Planned   int64   `json:"planned_mib"` // MiB by plan
-	Widths    [3]int  `json:"widths"`      // of the first layer: q and k, v and o, feed-forward
+	// Of training, bytes of the plan: what the values of a step take beside weights, gradients and
+	// moments, and what they take besides of gradients that are not written yet.
+	Arena       int64  `json:"arena_bytes,omitempty"`
+	InGradients int64  `json:"arena_in_gradients_bytes,omitempty"`
+	Widths      [3]int `json:"widths"` // of the first layer: q and k, v and o, feed-forward
 	// Of decoding: what a token reads, weights and the cache, over what the measured
 	// read bandwidth allows in that time.
 	ReadGBs   float64 `json:"read_gb_s,omitempty"`

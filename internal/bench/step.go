@@ -68,7 +68,8 @@ func (o Options) Step(ctx context.Context) (r Result, err error) {
 		return r, err
 	}
 	r = o.result("train", set, pool, units.Median(ms), float64(l.Machine().Plan().FLOPs()))
-	r.HeapStep, r.Planned = units.Median(heap), l.Memory().Total()>>20
+	mem := l.Memory()
+	r.HeapStep, r.Planned, r.Arena, r.InGradients = units.Median(heap), mem.Total()>>20, mem.Activations, mem.InGradients
 	if g.Size() > 1 {
 		r.Ranks, r.Wire, r.WireBytes, r.Moments = g.Size(), o.Wire, units.Median(wire), l.Memory().Moments
 		r.GFLOPStep *= float64(g.Size())

@@ -53,7 +53,7 @@ func (l *lowering) bindStep(s *step) error {
 		return nil
 	}
 	self := l.operand(s)
-	c := Call{Pool: l.o.Pool, Out: self.F, Rows: self.Rows, Cols: self.Cols, Saved: self.Saved, Add: l.ownsGrad(s)}
+	c := Call{Pool: l.o.Pool, Out: self.F, BF16: self.BF16, Rounded: s.op.Narrow == Rounded, Rows: self.Rows, Cols: self.Cols, Saved: self.Saved, Add: l.ownsGrad(s)}
 	if s.mem.work != nil {
 		c.Scratch = l.memory(s.mem.work)
 	}
@@ -86,7 +86,10 @@ func (l *lowering) bindStep(s *step) error {
 // operand is a step's output as others read it.
 func (l *lowering) operand(s *step) Operand {
 	o := Operand{F: s.mem.fixed, BF16: s.mem.bf16, Q8: s.mem.q8, IDs: s.mem.ids, value: s.mem.value}
-	if s.mem.buf != nil {
+	switch {
+	case s.mem.buf != nil && s.bf16:
+		o.BF16 = asBF16(l.memory(s.mem.buf), s.size())
+	case s.mem.buf != nil:
 		o.F = l.memory(s.mem.buf)
 	}
 	o.Rows, o.Cols = MatrixShape(s.shape())
@@ -137,7 +140,7 @@ var (
 	zero = &Op{Name: "Zero", Run: func(c *Call) { clear(c.Out) }}
 	// poison makes a read of memory that nothing should read show.
 	poison = &Op{Name: "Poison", Run: func(c *Call) {
-		nan := float32(math.NaN())
+		nan := math.Float32frombits(0x7fc07fc0) // of bfloat16 as well
 		for i := range c.Out {
 			c.Out[i] = nan
 		}

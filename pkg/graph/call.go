@@ -6,6 +6,8 @@ import "github.com/ecospa/ecospa/pkg/kernel"
 type Call struct {
 	Pool       *kernel.Pool
 	Out        []float32
+	BF16       []uint16    // the output in place of Out (Op.Narrow)
+	Rounded    bool        // the output is rounded to bfloat16, in Out too
 	Rows, Cols int         // of Out: all but its last dimension, and the last
 	Saved      [][]float32 // parts of what it saves (Op.Saves)
 	Scratch    []float32   // Op.Scratch
@@ -21,7 +23,7 @@ type Call struct {
 // Operand is one input of a call.
 type Operand struct {
 	F          []float32
-	BF16       []uint16    // of a parameter: as bfloat16, in place of F or beside it
+	BF16       []uint16    // as bfloat16: in place of F, or of a parameter beside it
 	Q8         []byte      // of a parameter: as blocks of bytes, in place of F
 	Rows, Cols int         // of F: all but its last dimension, and the last
 	Saved      [][]float32 // what the operation that made F saved
@@ -48,6 +50,20 @@ func (o Operand) stored() (w kernel.Weights) {
 	return w
 }
 
-func (o Operand) mat() kernel.Matrix { return kernel.Mat(o.F, o.Rows, o.Cols) }
+// rows is the values as they are stored.
+func (o Operand) rows() kernel.Rows {
+	if o.F != nil {
+		return kernel.Rows{F32: o.F}
+	}
+	return kernel.Rows{BF16: o.BF16}
+}
+
+func (o Operand) mat() kernel.Matrix {
+	r := o.rows()
+	return kernel.Matrix{Data: r.F32, BF16: r.BF16, Rows: o.Rows, Cols: o.Cols, Stride: o.Cols}
+}
+
+// out is where the output's values go.
+func (c *Call) out() kernel.Rows { return kernel.Rows{F32: c.Out, BF16: c.BF16, Rounded: c.Rounded} }
 
 func (c *Call) mat() kernel.Matrix { return kernel.Mat(c.Out, c.Rows, c.Cols) }

@@ -7,7 +7,7 @@
 // Lower turns the graph into a Machine, a gorgonia.VM, in passes: nodes that
 // nothing needs are dropped and the rest is put in order (step.go), values that
 // are to be dropped are computed again where the backward pass reads them
-// (checkpoint.go), every value gets its place in one arena by the time it is
+// (checkpoint.go), it is settled which values are stored as bfloat16 (narrow.go), every value gets its place in one arena by the time it is
 // alive (planner.go), and each node becomes a call with its slices bound (bind.go);
 // parameter gradients are added straight into the gradient slab. Running a step
 // then walks a list of calls and allocates nothing. The Plan says what the

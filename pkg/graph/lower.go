@@ -58,6 +58,8 @@ type LowerOptions struct {
 	Arena *param.Slab
 	// private gives every value memory of its own: the oracle of the plan.
 	private bool
+	// wide stores every value as float32: the oracle of narrow.
+	wide bool
 	// poison fills memory with NaN as soon as nothing needs it any longer.
 	poison bool
 }
@@ -220,6 +222,7 @@ func (l *lowering) arrange() error {
 	l.schedule()
 	l.recompute()
 	l.watch()
+	l.narrow()
 	l.arrangeMemory()
 	l.m.plan = l.plan()
 	return nil

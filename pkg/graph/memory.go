@@ -1,6 +1,10 @@
 package graph
 
-import "github.com/ecospa/ecospa/pkg/param"
+import (
+	"unsafe"
+
+	"github.com/ecospa/ecospa/pkg/param"
+)
 
 // arrangeMemory gives the planner what it has to know of the steps, and the steps what it
 // decided.
@@ -10,7 +14,7 @@ func (l *lowering) arrangeMemory() {
 	}
 	needs := make([]need, len(l.order))
 	for i, s := range l.order {
-		n := need{label: s.label(), purpose: l.purpose(s), size: s.size(), op: s.op, slab: l.ownsGrad(s)}
+		n := need{label: s.label(), purpose: l.purpose(s), bytes: s.bytes(), bf16: s.bf16, op: s.op, slab: l.ownsGrad(s)}
 		for _, o := range s.in {
 			at := -1
 			if o.op != nil {
@@ -119,4 +123,12 @@ func (l *lowering) memory(b *Buffer) []float32 {
 	}
 	at -= int(l.m.arenaStart / 4)
 	return l.m.arena.Data[at : at+n : at+n]
+}
+
+// asBF16 is the memory of x as n numbers of two bytes.
+func asBF16(x []float32, n int) []uint16 {
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*uint16)(unsafe.Pointer(&x[0])), n)
 }

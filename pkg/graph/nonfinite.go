@@ -3,6 +3,8 @@ package graph
 import (
 	"fmt"
 	"math"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
 // NonFinite is the first value of a forward pass that is infinite or not a number.
@@ -34,7 +36,13 @@ func (m *Machine) FirstNonFinite() (*NonFinite, error) {
 		if c.op.Run(&c.Call); c.Err != nil {
 			return nil, fmt.Errorf("graph: %s: %w", c.op.Name, c.Err)
 		}
-		if x, bad := firstNonFinite(c.Out); bad {
+		x, bad := firstNonFinite(c.Out)
+		if c.BF16 != nil {
+			wide := make([]float32, len(c.BF16))
+			kernel.FromBF16(wide, c.BF16)
+			x, bad = firstNonFinite(wide)
+		}
+		if bad {
 			return &NonFinite{c.label, c.block, x}, nil
 		}
 	}

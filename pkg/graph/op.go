@@ -44,6 +44,13 @@ type Op struct {
 	// Stored lists the operands that it reads as they are stored, or reads nothing of but
 	// the shape: parameters of 16 or 8 bits (Operand.BF16 and Q8, with F nil).
 	Stored []int
+	// Narrow says whether the output can be stored as bfloat16, in Call.BF16 with Out nil.
+	Narrow Narrow
+	// ReadsBF16 lists the operands that it takes as bfloat16 too: in Operand.BF16, with F nil.
+	ReadsBF16 []int
+	// Rounds lists those of which it uses every value rounded to bfloat16 only, as products
+	// of bfloat16 do.
+	Rounds []int
 	// Scratch is the number of float32 values that Run needs while it runs.
 	Scratch func(in []tensor.Shape) int
 	// Overwrites lists operands whose memory the output may take; it takes that of the
@@ -82,6 +89,16 @@ const (
 	Overwrites Adds = iota // always overwrites
 	CanAdd                 // adds where Call.Add is set
 	AlwaysAdds             // adds; the machine clears the output before where that is needed
+)
+
+// Narrow says how an operation's output may be stored.
+type Narrow uint8
+
+// Ways to store an output.
+const (
+	Float32  Narrow = iota // as float32
+	CanRound               // also as bfloat16, where it is read only rounded
+	Rounded                // its values are those of bfloat16 in any case (Call.Rounded): as that, where all who read it can
 )
 
 // View is an output that operand 0 has made; the operation computes nothing.

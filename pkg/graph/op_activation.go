@@ -12,14 +12,16 @@ import (
 
 // GELU is x·Φ(x) of every value, or with tanh GPT-2's approximation
 // (https://arxiv.org/abs/1606.08415).
-func (b *Builder) GELU(x *Node, tanh bool) *Node { return b.Apply(gelu(tanh), x) }
+func (b *Builder) GELU(x *Node, tanh bool) *Node { return b.Apply(b.rounded(gelu(tanh)), x) }
 
 // SwiGLU is silu(gate)·up of rows [gate F | up F]: (N, F).
-func (b *Builder) SwiGLU(gateUp *Node) *Node { return b.Apply(swiGLU(), gateUp) }
+func (b *Builder) SwiGLU(gateUp *Node) *Node { return b.Apply(b.rounded(swiGLU()), gateUp) }
 
 // GeGLU is gelu(gate)·up of rows [gate F | up F]: (N, F), with tanh by GPT-2's
 // approximation of GELU.
-func (b *Builder) GeGLU(gateUp *Node, tanh bool) *Node { return b.Apply(geGLU(tanh), gateUp) }
+func (b *Builder) GeGLU(gateUp *Node, tanh bool) *Node {
+	return b.Apply(b.rounded(geGLU(tanh)), gateUp)
+}
 
 // SoftCap is c·tanh(x/c) of every value, c > 0.
 func (b *Builder) SoftCap(x *Node, c float32) *Node { return b.Apply(softCap(c), x) }
@@ -38,8 +40,9 @@ func gelu(tanh bool) *Op {
 	return &Op{
 		Name:       fmt.Sprintf("GELU(tanh %t)", tanh),
 		Shape:      sameShape(0),
-		Run:        func(c *Call) { kernel.GELUForward(c.Pool, c.Out, c.In[0].F, tanh) },
+		Run:        func(c *Call) { kernel.GELUForward(c.Pool, c.out(), c.In[0].rows(), c.Rows*c.Cols, tanh) },
 		Overwrites: []int{0},
+		ReadsBF16:  []int{0},
 		Light:      true,
 		Backward: func(in gorgonia.Nodes, _, dy *Node) (gorgonia.Nodes, error) {
 			dx, err := Apply(geluBackward(tanh), dy, in[0])
@@ -65,8 +68,10 @@ func geluBackward(tanh bool) *Op {
 	return &Op{
 		Name:       fmt.Sprintf("GELUBackward(tanh %t)", tanh),
 		Shape:      sameShape(0),
-		Run:        func(c *Call) { kernel.GELUBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, tanh) },
-		Overwrites: []int{0},
+		Run:        func(c *Call) { kernel.GELUBackward(c.Pool, c.out(), c.In[0].F, c.In[1].rows(), tanh) },
+		Overwrites: []int{0, 1},
+		Narrow:     CanRound,
+		ReadsBF16:  []int{1},
 	}
 }
 
@@ -74,10 +79,11 @@ func geluBackward(tanh bool) *Op {
 // (https://arxiv.org/abs/2002.05202).
 func swiGLU() *Op {
 	return &Op{
-		Name:  "SwiGLU",
-		Shape: gatedShape,
-		Run:   func(c *Call) { kernel.SwiGLUForward(c.Pool, c.Out, c.In[0].F, c.Rows, c.Cols) },
-		Light: true,
+		Name:      "SwiGLU",
+		Shape:     gatedShape,
+		Run:       func(c *Call) { kernel.SwiGLUForward(c.Pool, c.out(), c.In[0].rows(), c.Rows, c.Cols) },
+		ReadsBF16: []int{0},
+		Light:     true,
 		Backward: func(in gorgonia.Nodes, _, dh *Node) (gorgonia.Nodes, error) {
 			d, err := Apply(swiGLUBackward(), dh, in[0])
 			return gorgonia.Nodes{d}, err
@@ -103,8 +109,10 @@ func swiGLUBackward() *Op {
 	return &Op{
 		Name:       "SwiGLUBackward",
 		Shape:      sameShape(1),
-		Run:        func(c *Call) { kernel.SwiGLUBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.Rows, c.Cols/2) },
+		Run:        func(c *Call) { kernel.SwiGLUBackward(c.Pool, c.out(), c.In[0].F, c.In[1].rows(), c.Rows, c.Cols/2) },
 		Overwrites: []int{1},
+		Narrow:     CanRound,
+		ReadsBF16:  []int{1},
 	}
 }
 
@@ -112,10 +120,11 @@ func swiGLUBackward() *Op {
 // (https://arxiv.org/abs/2002.05202).
 func geGLU(tanh bool) *Op {
 	return &Op{
-		Name:  fmt.Sprintf("GeGLU(tanh %t)", tanh),
-		Shape: gatedShape,
-		Run:   func(c *Call) { kernel.GeGLUForward(c.Pool, c.Out, c.In[0].F, c.Rows, c.Cols, tanh) },
-		Light: true,
+		Name:      fmt.Sprintf("GeGLU(tanh %t)", tanh),
+		Shape:     gatedShape,
+		Run:       func(c *Call) { kernel.GeGLUForward(c.Pool, c.out(), c.In[0].rows(), c.Rows, c.Cols, tanh) },
+		ReadsBF16: []int{0},
+		Light:     true,
 		Backward: func(in gorgonia.Nodes, _, dh *Node) (gorgonia.Nodes, error) {
 			d, err := Apply(geGLUBackward(tanh), dh, in[0])
 			return gorgonia.Nodes{d}, err
@@ -130,10 +139,14 @@ func geGLU(tanh bool) *Op {
 // geGLUBackward is the gradient of rows [gate F | up F]; operands dh and the rows.
 func geGLUBackward(tanh bool) *Op {
 	return &Op{
-		Name:       fmt.Sprintf("GeGLUBackward(tanh %t)", tanh),
-		Shape:      sameShape(1),
-		Run:        func(c *Call) { kernel.GeGLUBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.Rows, c.Cols/2, tanh) },
+		Name:  fmt.Sprintf("GeGLUBackward(tanh %t)", tanh),
+		Shape: sameShape(1),
+		Run: func(c *Call) {
+			kernel.GeGLUBackward(c.Pool, c.out(), c.In[0].F, c.In[1].rows(), c.Rows, c.Cols/2, tanh)
+		},
 		Overwrites: []int{1},
+		Narrow:     CanRound,
+		ReadsBF16:  []int{1},
 	}
 }
 

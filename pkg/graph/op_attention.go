@@ -39,9 +39,9 @@ func checkQKV(in tensor.Shape, s Shape) error {
 // kernel.AttentionForward.
 func (b *Builder) Attention(qkv, starts *Node, s Shape) *Node {
 	if starts == nil {
-		return b.Apply(attention(s, false), qkv)
+		return b.Apply(b.rounded(attention(s, false)), qkv)
 	}
-	return b.Apply(attention(s, true), qkv, starts)
+	return b.Apply(b.rounded(attention(s, true)), qkv, starts)
 }
 
 // optionalIDs is operand i's integers, nil where there is no such operand.
@@ -65,10 +65,11 @@ func attention(s Shape, bounded bool) *Op {
 			return tensor.Shape{s.B * s.T, s.G * s.R * s.VO}, checkQKV(in[0], s)
 		},
 		Run: func(c *Call) {
-			kernel.AttentionForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.optionalIDs(1), s)
+			kernel.AttentionForward(c.Pool, c.out(), c.Saved[0], c.In[0].rows(), c.optionalIDs(1), s)
 		},
-		Saves: func([]tensor.Shape) []int { return []int{s.B * s.G * s.R * s.T} },
-		FLOPs: func([]tensor.Shape, tensor.Shape) int64 { return attentionFLOPs(s) },
+		ReadsBF16: []int{0},
+		Saves:     func([]tensor.Shape) []int { return []int{s.B * s.G * s.R * s.T} },
+		FLOPs:     func([]tensor.Shape, tensor.Shape) int64 { return attentionFLOPs(s) },
 		Backward: func(in gorgonia.Nodes, ctx, dctx *Node) (gorgonia.Nodes, error) {
 			operands := append(gorgonia.Nodes{in[0], ctx, dctx}, in[1:]...)
 			grads := make(gorgonia.Nodes, len(in))
@@ -115,9 +116,10 @@ func attentionBackward(s Shape) *Op {
 		Name:  "AttentionBackward(" + attnName(s) + ")",
 		Shape: sameShape(0),
 		Run: func(c *Call) {
-			kernel.AttentionBackward(c.Pool, c.Out, c.In[2].F, c.In[1].F, c.In[1].Saved[0], c.In[0].F, c.optionalIDs(3), s)
+			kernel.AttentionBackward(c.Pool, c.Out, c.In[2].F, c.In[1].rows(), c.In[1].Saved[0], c.In[0].rows(), c.optionalIDs(3), s)
 		},
-		SavedOf: []int{1},
-		FLOPs:   func([]tensor.Shape, tensor.Shape) int64 { return 2 * attentionFLOPs(s) },
+		ReadsBF16: []int{0, 1},
+		SavedOf:   []int{1},
+		FLOPs:     func([]tensor.Shape, tensor.Shape) int64 { return 2 * attentionFLOPs(s) },
 	}
 }

@@ -66,7 +66,11 @@ func linear(o product) *Op {
 			_, inner := MatrixShape(in[0])
 			return productFLOPs(out, inner)
 		},
-		Stored: []int{1},
+		Stored:    []int{1},
+		ReadsBF16: []int{0},
+	}
+	if o.bf16 {
+		op.Rounds = []int{0}
 	}
 	if o.residual {
 		op.Overwrites = []int{2}
@@ -170,7 +174,7 @@ func (o product) onnx(x *ONNX) string {
 
 // inputGrad is dx of linear: dy · w, or dy · wᵀ for in; operands dy, w.
 func inputGrad(in, bf16 bool) *Op {
-	return &Op{
+	op := &Op{
 		Name: fmt.Sprintf("LinearBackward(in %t bf16 %t)", in, bf16),
 		Shape: func(s []tensor.Shape) (tensor.Shape, error) {
 			n, _ := MatrixShape(s[0])
@@ -180,20 +184,25 @@ func inputGrad(in, bf16 bool) *Op {
 			}
 			return tensor.Shape{n, e}, nil
 		},
-		Run:    func(c *Call) { c.multiply(kernel.Product{TransB: in, BF16: bf16, Accumulate: c.Add}) },
-		Adds:   CanAdd,
-		Stored: []int{1},
+		Run:       func(c *Call) { c.multiply(kernel.Product{TransB: in, BF16: bf16, Accumulate: c.Add}) },
+		Adds:      CanAdd,
+		Stored:    []int{1},
+		ReadsBF16: []int{0},
 		FLOPs: func(s []tensor.Shape, out tensor.Shape) int64 {
 			_, inner := MatrixShape(s[0])
 			return productFLOPs(out, inner)
 		},
 	}
+	if bf16 {
+		op.Rounds = []int{0}
+	}
+	return op
 }
 
 // weightGrad is dw [M, E] of linear: dyᵀ · x, or xᵀ · dy for in; operands x, dy and the
 // weight, for its shape only.
 func weightGrad(in, bf16 bool) *Op {
-	return &Op{
+	op := &Op{
 		Name:  fmt.Sprintf("LinearGrad(in %t bf16 %t)", in, bf16),
 		Shape: sameShape(2),
 		Run: func(c *Call) {
@@ -203,13 +212,18 @@ func weightGrad(in, bf16 bool) *Op {
 			}
 			kernel.MatMul(c.Pool, c.mat(), a, b, kernel.Product{TransA: true, BF16: bf16, Accumulate: c.Add})
 		},
-		Adds:   CanAdd,
-		Stored: []int{2},
+		Adds:      CanAdd,
+		Stored:    []int{2},
+		ReadsBF16: []int{0, 1},
 		FLOPs: func(s []tensor.Shape, out tensor.Shape) int64 {
 			n, _ := MatrixShape(s[0])
 			return productFLOPs(out, n)
 		},
 	}
+	if bf16 {
+		op.Rounds = []int{0, 1}
+	}
+	return op
 }
 
 // biasGrad is the sum of dy over its rows; operands dy and the bias.

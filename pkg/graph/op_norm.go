@@ -34,10 +34,11 @@ func layerNorm(eps float32) *Op {
 		},
 		Run: func(c *Call) {
 			gain, bias := gainAndBias(c.In[1].F, c.Cols)
-			kernel.LayerNormForward(c.Pool, c.Out, c.Saved[0], c.Saved[1], c.In[0].F, gain, bias, c.Rows, c.Cols, eps)
+			kernel.LayerNormForward(c.Pool, c.out(), c.Saved[0], c.Saved[1], c.In[0].F, gain, bias, c.Rows, c.Cols, eps)
 		},
-		Saves: func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n, n} },
-		Light: true,
+		Saves:  func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n, n} },
+		Narrow: CanRound,
+		Light:  true,
 		Backward: func(in gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
 			return normBackward(layerNormBackward(), layerNormGrad(), in, y, dy)
 		},
@@ -112,10 +113,11 @@ func rmsNorm(o RMSNorm) *Op {
 			return in[0].Clone(), nil
 		},
 		Run: func(c *Call) {
-			kernel.RMSNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.In[1].F, c.Rows, c.Cols, o)
+			kernel.RMSNormForward(c.Pool, c.out(), c.Saved[0], c.In[0].F, c.In[1].F, c.Rows, c.Cols, o)
 		},
-		Saves: func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n} },
-		Light: true,
+		Saves:  func(in []tensor.Shape) []int { n, _ := MatrixShape(in[0]); return []int{n} },
+		Narrow: CanRound,
+		Light:  true,
 		Backward: func(in gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
 			return normBackward(rmsNormBackward(o), rmsNormGrad(), in, y, dy)
 		},

@@ -38,10 +38,11 @@ func qkNorm(s Shape, o QKNorm) *Op {
 			return in[0].Clone(), checkQKV(in[0], s)
 		},
 		Run: func(c *Call) {
-			kernel.QKNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].F, c.In[1].F, c.In[2].F, s, o)
+			kernel.QKNormForward(c.Pool, c.Out, c.Saved[0], c.In[0].rows(), c.In[1].F, c.In[2].F, s, o)
 		},
-		Saves: func([]tensor.Shape) []int { return []int{s.B * s.T * o.Stats(&s)} },
-		Light: true,
+		Saves:     func([]tensor.Shape) []int { return []int{s.B * s.T * o.Stats(&s)} },
+		ReadsBF16: []int{0},
+		Light:     true,
 		Backward: func(in gorgonia.Nodes, y, dy *Node) (gorgonia.Nodes, error) {
 			var grads gorgonia.Nodes
 			for i, op := range []*Op{qkNormBackward(s, o), qkNormGrad(s, o, false), qkNormGrad(s, o, true)} {
@@ -67,11 +68,12 @@ func qkNormBackward(s Shape, o QKNorm) *Op {
 		Name:  "QKNormBackward(" + qkNormName(s, o) + ")",
 		Shape: sameShape(0),
 		Run: func(c *Call) {
-			kernel.QKNormBackward(c.Pool, c.Out, c.In[0].F, c.In[1].F, c.In[3].F, c.In[4].F, c.In[2].Saved[0], s, o)
+			kernel.QKNormBackward(c.Pool, c.Out, c.In[0].F, c.In[1].rows(), c.In[3].F, c.In[4].F, c.In[2].Saved[0], s, o)
 		},
 		SavedOf:    []int{2},
 		Unread:     []int{2},
 		Overwrites: []int{0},
+		ReadsBF16:  []int{1},
 	}
 }
 
@@ -86,11 +88,12 @@ func qkNormGrad(s Shape, o QKNorm, keys bool) *Op {
 			if keys {
 				q, k = k, q
 			}
-			kernel.QKNormGrad(c.Pool, q, k, c.In[0].F, c.In[1].F, c.In[2].Saved[0], s, o)
+			kernel.QKNormGrad(c.Pool, q, k, c.In[0].F, c.In[1].rows(), c.In[2].Saved[0], s, o)
 		},
-		SavedOf: []int{2},
-		Unread:  []int{2},
-		Adds:    AlwaysAdds,
+		SavedOf:   []int{2},
+		Unread:    []int{2},
+		ReadsBF16: []int{1},
+		Adds:      AlwaysAdds,
 	}
 }
 

@@ -118,9 +118,10 @@ func gateDot(b, col0, units, width int) *Op {
 		},
 		Run: func(c *Call) {
 			x := c.In[0]
-			kernel.GateDot(c.Pool, c.Out, x.F, c.In[1].F, b, x.Rows/b, x.Cols, col0, units, width)
+			kernel.GateDot(c.Pool, c.Out, x.rows(), c.In[1].F, b, x.Rows/b, x.Cols, col0, units, width)
 		},
-		Purpose: Evidence,
+		ReadsBF16: []int{0},
+		Purpose:   Evidence,
 	}
 }
 
@@ -139,9 +140,10 @@ func gateDotHeads(s Shape, width int, shared bool) *Op {
 			return tensor.Shape{s.B, lists * s.QK / width}, checkQKV(in[0], s)
 		},
 		Run: func(c *Call) {
-			kernel.GateDotHeads(c.Pool, c.Out, c.In[0].F, c.In[1].F, s, width, shared)
+			kernel.GateDotHeads(c.Pool, c.Out, c.In[0].rows(), c.In[1].F, s, width, shared)
 		},
-		Purpose: Evidence,
+		ReadsBF16: []int{0},
+		Purpose:   Evidence,
 	}
 }
 

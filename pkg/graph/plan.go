@@ -140,7 +140,7 @@ func (l *lowering) plan() *Plan {
 	p := &Plan{Outputs: map[string]int{}}
 	for _, s := range l.order {
 		if s.mem.buf != nil && s.op.View.Kind != SavedPart {
-			p.values += 4 * int64(s.size())
+			p.values += s.bytes()
 		}
 		for _, b := range s.mem.saved {
 			p.values += b.Bytes

@@ -2,13 +2,14 @@ package graph
 
 import "sort"
 
-// need is what the planner knows of a step: sizes are numbers of float32 values.
+// need is what the planner knows of a step: saves and scratch are numbers of float32 values.
 type need struct {
 	label   string
 	purpose Purpose
 	op      *Op   // what it says of its memory
 	in      []int // operands: steps, -1 for what is no step
-	size    int   // of the output
+	bytes   int64 // of the output
+	bf16    bool  // the output is bfloat16, else float32
 	saves   []int // of each part that it saves
 	scratch int   // while it runs
 	slab    bool  // its output goes to the gradient slab
@@ -84,10 +85,10 @@ func (p *planner) lifetimes() {
 func (p *planner) store(i int) {
 	s, r := p.steps[i], &p.rooms[i]
 	for _, n := range s.saves {
-		r.saved = append(r.saved, p.buffer(i, n, p.lastSaved[i], Saved))
+		r.saved = append(r.saved, p.buffer(i, int64(4*n), p.lastSaved[i], Saved))
 	}
 	if s.op.Scratch != nil {
-		r.work = p.buffer(i, s.scratch, i, Scratch)
+		r.work = p.buffer(i, int64(4*s.scratch), i, Scratch)
 	}
 	switch s.op.View.Kind {
 	case SavedPart:
@@ -99,7 +100,7 @@ func (p *planner) store(i int) {
 			return
 		}
 		if r.out = p.inPlace(i); r.out == nil {
-			r.out = p.buffer(i, s.size, p.last[i], s.purpose)
+			r.out = p.buffer(i, s.bytes, p.last[i], s.purpose)
 			return
 		}
 	}
@@ -107,7 +108,7 @@ func (p *planner) store(i int) {
 }
 
 // inPlace is the buffer of an operand that step i may overwrite: it is as large as
-// the output, nothing reads it later, and the step reads it as this operand only.
+// the output and of its type, nothing reads it later, and the step reads it as this operand only.
 func (p *planner) inPlace(i int) *Buffer {
 	if p.private {
 		return nil
@@ -121,7 +122,7 @@ func (p *planner) inPlace(i int) *Buffer {
 	}
 	for _, k := range s.op.Overwrites {
 		b := of(k)
-		if b == nil || b.Last != i || b.Bytes != int64(4*s.size) {
+		if b == nil || b.Last != i || b.Bytes != s.bytes || p.steps[s.in[k]].bf16 != s.bf16 {
 			continue
 		}
 		once := true
@@ -135,8 +136,8 @@ func (p *planner) inPlace(i int) *Buffer {
 	return nil
 }
 
-func (p *planner) buffer(i, values, last int, purpose Purpose) *Buffer {
-	b := &Buffer{Name: p.steps[i].label, Purpose: purpose, Bytes: int64(4 * values), First: i, Last: last, index: len(p.bufs)}
+func (p *planner) buffer(i int, bytes int64, last int, purpose Purpose) *Buffer {
+	b := &Buffer{Name: p.steps[i].label, Purpose: purpose, Bytes: bytes, First: i, Last: last, index: len(p.bufs)}
 	if p.private {
 		b.First, b.Last = 0, len(p.steps)
 	}

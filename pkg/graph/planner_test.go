@@ -17,7 +17,7 @@ func TestPlanMemory(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		steps := make([]need, 2+rng.IntN(20))
 		for i := range steps {
-			s := need{op: ops[rng.IntN(len(ops))], size: 1 + rng.IntN(3)*16, output: rng.IntN(6) == 0, purpose: Activation}
+			s := need{op: ops[rng.IntN(len(ops))], bytes: int64(4 + rng.IntN(3)*64), bf16: rng.IntN(3) == 0, output: rng.IntN(6) == 0, purpose: Activation}
 			for range 2 {
 				s.in = append(s.in, rng.IntN(i+1)-1)
 			}
@@ -28,7 +28,7 @@ func TestPlanMemory(t *testing.T) {
 				s.scratch = 5
 			}
 			if i > 2 && steps[i-1].op.Saves != nil && rng.IntN(2) == 0 { // a view of what the step before saved
-				s = need{op: &Op{View: View{SavedPart, 0}}, in: []int{i - 1}, size: 3}
+				s = need{op: &Op{View: View{SavedPart, 0}}, in: []int{i - 1}, bytes: 12}
 			}
 			steps[i] = s
 		}

@@ -30,6 +30,7 @@ type step struct {
 	in    []*step
 	phase Phase
 	empty bool // it has no output of its own
+	bf16  bool // its output is stored as bfloat16
 	uses  int  // operands that it is of other steps
 
 	terms []paramLeaf // parameters whose gradient it is a term of
@@ -46,6 +47,14 @@ func (s *step) shape() tensor.Shape {
 }
 
 func (s *step) size() int { return s.shape().TotalSize() }
+
+// bytes is the memory of the output, whole float32 values of it.
+func (s *step) bytes() int64 {
+	if s.bf16 {
+		return int64(s.size()+1) / 2 * 4
+	}
+	return int64(4 * s.size())
+}
 
 func (s *step) shapes() []tensor.Shape {
 	out := make([]tensor.Shape, len(s.in))

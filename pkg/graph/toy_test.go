@@ -123,14 +123,14 @@ func (m *toy) llama(b *Builder, x *Node, l string) *Node {
 	s.QK *= 2
 	end := b.Checkpoint(RecomputeAttention)
 	h := b.RMSNorm(x, b.Param(l+".n1"), RMSNorm{Eps: 1e-6})
-	qkv := b.RoPE(b.Linear(h, b.Param(l+".qkv"), nil), nil, Rotary{Freqs: m.freqs(l), Length: m.t}, s, nil)
+	qkv := b.Kept(b.RoPE(b.Linear(h, b.Param(l+".qkv"), nil), nil, Rotary{Freqs: m.freqs(l), Length: m.t}, s, nil))
 	qkv = m.tap(b, qkv, l+".qk", s.G*s.R*s.QK, s.G*s.QK/2, 2)
 	qkv = m.tap(b, qkv, l+".vo", s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
 	ctx := b.Attention(qkv, nil, s)
 	b.Site(l+".ctx", ctx)
 	x = b.LinearIn(ctx, b.Param(l+".o"), nil, x)
 	end()
-	h = b.SwiGLU(b.Linear(b.RMSNorm(x, b.Param(l+".n2"), RMSNorm{Eps: 1e-6}), b.Param(l+".gu"), nil))
+	h = b.SwiGLU(b.Kept(b.Linear(b.RMSNorm(x, b.Param(l+".n2"), RMSNorm{Eps: 1e-6}), b.Param(l+".gu"), nil)))
 	h = m.tap(b, h, l+".ffn", 0, m.set.Dim(l+".ffn").Size, 1)
 	return b.LinearIn(h, b.Param(l+".down"), nil, x)
 }
@@ -149,11 +149,11 @@ func (m *toy) freqs(l string) [][]float32 {
 
 func (m *toy) gpt2(b *Builder, x *Node, l string, tanh bool) *Node {
 	s := m.shape(l)
-	qkv := b.Linear(b.LayerNorm(x, b.Param(l+".n1"), 1e-5), b.Param(l+".qkv"), b.Param(l+".bqkv"))
+	qkv := b.Kept(b.Linear(b.LayerNorm(x, b.Param(l+".n1"), 1e-5), b.Param(l+".qkv"), b.Param(l+".bqkv")))
 	qkv = m.tap(b, qkv, l+".qk", s.G*s.R*s.QK, s.G*s.QK, 1)
 	qkv = m.tap(b, qkv, l+".vo", s.G*(s.R+1)*s.QK, s.G*s.VO, 1)
 	x = b.LinearIn(b.Attention(qkv, nil, s), b.Param(l+".o"), b.Param(l+".bo"), x)
-	h := b.GELU(b.Linear(b.LayerNorm(x, b.Param(l+".n2"), 1e-5), b.Param(l+".in"), b.Param(l+".bin")), tanh)
+	h := b.GELU(b.Kept(b.Linear(b.LayerNorm(x, b.Param(l+".n2"), 1e-5), b.Param(l+".in"), b.Param(l+".bin"))), tanh)
 	h = m.tap(b, h, l+".ffn", 0, m.set.Dim(l+".ffn").Size, 1)
 	return b.LinearIn(h, b.Param(l+".out"), b.Param(l+".bout"), x)
 }

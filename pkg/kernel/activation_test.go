@@ -18,7 +18,7 @@ func TestGELU(t *testing.T) {
 		for _, n := range []int{1, 3, 16, 47, 5000} {
 			conform(t, op{
 				name: "gelu", in: []int{n}, out: []int{n}, tol: 2e-6, fill: wide,
-				forward: func(p *Pool, out, in [][]float32) { GELUForward(p, out[0], in[0], tanh) },
+				forward: func(p *Pool, out, in [][]float32) { GELUForward(p, Rows{F32: out[0]}, Rows{F32: in[0]}, n, tanh) },
 				reference: func(in [][]float64) [][]float64 {
 					y := make([]float64, n)
 					for i, x := range in[0] {
@@ -30,7 +30,7 @@ func TestGELU(t *testing.T) {
 					return [][]float64{y}
 				},
 				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-					GELUBackward(p, din[0], dout, in[0], tanh)
+					GELUBackward(p, Rows{F32: din[0]}, dout, Rows{F32: in[0]}, tanh)
 				},
 				diff: []int{0},
 			})
@@ -43,7 +43,7 @@ func TestSwiGLU(t *testing.T) {
 		N, F := s[0], s[1]
 		conform(t, op{
 			name: "swiglu", in: []int{N * 2 * F}, out: []int{N * F}, tol: 2e-6, fill: wide,
-			forward: func(p *Pool, out, in [][]float32) { SwiGLUForward(p, out[0], in[0], N, F) },
+			forward: func(p *Pool, out, in [][]float32) { SwiGLUForward(p, Rows{F32: out[0]}, Rows{F32: in[0]}, N, F) },
 			reference: func(in [][]float64) [][]float64 {
 				h := make([]float64, N*F)
 				for n := range N {
@@ -55,7 +55,7 @@ func TestSwiGLU(t *testing.T) {
 				return [][]float64{h}
 			},
 			backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-				SwiGLUBackward(p, din[0], dout, in[0], N, F)
+				SwiGLUBackward(p, Rows{F32: din[0]}, dout, Rows{F32: in[0]}, N, F)
 			},
 			diff: []int{0},
 		})
@@ -74,7 +74,7 @@ func TestGeGLU(t *testing.T) {
 			N, F := s[0], s[1]
 			o := op{
 				name: "geglu", in: []int{N * 2 * F}, out: []int{N * F}, tol: 2e-6, fill: wide,
-				forward: func(p *Pool, out, in [][]float32) { GeGLUForward(p, out[0], in[0], N, F, tanh) },
+				forward: func(p *Pool, out, in [][]float32) { GeGLUForward(p, Rows{F32: out[0]}, Rows{F32: in[0]}, N, F, tanh) },
 				reference: func(in [][]float64) [][]float64 {
 					h := make([]float64, N*F)
 					for n := range N {
@@ -85,7 +85,7 @@ func TestGeGLU(t *testing.T) {
 					return [][]float64{h}
 				},
 				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-					GeGLUBackward(p, din[0], dout, in[0], N, F, tanh)
+					GeGLUBackward(p, Rows{F32: din[0]}, dout, Rows{F32: in[0]}, N, F, tanh)
 				},
 				diff: []int{0},
 			}
@@ -94,7 +94,7 @@ func TestGeGLU(t *testing.T) {
 			o.name = "geglu in place"
 			o.backward = func(p *Pool, din, in, out [][]float32, dout []float32) {
 				copy(din[0], in[0])
-				GeGLUBackward(p, din[0], dout, din[0], N, F, tanh)
+				GeGLUBackward(p, Rows{F32: din[0]}, dout, Rows{F32: din[0]}, N, F, tanh)
 			}
 			conform(t, o)
 		}

@@ -198,7 +198,7 @@ func TestGateDot(t *testing.T) {
 		conform(t, op{
 			name: "gatedot", in: []int{n, n}, out: []int{c.B * c.U}, tol: 3e-6,
 			forward: func(p *Pool, out, in [][]float32) {
-				GateDot(p, out[0], in[0], in[1], c.B, c.T, c.stride, c.col0, c.U, c.width)
+				GateDot(p, out[0], Rows{F32: in[0]}, in[1], c.B, c.T, c.stride, c.col0, c.U, c.width)
 			},
 			reference: func(in [][]float64) [][]float64 {
 				r := make([]float64, c.B*c.U)

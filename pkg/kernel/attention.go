@@ -67,14 +67,14 @@ func (s *AttnShape) tokens() int {
 // Scores exist a tile at a time, with the softmax taken online; tiles that no query
 // sees are skipped; the R query heads of a K/V head go through together.
 // Source: Dao et al., FlashAttention, https://arxiv.org/abs/2205.14135.
-func AttentionForward(p *Pool, ctx, lse, qkv []float32, starts []int32, s AttnShape) {
+func AttentionForward(p *Pool, ctx Rows, lse []float32, qkv Rows, starts []int32, s AttnShape) {
 	s.check()
 	s.checkStarts(starts)
-	need(ctx, s.B*s.T*s.G*s.R*s.VO)
+	ctx.need(s.B * s.T * s.G * s.R * s.VO)
 	if lse != nil {
 		need(lse, s.B*s.G*s.R*s.T)
 	}
-	need(qkv, s.B*s.T*s.Width())
+	qkv.need(s.B * s.T * s.Width())
 	w := s.Width()
 	attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{
 		p: p, ctx: ctx, lse: lse, qkv: qkv, starts: starts, s: s,
@@ -97,21 +97,33 @@ func apart(i, n, workers int) int {
 // headRows finds the rows of a K/V head: row t of head g of sequence b starts at
 // first + b·batch + g·head + t·stride.
 type headRows struct {
-	data                       []float32
+	Rows
 	first, batch, head, stride int
 }
 
-func (h *headRows) from(b, g, t int) []float32 {
-	return h.data[h.first+b*h.batch+g*h.head+t*h.stride:]
+func (h *headRows) at(b, g, t int) int { return h.first + b*h.batch + g*h.head + t*h.stride }
+
+func (h *headRows) from(b, g, t int) []float32 { return h.F32[h.at(b, g, t):] }
+
+// transposed writes n rows of cols values of a head from row t on to the columns of dst,
+// attnKeys apart; buf has room for them where they are bfloat16.
+func (h *headRows) transposed(dst, buf []float32, b, g, t, n, cols int) {
+	if h.BF16 == nil {
+		transposeInto(dst, attnKeys, h.from(b, g, t), h.stride, n, cols)
+		return
+	}
+	h.gather(buf, h.at(b, g, t), n, cols, h.stride)
+	transposeInto(dst, attnKeys, buf, cols, n, cols)
 }
 
 type attnArgs struct {
-	p             *Pool
-	ctx, lse, qkv []float32
-	k, v          headRows
-	pos           []int32 // nil, or how many keys come before the first query of each sequence
-	starts        []int32 // nil, or the first key of each token
-	s             AttnShape
+	p        *Pool
+	ctx, qkv Rows
+	lse      []float32
+	k, v     headRows
+	pos      []int32 // nil, or how many keys come before the first query of each sequence
+	starts   []int32 // nil, or the first key of each token
+	s        AttnShape
 }
 
 // Each chunk is one query tile of one K/V head, the later tiles first: under a
@@ -132,7 +144,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	}
 	f := flashTile{bounds: s.bounds(a.starts, b, past), t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
-	current.vecOps.gather(f.q, a.qkv[(b*s.T+t0)*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
+	a.qkv.gather(f.q, (b*s.T+t0)*s.Width()+s.qCol(g, 0), n, s.R*s.QK, s.Width())
 	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
 	end := f.end(f.t0 + n - 1)
@@ -142,14 +154,16 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	for i := range f.rows {
 		t, h := t0+i/s.R, g*s.R+i%s.R
 		peak, sum := f.state[2*i], f.state[2*i+1]
-		ctx := a.ctx[((b*s.T+t)*s.G*s.R+h)*s.VO:][:s.VO]
+		o, at := f.o[i*s.VO:][:s.VO], ((b*s.T+t)*s.G*s.R+h)*s.VO
+		ctx := a.ctx.target(o, at, s.VO)
 		lse := float32(0)
 		if a.starts != nil && f.first(t) >= f.end(t) { // padding
 			clear(ctx)
 		} else {
-			current.vecOps.affine(ctx, f.o[i*s.VO:], 1/sum, 0)
+			current.vecOps.affine(ctx, o, 1/sum, 0)
 			lse = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
 		}
+		a.ctx.store(ctx, at)
 		if a.lse != nil {
 			a.lse[(b*s.G*s.R+h)*s.T+t] = lse
 		}
@@ -168,7 +182,7 @@ type flashTile struct {
 
 func (f *flashTile) size() int {
 	s := f.s
-	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO+current.vecOps.block.dotsTail(s.VO)) + maxPanel*attnKeys
+	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO+current.vecOps.block.dotsTail(s.VO)) + max(maxPanel, s.QK)*attnKeys
 }
 
 func (f *flashTile) cut(buf []float32) (rest []float32) {
@@ -186,10 +200,10 @@ func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 	s := f.s
 	kt, buf := cut(buf, s.QK*attnKeys) // (QK, n)
 	vc, buf := cut(buf, n*s.VO)        // (n, VO)
-	transposeInto(kt, attnKeys, k.from(b, g, k0), k.stride, n, s.QK)
-	current.vecOps.gather(vc, v.from(b, g, k0), n, s.VO, s.VO, v.stride)
 	tail := current.vecOps.block.dotsTail(s.VO)
 	vt, buf := cut(buf, tail*attnKeys) // (tail, n)
+	k.transposed(kt, buf, b, g, k0, n, s.QK)
+	v.gather(vc, v.at(b, g, k0), n, s.VO, v.stride)
 	if tail > 0 {
 		transposeInto(vt, attnKeys, vc[s.VO-tail:], s.VO, n, tail)
 	}

@@ -159,13 +159,15 @@ func TestAttention(t *testing.T) {
 			conform(t, op{
 				name: fmt.Sprintf("%+v", s), in: []int{s.B * s.T * s.Width()}, out: []int{s.B * s.T * H * s.VO, s.B * H * s.T},
 				tol: 5e-6, gradTol: 2e-5,
-				forward: func(p *Pool, out, in [][]float32) { AttentionForward(p, out[0], out[1], in[0], nil, s) },
+				forward: func(p *Pool, out, in [][]float32) {
+					AttentionForward(p, Rows{F32: out[0]}, out[1], Rows{F32: in[0]}, nil, s)
+				},
 				reference: func(in [][]float64) [][]float64 {
 					ctx, lse := attentionSlow(in[0], nil, s)
 					return [][]float64{ctx, lse}
 				},
 				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-					AttentionBackward(p, din[0], dout, out[0], out[1], in[0], nil, s)
+					AttentionBackward(p, din[0], dout, Rows{F32: out[0]}, out[1], Rows{F32: in[0]}, nil, s)
 				},
 				gradient: func(in [][]float64, dout []float64) [][]float64 {
 					return [][]float64{attentionSlowBack(in[0], nil, s, dout)}
@@ -207,14 +209,14 @@ func TestAttentionLargeScores(t *testing.T) {
 		p := NewPool(2)
 		defer p.Close()
 		ctx, lse, dqkv := make([]float32, len(want)), make([]float32, s.T), make([]float32, len(qkv))
-		AttentionForward(p, ctx, lse, qkv, nil, s)
+		AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 		for i, w := range want {
 			// A score of 500 is off by 500·2⁻²⁴ or so, which is a relative error of exp.
 			if math.Abs(float64(ctx[i])-w) > 2e-4*max(1, math.Abs(w)) {
 				t.Fatalf("ctx[%d] = %g, want %g", i, ctx[i], w)
 			}
 		}
-		AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, nil, s)
+		AttentionBackward(p, dqkv, ctx, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 		if i := slices.IndexFunc(dqkv, func(v float32) bool { return v != v || math.IsInf(float64(v), 0) }); i >= 0 {
 			t.Fatalf("dqkv[%d] = %g", i, dqkv[i])
 		}
@@ -236,8 +238,8 @@ func TestAttentionBackwardSplit(t *testing.T) {
 		for _, threads := range []int{1, 2, 7, 64} {
 			p := NewPool(threads)
 			ctx, lse, dqkv := make([]float32, len(dctx)), make([]float32, s.G*s.R*s.T), make([]float32, len(qkv))
-			AttentionForward(p, ctx, lse, qkv, nil, s)
-			AttentionBackward(p, dqkv, dctx, ctx, lse, qkv, nil, s)
+			AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
+			AttentionBackward(p, dqkv, dctx, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 			p.Close()
 			if want == nil {
 				want = dqkv

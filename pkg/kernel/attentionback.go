@@ -18,14 +18,20 @@ import "math"
 // head: five products a tile. Otherwise two rounds split by key tiles (dk, dv)
 // and by query tiles (dq), at seven products a tile. Both sum in the same order,
 // so the result is the same to the bit.
-func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, starts []int32, s AttnShape) {
+func AttentionBackward(p *Pool, dqkv, dctx []float32, ctx Rows, lse []float32, qkv Rows, starts []int32, s AttnShape) {
 	s.check()
 	s.checkStarts(starts)
-	needs(s.B*s.T*s.G*s.R*s.VO, dctx, ctx)
+	need(dctx, s.B*s.T*s.G*s.R*s.VO)
+	ctx.need(s.B * s.T * s.G * s.R * s.VO)
 	need(lse, s.B*s.G*s.R*s.T)
-	needs(s.B*s.T*s.Width(), dqkv, qkv)
-	heads := s.B * s.G
-	a := attnBackArgs{p, dqkv, dctx, ctx, lse, qkv, starts, s, (s.T + attnKeys - 1) / attnKeys}
+	need(dqkv, s.B*s.T*s.Width())
+	qkv.need(s.B * s.T * s.Width())
+	heads, w := s.B*s.G, s.Width()
+	a := attnBackArgs{
+		p: p, dqkv: dqkv, dctx: dctx, lse: lse, ctx: ctx, qkv: qkv, starts: starts, s: s, keyTiles: (s.T + attnKeys - 1) / attnKeys,
+		k: headRows{qkv, s.kCol(0), s.T * w, s.QK, w},
+		v: headRows{qkv, s.vCol(0), s.T * w, s.VO, w},
+	}
 	whole := 5 * ((heads + p.threads - 1) / p.threads) * p.threads
 	if whole <= 7*heads {
 		attnBackHeads.run(p, heads, a)
@@ -36,11 +42,13 @@ func AttentionBackward(p *Pool, dqkv, dctx, ctx, lse, qkv []float32, starts []in
 }
 
 type attnBackArgs struct {
-	p                         *Pool
-	dqkv, dctx, ctx, lse, qkv []float32
-	starts                    []int32 // nil, or the first key of each token
-	s                         AttnShape
-	keyTiles                  int // of a sequence
+	p               *Pool
+	dqkv, dctx, lse []float32
+	ctx, qkv        Rows
+	k, v            headRows // of qkv
+	starts          []int32  // nil, or the first key of each token
+	s               AttnShape
+	keyTiles        int // of a sequence
 }
 
 var attnBackHeads = newLoop(func(a *attnBackArgs, worker, head int) {
@@ -121,6 +129,7 @@ type headBack struct {
 	t0, n, rows  int       // tokens and rows at hand
 	q, dctx      []float32 // (rows, QK), (rows, VO)
 	delta, lse   []float32 // (rows): D, and lse of base 2
+	ctx          []float32 // (VO)
 	prob, ds, dq []float32 // (rows, nk) attnKeys apart; (rows, QK)
 }
 
@@ -129,7 +138,7 @@ func (a *attnBackArgs) head(worker, head int) headBack {
 	h := headBack{bounds: s.bounds(a.starts, head/s.G, 0), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
 	rows := s.tokens() * s.R
 	qkTail, voTail := current.vecOps.block.blockTail(s.QK), current.vecOps.block.blockTail(s.VO)
-	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2))
+	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2)+s.VO)
 	h.kt, buf = cut(buf, attnKeys*s.QK)
 	h.vt, buf = cut(buf, attnKeys*s.VO)
 	h.k, buf = cut(buf, attnKeys*s.QK)
@@ -143,7 +152,8 @@ func (a *attnBackArgs) head(worker, head int) headBack {
 	h.ds, buf = cut(buf, rows*attnKeys)
 	h.dq, buf = cut(buf, rows*s.QK)
 	h.delta, buf = cut(buf, rows)
-	h.lse, _ = cut(buf, rows)
+	h.lse, buf = cut(buf, rows)
+	h.ctx, _ = cut(buf, s.VO)
 	return h
 }
 
@@ -174,13 +184,14 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 }
 
 func (h *headBack) openKeys(k int) {
-	s, w := h.s, h.s.Width()
+	s, a := h.s, h.a
 	h.k0 = k * attnKeys
 	h.nk = min(attnKeys, s.T-h.k0)
-	at := (h.b*s.T + h.k0) * w
-	transposeInto(h.kt, attnKeys, h.a.qkv[at+s.kCol(h.g):], w, h.nk, s.QK)
-	transposeInto(h.vt, attnKeys, h.a.qkv[at+s.vCol(h.g):], w, h.nk, s.VO)
-	current.vecOps.gather(h.k, h.a.qkv[at+s.kCol(h.g):], h.nk, s.QK, s.QK, w)
+	a.v.transposed(h.vt, h.dv, h.b, h.g, h.k0, h.nk, s.VO)
+	a.k.transposed(h.kt, h.k, h.b, h.g, h.k0, h.nk, s.QK)
+	if a.k.BF16 == nil { // else k has them
+		a.k.gather(h.k, a.k.at(h.b, h.g, h.k0), h.nk, s.QK, a.k.stride)
+	}
 }
 
 func (h *headBack) openRows(q int) {
@@ -191,10 +202,10 @@ func (h *headBack) openRows(q int) {
 		return
 	}
 	at, cw := h.b*s.T+h.t0, s.G*s.R*s.VO
-	current.vecOps.gather(h.q, h.a.qkv[at*s.Width()+s.qCol(h.g, 0):], h.n, s.R*s.QK, s.R*s.QK, s.Width())
+	h.a.qkv.gather(h.q, at*s.Width()+s.qCol(h.g, 0), h.n, s.R*s.QK, s.Width())
 	current.vecOps.gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, s.R*s.VO, cw)
 	for i := range h.rows {
-		ctx := h.a.ctx[(at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO:][:s.VO]
+		ctx := h.a.ctx.read(h.ctx, (at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO, s.VO)
 		h.delta[i] = current.vecOps.dot(h.dctx[i*s.VO:][:s.VO], ctx)
 		h.lse[i] = math.Log2E * h.a.lse[(h.b*s.G*s.R+h.g*s.R+i%s.R)*s.T+h.t0+i/s.R]
 	}

@@ -39,21 +39,21 @@ func BenchmarkRows(b *testing.B) {
 		{"embed", 2 * n, func(p *Pool) { EmbedForward(p, y, x, ids, E) }},
 		{"embed-back", 3 * n, func(p *Pool) { EmbedBackward(p, y, x, ids, E) }},
 		{"bias-grad", n, func(p *Pool) { BiasGrad(p, row, x, N, E) }},
-		{"layernorm", 2 * n, func(p *Pool) { LayerNormForward(p, y, mean, rstd, x, gain, gain, N, E, 1e-5) }},
+		{"layernorm", 2 * n, func(p *Pool) { LayerNormForward(p, Rows{F32: y}, mean, rstd, x, gain, gain, N, E, 1e-5) }},
 		{"layernorm-back", 3 * n, func(p *Pool) { LayerNormBackward(p, y, z, x, gain, mean, rstd, N, E) }},
 		{"layernorm-grad", 2 * n, func(p *Pool) { LayerNormGrad(p, row, row, z, x, mean, rstd, N, E) }},
-		{"rmsnorm", 2 * n, func(p *Pool) { RMSNormForward(p, y, rstd, x, gain, N, E, RMSNorm{}) }},
+		{"rmsnorm", 2 * n, func(p *Pool) { RMSNormForward(p, Rows{F32: y}, rstd, x, gain, N, E, RMSNorm{}) }},
 		{"rmsnorm-back", 3 * n, func(p *Pool) { RMSNormBackward(p, y, z, x, gain, rstd, N, E, RMSNorm{}) }},
 		{"rmsnorm-grad", 2 * n, func(p *Pool) { RMSNormGrad(p, row, z, x, rstd, N, E) }},
-		{"gelu-tanh", 2 * n, func(p *Pool) { GELUForward(p, y, x, true) }},
-		{"gelu-tanh-back", 3 * n, func(p *Pool) { GELUBackward(p, y, z, x, true) }},
-		{"gelu-erf", 2 * n, func(p *Pool) { GELUForward(p, y, x, false) }},
-		{"gelu-erf-back", 3 * n, func(p *Pool) { GELUBackward(p, y, z, x, false) }},
-		{"swiglu", 3 * n, func(p *Pool) { SwiGLUForward(p, y, w, N, E) }},
-		{"swiglu-back", 5 * n, func(p *Pool) { SwiGLUBackward(p, w, z, w, N, E) }},
+		{"gelu-tanh", 2 * n, func(p *Pool) { GELUForward(p, Rows{F32: y}, Rows{F32: x}, n, true) }},
+		{"gelu-tanh-back", 3 * n, func(p *Pool) { GELUBackward(p, Rows{F32: y}, z, Rows{F32: x}, true) }},
+		{"gelu-erf", 2 * n, func(p *Pool) { GELUForward(p, Rows{F32: y}, Rows{F32: x}, n, false) }},
+		{"gelu-erf-back", 3 * n, func(p *Pool) { GELUBackward(p, Rows{F32: y}, z, Rows{F32: x}, false) }},
+		{"swiglu", 3 * n, func(p *Pool) { SwiGLUForward(p, Rows{F32: y}, Rows{F32: w}, N, E) }},
+		{"swiglu-back", 5 * n, func(p *Pool) { SwiGLUBackward(p, Rows{F32: w}, z, Rows{F32: w}, N, E) }},
 		{"rope", 2 * n, func(p *Pool) { RoPEForward(p, y, x, rot, rope, nil) }},
 		{"rope-in-place", 2 * n, func(p *Pool) { RoPEForward(p, y, y, rot, rope, nil) }},
-		{"gatedot", 2 * n, func(p *Pool) { GateDot(p, mean, x, z, 4, N/4, E, 0, E, 1) }},
+		{"gatedot", 2 * n, func(p *Pool) { GateDot(p, mean, Rows{F32: x}, z, 4, N/4, E, 0, E, 1) }},
 		{"sumsquares", n, func(p *Pool) { SumSquares(p, x) }},
 		{"adamw16", 5 * n, func(p *Pool) { AdamW16Step(p, y, x, z, 0, adam) }},
 		{"adamw", 7 * n, func(p *Pool) { AdamWStep(p, y, x, z, w, adam) }},
@@ -99,12 +99,12 @@ func BenchmarkAttention(b *testing.B) {
 			b.Run(fmt.Sprintf("B=%d,T=%d,G=%d,R=%d,QK=%d,VO=%d/%s", s.B, s.T, s.G, s.R, s.QK, s.VO, name), func(b *testing.B) {
 				p := NewPool(0)
 				defer p.Close()
-				AttentionForward(p, ctx, lse, qkv, nil, s)
+				AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 				for b.Loop() {
 					if back {
-						AttentionBackward(p, dqkv, ctx, ctx, lse, qkv, nil, s)
+						AttentionBackward(p, dqkv, ctx, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 					} else {
-						AttentionForward(p, ctx, lse, qkv, nil, s)
+						AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 					}
 				}
 				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

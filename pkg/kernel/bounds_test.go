@@ -62,13 +62,15 @@ func TestAttentionBounds(t *testing.T) {
 			conform(t, op{
 				name: fmt.Sprintf("%+v", s), in: []int{s.B * s.T * s.Width()}, out: []int{s.B * s.T * H * s.VO, s.B * H * s.T},
 				tol: 5e-6, gradTol: gradTol,
-				forward: func(p *Pool, out, in [][]float32) { AttentionForward(p, out[0], out[1], in[0], starts, s) },
+				forward: func(p *Pool, out, in [][]float32) {
+					AttentionForward(p, Rows{F32: out[0]}, out[1], Rows{F32: in[0]}, starts, s)
+				},
 				reference: func(in [][]float64) [][]float64 {
 					ctx, lse := attentionSlow(in[0], starts, s)
 					return [][]float64{ctx, lse}
 				},
 				backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-					AttentionBackward(p, din[0], dout, out[0], out[1], in[0], starts, s)
+					AttentionBackward(p, din[0], dout, Rows{F32: out[0]}, out[1], Rows{F32: in[0]}, starts, s)
 				},
 				gradient: func(in [][]float64, dout []float64) [][]float64 {
 					return [][]float64{attentionSlowBack(in[0], starts, s, dout)}
@@ -93,8 +95,8 @@ func TestAttentionPackedEqualsSeparate(t *testing.T) {
 	run := func(p *Pool, qkv, dctx []float32, starts []int32, s AttnShape) (ctx, dqkv []float32) {
 		ctx, dqkv = make([]float32, len(dctx)), make([]float32, len(qkv))
 		lse := make([]float32, s.G*s.R*s.T)
-		AttentionForward(p, ctx, lse, qkv, starts, s)
-		AttentionBackward(p, dqkv, dctx, ctx, lse, qkv, starts, s)
+		AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, starts, s)
+		AttentionBackward(p, dqkv, dctx, Rows{F32: ctx}, lse, Rows{F32: qkv}, starts, s)
 		return ctx, dqkv
 	}
 	eachPath(t, func(t *testing.T) {
@@ -148,8 +150,8 @@ func TestAttentionBoundsSplit(t *testing.T) {
 			for _, threads := range []int{1, 2, 7} {
 				p := NewPool(threads)
 				ctx, lse, dqkv := make([]float32, len(dctx)), make([]float32, s.G*s.R*s.T), make([]float32, len(qkv))
-				AttentionForward(p, ctx, lse, qkv, starts, s)
-				AttentionBackward(p, dqkv, dctx, ctx, lse, qkv, starts, s)
+				AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, starts, s)
+				AttentionBackward(p, dqkv, dctx, Rows{F32: ctx}, lse, Rows{F32: qkv}, starts, s)
 				p.Close()
 				if want == nil {
 					want = dqkv
@@ -215,7 +217,7 @@ func TestAttentionRefusesStarts(t *testing.T) {
 			}()
 			p := NewPool(1)
 			defer p.Close()
-			AttentionForward(p, make([]float32, 8), nil, make([]float32, 4*s.Width()), starts, s)
+			AttentionForward(p, Rows{F32: make([]float32, 8)}, nil, Rows{F32: make([]float32, 4*s.Width())}, starts, s)
 			t.Error("no panic")
 		})
 	}

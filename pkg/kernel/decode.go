@@ -63,9 +63,9 @@ func AttentionDecode(p *Pool, ctx, qkv, kcache, vcache []float32, s AttnShape, c
 	a.check()
 	need(ctx, s.B*s.T*s.G*s.R*s.VO)
 	d := attnArgs{
-		p: p, ctx: ctx, qkv: qkv, s: s, pos: pos,
-		k: headRows{kcache, 0, s.G * capacity * s.QK, capacity * s.QK, s.QK},
-		v: headRows{vcache, 0, s.G * capacity * s.VO, capacity * s.VO, s.VO},
+		p: p, ctx: Rows{F32: ctx}, qkv: Rows{F32: qkv}, s: s, pos: pos,
+		k: headRows{Rows{F32: kcache}, 0, s.G * capacity * s.QK, capacity * s.QK, s.QK},
+		v: headRows{Rows{F32: vcache}, 0, s.G * capacity * s.VO, capacity * s.VO, s.VO},
 	}
 	if s.T*s.R > maxPanel {
 		attnLoop.run(p, s.B*s.G*s.tiles(), d)
@@ -118,7 +118,7 @@ var fewLoop = newLoop(func(a *fewArgs, worker, chunk int) {
 	past := int(a.pos[b])
 	first := s.oldest(past) + chunk%a.splits*splitKeys
 	last := min(first+splitKeys, past+s.T)
-	current.vecOps.gather(q, a.qkv[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.R*s.QK, s.Width())
+	current.vecOps.gather(q, a.qkv.F32[b*s.T*s.Width()+s.qCol(g, 0):], s.T, s.R*s.QK, s.R*s.QK, s.Width())
 	current.vecOps.affine(q, q, s.Scale*math.Log2E, 0) // scores of base 2
 	f := flashTile{bounds: s.bounds(nil, b, past)}
 	for k0 := first; k0 < last; k0 += attnKeys {
@@ -149,7 +149,7 @@ var joinLoop = newLoop(func(a *fewArgs, worker, head int) {
 			peak = max(peak, parts[p+2*i])
 		}
 		b, g := head/s.G, head%s.G
-		ctx := a.ctx[((b*s.T+i/s.R)*s.G*s.R+g*s.R+i%s.R)*s.VO:][:s.VO]
+		ctx := a.ctx.F32[((b*s.T+i/s.R)*s.G*s.R+g*s.R+i%s.R)*s.VO:][:s.VO]
 		clear(ctx)
 		var sum float32
 		for p := 0; p < len(parts); p += size {

@@ -17,7 +17,7 @@ func ExampleAttentionForward() {
 		2, float32(math.Log(3) / 2), 20, // of token 1: scores 0 and log 3
 	}
 	ctx, lse := make([]float32, 2), make([]float32, 2)
-	kernel.AttentionForward(p, ctx, lse, qkv, nil, s)
+	kernel.AttentionForward(p, kernel.Rows{F32: ctx}, lse, kernel.Rows{F32: qkv}, nil, s)
 	fmt.Printf("%.2f\n", ctx) // token 1: 10·1/4 + 20·3/4
 	// Output: [10.00 17.50]
 }
@@ -52,7 +52,7 @@ func ExampleGateDot() {
 	x := []float32{1, 2, 3, 4} // two tokens of two units
 	dx := []float32{10, 0, 1, -1}
 	r := make([]float32, 2)
-	kernel.GateDot(p, r, x, dx, 1, 2, 2, 0, 2, 1)
+	kernel.GateDot(p, r, kernel.Rows{F32: x}, dx, 1, 2, 2, 0, 2, 1)
 	fmt.Println(r)
 	// Output: [13 -4]
 }

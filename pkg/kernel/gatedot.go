@@ -2,7 +2,8 @@ package kernel
 
 type gateArgs struct {
 	p                     *Pool
-	r, x, dx              []float32
+	r, dx                 []float32
+	x                     Rows
 	b, t, stride, col0, u int
 	width, chunks         int
 }
@@ -17,10 +18,11 @@ var gateLoop = newLoop(func(a *gateArgs, worker, chunk int) {
 		acc = a.p.Scratch(worker, len(r)*a.width)
 		clear(acc)
 	}
+	n := len(r) * a.width
+	wide := a.p.buffer(worker, n)
 	for t := range a.t {
 		at := (b*a.t+t)*a.stride + a.col0 + lo*a.width
-		n := len(r) * a.width
-		current.vecOps.mulAdd(acc, a.x[at:][:n], a.dx[at:][:n])
+		current.vecOps.mulAdd(acc, a.x.read(wide, at, n), a.dx[at:][:n])
 	}
 	if a.width > 1 {
 		for u := range r {
@@ -37,12 +39,13 @@ var gateLoop = newLoop(func(a *gateArgs, worker, chunk int) {
 //
 // x and dx are [B·T, stride]; r [B, U] is overwritten. width is the number of
 // adjacent columns of a unit: 1, or 2 for a rotation pair.
-func GateDot(p *Pool, r, x, dx []float32, B, T, stride, col0, U, width int) {
+func GateDot(p *Pool, r []float32, x Rows, dx []float32, B, T, stride, col0, U, width int) {
 	if col0 < 0 || col0+U*width > stride {
 		panic(badShape)
 	}
 	need(r, B*U)
-	needs(B*T*stride, x, dx)
+	x.need(B * T * stride)
+	need(dx, B*T*stride)
 	c := p.columns(U * width)
-	gateLoop.run(p, B*c, gateArgs{p, r, x, dx, B, T, stride, col0, U, width, c})
+	gateLoop.run(p, B*c, gateArgs{p, r, dx, x, B, T, stride, col0, U, width, c})
 }

@@ -1,11 +1,12 @@
 package kernel
 
 type gateHeadsArgs struct {
-	p        *Pool
-	r, x, dx []float32
-	s        AttnShape
-	width    int
-	shared   bool
+	p      *Pool
+	r, dx  []float32
+	x      Rows
+	s      AttnShape
+	width  int
+	shared bool
 }
 
 // lists is the lists of units: one for all heads, or one for each K/V head.
@@ -23,10 +24,11 @@ var gateHeadsLoop = newLoop(func(a *gateHeadsArgs, worker, chunk int) {
 	r := a.r[chunk*u : (chunk+1)*u]
 	acc := a.p.Scratch(worker, s.QK) // a sum for each column
 	clear(acc)
+	buf := a.p.buffer(worker, s.QK)
 	each := s.G / lists // K/V heads of a list
 	add := func(row, head int) {
 		at := row*s.Width() + head*s.QK
-		current.vecOps.mulAdd(acc, a.x[at:][:s.QK], a.dx[at:][:s.QK])
+		current.vecOps.mulAdd(acc, a.x.read(buf, at, s.QK), a.dx[at:][:s.QK])
 	}
 	for t := range s.T {
 		row := b*s.T + t
@@ -52,12 +54,13 @@ var gateHeadsLoop = newLoop(func(a *gateHeadsArgs, worker, chunk int) {
 //
 // x and dx are rows of q, k, v (see AttnShape); r [B, lists, QK/width] is overwritten. A
 // list is a K/V head with its query heads or, with shared, all heads.
-func GateDotHeads(p *Pool, r, x, dx []float32, s AttnShape, width int, shared bool) {
+func GateDotHeads(p *Pool, r []float32, x Rows, dx []float32, s AttnShape, width int, shared bool) {
 	if width < 1 || s.QK%width != 0 {
 		panic(badShape)
 	}
-	a := gateHeadsArgs{p, r, x, dx, s, width, shared}
+	a := gateHeadsArgs{p, r, dx, x, s, width, shared}
 	need(r, s.B*a.lists()*s.QK/width)
-	needs(s.B*s.T*s.Width(), x, dx)
+	x.need(s.B * s.T * s.Width())
+	need(dx, s.B*s.T*s.Width())
 	gateHeadsLoop.run(p, s.B*a.lists(), a)
 }

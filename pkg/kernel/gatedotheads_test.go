@@ -39,7 +39,7 @@ func TestGateDotHeads(t *testing.T) {
 				}
 			}
 			got := make([]float32, len(want))
-			GateDotHeads(pool, got, x, dx, s, width, shared)
+			GateDotHeads(pool, got, Rows{F32: x}, dx, s, width, shared)
 			for i, w := range want {
 				if math.Abs(float64(got[i])-w) > 1e-4 {
 					t.Fatalf("shared %t, width %d: r[%d] is %g, expected %g", shared, width, i, got[i], w)

@@ -3,29 +3,45 @@ package kernel
 import "math"
 
 type geluArgs struct {
-	y, x, dy []float32
-	tanh     bool
-	chunks   int
+	p      *Pool
+	y, x   Rows // y is dx in the backward pass
+	dy     []float32
+	n      int
+	chunks int
+	run    func(y, x []float32)
+	back   func(dx, dy, x []float32)
+}
+
+// each calls f with the pieces of a chunk.
+func (a *geluArgs) each(worker, chunk int, f func(at int, y, x []float32)) {
+	lo, hi := span(a.n, a.chunks, chunk)
+	wide, out := cut(a.p.buffer(worker, 2*widePiece), widePiece)
+	for ; lo < hi; lo += widePiece {
+		n := min(widePiece, hi-lo)
+		y := a.y.target(out, lo, n)
+		f(lo, y, a.x.read(wide, lo, n))
+		a.y.store(y, lo)
+	}
 }
 
 var geluLoop = newLoop(func(a *geluArgs, worker, chunk int) {
-	lo, hi := span(len(a.y), a.chunks, chunk)
-	if a.tanh {
-		current.vecOps.geluTanh(a.y[lo:hi], a.x[lo:hi])
-	} else {
-		current.vecOps.geluErf(a.y[lo:hi], a.x[lo:hi])
-	}
+	a.each(worker, chunk, func(_ int, y, x []float32) { a.run(y, x) })
 })
 
-// GELUForward computes y = x·Φ(x) over len(y) elements, Φ the normal
+// GELUForward computes y = x·Φ(x) over n elements, Φ the normal
 // distribution function: exactly, (1 + erf(x/√2))/2, or with tanh by the
 // approximation (1 + tanh(√(2/π)·(x + 0.044715·x³)))/2 that GPT-2 uses. y may be
 // x where no backward pass follows.
 // Source: Hendrycks, Gimpel, https://arxiv.org/abs/1606.08415.
-func GELUForward(p *Pool, y, x []float32, tanh bool) {
-	need(x, len(y))
-	c := p.pieces(len(y), elementGrain/4)
-	geluLoop.run(p, c, geluArgs{y: y, x: x[:len(y)], tanh: tanh, chunks: c})
+func GELUForward(p *Pool, y, x Rows, n int, tanh bool) {
+	y.need(n)
+	x.need(n)
+	run := current.vecOps.geluErf
+	if tanh {
+		run = current.vecOps.geluTanh
+	}
+	c := p.pieces(n, elementGrain/4)
+	geluLoop.run(p, c, geluArgs{p: p, y: y, x: x, n: n, chunks: c, run: run})
 }
 
 const (
@@ -47,20 +63,21 @@ func geluErfRow(y, x []float32) {
 }
 
 var geluBackLoop = newLoop(func(a *geluArgs, worker, chunk int) {
-	lo, hi := span(len(a.y), a.chunks, chunk)
-	if a.tanh {
-		current.vecOps.geluTanhBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
-	} else {
-		current.vecOps.geluErfBack(a.y[lo:hi], a.dy[lo:hi], a.x[lo:hi])
-	}
+	a.each(worker, chunk, func(at int, dx, x []float32) { a.back(dx, a.dy[at:][:len(x)], x) })
 })
 
-// GELUBackward overwrites dx with dy·(Φ(x) + x·Φ'(x)), over len(dx) elements.
-// dx may be dy. tanh must be the forward pass's.
-func GELUBackward(p *Pool, dx, dy, x []float32, tanh bool) {
-	needs(len(dx), dy, x)
-	c := p.pieces(len(dx), elementGrain/4)
-	geluBackLoop.run(p, c, geluArgs{y: dx, dy: dy, x: x, tanh: tanh, chunks: c})
+// GELUBackward overwrites dx with dy·(Φ(x) + x·Φ'(x)), over len(dy) elements.
+// dx may be dy, or x. tanh must be the forward pass's.
+func GELUBackward(p *Pool, dx Rows, dy []float32, x Rows, tanh bool) {
+	n := len(dy)
+	dx.need(n)
+	x.need(n)
+	back := current.vecOps.geluErfBack
+	if tanh {
+		back = current.vecOps.geluTanhBack
+	}
+	c := p.pieces(n, elementGrain/4)
+	geluBackLoop.run(p, c, geluArgs{p: p, y: dx, x: x, dy: dy, n: n, chunks: c, back: back})
 }
 
 func geluTanhBackRow(dx, dy, x []float32) {

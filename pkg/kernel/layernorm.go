@@ -7,12 +7,17 @@ type layerNormArgs struct {
 	n, e                             int
 	eps                              float32
 	chunks                           int
+	p                                *Pool
+	out                              Rows // of the forward pass, in place of y
 }
 
 var layerNormLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
+	buf := a.p.buffer(worker, a.e)
 	for n := lo; n < hi; n++ {
-		a.mean[n], a.rstd[n] = layerNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain[:a.e], a.bias, a.eps)
+		y := a.out.target(buf, n*a.e, a.e)
+		a.mean[n], a.rstd[n] = layerNormRow(y, a.x[n*a.e:][:a.e], a.gain[:a.e], a.bias, a.eps)
+		a.out.store(y, n*a.e)
 	}
 })
 
@@ -21,8 +26,9 @@ var layerNormLoop = newLoop(func(a *layerNormArgs, worker, chunk int) {
 // keeps for the backward pass. y and x are [N, E], mean and rstd [N], gain and
 // bias [E]; bias may be nil, which means zeros; y may be x where no backward
 // pass follows. Source: Ba, Kiros, Hinton, https://arxiv.org/abs/1607.06450.
-func LayerNormForward(p *Pool, y, mean, rstd, x, gain, bias []float32, N, E int, eps float32) {
-	needs(N*E, y, x)
+func LayerNormForward(p *Pool, y Rows, mean, rstd, x, gain, bias []float32, N, E int, eps float32) {
+	y.need(N * E)
+	need(x, N*E)
 	needs(N, mean, rstd)
 	need(gain, E)
 	if bias != nil {
@@ -30,7 +36,7 @@ func LayerNormForward(p *Pool, y, mean, rstd, x, gain, bias []float32, N, E int,
 		bias = bias[:E]
 	}
 	c := p.pieces(N, elementGrain/max(1, E))
-	layerNormLoop.run(p, c, layerNormArgs{y: y, mean: mean, rstd: rstd, x: x, gain: gain, bias: bias, n: N, e: E, eps: eps, chunks: c})
+	layerNormLoop.run(p, c, layerNormArgs{p: p, out: y, mean: mean, rstd: rstd, x: x, gain: gain, bias: bias, n: N, e: E, eps: eps, chunks: c})
 }
 
 func layerNormRow(y, x, gain, bias []float32, eps float32) (mean, rstd float32) {

@@ -6,6 +6,9 @@ package kernel
 // an order that depends on the shape and the path alone, so any number of
 // threads gives the same bits. It panics on shapes that do not fit.
 //
+// A and B may be stored as bfloat16 (Matrix.BF16); with o.BF16 the bits are those of
+// the same values as float32.
+//
 // The scheme is that of K. Goto and R. van de Geijn, "Anatomy of
 // High-Performance Matrix Multiplication", 2008. The inner length is cut in
 // slices. Of each slice the workers together pack the factor with fewer rows (A)
@@ -18,7 +21,11 @@ func MatMul(p *Pool, c, a, b Matrix, o Product) {
 	if m == 0 || n == 0 {
 		return
 	}
-	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(b.Data, nil, b.Stride, !o.TransB), &o)
+	g := newGemm(p, c, newSide(a.Data, a.BF16, a.Stride, o.TransA), newSide(b.Data, b.BF16, b.Stride, !o.TransB), &o)
+	if b.BF16 != nil {
+		g.packed(m, n, k) // as where B is float32 and rounded
+		return
+	}
 	g.run(m, n, k)
 }
 
@@ -30,7 +37,7 @@ func MatMul16(p *Pool, c, a Matrix, b Matrix16, o Product) {
 	if m == 0 || n == 0 {
 		return
 	}
-	g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), newSide(nil, b.Data, b.Stride, !o.TransB), &o)
+	g := newGemm(p, c, newSide(a.Data, a.BF16, a.Stride, o.TransA), newSide(nil, b.Data, b.Stride, !o.TransB), &o)
 	g.run(m, n, k)
 }
 
@@ -39,6 +46,11 @@ func (g *gemm) run(m, n, k int) {
 		g.skinny(k)
 		return
 	}
+	g.packed(m, n, k)
+}
+
+// packed does a product whose factors are packed.
+func (g *gemm) packed(m, n, k int) {
 	if m*n*k <= smallProduct || g.p.threads == 1 {
 		g.alone(k)
 		return
@@ -162,7 +174,8 @@ func (g *gemm) widen(l *lane, dst []float32, s side, n, w, k, size int) {
 		}
 		return
 	}
-	const cols, rows = 256, 32 // of a piece; panels' widths divide the former, as blocks of eight bits do
+	const rows = 32
+	cols := 256 / w * w // of a piece: whole panels, and whole blocks of eight bits, whose panels' widths divide 256
 	for lo := 0; lo < n; lo += cols {
 		m := min(cols, n-lo)
 		wide := side{data: grow(&l.wide, m*rows), free: 1, inner: m}

@@ -292,8 +292,10 @@ func TestMatMulPanics(t *testing.T) {
 	defer p.Close()
 	m := func(rows, cols int) Matrix { return Mat(make([]float32, rows*cols), rows, cols) }
 	for want, f := range map[string]func(){
-		badProduct:  func() { MatMul(p, m(2, 3), m(2, 4), m(5, 3), Product{}) },
-		badMatrix:   func() { MatMul(p, m(2, 3), m(2, 4), Matrix{make([]float32, 11), 4, 3, 3}, Product{}) },
+		badProduct: func() { MatMul(p, m(2, 3), m(2, 4), m(5, 3), Product{}) },
+		badMatrix: func() {
+			MatMul(p, m(2, 3), m(2, 4), Matrix{Data: make([]float32, 11), Rows: 4, Cols: 3, Stride: 3}, Product{})
+		},
 		badBias:     func() { MatMul(p, m(2, 3), m(2, 4), m(4, 3), Product{Bias: make([]float32, 2)}) },
 		badResidual: func() { MatMul(p, m(2, 3), m(2, 4), m(4, 3), Product{Residual: make([]float32, 5)}) },
 	} {

@@ -6,6 +6,7 @@ package kernel
 type Matrix struct {
 	Data               []float32
 	Rows, Cols, Stride int
+	BF16               []uint16 // of a factor, in place of Data: the values as bfloat16
 }
 
 // Mat views rows x cols contiguous values, so that its stride is cols.
@@ -42,7 +43,7 @@ func (m Matrix) extent() int {
 }
 
 func (m Matrix) check() {
-	if m.Rows < 0 || m.Cols < 0 || m.Rows > 1 && m.Stride < m.Cols || len(m.Data) < m.extent() {
+	if m.Rows < 0 || m.Cols < 0 || m.Rows > 1 && m.Stride < m.Cols || max(len(m.Data), len(m.BF16)) < m.extent() {
 		panic(badMatrix)
 	}
 }
@@ -50,6 +51,9 @@ func (m Matrix) check() {
 // dims checks a product, but for B's data, and returns its sizes: C is m x n, the
 // inner length k.
 func (o *Product) dims(c, a Matrix, bRows, bCols int) (m, n, k int) {
+	if c.BF16 != nil {
+		panic(badMatrix)
+	}
 	c.check()
 	a.check()
 	am, ak := a.Rows, a.Cols
@@ -79,7 +83,7 @@ type Matrix16 struct {
 }
 
 func (m Matrix16) check() {
-	if n := (Matrix{nil, m.Rows, m.Cols, m.Stride}).extent(); m.Rows < 0 || m.Cols < 0 || m.Rows > 1 && m.Stride < m.Cols || len(m.Data) < n {
+	if n := (Matrix{Rows: m.Rows, Cols: m.Cols, Stride: m.Stride}).extent(); m.Rows < 0 || m.Cols < 0 || m.Rows > 1 && m.Stride < m.Cols || len(m.Data) < n {
 		panic(badMatrix)
 	}
 }
@@ -127,5 +131,24 @@ func (s *side) widen(dst []float32, ds, stride, rows, n int) {
 	}
 	for i := range rows {
 		FromBF16(dst[i*ds:][:n], s.bf16[i*stride:])
+	}
+}
+
+// row copies the values (i, k) of a side of float32 or bfloat16 for all k of dst, as float32.
+func (s *side) row(dst []float32, i int) {
+	at := i * s.free
+	switch {
+	case s.inner == 1 && s.bf16 != nil:
+		FromBF16(dst, s.bf16[at:])
+	case s.inner == 1:
+		copy(dst, s.data[at:])
+	case s.bf16 != nil:
+		for k := range dst {
+			fromBF16Portable(dst[k:k+1], s.bf16[at+k*s.inner:])
+		}
+	default:
+		for k := range dst {
+			dst[k] = s.data[at+k*s.inner]
+		}
 	}
 }

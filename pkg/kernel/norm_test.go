@@ -37,7 +37,7 @@ func TestLayerNorm(t *testing.T) {
 			conform(t, op{
 				name: "layernorm", in: in, out: []int{N * E, N, N}, tol: 5e-6, gradTol: 2e-5, fill: shifted,
 				forward: func(p *Pool, out, in [][]float32) {
-					LayerNormForward(p, out[0], out[1], out[2], in[0], in[1], b(in), N, E, eps)
+					LayerNormForward(p, Rows{F32: out[0]}, out[1], out[2], in[0], in[1], b(in), N, E, eps)
 				},
 				reference: func(in [][]float64) [][]float64 {
 					y, mean, rstd := make([]float64, N*E), make([]float64, N), make([]float64, N)
@@ -86,7 +86,7 @@ func TestRMSNorm(t *testing.T) {
 		conform(t, op{
 			name: "rmsnorm", in: []int{N * E, E}, out: []int{N * E, N}, tol: 2e-6, gradTol: 2e-5,
 			forward: func(p *Pool, out, in [][]float32) {
-				RMSNormForward(p, out[0], out[1], in[0], in[1], N, E, o)
+				RMSNormForward(p, Rows{F32: out[0]}, out[1], in[0], in[1], N, E, o)
 			},
 			reference: func(in [][]float64) [][]float64 {
 				y, rstd := make([]float64, N*E), make([]float64, N)
@@ -184,15 +184,15 @@ func TestQKNorm(t *testing.T) {
 		o := op{
 			name: fmt.Sprintf("%+v", c), in: []int{N * w, c.qHeads * s.QK, c.kHds * s.QK}, out: []int{N * w, N * c.o.Stats(&s)}, tol: 3e-6, gradTol: 2e-5,
 			forward: func(p *Pool, out, in [][]float32) {
-				QKNormForward(p, out[0], out[1], in[0], in[1], in[2], s, cc.o)
+				QKNormForward(p, out[0], out[1], Rows{F32: in[0]}, in[1], in[2], s, cc.o)
 			},
 			reference: func(in [][]float64) [][]float64 {
 				y, rstd := qkNormSlow(in[0], in[1], in[2], s, cc.o)
 				return [][]float64{y, rstd}
 			},
 			backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-				QKNormBackward(p, din[0], dout, in[0], in[1], in[2], out[1], s, cc.o)
-				QKNormGrad(p, din[1], din[2], dout, in[0], out[1], s, cc.o)
+				QKNormBackward(p, din[0], dout, Rows{F32: in[0]}, in[1], in[2], out[1], s, cc.o)
+				QKNormGrad(p, din[1], din[2], dout, Rows{F32: in[0]}, out[1], s, cc.o)
 			},
 			diff: []int{0, 1, 2}, adds: []int{1, 2},
 		}
@@ -201,7 +201,7 @@ func TestQKNorm(t *testing.T) {
 		o.name += " in place"
 		o.forward = func(p *Pool, out, in [][]float32) {
 			copy(out[0], in[0])
-			QKNormForward(p, out[0], out[1], out[0], in[1], in[2], s, cc.o)
+			QKNormForward(p, out[0], out[1], Rows{F32: out[0]}, in[1], in[2], s, cc.o)
 		}
 		conform(t, o)
 	}
@@ -222,8 +222,8 @@ func TestQKNormOver(t *testing.T) {
 	}
 	p := NewPool(1)
 	defer p.Close()
-	QKNormForward(p, y, rstd, x, gain, gain, full, QKNorm{Eps: 1e-6})
-	QKNormForward(p, ySmall, rstd, small, gain[:6], gain[:6], cut, QKNorm{Eps: 1e-6, Over: 8})
+	QKNormForward(p, y, rstd, Rows{F32: x}, gain, gain, full, QKNorm{Eps: 1e-6})
+	QKNormForward(p, ySmall, rstd, Rows{F32: small}, gain[:6], gain[:6], cut, QKNorm{Eps: 1e-6, Over: 8})
 	for h := range 3 {
 		for j := range 6 {
 			if d := y[h*8+j] - ySmall[h*6+j]; d > 1e-6 || d < -1e-6 {

@@ -106,8 +106,8 @@ var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 			f.few(a.k[at*s.QK:], a.v[at*s.VO:], k0, m, k0 > first, buf)
 			continue
 		}
-		k := headRows{data: a.k, first: (at - k0) * s.QK, stride: s.QK}
-		v := headRows{data: a.v, first: (at - k0) * s.VO, stride: s.VO}
+		k := headRows{Rows: Rows{F32: a.k}, first: (at - k0) * s.QK, stride: s.QK}
+		v := headRows{Rows: Rows{F32: a.v}, first: (at - k0) * s.VO, stride: s.VO}
 		f.keys(&k, &v, 0, 0, k0, m, buf)
 	}
 	for i := range f.rows {

@@ -67,7 +67,7 @@ func TestPagedAttention(t *testing.T) {
 				one := s
 				one.B, one.T = 1, len(whole[i])/s.Width()
 				want := make([]float32, one.T*s.G*s.R*s.VO)
-				AttentionForward(p, want, nil, whole[i], nil, one)
+				AttentionForward(p, Rows{F32: want}, nil, Rows{F32: whole[i]}, nil, one)
 				for j := range want {
 					if d := got[i][j] - want[j]; d > 2e-5 || d < -2e-5 { // rounding of sums in another order
 						t.Fatalf("%+v sequence %d value %d: %g, expected %g", s, i, j, got[i][j], want[j])

@@ -22,11 +22,13 @@ func (o *QKNorm) Stats(s *AttnShape) int {
 }
 
 type qkNormArgs struct {
-	y, rstd, x, dy, gain []float32 // gain [G·(R+1)·QK], one for each column
-	s                    AttnShape
-	o                    QKNorm
-	want                 [2]bool // gradients of the queries' gains, of the keys'
-	chunks               int
+	p                 *Pool
+	y, rstd, dy, gain []float32 // gain [G·(R+1)·QK], one for each column
+	x                 Rows
+	s                 AttnShape
+	o                 QKNorm
+	want              [2]bool // gradients of the queries' gains, of the keys'
+	chunks            int
 }
 
 // part is the columns that statistic i is taken of, and how many it is a mean over.
@@ -54,8 +56,8 @@ func (a *qkNormArgs) part(i int) (col, width, over int) {
 // qgain is [QK] for all query heads, [G·QK] for those of each K/V head, or [G·R·QK]
 // for each; kgain is [QK] or [G·QK].
 // Sources: https://arxiv.org/abs/2302.05442, https://arxiv.org/abs/2501.00656.
-func QKNormForward(p *Pool, y, rstd, x, qgain, kgain []float32, s AttnShape, o QKNorm) {
-	a := qkNormArgs{y: y, rstd: rstd, x: x, s: s, o: o}
+func QKNormForward(p *Pool, y, rstd []float32, x Rows, qgain, kgain []float32, s AttnShape, o QKNorm) {
+	a := qkNormArgs{p: p, y: y, rstd: rstd, x: x, s: s, o: o}
 	a.check()
 	a.spread(p, qgain, kgain)
 	qkNormLoop.run(p, a.chunks, a)
@@ -65,8 +67,9 @@ var qkNormLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 	s, stats := &a.s, a.o.Stats(&a.s)
 	w := s.Width()
 	lo, hi := span(s.B*s.T, a.chunks, chunk)
+	buf := a.p.buffer(worker, w)
 	for n := lo; n < hi; n++ {
-		y, x := a.y[n*w:][:w], a.x[n*w:][:w]
+		y, x := a.y[n*w:][:w], a.x.read(buf, n*w, w)
 		for i := range stats {
 			col, width, over := a.part(i)
 			part := x[col:][:width]
@@ -82,8 +85,8 @@ var qkNormLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 
 // QKNormBackward overwrites dx with the gradient of x; dx may be dy. rstd, the gains,
 // s and o are the forward pass's.
-func QKNormBackward(p *Pool, dx, dy, x, qgain, kgain, rstd []float32, s AttnShape, o QKNorm) {
-	a := qkNormArgs{y: dx, dy: dy, rstd: rstd, x: x, s: s, o: o}
+func QKNormBackward(p *Pool, dx, dy []float32, x Rows, qgain, kgain, rstd []float32, s AttnShape, o QKNorm) {
+	a := qkNormArgs{p: p, y: dx, dy: dy, rstd: rstd, x: x, s: s, o: o}
 	a.check()
 	needs(s.B*s.T*s.Width(), dy)
 	a.spread(p, qgain, kgain)
@@ -94,8 +97,9 @@ var qkNormBackLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 	s, stats := &a.s, a.o.Stats(&a.s)
 	w := s.Width()
 	lo, hi := span(s.B*s.T, a.chunks, chunk)
+	buf := a.p.buffer(worker, w)
 	for n := lo; n < hi; n++ {
-		dx, dy, x := a.y[n*w:][:w], a.dy[n*w:][:w], a.x[n*w:][:w]
+		dx, dy, x := a.y[n*w:][:w], a.dy[n*w:][:w], a.x.read(buf, n*w, w)
 		for i := range stats {
 			col, width, over := a.part(i)
 			rstd, gain := a.rstd[n*stats+i], a.gain[col:][:width]
@@ -111,8 +115,8 @@ var qkNormBackLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 
 // QKNormGrad adds the gradients of the gains to dqgain and dkgain, which are as long
 // as qgain and kgain, or nil where not wanted. rstd, s and o are the forward pass's.
-func QKNormGrad(p *Pool, dqgain, dkgain, dy, x, rstd []float32, s AttnShape, o QKNorm) {
-	a := qkNormArgs{y: dy, dy: dy, rstd: rstd, x: x, s: s, o: o}
+func QKNormGrad(p *Pool, dqgain, dkgain, dy []float32, x Rows, rstd []float32, s AttnShape, o QKNorm) {
+	a := qkNormArgs{p: p, y: dy, dy: dy, rstd: rstd, x: x, s: s, o: o}
 	a.check()
 	cols := s.G * (s.R + 1) * s.QK
 	a.chunks = rowBlocks(s.B * s.T)
@@ -138,13 +142,15 @@ var qkNormGradLoop = newLoop(func(a *qkNormArgs, worker, chunk int) {
 	lo, hi := span(s.B*s.T, a.chunks, chunk)
 	sum := a.gain[chunk*cols:][:cols]
 	clear(sum)
+	buf := a.p.buffer(worker, w)
 	for n := lo; n < hi; n++ {
+		x := a.x.read(buf, n*w, w)
 		for i := range stats {
 			col, width, _ := a.part(i)
 			if !a.wants(col) {
 				continue
 			}
-			current.vecOps.normGrad(sum[col:][:width], a.dy[n*w+col:][:width], a.x[n*w+col:][:width], 0, a.rstd[n*stats+i])
+			current.vecOps.normGrad(sum[col:][:width], a.dy[n*w+col:][:width], x[col:][:width], 0, a.rstd[n*stats+i])
 		}
 	}
 })
@@ -163,7 +169,8 @@ func (a *qkNormArgs) check() {
 	if a.o.Over < 0 || a.o.AllHeads && a.o.Over%s.R != 0 {
 		panic(badShape)
 	}
-	needs(s.B*s.T*s.Width(), a.y, a.x)
+	need(a.y, s.B*s.T*s.Width())
+	a.x.need(s.B * s.T * s.Width())
 	need(a.rstd, s.B*s.T*a.o.Stats(s))
 }
 

@@ -21,24 +21,30 @@ type rmsNormArgs struct {
 	n, e                 int
 	eps                  float32
 	chunks               int
+	p                    *Pool
+	out                  Rows // of the forward pass, in place of y
 }
 
 var rmsNormLoop = newLoop(func(a *rmsNormArgs, worker, chunk int) {
 	lo, hi := span(a.n, a.chunks, chunk)
+	buf := a.p.buffer(worker, a.e)
 	for n := lo; n < hi; n++ {
-		a.rstd[n] = rmsNormRow(a.y[n*a.e:][:a.e], a.x[n*a.e:][:a.e], a.gain[:a.e], a.eps)
+		y := a.out.target(buf, n*a.e, a.e)
+		a.rstd[n] = rmsNormRow(y, a.x[n*a.e:][:a.e], a.gain[:a.e], a.eps)
+		a.out.store(y, n*a.e)
 	}
 })
 
 // RMSNormForward computes y = x·rstd·gain over each row, rstd = 1/sqrt(sum(x²)/E
 // + Eps), which it keeps for the backward pass. y and x are [N, E], rstd [N],
 // gain [E]. Source: Zhang, Sennrich, https://arxiv.org/abs/1910.07467.
-func RMSNormForward(p *Pool, y, rstd, x, gain []float32, N, E int, o RMSNorm) {
-	needs(N*E, y, x)
+func RMSNormForward(p *Pool, y Rows, rstd, x, gain []float32, N, E int, o RMSNorm) {
+	y.need(N * E)
+	need(x, N*E)
 	need(rstd, N)
 	need(gain, E)
 	c := p.pieces(N, elementGrain/max(1, E))
-	rmsNormLoop.run(p, c, rmsNormArgs{y: y, rstd: rstd, x: x, gain: o.gains(p, gain[:E]), n: N, e: E, eps: o.Eps, chunks: c})
+	rmsNormLoop.run(p, c, rmsNormArgs{p: p, out: y, rstd: rstd, x: x, gain: o.gains(p, gain[:E]), n: N, e: E, eps: o.Eps, chunks: c})
 }
 
 func rmsNormRow(y, x, gain []float32, eps float32) (rstd float32) {

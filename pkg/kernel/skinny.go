@@ -79,17 +79,10 @@ func (g *gemm) inPairs() bool {
 // rows makes A's rows contiguous, and bfloat16 if they are to be rounded.
 func (g *gemm) rows(l *lane) {
 	m, k := g.c.Rows, g.k
-	if g.bf16 || g.a.inner != 1 {
+	if g.bf16 || g.a.inner != 1 || g.a.bf16 != nil {
 		dst := grow(&l.pack, 2*m*k)
 		for i := range m {
-			row := dst[i*k:][:k]
-			if g.a.inner == 1 {
-				copy(row, g.a.data[i*g.a.free:])
-				continue
-			}
-			for kk := range row {
-				row[kk] = g.a.data[i*g.a.free+kk*g.a.inner]
-			}
+			g.a.row(dst[i*k:][:k], i)
 		}
 		g.a.side = side{data: dst, free: k, inner: 1}
 	}

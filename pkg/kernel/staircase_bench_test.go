@@ -77,11 +77,11 @@ func staircases(p *Pool) []stairs {
 		}},
 		{"attention", 24, widest, 1, func(n int) float64 { return 4 * pairs(n) }, func(n int) {
 			s := shape(n)
-			AttentionForward(p, ctx[:rows*heads*n], lse, qkv[:rows*heads*3*n], nil, s)
+			AttentionForward(p, Rows{F32: ctx[:rows*heads*n]}, lse, Rows{F32: qkv[:rows*heads*3*n]}, nil, s)
 		}},
 		{"attention-backward", 24, widest, 1, func(n int) float64 { return 10 * pairs(n) }, func(n int) {
 			s := shape(n)
-			AttentionBackward(p, dqkv[:rows*heads*3*n], dctx[:rows*heads*n], ctx[:rows*heads*n], lse, qkv[:rows*heads*3*n], nil, s)
+			AttentionBackward(p, dqkv[:rows*heads*3*n], dctx[:rows*heads*n], Rows{F32: ctx[:rows*heads*n]}, lse, Rows{F32: qkv[:rows*heads*3*n]}, nil, s)
 		}},
 	}
 }

@@ -99,13 +99,13 @@ func TestNaNSurvives(t *testing.T) {
 			y, mean, rstd := make([]float32, n), make([]float32, 1), make([]float32, 1)
 			s := AttnShape{B: 1, T: 1, G: 1, R: 1, QK: n / 3, VO: n - 2*(n/3), Scale: 1, Causal: true}
 			for name, run := range map[string]func(){
-				"layernorm": func() { LayerNormForward(p, y, mean, rstd, x, one, nil, 1, n, 1e-5) },
-				"rmsnorm":   func() { RMSNormForward(p, y, rstd, x, one, 1, n, RMSNorm{Eps: 1e-5}) },
-				"gelu tanh": func() { GELUForward(p, y, x, true) },
-				"gelu erf":  func() { GELUForward(p, y, x, false) },
-				"gelu back": func() { GELUBackward(p, y, x, one, true) },
-				"swiglu":    func() { SwiGLUForward(p, y[:n/2], x[:n-1], 1, n/2); y[n/2] = x[n-1] },
-				"attention": func() { AttentionForward(p, y[:s.VO], nil, x, nil, s) },
+				"layernorm": func() { LayerNormForward(p, Rows{F32: y}, mean, rstd, x, one, nil, 1, n, 1e-5) },
+				"rmsnorm":   func() { RMSNormForward(p, Rows{F32: y}, rstd, x, one, 1, n, RMSNorm{Eps: 1e-5}) },
+				"gelu tanh": func() { GELUForward(p, Rows{F32: y}, Rows{F32: x}, n, true) },
+				"gelu erf":  func() { GELUForward(p, Rows{F32: y}, Rows{F32: x}, n, false) },
+				"gelu back": func() { GELUBackward(p, Rows{F32: y}, x, Rows{F32: one}, true) },
+				"swiglu":    func() { SwiGLUForward(p, Rows{F32: y[:n/2]}, Rows{F32: x[:n-1]}, 1, n/2); y[n/2] = x[n-1] },
+				"attention": func() { AttentionForward(p, Rows{F32: y[:s.VO]}, nil, Rows{F32: x}, nil, s) },
 				"head":      func() { HeadLoss(p, one[:1], x, nil, []int32{3}, 1, 1, n, HeadOptions{Scale: 1}, y[:1], nil, nil, nil) },
 				"adamw": func() {
 					copy(y, one)
@@ -116,7 +116,7 @@ func TestNaNSurvives(t *testing.T) {
 					AdamW16Step(p, y, x, make([]float32, n), 0, AdamWArgs{LR: 1, GradScale: 1, Eps: 1, Step: 1})
 				},
 				"sumsquares": func() { y[0] = float32(SumSquares(p, x)) },
-				"gatedot":    func() { GateDot(p, y, x, one, 1, 1, n, 0, n, 1) },
+				"gatedot":    func() { GateDot(p, y, Rows{F32: x}, one, 1, 1, n, 0, n, 1) },
 			} {
 				clear(y)
 				if run(); !anyNaN(y) {

@@ -54,7 +54,7 @@ func (w Weights) row(dst []float32, i, cols int) {
 // MatMulWeights is MatMul with B, rows x cols, as it is stored. Values of 16 bits and of
 // Q8 are widened to float32 on their way into the product, a panel at a time; with
 // o.BF16 bfloat16 is multiplied as it is, as by MatMul16. Q8 is multiplied as float32, or
-// with o.Int8 as whole numbers.
+// with o.Int8 and a float32 A as whole numbers.
 func MatMulWeights(p *Pool, c, a Matrix, b Weights, rows, cols int, o Product) {
 	switch {
 	case b.Q8 != nil:
@@ -66,8 +66,8 @@ func MatMulWeights(p *Pool, c, a Matrix, b Weights, rows, cols int, o Product) {
 		}
 		s := newSide(nil, nil, cols, !o.TransB)
 		s.q8 = b.Q8
-		g := newGemm(p, c, newSide(a.Data, nil, a.Stride, o.TransA), s, &o)
-		if o.Int8 && o.TransB && !o.TransA && k > 0 {
+		g := newGemm(p, c, newSide(a.Data, a.BF16, a.Stride, o.TransA), s, &o)
+		if o.Int8 && a.BF16 == nil && o.TransB && !o.TransA && k > 0 {
 			g.int8(k)
 			return
 		}

@@ -165,7 +165,8 @@ func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
 	qkv := b.Linear(h, b.Param(dim(i, "qkv")), b.Param(dim(i, "qkv_bias"))) // (N, G·R·QK + G·QK + G·VO)
 	raw := qkv
 	if a.QKNorm != NoQKNorm {
-		qkv = b.QKNorm(qkv, b.Param(dim(i, "q_norm")), b.Param(dim(i, "k_norm")), s, a.qkNorm())
+		raw = b.Kept(raw)
+		qkv = b.QKNorm(raw, b.Param(dim(i, "q_norm")), b.Param(dim(i, "k_norm")), s, a.qkNorm())
 	}
 	if pair == 2 {
 		rope := a.rope(i)
@@ -181,6 +182,7 @@ func (l *lowering) attention(h *graph.Node, i int) *graph.Node {
 	if l.cache != nil {
 		return b.CachedAttention(qkv, s, i, l.cache)
 	}
+	qkv = b.Kept(qkv)
 	b.Site(dim(i, "qkv"), qkv)
 	l.taps(raw, qkv, s, i)
 	ctx := b.Attention(qkv, l.starts(), s)
@@ -216,11 +218,11 @@ func (l *lowering) ffn(h *graph.Node, i int) *graph.Node {
 	at := func(s string) *graph.Node { return b.Param(dim(i, s)) }
 	switch {
 	case !a.Gated:
-		h = b.GELU(b.Linear(h, at("in"), at("in_bias")), a.Act == TanhGELU) // (N, F)
+		h = b.GELU(b.Kept(b.Linear(h, at("in"), at("in_bias"))), a.Act == TanhGELU) // (N, F)
 	case a.Act == SiLU:
-		h = b.SwiGLU(b.Linear(h, at("gate_up"), at("gate_up_bias"))) // (N, 2F), then (N, F)
+		h = b.SwiGLU(b.Kept(b.Linear(h, at("gate_up"), at("gate_up_bias")))) // (N, 2F), then (N, F)
 	default:
-		h = b.GeGLU(b.Linear(h, at("gate_up"), at("gate_up_bias")), a.Act == TanhGELU)
+		h = b.GeGLU(b.Kept(b.Linear(h, at("gate_up"), at("gate_up_bias"))), a.Act == TanhGELU)
 	}
 	b.Site(dim(i, "hidden"), h)
 	b.Tap(dim(i, "ffn"), h, l.B, 0, b.Set().LayerDim(i, param.FFN).Size, 1)

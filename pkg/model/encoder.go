@@ -73,7 +73,7 @@ func (m *encoder) hidden(b *graph.Builder, B, T, from int) *graph.Node {
 // beforeHead is what the head's matrix reads: (N, E).
 func (m *encoder) beforeHead(b *graph.Builder, x *graph.Node) *graph.Node {
 	l := &lowering{a: m.a, b: b}
-	x = b.GELU(b.Linear(x, b.Param("head_dense"), b.Param("head_dense_bias")), m.a.HeadAct == TanhGELU)
+	x = b.GELU(b.Kept(b.Linear(x, b.Param("head_dense"), b.Param("head_dense_bias"))), m.a.HeadAct == TanhGELU)
 	return l.norm(x, b.Param("head_norm"))
 }
 

@@ -17,7 +17,7 @@ type Config struct {
 	Context        int     `yaml:"context"`         // tokens per sequence; default (0) the model's context; not for images
 	Seed           uint64  `yaml:"seed"`            // seed of the initial weights and of the order of the data; default 1
 	Threads        int     `yaml:"threads"`         // worker threads; default (0) one per core
-	Precision      string  `yaml:"precision"`       // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, weights stay float32
+	Precision      string  `yaml:"precision"`       // f32 (default), or bf16: matrix products read bfloat16 and sum in float32, what the backward pass needs of a layer is kept as bfloat16; weights, residual stream and gradients stay float32
 	Weights        string  `yaml:"weights"`         // type of the weights in memory: f32 (default); bf16: half the memory, updates rounded stochastically (see optim.seed); q8_0: a quarter, only with lora
 	Wire           string  `yaml:"wire"`            // type of the gradients sent between MPI ranks: f32 (default), or bf16: half the bytes, sums rounded
 	ShardOptimizer bool    `yaml:"shard_optimizer"` // each MPI rank keeps only its part of the moments (ZeRO stage 1); default false
