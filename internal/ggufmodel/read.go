@@ -3,6 +3,7 @@ package ggufmodel
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -213,7 +214,11 @@ func (h *header) layout(m model.Model) (*param.Set, []checkpoint.Tensor, error) 
 		return nil, nil, fmt.Errorf("%w: %w", gguf.ErrFormat, err)
 	}
 	tensors := m.Table().GGUFTensors(layout)
-	want := map[string]bool{"rope_freqs.weight": true}
+	rotation := map[string]bool{"rope_freqs.weight": true} // no parameters
+	if g := m.Table().GGUF; g != nil && g.LongRope {
+		rotation[model.LongFactors], rotation[model.ShortFactors] = true, true
+	}
+	want := maps.Clone(rotation)
 	for _, t := range tensors {
 		if _, ok := f.Tensors[t.Name]; !ok {
 			return nil, nil, fmt.Errorf("%w: tensor %s is missing", gguf.ErrFormat, t.Name)
@@ -225,7 +230,7 @@ func (h *header) layout(m model.Model) (*param.Set, []checkpoint.Tensor, error) 
 		if !want[name] {
 			return nil, nil, fmt.Errorf("%w: tensor %.80q is not expected", gguf.ErrFormat, name)
 		}
-		if name != "rope_freqs.weight" {
+		if !rotation[name] {
 			elements += checkpoint.Stream{Shape: t.Shape}.Elements()
 		}
 	}
@@ -271,18 +276,18 @@ func (h *header) weights(m model.Model) (model.Model, *param.Set, error) {
 	return m, set, nil
 }
 
-// Factors are those of rope_freqs.weight, nil where there is none.
-func (h *header) Factors(n int) []float64 {
-	t, ok := h.f.Tensors["rope_freqs.weight"]
+// Factors implements model.Header.
+func (h *header) Factors(tensor string, n int) []float64 {
+	t, ok := h.f.Tensors[tensor]
 	if !ok || h.err != nil {
 		return nil
 	}
 	if !slices.Equal(t.Shape, []int{n}) {
-		h.err = fmt.Errorf("%w: tensor rope_freqs.weight has shape %v, expected [%d]", gguf.ErrFormat, t.Shape, n)
+		h.err = fmt.Errorf("%w: tensor %s has shape %v, expected [%d]", gguf.ErrFormat, tensor, t.Shape, n)
 		return nil
 	}
 	x := make([]float32, n)
-	h.err = h.f.Rows("rope_freqs.weight", x, 0)
+	h.err = h.f.Rows(tensor, x, 0)
 	out := make([]float64, n)
 	for i, v := range x {
 		out[i] = float64(v)

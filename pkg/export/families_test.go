@@ -61,7 +61,7 @@ func TestFamiliesExport(t *testing.T) {
 // inGGUF reports whether llama.cpp has the whole model.
 func inGGUF(m model.Model) bool {
 	g, a := m.Table().GGUF, m.Arch()
-	return g != nil && g.Refuse == "" && model.LongAfter(m) == 0 && (a.Windows == nil || g.Windows) && (a.Heads*a.HeadDim == a.Hidden || g.HeadDim && !(g.SquareQ && a.Bias[param.Q]))
+	return g != nil && g.Refuse == "" && (a.Windows == nil || g.Windows) && (a.Heads*a.HeadDim == a.Hidden || g.HeadDim && !(g.SquareQ && a.Bias[param.Q]))
 }
 
 // roundTrip writes and reads back; must says that a refusal is wrong.

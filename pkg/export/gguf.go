@@ -81,9 +81,9 @@ func ggufRefuses(s *source, o Options) error {
 		return fmt.Errorf("%w: llama.cpp's %s %s; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.table.GGUF.Refuse)
 	case s.Windows != nil && !s.table.GGUF.Windows:
 		return fmt.Errorf("%w: llama.cpp's %s has no sliding windows; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
-	case !s.factors():
+	case !s.factors() && s.longRope() == nil:
 		return fmt.Errorf("%w: longrope with two sets of factors, or with an attention factor, is not written for llama.cpp's %s; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
-	case !s.table.GGUF.RopeFreqs && s.stretched():
+	case !s.table.GGUF.RopeFreqs && s.stretched() && s.longRope() == nil:
 		return fmt.Errorf("%w: llama.cpp's %s cannot be given frequencies, which rope scaling changes; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
 	case !s.table.GGUF.HeadDim && s.Heads*s.HeadDim != s.Hidden:
 		return fmt.Errorf("%w: llama.cpp's %s has heads of %d, the residual width over their number, this model's are %d wide; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.Hidden/s.Heads, s.HeadDim)

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,11 @@ func (s *source) ggufPlan(dtype string, t *vocabulary) (arch string, f *fit, kvs
 	f = s.fitTo(ggufRules(g, arch))
 	streams := s.streams(f, false, g.Halves)
 	if f.factors != nil {
-		streams = append(streams, ropeFreqs(f.factors))
+		streams = append(streams, ropeFactors("rope_freqs.weight", f.factors))
+	}
+	if r := s.longRope(); r != nil {
+		short, long, _, _ := r.LongRope()
+		streams = append(streams, ropeFactors(model.ShortFactors, short), ropeFactors(model.LongFactors, long))
 	}
 	f.biases(s, g, arch)
 	kvs = s.ggufKeys(arch, dtype, f)
@@ -79,8 +84,8 @@ func ggufType(s checkpoint.Stream, dtype string) string {
 	return dtype
 }
 
-func ropeFreqs(factors []float64) checkpoint.Stream {
-	return checkpoint.Stream{Name: "rope_freqs.weight", Shape: []int{len(factors)}, Fill: func(dst []float32, lo, hi int) {
+func ropeFactors(name string, factors []float64) checkpoint.Stream {
+	return checkpoint.Stream{Name: name, Shape: []int{len(factors)}, Fill: func(dst []float32, lo, hi int) {
 		for i := range dst {
 			dst[i] = float32(factors[lo+i])
 		}
@@ -168,5 +173,13 @@ func (s *source) ggufFactors(f *fit, of func(key string, value any)) {
 			theta = s.table.GGUF.Theta
 		}
 		of("rope.freq_base", float32(theta))
+		if r := s.longRope(); r != nil {
+			_, _, after, _ := r.LongRope()
+			if after == 0 { // both sets are the same
+				after = s.Positions
+			}
+			of("rope.scaling.original_context_length", uint32(after))
+			of("rope.scaling.attn_factor", float32(cmp.Or(r.Gain, 1)))
+		}
 	}
 }

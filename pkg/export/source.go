@@ -55,6 +55,17 @@ func (s *source) factors() bool {
 	return !slices.ContainsFunc(s.Rope, func(r *model.Rope) bool { return r != nil && !r.Factors() })
 }
 
+// longRope is the rotation that a GGUF file says by two sets of factors; nil for others.
+func (s *source) longRope() *model.Rope {
+	if len(s.Rope) == 0 || s.Rope[0] == nil || !s.table.GGUF.LongRope {
+		return nil
+	}
+	if _, _, _, ok := s.Rope[0].LongRope(); !ok {
+		return nil
+	}
+	return s.Rope[0]
+}
+
 func (s *source) widths(layer int) model.Widths { return model.Layer(s.set, layer) }
 
 // origin is the dense pairs that each K/V head of a layer still has; nil without RoPE.

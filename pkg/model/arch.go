@@ -182,3 +182,12 @@ func square(headDim int) float64 { return 1 / math.Sqrt(float64(headDim)) }
 func (a *Arch) norm1(layer int) bool {
 	return (a.PreNorm || a.AddNorm) && !(a.BareFirst && layer == 0)
 }
+
+// LongRope is longrope's two sets of factors and the length of text up to which the first one
+// serves; ok is false for other scalings.
+func (r *Rope) LongRope() (short, long []float64, after int, ok bool) {
+	if r.Scaling.kind() != "longrope" {
+		return nil, nil, 0, false
+	}
+	return r.Scaling.Short, r.Scaling.Long, r.LongAfter, true
+}

@@ -11,6 +11,7 @@ type GGUF struct {
 	Halves    bool           // a head's rows: first rows of all pairs before the second ones
 	HeadDim   bool           // heads have a width of their own; else it is the residual width over the heads
 	RopeFreqs bool           // it divides frequencies by rope_freqs.weight
+	LongRope  bool           // or by LongFactors and ShortFactors, as the text is long or not
 	Keys      map[string]any // further keys of the architecture: uint32, float32, bool, string
 	Theta     float64        // base of the frequencies, where layers have several; 0 is theirs
 	Windows   bool           // it has sliding windows as the family has them
@@ -21,6 +22,12 @@ type GGUF struct {
 	Act       Activation     // the only one that it computes; "" for what the family has
 }
 
+// The tensors of a GGUF file with longrope's two sets of factors.
+const (
+	ShortFactors = "rope_factors_short.weight"
+	LongFactors  = "rope_factors_long.weight"
+)
+
 // Header is the keys of a GGUF file as a family reads them, without the
 // architecture's name in front. A key that is missing or of another type fails the
 // reading, not the call.
@@ -30,7 +37,7 @@ type Header interface {
 	Float(key string) float64
 	Each(key string, layers int) []int // one number for all layers, or one for each
 	Has(tensor string) bool
-	Factors(n int) []float64 // rope_freqs.weight; nil where there is none
+	Factors(tensor string, n int) []float64 // of frequencies, rope_freqs.weight mostly; nil where there is none
 	FloatOr(key string, or float64) float64
 	StringOr(key, or string) string
 	Bool(key string) bool

@@ -52,7 +52,7 @@ func llamaConfig(h Header, family string) map[string]any {
 			c["ecospa"] = kept
 		}
 	}
-	if factors := h.Factors(width / 2); factors != nil {
+	if factors := h.Factors("rope_freqs.weight", width/2); factors != nil {
 		c["rope_scaling"] = longrope(factors)
 	}
 	return c

@@ -31,6 +31,11 @@ func init() {
 		width := h.IntOr("attention.key_length", max(1, h.Int("embedding_length")/max(1, h.Int("attention.head_count"))))
 		c := llamaConfig(wholeHead{h, width}, "phi3")
 		if c != nil {
+			if h.Has(ShortFactors) || h.Has(LongFactors) {
+				short, long, gain := h.Factors(ShortFactors, turned/2), h.Factors(LongFactors, turned/2), h.FloatOr("rope.scaling.attn_factor", 1)
+				c["rope_scaling"] = &ropeScale{Type: "longrope", Short: short, Long: long, Attention: &gain}
+				c["original_max_position_embeddings"] = h.IntOr("rope.scaling.original_context_length", h.Int("context_length"))
+			}
 			c["partial_rotary_factor"] = float64(turned) / float64(width)
 			if w := h.IntOr("attention.sliding_window", 0); w > 0 {
 				c["sliding_window"] = w
@@ -116,7 +121,7 @@ func (k *phi3) table() *Table {
 	qkv, gateUp := entry(hf+"self_attn.qkv_proj", gguf+"attn_qkv", param.Q), entry(hf+"mlp.gate_up_proj", gguf+"ffn_up", param.Gate)
 	qkv.Roles, gateUp.Roles = append(qkv.Roles, param.K, param.V), append(gateUp.Roles, param.Up)
 	t := &Table{Prefix: "model.", Class: k.class, WholeHeads: true, HeadDim: k.HeadDim, // llama.cpp looks for tokens of its own where a model's name has phi3 in it
-		GGUF: &GGUF{Arch: "phi3", Name: "phi", Halves: true}, Tensors: []Name{
+		GGUF: &GGUF{Arch: "phi3", Name: "phi", Halves: true, LongRope: true}, Tensors: []Name{
 			entry("model.embed_tokens", "token_embd", param.Embed),
 			entry(hf+"input_layernorm", gguf+"attn_norm", param.Norm1), qkv, entry(hf+"self_attn.o_proj", gguf+"attn_output", param.O),
 			entry(hf+"post_attention_layernorm", gguf+"ffn_norm", param.Norm2), gateUp, entry(hf+"mlp.down_proj", gguf+"ffn_down", param.Down),

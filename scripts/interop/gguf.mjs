@@ -20,7 +20,8 @@ const generated = run("generate", "--model", dir, "--prompt", prompt, "--tokens"
 
 const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
 const model = await llama.loadModel({modelPath: file});
-const ctx = await model.createContext({contextSize: context + 64, batchSize: 512, threads: 2});
+// Keys and values in F32: llama.cpp's own choice, F16, moves logits of these models by some thousandths, more than lies between the two likeliest tokens now and then.
+const ctx = await model.createContext({contextSize: context + 64, batchSize: 512, threads: 2, flashAttention: false, experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
 const sequence = ctx.getSequence();
 
 // perplexity: windows of context+1 tokens with stride context.
