@@ -122,6 +122,24 @@ func (s side) at(i, k int) side {
 	return s
 }
 
+// copied is rows of n values of a side of 32 or 16 bits whose free index is contiguous, copied
+// to rows of dst that are ds values apart, an even number.
+func (s side) copied(dst []float32, ds, rows, n int) side {
+	if s.bf16 == nil {
+		current.vecOps.gather(dst, s.data, rows, n, ds, s.inner)
+		return side{data: dst, free: 1, inner: ds}
+	}
+	to := asBF16(dst)
+	if (n|s.inner)%2 == 0 {
+		current.vecOps.gather(dst, inTwos(s.bf16), rows, n/2, ds/2, s.inner/2)
+	} else {
+		for i := range rows {
+			copy(to[i*ds:][:n], s.bf16[i*s.inner:])
+		}
+	}
+	return side{bf16: to, free: 1, inner: ds}
+}
+
 // widen writes rows of n values of a side of 16 or 8 bits as they lie, stride values
 // apart, to rows of dst that are ds apart.
 func (s *side) widen(dst []float32, ds, stride, rows, n int) {

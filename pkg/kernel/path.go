@@ -28,12 +28,12 @@ type path struct {
 	skinnyStrip                 []int // columns that skinnyRows takes, likewise
 	skinnyVector                int   // or up to so many columns
 	// Rows of a product that is skinny whatever B is, of B as bfloat16, and of B transposed; of those with
-	// more rows than a kernel takes, the columns done for all rows before the next, and
-	// the slices of the inner length (0: whole).
+	// more rows than a kernel takes, the columns done for all rows before the next, the
+	// bytes of a piece of B that is copied (0: none), and with B transposed the slices of the inner length (0: whole).
 	skinnyMost, skinnyMostMixed int
 	skinnyMostDot               int
 	skinnyBlock, skinnyBlockDot int
-	skinnySlice, skinnySliceDot int
+	skinnyPiece, skinnySliceDot int
 	wideDot                     [2]int     // columns and inner length of a piece of transposed B of eight bits
 	panel                       *panelForm // of products of more rows; nil where there is none
 

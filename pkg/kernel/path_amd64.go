@@ -10,7 +10,7 @@ func nativePaths() []*path {
 			tile: tile256, pack: pack256,
 			skinnyDot: skinnyDot256, skinnyDotMixed: skinnyDotMixed256, skinnyDotCols: []int{4, 4, 4, 3},
 			skinnyRows: skinnyRows256, skinnyRowsMixed: skinnyRowsMixedVec256, skinnyStrip: []int{64, 48, 32, 24, 16, 16}, skinnyVector: 8,
-			skinnyMost: 16, skinnyMostMixed: 32, skinnyMostDot: 16, skinnyBlock: 96, skinnyBlockDot: 12, skinnySlice: 256, skinnySliceDot: 512,
+			skinnyMost: 16, skinnyMostMixed: 128, skinnyMostDot: 16, skinnyBlock: 64, skinnyPiece: 24 << 10, skinnyBlockDot: 12, skinnySliceDot: 512,
 			wideDot: [2]int{12, 512}, int8Turn: int8Turn256, int8Mul: int8Mul256, rowsQ8: rowsQ8256, panel: &panel256Form,
 			peak: peak256, peakOps: 12 * 8 * 2,
 			vecOps: &vecOps256,

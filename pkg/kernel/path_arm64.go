@@ -8,7 +8,7 @@ func nativePaths() []*path {
 		tile: tileNEON, pack: packPortable,
 		skinnyDot: skinnyDot128, skinnyDotMixed: skinnyDotMixed128, skinnyDotCols: []int{4, 4, 4, 4},
 		skinnyRows: skinnyRowsNEON, skinnyRowsMixed: skinnyRowsMixedNEON, skinnyStrip: []int{32, 32, 24, 24}, skinnyVector: 4,
-		skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: 96, skinnyBlockDot: 12, skinnySlice: 256, skinnySliceDot: 512,
+		skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: 64, skinnyPiece: 24 << 10, skinnyBlockDot: 12, skinnySliceDot: 512,
 		wideDot: [2]int{12, 512}, int8Turn: int8Turn128, int8Mul: int8Mul128, rowsQ8: rowsQ8128,
 		peak: peak128, peakOps: 24 * 4 * 2,
 		vecOps: &vecOps128,

@@ -51,6 +51,11 @@ func asBF16(x []float32) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(&x[0])), 2*len(x))
 }
 
+// inTwos is the memory of x by two numbers at a time, for moving them only.
+func inTwos(x []uint16) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/2)
+}
+
 // asBytes is the memory of x.
 func asBytes(x []float32) []byte {
 	if len(x) == 0 {

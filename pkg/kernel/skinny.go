@@ -9,6 +9,7 @@ import "math"
 const (
 	skinnyChunk   = 1 << 14 // values of B that a worker takes at least
 	skinnyColumns = 256     // columns that skinnyRowsPortable takes at most
+	pieceColumns  = 128     // columns at least that a worker copies pieces of: it reads rows of so many values
 )
 
 // isSkinny reports whether a product of m rows is to be done as a skinny one.
@@ -30,6 +31,9 @@ func (g *gemm) skinny(k int) {
 	g.packPanels()
 	g.group = g.strip()
 	chunks := min(bandsPerWorker*g.p.threads, n*k/skinnyChunk)
+	if g.inPieces() {
+		chunks = min(chunks, n/pieceColumns)
+	}
 	if chunks <= 1 || g.p.threads == 1 {
 		g.skinnyRange(l, 0, n)
 		return
@@ -51,7 +55,7 @@ func (g *gemm) strip() int {
 		return 2 * Q8Block
 	case dot:
 		return g.q.skinnyBlockDot
-	case groups > 1:
+	case groups > 1 || g.inPieces():
 		return g.q.skinnyBlock
 	}
 	return g.q.skinnyStrip[g.c.Rows-1]
@@ -134,11 +138,12 @@ func (g *gemm) skinnyRange(l *lane, lo, hi int) {
 		g.rowsQ8(l, lo, hi)
 		return
 	}
-	slice := g.q.skinnySlice
-	if g.b.inner == 1 {
-		slice = g.q.skinnySliceDot
+	if g.inPieces() {
+		g.skinnyPieces(l, lo, hi)
+		return
 	}
-	if slice == 0 || g.groups() == 1 || g.k <= slice || g.inPairs() {
+	slice := g.q.skinnySliceDot
+	if g.b.inner != 1 || slice == 0 || g.groups() == 1 || g.k <= slice || g.inPairs() {
 		g.skinnyColumns(l, lo, hi)
 		return
 	}
@@ -149,6 +154,40 @@ func (g *gemm) skinnyRange(l *lane, lo, hi int) {
 			h.k = min(slice, k-h.k0)
 			h.a.side, h.b.side, h.first = g.a.at(0, h.k0), g.b.at(lo, h.k0), lo
 			h.skinnyColumns(l, lo, min(lo+block, hi))
+		}
+	}
+}
+
+// inPieces reports whether B, not transposed, is copied a piece at a time to where its rows
+// follow each other. As they lie they are often a power of two bytes apart and meet in few
+// sets of a cache, which then keeps nothing for the next group of rows, or of columns of
+// the same line.
+func (g *gemm) inPieces() bool {
+	size, strips := 4, g.q.skinnyStrip
+	if g.b.bf16 != nil {
+		size = 2
+	}
+	return g.b.inner != 1 && g.b.q8 == nil && g.q.skinnyPiece > 0 && (g.groups() > 1 || size*strips[g.c.Rows-1] < 64)
+}
+
+// skinnyPieces is skinnyRange in pieces of B, side by side before the next ones below: what
+// a processor fetches beyond the end of a piece's rows is the next piece.
+func (g *gemm) skinnyPieces(l *lane, lo, hi int) {
+	h, k, block := *g, g.k, g.q.skinnyBlock
+	slice := g.q.skinnyPiece / (4 * block)
+	if g.b.bf16 != nil {
+		slice *= 2
+	}
+	slice = ceil(k, ceil(k, slice))
+	buf := grow(&l.wide, block*slice)
+	for h.k0 = 0; h.k0 < k; h.k0 += slice {
+		h.k = min(slice, k-h.k0)
+		h.a.side = g.a.at(0, h.k0)
+		for h.first = lo; h.first < hi; h.first += block {
+			n := min(block, hi-h.first)
+			from := g.b.at(h.first, h.k0)
+			h.b.side = from.copied(buf, block, h.k, n)
+			h.skinnyColumns(l, h.first, h.first+n)
 		}
 	}
 }
