@@ -53,7 +53,7 @@ func serveCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			o := ServeOptions{
 				Model:  c.String("model"),
-				Load:   serve.LoadOptions{ID: c.String("name"), Template: c.String("chat-template"), Threads: c.Int("threads"), SchedulerOptions: infer.SchedulerOptions{MaxBatch: c.Int("batch"), Queue: c.Int("queue")}, Integers: c.Bool("int8")},
+				Load:   serve.LoadOptions{ID: c.String("name"), Template: c.String("chat-template"), Threads: c.Int("threads"), SchedulerOptions: infer.SchedulerOptions{MaxBatch: c.Int("batch"), Queue: c.Int("queue"), Int8: c.Bool("int8")}},
 				Server: serve.Options{APIKey: c.String("api-key")},
 				Listen: serve.Listen{Host: c.String("host"), Port: c.Int("port"), Cert: c.String("tls-cert"), Key: c.String("tls-key"), Drain: c.Duration("drain")},
 				Quiet:  c.Bool("quiet"),
@@ -92,6 +92,7 @@ func RunServe(ctx context.Context, o ServeOptions, log io.Writer) error {
 	}
 	if !o.Quiet {
 		lines := slog.New(slog.NewJSONHandler(log, nil))
+		o.Listen.Log = slog.NewLogLogger(lines.Handler(), slog.LevelWarn)
 		o.Server.AccessLog = func(a serve.Access) {
 			lines.Info("request", "remote", a.Remote, "method", a.Method, "path", a.Path, "status", a.Status, "bytes", a.Bytes,
 				"ms", a.Duration.Milliseconds(), "prompt_tokens", a.Prompt, "tokens", a.Tokens)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/serve"
 )
@@ -22,7 +23,7 @@ func TestServedLikelihoods(t *testing.T) {
 	mustRun(t, small(dir, "train.steps=12", "train.sample=0", "train.context=64")...)
 	t.Run("f32", func(t *testing.T) { servedLikelihoods(t, dir, param.F32) })
 	t.Run("q8_0", func(t *testing.T) { servedLikelihoods(t, dir, param.Q8) })
-	_, _, err := serve.Load(dir, serve.LoadOptions{Integers: true})
+	_, _, err := serve.Load(dir, serve.LoadOptions{SchedulerOptions: infer.SchedulerOptions{Int8: true}})
 	if err == nil || !strings.Contains(err.Error(), "--weights q8_0") {
 		t.Errorf("integers without weights of Q8_0: %v", err)
 	}

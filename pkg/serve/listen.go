@@ -5,11 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ecospa/ecospa/internal/fault"
 )
 
 // Listen are the ends of a server's connection.
@@ -17,6 +20,7 @@ type Listen struct {
 	Host      string        // default 127.0.0.1: this machine only
 	Port      int           // 0 takes a free one
 	Cert, Key string        // PEM files; both or none
+	Log       *log.Logger   // what goes wrong with connections; nil is standard error
 	Drain     time.Duration // how long answers under way may take when the server stops; default 30 s
 	// Listening, where it is not nil, is called with the address once clients can connect.
 	Listening func(url string)
@@ -35,12 +39,12 @@ func (s *Server) Run(ctx context.Context, l Listen) error {
 	}
 	scheme := "http"
 	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: l.Log,
 	}
 	if l.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(l.Cert, l.Key)
 		if err != nil {
-			return fmt.Errorf("read the certificate: %w", err)
+			return fault.BadInput(fmt.Errorf("certificate %s, key %s: %w", l.Cert, l.Key, err))
 		}
 		scheme, srv.TLSConfig = "https", &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}

@@ -19,11 +19,9 @@ type LoadOptions struct {
 	ID      string      // name in answers; default the path's last element
 	Threads int         // worker threads; 0 is one a core
 	Weights param.DType // type in which the weights are kept; "" is float32
-	// Integers is Int8 asked for by name: an error where no weights are of Q8.
-	Integers bool
 	// Template is the name of a chat template (chat.Named) that stands in for the model's own.
-	Template string
-	infer.SchedulerOptions
+	Template               string
+	infer.SchedulerOptions // Int8 is an error where no weights are of Q8
 }
 
 // Load opens the model at path and starts its scheduler. close ends both.
@@ -32,17 +30,25 @@ func Load(path string, o LoadOptions) (m *Model, close func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return startModel(b, path, o)
+}
+
+// hasQ8 reports whether weights of b are of Q8.
+func hasQ8(b *bundle.Bundle) bool {
+	return slices.ContainsFunc(b.Set.Blocks, func(b *param.Block) bool { return b.DType() == param.Q8 })
+}
+
+// startModel starts the scheduler of b, which was opened at path. b is closed with it, and after
+// an error.
+func startModel(b *bundle.Bundle, path string, o LoadOptions) (m *Model, close func(), err error) {
 	defer func() {
 		if err != nil {
 			b.Close()
 		}
 	}()
 	_, encoder := b.Model.(model.Encoder)
-	if o.Integers {
-		if encoder || !slices.ContainsFunc(b.Set.Blocks, func(b *param.Block) bool { return b.DType() == param.Q8 }) {
-			return nil, nil, fault.Usage(fmt.Errorf("--int8: %s is no decoder with weights of q8_0, which alone are multiplied as integers; give --weights q8_0 as well", path))
-		}
-		o.Int8 = true
+	if o.Int8 && (encoder || !hasQ8(b)) {
+		return nil, nil, fault.Usage(fmt.Errorf("--int8: %s is no decoder with weights of q8_0, which alone are multiplied as integers; give --weights q8_0 as well", path))
 	}
 	if encoder {
 		return loadEncoder(b, path, o)

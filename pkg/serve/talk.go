@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/infer"
 )
@@ -48,7 +49,13 @@ func Talk(ctx context.Context, o TalkOptions, in io.Reader, out, log io.Writer) 
 	if err := o.Sampler.Validate(); err != nil {
 		return fault.Usage(err)
 	}
-	m, closeModel, err := Load(o.Model, LoadOptions{Threads: o.Threads, Template: o.Template, SchedulerOptions: infer.SchedulerOptions{MaxBatch: 1, Int8: true}})
+	b, err := bundle.Open(o.Model, bundle.Options{})
+	if err != nil {
+		return err
+	}
+	how := LoadOptions{Threads: o.Threads, Template: o.Template}
+	how.MaxBatch, how.Int8 = 1, hasQ8(b)
+	m, closeModel, err := startModel(b, o.Model, how)
 	if err != nil {
 		return err
 	}
