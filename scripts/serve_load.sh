@@ -57,8 +57,8 @@ metric() { curl -fs "$url/metrics" | sed -n "s/^$1 //p"; }
 echo "$name, $type, $(date +%F), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $(nproc) cores, load averages at the end: $(cut -d' ' -f1-3 /proc/loadavg)"
 echo "prompts of $(($(metric ecospa_prompt_tokens_total) / $(metric ecospa_seconds_per_token_count))) tokens, 64 new ones; medians of $rounds interleaved rounds of $seconds s"
 echo
-echo '| server | clients | tokens/s | over one client | first token, median | first token, p99 |'
-echo '|---|---|---|---|---|---|'
+echo '| server | clients | tokens/s | over one client | first token, median | first token, p99 | clients, of a core |'
+echo '|---|---|---|---|---|---|---|'
 for who in ecospa llama.cpp; do
 	for n in $(echo "$clients" | tr , ' '); do
 		row=$(grep "^| $who | $n |" "$work/rows" | sort -t'|' -k5 -n)
@@ -66,6 +66,8 @@ for who in ecospa llama.cpp; do
 		column() { echo "$row" | cut -d'|' -f"$1" | tr -dc '0-9.\n' | sort -g | awk '{x[NR] = $1} END {print (x[int((NR + 1) / 2)] + x[int(NR / 2) + 1]) / 2}'; }
 		rate=$(column 5)
 		[ "$n" != 1 ] || one=$rate
-		echo "| $who | $n | $rate | $(awk "BEGIN {printf \"%.2f\", $rate / ${one:-$rate}}") | $(column 6) ms | $(column 7) ms |"
+		busy="$(column 8) %"
+		[ $who = ecospa ] || busy=- # in the process of the model
+		echo "| $who | $n | $rate | $(awk "BEGIN {printf \"%.2f\", $rate / ${one:-$rate}}") | $(column 6) ms | $(column 7) ms | $busy |"
 	done
 done

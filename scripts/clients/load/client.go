@@ -79,6 +79,9 @@ func (o options) stream(ctx context.Context, body any) (tokens int, first time.D
 			ended = true
 			continue
 		}
+		if !o.mix && first > 0 && !strings.Contains(data, `"usage":{`) && !strings.Contains(data, `"error"`) {
+			continue // a token: what is measured needs the cores more than its parts do
+		}
 		var e struct {
 			Choices []struct{ Text string }
 			Usage   *struct {

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -44,7 +45,7 @@ func main() {
 	}
 	o.base = strings.TrimSuffix(flag.Arg(0), "/")
 	if *header && !o.mix {
-		fmt.Println("| server | clients | requests | tokens/s | first token, median | first token, p99 |\n|---|---|---|---|---|---|")
+		fmt.Println("| server | clients | requests | tokens/s | first token, median | first token, p99 | clients' processor time |\n|---|---|---|---|---|---|---|")
 	}
 	failed := false
 	for _, s := range strings.Split(*clients, ",") {
@@ -53,7 +54,9 @@ func main() {
 			fmt.Fprintf(os.Stderr, "load: -clients has %q, expected numbers of at least 1\n", s)
 			os.Exit(2)
 		}
+		before := processorTime()
 		r := o.run(n, time.Duration(*seconds*float64(time.Second)))
+		used := processorTime() - before
 		failed = failed || len(r.errs) > 0
 		for _, e := range r.errs[:min(5, len(r.errs))] {
 			fmt.Fprintln(os.Stderr, "load:", e)
@@ -63,7 +66,7 @@ func main() {
 			continue
 		}
 		slices.Sort(r.first)
-		fmt.Printf("| %s | %d | %d | %.0f | %.0f ms | %.0f ms |\n", *name, n, r.requests, float64(r.tokens)/r.took.Seconds(), ms(r.first, 0.5), ms(r.first, 0.99))
+		fmt.Printf("| %s | %d | %d | %.0f | %.0f ms | %.0f ms | %.1f %% of a core |\n", *name, n, r.requests, float64(r.tokens)/r.took.Seconds(), ms(r.first, 0.5), ms(r.first, 0.99), 100*used.Seconds()/r.took.Seconds())
 	}
 	if failed {
 		os.Exit(1)
@@ -118,6 +121,22 @@ func (o options) one(client, i int) (r result) {
 		r.first = []time.Duration{first}
 	}
 	return r
+}
+
+// processorTime is what this program has used; 0 where the system does not say (/proc/self/stat
+// of Linux, whose clock has 100 ticks a second).
+func processorTime() time.Duration {
+	text, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 // ms is a quantile of sorted times, in milliseconds.
