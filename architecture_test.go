@@ -45,7 +45,7 @@ var rooms = pairs([][2]string{
 	{"pkg/data", "corpora, batches"},
 	{"pkg/export", "shapes of others"},
 	{"pkg/graph", "Gorgonia, plans, steps"},
-	{"pkg/infer", "sessions, a scheduler"},
+	{"pkg/infer", "a scheduler, samplers"},
 	{"pkg/kernel", "operations, assembly"},
 	{"pkg/kernel/blas", "Gorgonia's products"},
 	{"pkg/model", "gpt2, llama, vit"},

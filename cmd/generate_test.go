@@ -8,12 +8,11 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/infer"
-	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/serve"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
-// --dtype bf16 decodes as a session of bfloat16 weights does.
+// --dtype bf16 writes what a copy of the weights in bfloat16 does.
 func TestGenerateBF16(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(dir, "train.steps=3", "train.sample=0", "prune.target=")...)
@@ -25,44 +24,25 @@ func TestGenerateBF16(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	pool := kernel.NewPool(0)
-	defer pool.Close()
-	s, err := infer.NewSession(l.Model, l.Set, pool, infer.SessionOptions{Batch: 1, Capacity: 32, BF16: true})
+	how := infer.GenerateOptions{Prompt: l.Tokenizer.Encode(nil, []byte("One day")), Tokens: 20, Sampler: infer.SamplerConfig{TopP: 1}, Ends: l.Ends, Never: l.Unused(), BF16: true}
+	want, stream := "One day", tokenizer.NewStream(l.Tokenizer)
+	_, err = infer.Generate(t.Context(), l.Model, l.Set, how, func(id int32) error {
+		text, err := stream.Next(id)
+		want += text
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer s.Close()
-	want, stream := "One day", tokenizer.NewStream(l.Tokenizer)
-	feed := l.Tokenizer.Encode(nil, []byte("One day"))
-	for range 20 {
-		logits, err := s.Feed(feed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		best := 0
-		for i, x := range logits {
-			if x > logits[best] {
-				best = i
-			}
-		}
-		if int32(best) == l.Tokenizer.EOS() {
-			break
-		}
-		text, err := stream.Next(int32(best))
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, feed = want+text, []int32{int32(best)}
 	}
 	want += stream.Flush()
 	if got != want+"\n" || len(want) <= len("One day") {
 		t.Errorf("got %q, expected %q", got, want)
 	}
 	// --json is the same text as one object.
-	text, _ := mustRun(t, append(args, "bf16", "--json")...)
+	object, _ := mustRun(t, append(args, "bf16", "--json")...)
 	var r serve.Continued
-	if err := json.Unmarshal([]byte(text), &r); err != nil || strings.Count(text, "\n}\n") != 1 {
-		t.Fatalf("%v: %s", err, text)
+	if err := json.Unmarshal([]byte(object), &r); err != nil || strings.Count(object, "\n}\n") != 1 {
+		t.Fatalf("%v: %s", err, object)
 	}
 	finish := map[bool]string{true: "length", false: "end"}[r.Tokens == 20]
 	if r.Prompt+r.Text != want || r.Prompt != "One day" || r.Model != dir || r.Tokens < 1 || r.PromptTokens < 1 || r.Finish != finish || r.Seconds <= 0 || r.TokensPerS <= 0 {

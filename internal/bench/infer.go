@@ -1,6 +1,11 @@
 package bench
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/infer"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -32,7 +37,7 @@ func (o Options) Infer() (r Result, err error) {
 	steps := o.Steps
 	room := o
 	if o.Decode {
-		room.Seq += steps + 1
+		room.Seq += steps + o.readSteps()
 	}
 	m, set, err := room.Build()
 	if err != nil {
@@ -46,7 +51,7 @@ func (o Options) Infer() (r Result, err error) {
 		return o.decode(m, set, pool)
 	}
 	b := graph.NewBuilder(set, graph.BuildOptions{BF16: o.BF16, Int8: o.Last})
-	m.Decode(b, nil, o.Batch, o.Seq, !o.Last)
+	m.Decode(b, o.Batch, o.Seq, !o.Last)
 	bits, free := o.bf16(set)
 	defer free()
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool, BF16: bits})
@@ -81,22 +86,62 @@ func (o Options) bf16(set *param.Set) (bits []uint16, free func()) {
 	return bits, s.Close
 }
 
-// decode times single tokens after a prefix.
+// readRows is how many rows of prompts a scheduler reads in a step of a benchmark, and
+// readSteps bounds the steps in which texts whose prompts were read first are ahead of others.
+const readRows = 128
+
+func (o Options) readSteps() int { return 3 + o.Batch*o.Seq/readRows }
+
+// decode times the steps of a scheduler that continues o.Batch texts of o.Seq tokens at
+// once, by their most likely tokens.
 func (o Options) decode(m model.Model, set *param.Set, pool *kernel.Pool) (r Result, err error) {
-	s, err := infer.NewSession(m, set, pool, infer.SessionOptions{Batch: o.Batch, Capacity: o.Seq + o.Steps + 1, BF16: o.BF16})
+	d, ok := m.(model.Decoder)
+	if !ok {
+		return r, refused("%s does not continue text", o.Model)
+	}
+	how := infer.SchedulerOptions{MaxBatch: o.Batch, Chunk: o.Batch + readRows, BF16: o.BF16, Int8: true}
+	how.KVBytes = int64(o.Batch) * infer.KVBytes(m, set, m.Context())
+	s, err := infer.NewScheduler(infer.Source{Model: d, Set: set, Pool: pool}, how)
 	if err != nil {
 		return r, err
 	}
 	defer s.Close()
-	ids := NewNoise(m, o.Batch, o.Seq).Batch().IDs
-	if _, err := s.Feed(ids); err != nil {
+	var streams []*infer.Stream
+	for ids := range slices.Chunk(NewNoise(m, o.Batch, o.Seq).Batch().IDs, o.Seq) {
+		q := infer.Request{Prompt: ids, MaxTokens: m.Context() - o.Seq, Sampler: infer.SamplerConfig{TopP: 1}}
+		stream, err := s.Submit(context.Background(), q)
+		if err != nil {
+			return r, err
+		}
+		streams = append(streams, stream)
+	}
+	step := func() error {
+		for _, stream := range streams {
+			if _, ok := stream.Next(); !ok {
+				_, err := stream.Result()
+				return cmp.Or(err, errors.New("bench: a text ended before the last step"))
+			}
+		}
+		return nil
+	}
+	if err := step(); err != nil { // reads the prompts
 		return r, err
 	}
-	ms, heap, err := TimedHeap(o.Steps, func() error { _, err := s.Feed(ids[:o.Batch]); return err })
+	ms, heap, err := TimedHeap(o.Steps, step)
 	if err != nil {
 		return r, err
 	}
-	r = o.result("decode", set, pool, ms, float64(s.FLOPs()))
+	for _, stream := range streams { // so that the pool is free
+		stream.Cancel()
+		for ok := true; ok; {
+			_, ok = stream.Next()
+		}
+	}
+	work, err := infer.PlanFootprint(m, set, o.Batch, 1)
+	if err != nil {
+		return r, err
+	}
+	r = o.result("decode", set, pool, ms, float64(o.Batch)*work.FLOPs)
 	r.HeapStep, r.Planned = heap, (set.WeightBytes()+s.Bytes())>>20
 	r.ReadGBs = kernel.ReadBandwidth(pool) / 1e9
 	r.ReadShare = o.reads(m, set) / (ms / 1e3) / 1e9 / r.ReadGBs

@@ -25,7 +25,7 @@ func logits(t *testing.T, b *Bundle, ids []int32) []float32 {
 	if b.Adapters != nil {
 		build.AdaptLinear(b.Adapters.Set, b.Adapters.Scale)
 	}
-	b.Model.Decode(build, nil, 1, len(ids), true)
+	b.Model.Decode(build, 1, len(ids), true)
 	mc, err := build.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/internal/fault"
-	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
@@ -20,16 +20,19 @@ func lastLogits(t *testing.T, b *Bundle, ids []int32) []float32 {
 	t.Helper()
 	pool := kernel.NewPool(1)
 	defer pool.Close()
-	s, err := infer.NewSession(b.Model, b.Set, pool, infer.SessionOptions{Batch: 1, Capacity: len(ids)})
+	g := graph.NewBuilder(b.Set, graph.BuildOptions{})
+	b.Model.Decode(g, 1, len(ids), false)
+	mc, err := g.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	out, err := s.Feed(ids)
-	if err != nil {
-		t.Fatal(err)
+	defer mc.Close()
+	for _, err := range []error{mc.SetInts("ids", ids), mc.RunAll()} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	return slices.Clone(out)
+	return slices.Clone(mc.Output("logits"))
 }
 
 // padded is a bundle of a BPE of 300 ids under 310 rows, with what Hugging Face's files say

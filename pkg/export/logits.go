@@ -47,7 +47,7 @@ func Logits(m model.Model, set *param.Set, pool *kernel.Pool, p Probe) ([]float3
 	if p.Pixels != nil {
 		tokens = m.Context()
 	}
-	m.Decode(b, nil, p.Shape[0], tokens, true)
+	m.Decode(b, p.Shape[0], tokens, true)
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func planONNX(p *Plan, m model.Model, set *param.Set, o Options) error {
 	if probe.Pixels == nil {
 		lower.Tokens = len(probe.IDs)
 		tokens := onnx.Dim{Name: graph.Sequence}
-		m.Decode(b, nil, 1, lower.Tokens, true)
+		m.Decode(b, 1, lower.Tokens, true)
 		lower.Inputs = map[string]onnx.Value{"ids": {Name: "input_ids", Type: onnx.Int64, Dims: []onnx.Dim{batch, tokens}}}
 		width := m.Vocab()
 		if lower.Output == "hidden" {
@@ -41,7 +41,7 @@ func planONNX(p *Plan, m model.Model, set *param.Set, o Options) error {
 		for _, d := range probe.Shape[1:] {
 			dims = append(dims, onnx.Dim{Size: int64(d)})
 		}
-		m.Decode(b, nil, probe.Shape[0], m.Context(), true)
+		m.Decode(b, probe.Shape[0], m.Context(), true)
 		lower.Inputs = map[string]onnx.Value{"pixels": {Name: "pixel_values", Type: onnx.Float, Dims: dims}}
 		lower.Dims = []onnx.Dim{batch, {Size: int64(m.Vocab())}}
 	}

@@ -4,18 +4,20 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
-// decoder is one attention layer with logits, over a cache or over whole sequences.
-func (m *toy) decoder(t int, cache *Cache) *Builder {
+// decoder is one attention layer with logits: rows of a cache, or whole sequences of t.
+func (m *toy) decoder(rows, t int, cache *Cache) *Builder {
 	b := NewBuilder(m.set, BuildOptions{})
 	s := m.shape("0")
-	s.QK, s.T = 2*s.QK, t
-	x := b.Embed(b.IDs("ids", m.b*t), b.Param("tok"))
+	s.QK, s.B, s.T = 2*s.QK, rows, t
+	x := b.Embed(b.IDs("ids", rows*t), b.Param("tok"))
 	if cache == nil {
 		x = b.AddRows(x, b.Param("pos"), t)
 	} else {
-		x = b.AddPositions(x, b.Param("pos"), t, cache)
+		x = b.AddPositions(x, b.Param("pos"), cache)
 	}
 	length := 9
 	qkv := b.RoPE(b.Linear(x, b.Param("0.qkv"), nil), nil, Rotary{Freqs: m.freqs("0"), Length: length}, s, cache)
@@ -35,47 +37,60 @@ func (m *toy) decoder(t int, cache *Cache) *Builder {
 // logits that they get in whole sequences.
 func TestDecodingEqualsWhole(t *testing.T) {
 	m := newToy(t, "l")
-	const length = 6
+	const length, page, pages = 6, 4, 5
 	ids := []int32{1, 5, 2, 2, 9, 0, 10, 3, 3, 7, 1, 4} // 2 sequences of 6
-	whole := lowered(t, m.decoder(length, nil), LowerOptions{})
+	whole := lowered(t, m.decoder(m.b, length, nil), LowerOptions{})
 	ok(t, whole.SetInts("ids", ids), whole.RunAll())
 	s := m.shape("0")
-	cache := &Cache{Capacity: length, Pos: make([]int32, m.b),
-		K: [][]float32{make([]float32, m.b*s.G*length*2*s.QK)}, V: [][]float32{make([]float32, m.b*s.G*length*s.VO)}}
+	cache := &Cache{Capacity: length, PageTokens: page,
+		K: [][]float32{make([]float32, pages*s.G*page*2*s.QK)}, V: [][]float32{make([]float32, pages*s.G*page*s.VO)}}
+	done := 0
 	for at, n := range []int{3, 1, 2} {
-		mc := lowered(t, m.decoder(n, cache), LowerOptions{poison: true})
-		first := int(cache.Pos[0])
 		var part []int32
+		cache.Pos, cache.Spans = nil, nil
 		for b := range m.b {
-			part = append(part, ids[b*length+first:][:n]...)
+			part = append(part, ids[b*length+done:][:n]...)
+			for i := range n {
+				cache.Pos = append(cache.Pos, int32(done+i))
+			}
+			cache.Spans = append(cache.Spans, kernel.Span{Row: b * n, N: n, Pos: done, Pages: [][]int32{{4, 1}, {0, 2}}[b]})
 		}
+		mc := lowered(t, m.decoder(m.b*n, 1, cache), LowerOptions{poison: true})
 		ok(t, mc.SetInts("ids", part), mc.RunAll())
 		got, want := mc.Output("logits"), whole.Output("logits")
 		for b := range m.b {
 			for i := range n * m.v {
-				g, w := got[b*n*m.v+i], want[(b*length+first)*m.v+i]
+				g, w := got[b*n*m.v+i], want[(b*length+done)*m.v+i]
 				if d := math.Abs(float64(g - w)); !(d <= 1e-5) {
 					t.Fatalf("part %d, sequence %d: logit %g, in whole sequences %g", at, b, g, w)
 				}
 			}
 		}
-		for i := range cache.Pos {
-			cache.Pos[i] += int32(n)
+		done += n
+	}
+	mc := lowered(t, m.decoder(1, 1, cache), LowerOptions{})
+	ok(t, mc.SetInts("ids", []int32{1}))
+	span := kernel.Span{N: 1, Pages: []int32{4, 1}}
+	for want, change := range map[string]func(sp *kernel.Span){
+		"1 rows from row 0 at position 6 does not fit": func(sp *kernel.Span) { sp.Pos = 6 },
+		"1 rows from row 1 at position 0 does not fit": func(sp *kernel.Span) { sp.Row = 1 },
+		"at position 4 does not fit 1 rows, 1 pages":   func(sp *kernel.Span) { sp.Pos, sp.Pages = 4, sp.Pages[:1] },
+		"the cache has no page 5":                      func(sp *kernel.Span) { sp.Pages = []int32{5} },
+		"row 0 stands at position 9, expected 0 to 8":  func(sp *kernel.Span) { cache.Pos = []int32{9} },
+		"the cache has 0 positions, expected 1":        func(sp *kernel.Span) { cache.Pos = nil },
+	} {
+		sp := span
+		cache.Pos = []int32{0}
+		change(&sp)
+		cache.Spans = []kernel.Span{sp}
+		if err := mc.RunAll(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, expected %q", err, want)
 		}
 	}
-	mc := lowered(t, m.decoder(1, cache), LowerOptions{})
-	ok(t, mc.SetInts("ids", []int32{1, 2}))
-	if err := mc.RunAll(); err == nil || !strings.Contains(err.Error(), "6 tokens; 1 more do not fit the limit of 6") {
-		t.Errorf("a full cache: %v", err)
+	cache.Pos, cache.Spans = []int32{0}, []kernel.Span{span}
+	allocatesNothing(t, func() { ok(t, mc.RunAll()) })
+	_, err := m.decoder(1, 2, cache).Lower(LowerOptions{Pool: newPool(t)})
+	if err == nil || !strings.Contains(err.Error(), "found sequences of 2") {
+		t.Errorf("sequences of 2 tokens in a cache: %v", err)
 	}
-	cache.Pos[1] = 9 // the tables of positions end
-	if err := mc.RunAll(); err == nil || !strings.Contains(err.Error(), "limit of 9") {
-		t.Errorf("beyond the positions: %v", err)
-	}
-	cache.Pos[1], cache.Capacity = 0, 10
-	if err := mc.RunAll(); err == nil || !strings.Contains(err.Error(), "the cache has 144 and 120 values") {
-		t.Errorf("a cache too small for its capacity: %v", err)
-	}
-	cache.Capacity = length
-	allocatesNothing(t, func() { cache.Pos[0], cache.Pos[1] = 0, 0; ok(t, mc.RunAll()) })
 }

@@ -151,7 +151,7 @@ func (t *rotary) fits(c *Cache, s Shape) error {
 			return fmt.Errorf("sequence %d has %d tokens; %d more make it longer than %d, which it was not to be", i, p, s.T, t.short)
 		}
 	}
-	return c.fits(s.B, s.T, t.length)
+	return c.fits(s.B, t.length)
 }
 
 // rope rotates q and k of every row by its position in the sequence, or where they are

@@ -2,12 +2,9 @@ package graph
 
 import "fmt"
 
-// spansFit fails when a span of a paged cache does not fit the rows of the graph or
+// spansFit fails when a span does not fit the rows of the graph or
 // the pages of a layer.
 func (c *Cache) spansFit(s Shape, layer int) error {
-	if s.T != 1 {
-		return fmt.Errorf("a cache in pages takes rows one by one, found sequences of %d", s.T)
-	}
 	for _, sp := range c.Spans {
 		if sp.N < 1 || sp.Row < 0 || sp.Row+sp.N > s.B || sp.Pos < 0 || sp.Pos+sp.N > min(c.Capacity, len(sp.Pages)*c.PageTokens) {
 			return fmt.Errorf("a span of %d rows from row %d at position %d does not fit %d rows, %d pages of %d and %d positions", sp.N, sp.Row, sp.Pos, s.B, len(sp.Pages), c.PageTokens, c.Capacity)

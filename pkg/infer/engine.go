@@ -197,6 +197,11 @@ func upTo(n int) int {
 	return (n + step - 1) / step * step
 }
 
+// KVBytes is the memory for keys and values of a text of so many tokens.
+func KVBytes(m model.Model, set *param.Set, tokens int) int64 {
+	return int64(tokens+PageTokens-1) / PageTokens * bytesPerPage(m, set)
+}
+
 // bytesPerPage is the memory of a page of keys and values.
 func bytesPerPage(m model.Model, set *param.Set) (n int64) {
 	for _, w := range m.Cache(set) {

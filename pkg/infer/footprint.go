@@ -28,7 +28,7 @@ func PlanFootprint(m model.Model, shapes *param.Set, batch, context int) (Footpr
 		f.Cache += 4 * int64(batch*context) * int64(w[0]+w[1])
 	}
 	b := graph.NewBuilder(shapes, graph.BuildOptions{})
-	m.Decode(b, nil, batch, context, false)
+	m.Decode(b, batch, context, false)
 	plan, err := b.Plan(graph.PlanOptions{})
 	if err != nil {
 		return f, err

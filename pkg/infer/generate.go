@@ -33,8 +33,7 @@ func Generate(ctx context.Context, m model.Model, set *param.Set, o GenerateOpti
 	}
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
-	pages := int64(len(o.Prompt)+o.Tokens+PageTokens-1) / PageTokens
-	s, err := NewScheduler(Source{Model: d, Set: set, Pool: pool, Never: o.Never}, SchedulerOptions{MaxBatch: 1, BF16: o.BF16, Int8: true, KVBytes: pages * bytesPerPage(d, set)})
+	s, err := NewScheduler(Source{Model: d, Set: set, Pool: pool, Never: o.Never}, SchedulerOptions{MaxBatch: 1, BF16: o.BF16, Int8: true, KVBytes: KVBytes(d, set, len(o.Prompt)+o.Tokens)})
 	if err != nil {
 		return nil, err
 	}

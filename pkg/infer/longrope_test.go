@@ -63,7 +63,7 @@ func TestLongTextsTurnByTheirOwnFactors(t *testing.T) {
 // onePass is the log-probability of every token but the first, by one pass over the text.
 func onePass(t *testing.T, src Source, text []int32) []float64 {
 	b := graph.NewBuilder(src.Set, graph.BuildOptions{})
-	src.Model.Decode(b, nil, 1, len(text), true)
+	src.Model.Decode(b, 1, len(text), true)
 	mc, err := b.Lower(graph.LowerOptions{Pool: src.Pool})
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/graph"
 )
 
 func draw(t *testing.T, src Source, o SampleOptions) (out []Sampled) {
@@ -73,15 +75,7 @@ func TestSampleDrawsTheModel(t *testing.T) {
 	for _, s := range draw(t, src, o) {
 		counts[s.IDs[1]]++
 	}
-	sess, err := NewSession(src.Model, src.Set, src.Pool, SessionOptions{Batch: 1, Capacity: 8})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sess.Close()
-	logits, err := sess.Feed([]int32{4})
-	if err != nil {
-		t.Fatal(err)
-	}
+	logits := whole(t, src, []int32{4}, graph.BuildOptions{})
 	sum := 0.0
 	for _, l := range logits {
 		sum += math.Exp(float64(l))

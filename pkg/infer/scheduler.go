@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -84,6 +85,15 @@ func NewScheduler(src Source, o SchedulerOptions) (*Scheduler, error) {
 // Context is the longest text in tokens: the model's context, or what the arena holds.
 func (s *Scheduler) Context() int { return min(s.engine.Model.Context(), s.engine.pages*PageTokens) }
 
+// Bytes is the memory that is mapped beside the model's weights: keys and values, values of
+// a step, weights as bfloat16.
+func (s *Scheduler) Bytes() (n int64) {
+	for _, slab := range s.engine.slabs {
+		n += 4 * int64(len(slab.Data))
+	}
+	return n
+}
+
 // Submit queues a request. Its stream ends with ctx's error when ctx ends first.
 func (s *Scheduler) Submit(ctx context.Context, r Request) (*Stream, error) {
 	if err := r.check(s.engine.vocab, s.Context()); err != nil {
@@ -157,6 +167,7 @@ func (s *Scheduler) loop() {
 			if err := s.step(); err != nil {
 				s.endAll(err)
 			}
+			runtime.Gosched() // the loop never waits while texts are written: who waits for their tokens goes first
 		}
 		s.count()
 	}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -51,27 +53,21 @@ func schedule(t testing.TB, src Source, o SchedulerOptions) *Scheduler {
 	return s
 }
 
-// reference is what a session that sees one text says: the greedy continuation and
-// the log-probability of every token of both.
-func reference(t testing.TB, src Source, prompt []int32, n int) (ids []int32, logprobs []float32) {
-	sess, err := NewSession(src.Model, src.Set, src.Pool, SessionOptions{Batch: 1, Capacity: src.Model.Context()})
+// whole is the logits after each of ids, by one pass over all of them without a cache.
+func whole(t testing.TB, src Source, ids []int32, o graph.BuildOptions) []float32 {
+	b := graph.NewBuilder(src.Set, o)
+	src.Model.Decode(b, 1, len(ids), true)
+	mc, err := b.Lower(graph.LowerOptions{Pool: src.Pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sess.Close()
-	ids = append(ids, prompt...)
-	logprobs = append(logprobs, float32(math.NaN()))
-	for i := 0; i < len(prompt)+n-1; i++ {
-		logits, err := sess.Feed(ids[i : i+1])
+	defer mc.Close()
+	for _, err := range []error{mc.SetInts("ids", ids), mc.RunAll()} {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i+1 == len(ids) {
-			ids = append(ids, int32(kernel.Argmax(logits)))
-		}
-		logprobs = append(logprobs, scoreOf(logits, ids[i+1], 0).logprob)
 	}
-	return ids, logprobs
+	return slices.Clone(mc.Output("logits"))
 }
 
 func collect(s *Stream) (ids []int32, tokens []Token, reason Reason, err error) {
@@ -101,9 +97,9 @@ func texts(n int, longest int, seed uint64) [][]int32 {
 	return out
 }
 
-// TestSchedulerEqualsSession: many requests at once, with beginnings in common, in
+// TestSchedulerEqualsWholePass: many requests at once, with beginnings in common, in
 // an arena too small for all of them, get what each would get alone.
-func TestSchedulerEqualsSession(t *testing.T) {
+func TestSchedulerEqualsWholePass(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama"} {
 		src := small(t, family, 300)
 		prompts := texts(30, 200, 5)
@@ -129,7 +125,7 @@ func TestSchedulerEqualsSession(t *testing.T) {
 						t.Errorf("%s: request %d: %d tokens, %q, %v, expected %d", family, i, len(tokens), reason, err, want)
 						return
 					}
-					check(t, src, p, tokens, n)
+					check(t, src, p, tokens)
 				}
 			}()
 		}
@@ -141,24 +137,109 @@ func TestSchedulerEqualsSession(t *testing.T) {
 	}
 }
 
-var refMu sync.Mutex // a session uses the pool alone
+var refMu sync.Mutex // a pass uses the pool alone
 
-// check compares tokens, the last of a text, with a session's.
-func check(t *testing.T, src Source, prompt []int32, tokens []Token, n int) {
+// check compares greedy tokens that follow a prompt, and those of the prompt where they
+// are there, with one pass over all of them.
+func check(t *testing.T, src Source, prompt []int32, tokens []Token) {
 	refMu.Lock()
 	defer refMu.Unlock()
-	own := Source{Model: src.Model, Set: src.Set, Pool: kernel.NewPool(1)}
-	defer own.Pool.Close()
-	ids, lps := reference(t, own, prompt, n)
-	from := len(ids) - len(tokens)
-	for j, tok := range tokens {
-		if tok.ID != ids[from+j] {
-			t.Errorf("token %d is %d, expected %d", from+j, tok.ID, ids[from+j])
+	src.Pool = kernel.NewPool(1)
+	defer src.Pool.Close()
+	ids := slices.Clone(prompt)
+	for _, tok := range tokens {
+		if !tok.Prompt {
+			ids = append(ids, tok.ID)
+		}
+	}
+	logits, v := whole(t, src, ids, graph.BuildOptions{}), src.Model.Vocab()
+	for i, tok := range tokens {
+		at := len(ids) - len(tokens) + i
+		if at == 0 {
+			continue
+		}
+		row := logits[(at-1)*v:][:v]
+		if best := int32(kernel.Argmax(row)); tok.ID != ids[at] || !tok.Prompt && tok.ID != best {
+			t.Errorf("token %d is %d, expected %d of the text and %d as the most likely", at, tok.ID, ids[at], best)
 			return
 		}
-		if d := math.Abs(float64(tok.Logprob - lps[from+j])); from+j > 0 && !(d < 2e-3) { // sums in another order, through weights that make much of it
-			t.Errorf("token %d: log-probability %g, expected %g", from+j, tok.Logprob, lps[from+j])
+		// sums in another order, through weights that make much of it
+		if want := scoreOf(row, tok.ID, 0).logprob; !(math.Abs(float64(tok.Logprob-want)) < 2e-3) {
+			t.Errorf("token %d: log-probability %g, expected %g", at, tok.Logprob, want)
 			return
+		}
+	}
+}
+
+// TestSchedulerBF16: products of bfloat16 are those of a pass without a cache, but that a
+// last bit may round an activation to the next bfloat16.
+func TestSchedulerBF16(t *testing.T) {
+	src, prompt := small(t, "llama", 60), texts(1, 50, 3)[0]
+	s := schedule(t, src, SchedulerOptions{BF16: true})
+	st, err := s.Submit(context.Background(), Request{Prompt: prompt, Sampler: SamplerConfig{TopP: 1}, Echo: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tokens, _, err := collect(st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.Pool = kernel.NewPool(1)
+	defer src.Pool.Close()
+	rounded, exact := whole(t, src, prompt, graph.BuildOptions{BF16: true}), whole(t, src, prompt, graph.BuildOptions{})
+	off, far := 0.0, 0.0
+	for i, tok := range tokens[1:] {
+		row, other := rounded[i*29:][:29], exact[i*29:][:29]
+		off = max(off, math.Abs(float64(tok.Logprob-scoreOf(row, tok.ID, 0).logprob)))
+		far = max(far, math.Abs(float64(tok.Logprob-scoreOf(other, tok.ID, 0).logprob)))
+	}
+	if off > 0.1 || far < 1e-4 {
+		t.Errorf("log-probabilities are up to %g off those of a pass in bfloat16, %g off those in float32", off, far)
+	}
+}
+
+// TestQ8SameBitsInABatch: with weights of Q8 a text gets the same bits by itself and
+// among 21 others, its prompt and what is written.
+func TestQ8SameBitsInABatch(t *testing.T) {
+	m, err := model.New(model.Sizes{Family: "llama", Layers: 2, Width: 64, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 96, Vocab: 50, Context: 24})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(m.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Init(3)
+	for i := range set.Weights.Data {
+		set.Weights.Data[i] *= 8
+	}
+	if err := set.StoreAll(param.Q8); err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(2)
+	t.Cleanup(pool.Close)
+	var alone []Token
+	for _, others := range []int{0, 21} {
+		s := schedule(t, Source{Model: m.(model.Decoder), Set: set, Pool: pool}, SchedulerOptions{Int8: true})
+		var last *Stream
+		for i := others; i >= 0; i-- {
+			prompt := []int32{int32(7*i+1) % 50, 3, 1, 4, int32(i)}
+			if last, err = s.Submit(context.Background(), Request{Prompt: prompt, MaxTokens: 10, Sampler: SamplerConfig{TopP: 1}, Echo: true, Logprobs: true, Top: 20}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, got, _, err := collect(last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if alone == nil {
+			alone = got
+		}
+		for i, tok := range got[1:] {
+			if want := alone[i+1]; tok.ID != want.ID || tok.Logprob != want.Logprob || !slices.Equal(tok.Top, want.Top) {
+				t.Fatalf("among %d others token %d is %+v, by itself %+v", others, i+1, tok, want)
+			}
 		}
 	}
 }
@@ -249,9 +330,17 @@ func TestSchedulerStops(t *testing.T) {
 	src := small(t, "gpt2", 100)
 	s := schedule(t, src, SchedulerOptions{})
 	prompt := []int32{3, 1, 4}
-	ids, _ := reference(t, src, prompt, 10)
+	greedy := Request{Prompt: prompt, MaxTokens: 10, Sampler: SamplerConfig{TopP: 1}}
+	st, err := s.Submit(context.Background(), greedy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, _, _, err := collect(st)
+	if err != nil {
+		t.Fatal(err)
+	}
 	end := ids[len(ids)-4]
-	st, err := s.Submit(context.Background(), Request{Prompt: prompt, MaxTokens: 50, Sampler: SamplerConfig{TopP: 1}, Stop: []int32{end}})
+	st, err = s.Submit(context.Background(), Request{Prompt: prompt, MaxTokens: 50, Sampler: SamplerConfig{TopP: 1}, Stop: []int32{end}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,6 @@ type attnArgs struct {
 	ctx, qkv Rows
 	lse      []float32
 	k, v     headRows
-	pos      []int32 // nil, or how many keys come before the first query of each sequence
 	starts   []int32 // nil, or the first key of each token
 	s        AttnShape
 }
@@ -138,11 +137,7 @@ var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	if n <= 0 {
 		return
 	}
-	past := 0
-	if a.pos != nil {
-		past = int(a.pos[b])
-	}
-	f := flashTile{bounds: s.bounds(a.starts, b, past), t: &a.p.lanes[worker].block, rows: n * s.R, t0: past + t0}
+	f := flashTile{bounds: s.bounds(a.starts, b), t: &a.p.lanes[worker].block, rows: n * s.R, t0: t0}
 	buf := f.cut(a.p.Scratch(worker, f.size()))
 	a.qkv.gather(f.q, (b*s.T+t0)*s.Width()+s.qCol(g, 0), n, s.R*s.QK, s.Width())
 	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2

@@ -252,13 +252,14 @@ func TestAttentionBackwardSplit(t *testing.T) {
 }
 
 // A sequence fed to the cache in pieces must give the rows of AttentionForward.
-func TestAttentionDecode(t *testing.T) {
+func TestPagedAttentionInPieces(t *testing.T) {
 	for _, s := range attnShapes {
 		s.Causal = true
 		if s.Scale == 0 {
 			s.Scale = float32(1 / math.Sqrt(float64(s.QK)))
 		}
-		w, cw, capacity := s.Width(), s.G*s.R*s.VO, s.T+3
+		const page = 8
+		w, cw, each := s.Width(), s.G*s.R*s.VO, ceil(s.T+3, page)
 		r := rand.New(rand.NewPCG(5, uint64(s.T)))
 		qkv := make([]float32, s.B*s.T*w)
 		for i := range qkv {
@@ -269,7 +270,7 @@ func TestAttentionDecode(t *testing.T) {
 			eachPath(t, func(t *testing.T) {
 				p := NewPool(2)
 				defer p.Close()
-				cache := newBuffers(t, []int{s.B * s.G * capacity * s.QK, s.B * s.G * capacity * s.VO})
+				cache := newBuffers(t, []int{s.B * each * s.G * page * s.QK, s.B * each * s.G * page * s.VO})
 				cache.set(nan32) // what was never appended must not be read
 				pos := make([]int32, s.B)
 				for at := 0; at < s.T; {
@@ -281,9 +282,10 @@ func TestAttentionDecode(t *testing.T) {
 						copy(rows[b*part.T*w:][:part.T*w], qkv[(b*s.T+at)*w:])
 						pos[b] = int32(at)
 					}
+					spans := pagedCache{page: page, each: each}.spans(part, pos)
 					run := func() {
-						CacheAppend(p, cache.s[0], cache.s[1], rows, part, capacity, pos)
-						AttentionDecode(p, ctx, rows, cache.s[0], cache.s[1], part, capacity, pos)
+						PagedAppend(p, cache.s[0], cache.s[1], rows, part, page, spans)
+						PagedAttention(p, ctx, rows, cache.s[0], cache.s[1], part, page, spans)
 					}
 					run()
 					if n := allocations(2, run); n > 0 && !raceDetector {
@@ -304,39 +306,9 @@ func TestAttentionDecode(t *testing.T) {
 	}
 }
 
-// Sequences of a batch may be of different lengths.
-func TestAttentionDecodeRagged(t *testing.T) {
-	s := AttnShape{B: 2, T: 1, G: 2, R: 2, QK: 6, VO: 5, Scale: 0.4, Causal: true}
-	const capacity = 90
-	lengths := []int32{80, 3}
-	r := rand.New(rand.NewPCG(9, 9))
-	p := NewPool(2)
-	defer p.Close()
-	k, v := make([]float32, s.B*s.G*capacity*s.QK), make([]float32, s.B*s.G*capacity*s.VO)
-	qkv := make([]float32, s.B*s.Width())
-	got := make([]float32, s.B*s.G*s.R*s.VO)
-	for _, x := range [][]float32{k, v, qkv} {
-		for i := range x {
-			x[i] = float32(r.NormFloat64())
-		}
-	}
-	CacheAppend(p, k, v, qkv, s, capacity, lengths)
-	AttentionDecode(p, got, qkv, k, v, s, capacity, lengths)
-	for b := range s.B { // each sequence alone
-		one := s
-		one.B = 1
-		ctx := make([]float32, len(got)/s.B)
-		kb, vb := k[b*len(k)/s.B:], v[b*len(v)/s.B:]
-		AttentionDecode(p, ctx, qkv[b*s.Width():], kb, vb, one, capacity, lengths[b:])
-		if !slices.Equal(ctx, got[b*len(ctx):][:len(ctx)]) {
-			t.Errorf("sequence %d differs from itself alone", b)
-		}
-	}
-}
-
-// Caches longer than a chunk's keys are read in parts that are joined; sequences
-// of a batch need different numbers of them.
-func TestAttentionDecodeLong(t *testing.T) {
+// More keys than a part has are read in parts that are joined; spans of one call need
+// different numbers of them, and get the bits that they get alone.
+func TestPagedAttentionLong(t *testing.T) {
 	s := AttnShape{B: 1, T: 2*splitKeys + 70, G: 2, R: 2, QK: 6, VO: 5, Scale: 0.8, Causal: true}
 	r := rand.New(rand.NewPCG(11, 11))
 	qkv := make([]float32, s.T*s.Width())
@@ -345,23 +317,31 @@ func TestAttentionDecodeLong(t *testing.T) {
 	}
 	want, _ := attentionSlow(doubles([][]float32{qkv})[0], nil, s)
 	w, cw := s.Width(), s.G*s.R*s.VO
+	const page = 64
+	c := pagedCache{page: page, each: ceil(s.T, page)}
 	eachPath(t, func(t *testing.T) {
 		p := NewPool(3)
 		defer p.Close()
 		for _, tokens := range []int{1, 3} {
+			k, v := make([]float32, 3*c.each*s.G*page*s.QK), make([]float32, 3*c.each*s.G*page*s.VO)
+			pos := []int32{int32(s.T - tokens), splitKeys - 1, splitKeys + 9}
 			one := s
-			one.B, one.T = 2, tokens
-			pos := []int32{int32(s.T - tokens), splitKeys - 1}
-			k, v := make([]float32, 2*s.G*s.T*s.QK), make([]float32, 2*s.G*s.T*s.VO)
-			whole := s
-			for b := range pos { // both sequences hold the whole text; the second reads less of it
-				CacheAppend(p, k[b*len(k)/2:], v[b*len(v)/2:], qkv, whole, s.T, []int32{0})
+			one.B, one.T = len(pos), tokens
+			spans := c.spans(one, pos)
+			for _, sp := range spans { // each holds the whole text, and reads a part of it
+				PagedAppend(p, k, v, qkv, s, page, []Span{{N: s.T, Pages: sp.Pages}})
 			}
-			rows, ctx := make([]float32, 2*tokens*w), make([]float32, 2*tokens*cw)
+			rows, ctx, alone := make([]float32, len(pos)*tokens*w), make([]float32, len(pos)*tokens*cw), make([]float32, len(pos)*tokens*cw)
 			for b, at := range pos {
 				copy(rows[b*tokens*w:][:tokens*w], qkv[int(at)*w:])
 			}
-			AttentionDecode(p, ctx, rows, k, v, one, s.T, pos)
+			PagedAttention(p, ctx, rows, k, v, one, page, spans)
+			for i := range spans {
+				PagedAttention(p, alone, rows, k, v, one, page, spans[i:i+1])
+			}
+			if !slices.Equal(ctx, alone) {
+				t.Errorf("%d tokens: a span beside others has other bits than alone", tokens)
+			}
 			for i, got := range ctx {
 				b, rest := i/(tokens*cw), i%(tokens*cw)
 				if v := want[int(pos[b])*cw+rest]; !(math.Abs(float64(got)-v) <= 1e-5*max(1, math.Abs(v))) {

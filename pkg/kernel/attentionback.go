@@ -135,7 +135,7 @@ type headBack struct {
 
 func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
-	h := headBack{bounds: s.bounds(a.starts, head/s.G, 0), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
+	h := headBack{bounds: s.bounds(a.starts, head/s.G), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
 	rows := s.tokens() * s.R
 	qkTail, voTail := current.vecOps.block.blockTail(s.QK), current.vecOps.block.blockTail(s.VO)
 	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2)+s.VO)

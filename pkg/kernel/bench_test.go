@@ -124,6 +124,7 @@ func BenchmarkDecode(b *testing.B) {
 	} {
 		s.Causal, s.Scale = true, 0.125
 		const capacity = 4096
+		c := pagedCache{page: 64, each: capacity / 64}
 		k, v := noise(s.B*s.G*capacity*s.QK), noise(s.B*s.G*capacity*s.VO)
 		qkv, ctx := noise(s.B*s.Width()), make([]float32, s.B*s.G*s.R*s.VO)
 		pos := make([]int32, s.B)
@@ -134,8 +135,9 @@ func BenchmarkDecode(b *testing.B) {
 			p := NewPool(0)
 			defer p.Close()
 			b.SetBytes(int64(4 * (len(k) + len(v))))
+			spans := c.spans(s, pos)
 			for b.Loop() {
-				AttentionDecode(p, ctx, qkv, k, v, s, capacity, pos)
+				PagedAttention(p, ctx, qkv, k, v, s, c.page, spans)
 			}
 		})
 	}

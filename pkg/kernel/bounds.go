@@ -15,12 +15,12 @@ type bounds struct {
 	total  int     // keys of the sequence
 }
 
-// bounds of sequence b, of which past tokens come before the first query.
-func (s *AttnShape) bounds(starts []int32, b, past int) bounds {
+// bounds of sequence b.
+func (s *AttnShape) bounds(starts []int32, b int) bounds {
 	if starts != nil {
 		starts = starts[b*s.T:][:s.T]
 	}
-	return bounds{s, starts, past + s.T}
+	return bounds{s, starts, s.T}
 }
 
 // first is the first key that the token at position t sees.

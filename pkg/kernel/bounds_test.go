@@ -165,7 +165,7 @@ func TestAttentionBoundsSplit(t *testing.T) {
 }
 
 // Decoding within a window, through a soft cap, gives the rows of a whole pass.
-func TestAttentionDecodeBounds(t *testing.T) {
+func TestPagedAttentionBounds(t *testing.T) {
 	for _, s := range []AttnShape{
 		{B: 2, T: 200, G: 2, R: 2, QK: 6, VO: 5, Window: 33, SoftCap: 2},
 		{B: 1, T: 2*splitKeys + 70, G: 1, R: 3, QK: 17, VO: 9, Window: splitKeys + 40},
@@ -182,8 +182,10 @@ func TestAttentionDecodeBounds(t *testing.T) {
 		eachPath(t, func(t *testing.T) {
 			p := NewPool(2)
 			defer p.Close()
-			k, v := make([]float32, s.B*s.G*s.T*s.QK), make([]float32, s.B*s.G*s.T*s.VO)
-			CacheAppend(p, k, v, qkv, s, s.T, make([]int32, s.B))
+			const page = 16
+			c := pagedCache{page: page, each: ceil(s.T, page)}
+			k, v := make([]float32, s.B*c.each*s.G*page*s.QK), make([]float32, s.B*c.each*s.G*page*s.VO)
+			PagedAppend(p, k, v, qkv, s, page, c.spans(s, make([]int32, s.B)))
 			for _, n := range []int{1, 2, 30} {
 				for _, at := range []int{0, s.T / 3, s.T - n} {
 					part, pos := s, make([]int32, s.B)
@@ -193,7 +195,7 @@ func TestAttentionDecodeBounds(t *testing.T) {
 						pos[b] = int32(at)
 						copy(rows[b*n*w:][:n*w], qkv[(b*s.T+at)*w:])
 					}
-					AttentionDecode(p, ctx, rows, k, v, part, s.T, pos)
+					PagedAttention(p, ctx, rows, k, v, part, page, c.spans(part, pos))
 					for i, got := range ctx {
 						b, rest := i/(n*cw), i%(n*cw)
 						if v := want[(b*s.T+at)*cw+rest]; !(math.Abs(float64(got)-v) <= 1e-5*max(1, math.Abs(v))) {

@@ -4,7 +4,8 @@ import "math"
 
 // A paged key/value cache of one layer is two slices of pages, k [pages, G, P, QK]
 // and v [pages, G, P, VO]: a page holds P tokens of one sequence, and a sequence's
-// pages may lie anywhere. Keys are kept rotated.
+// pages may lie anywhere. The rows of one K/V head of a page are adjacent, so that
+// decoding reads memory in streams, in the pruned widths. Keys are kept rotated.
 
 // Span is a stretch of rows that are tokens of one sequence, one after the other.
 type Span struct {
@@ -20,9 +21,12 @@ type pagedArgs struct {
 	s        AttnShape
 	page     int // tokens of a page
 	spans    []Span
-	first    []int // chunks before each span
-	tile     int   // tokens of a query tile
+	tile     int       // tokens of a query tile
+	parts    []float32 // of spans whose keys are cut in parts: see pagedPart
+	own      []float32 // worker 0's scratch: the rest of its is parts
 }
+
+const badCache = "kernel: position outside the key/value cache"
 
 func (a *pagedArgs) check() {
 	s := &a.s
@@ -73,48 +77,85 @@ func PagedAttention(p *Pool, ctx, qkv, k, v []float32, s AttnShape, page int, sp
 	a := pagedArgs{p: p, k: k, v: v, qkv: qkv, ctx: ctx, s: s, page: page, spans: spans, tile: max(1, attnRows/s.R)}
 	a.check()
 	need(ctx, s.B*s.T*s.G*s.R*s.VO)
-	chunks := 0
-	a.first = make([]int, len(spans))
-	for i, sp := range spans {
-		a.first[i] = chunks
-		chunks += (sp.N + a.tile - 1) / a.tile * s.G
+	chunks, parts, rows := 0, 0, 0
+	for i := range spans {
+		chunks += a.pieces(&spans[i]) * s.G
+		parts += a.partsOf(&spans[i])
+		rows = max(rows, min(spans[i].N, a.tile)*s.R)
 	}
+	f := flashTile{bounds: bounds{&a.s, nil, 0}, rows: rows}
+	a.own = p.Scratch(0, parts+f.size())
+	a.parts, a.own = cut(a.own, parts)
 	pagedLoop.run(p, chunks, a)
+	if parts > 0 {
+		joinLoop.run(p, len(spans)*s.G, a)
+	}
 }
 
-// Each chunk is one query tile of one K/V head of one span.
+// Each chunk is one piece of one K/V head of one span.
 var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
-	s, i := &a.s, len(a.first)-1
-	for a.first[i] > chunk {
-		i--
+	i, parts := 0, a.parts
+	n := a.pieces(&a.spans[0]) * a.s.G
+	for chunk >= n {
+		parts = parts[a.partsOf(&a.spans[i]):]
+		chunk -= n
+		i++
+		n = a.pieces(&a.spans[i]) * a.s.G
 	}
-	sp := &a.spans[i]
-	tile, g := (chunk-a.first[i])/s.G, (chunk-a.first[i])%s.G
-	t0 := tile * a.tile
-	n := min(a.tile, sp.N-t0)
-	f := flashTile{bounds: bounds{s, nil, sp.Pos + sp.N}, t: &a.p.lanes[worker].block, rows: n * s.R, t0: sp.Pos + t0}
-	buf := f.cut(a.p.Scratch(worker, f.size()))
-	row := sp.Row + t0
-	current.vecOps.gather(f.q, a.qkv[row*s.Width()+s.qCol(g, 0):], n, s.R*s.QK, s.R*s.QK, s.Width())
-	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
+	sp, piece, g := &a.spans[i], chunk/a.s.G, chunk%a.s.G
+	f := flashTile{bounds: bounds{&a.s, nil, sp.Pos + sp.N}, t: &a.p.lanes[worker].block}
+	if !a.few(sp) {
+		t0 := piece * a.tile
+		f.t0, f.rows = sp.Pos+t0, min(a.tile, sp.N-t0)*a.s.R
+		buf := a.queries(&f, worker, sp, g)
+		a.read(&f, sp, g, f.first(f.t0)/a.page*a.page, buf)
+		a.write(&f, sp, g)
+		return
+	}
+	f.t0, f.rows = sp.Pos, sp.N*a.s.R
+	buf := a.queries(&f, worker, sp, g)
+	first, part := a.keys(sp)
+	first += piece * part
+	f.total = min(f.total, first+part)
+	if a.partsOf(sp) == 0 {
+		a.read(&f, sp, g, first, buf)
+		a.write(&f, sp, g)
+		return
+	}
+	size := a.partSize(sp)
+	f.state, f.o = cut(parts[(g*a.pieces(sp)+piece)*size:][:size], 2*f.rows)
 	freshSoftmax(f.state)
-	keys := sp.Pos + t0 + n
-	first := f.first(f.t0) / a.page * a.page
-	for k0 := first; k0 < keys; k0 += a.page {
-		at, m := (int(sp.Pages[k0/a.page])*s.G+g)*a.page, min(a.page, keys-k0)
+	a.read(&f, sp, g, first, buf)
+})
+
+// queries takes a tile's rows of a K/V head of a span, for scores of base 2.
+func (a *pagedArgs) queries(f *flashTile, worker int, sp *Span, g int) (buf []float32) {
+	s, row := &a.s, sp.Row+f.t0-sp.Pos
+	if buf = a.own; worker > 0 {
+		buf = a.p.Scratch(worker, f.size())
+	}
+	buf = f.cut(buf)
+	current.vecOps.gather(f.q, a.qkv[row*s.Width()+s.qCol(g, 0):], f.rows/s.R, s.R*s.QK, s.R*s.QK, s.Width())
+	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0)
+	freshSoftmax(f.state)
+	return buf
+}
+
+// read takes the keys from first on that a tile may see, to the end of its last row or
+// of its part, page by page.
+func (a *pagedArgs) read(f *flashTile, sp *Span, g, first int, buf []float32) {
+	s, end := &a.s, min(f.total, f.t0+f.rows/a.s.R)
+	for k0 := first; k0 < end; k0 += a.page {
+		at, n := (int(sp.Pages[k0/a.page])*s.G+g)*a.page, min(a.page, end-k0)
 		if f.rows <= maxPanel {
-			f.few(a.k[at*s.QK:], a.v[at*s.VO:], k0, m, k0 > first, buf)
+			f.few(a.k[at*s.QK:], a.v[at*s.VO:], k0, n, k0 > first, buf)
 			continue
 		}
 		k := headRows{Rows: Rows{F32: a.k}, first: (at - k0) * s.QK, stride: s.QK}
 		v := headRows{Rows: Rows{F32: a.v}, first: (at - k0) * s.VO, stride: s.VO}
-		f.keys(&k, &v, 0, 0, k0, m, buf)
+		f.keys(&k, &v, 0, 0, k0, n, buf)
 	}
-	for i := range f.rows {
-		at := ((row+i/s.R)*s.G*s.R + g*s.R + i%s.R) * s.VO
-		current.vecOps.affine(a.ctx[at:][:s.VO], f.o[i*s.VO:], 1/f.state[2*i+1], 0)
-	}
-})
+}
 
 // few takes n keys from k0 into a tile of few rows: keys and values lie side by side
 // and are read once. add says whether the tile has seen keys before.
@@ -130,5 +171,28 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 		vo = 0 // no context yet
 	}
 	current.vecOps.softmax(buf, f.o, f.state, n, attnKeys, vo)
-	mulBlock(f.t, f.o, s.VO, buf, attnKeys, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
+	if f.rows > 1 {
+		mulBlock(f.t, f.o, s.VO, buf, attnKeys, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
+		return
+	}
+	// One row takes the values as they lie, in one stream.
+	if !add {
+		clear(f.o)
+	}
+	for i, p := range buf[:n] {
+		current.vecOps.addScaled(f.o, f.o, values[i*s.VO:][:s.VO], p)
+	}
+}
+
+// write writes the contexts of a tile's rows.
+func (a *pagedArgs) write(f *flashTile, sp *Span, g int) {
+	for i := range f.rows {
+		current.vecOps.affine(a.context(sp, g, (f.t0-sp.Pos)*a.s.R+i), f.o[i*a.s.VO:], 1/f.state[2*i+1], 0)
+	}
+}
+
+// context is where row i, of tokens and heads, of a K/V head of a span goes.
+func (a *pagedArgs) context(sp *Span, g, i int) []float32 {
+	s := &a.s
+	return a.ctx[(((sp.Row+i/s.R)*s.G+g)*s.R+i%s.R)*s.VO:][:s.VO]
 }

@@ -77,3 +77,21 @@ func TestPagedAttention(t *testing.T) {
 		}
 	})
 }
+
+// pagedCache holds each of some sequences in `each` pages that follow each other.
+type pagedCache struct {
+	k, v       []float32
+	page, each int
+}
+
+// spans are s.T tokens of each of s.B sequences after pos[b] others.
+func (c pagedCache) spans(s AttnShape, pos []int32) []Span {
+	spans := make([]Span, s.B)
+	for b := range spans {
+		spans[b] = Span{Row: b * s.T, N: s.T, Pos: int(pos[b])}
+		for i := range c.each {
+			spans[b].Pages = append(spans[b].Pages, int32(b*c.each+i))
+		}
+	}
+	return spans
+}

@@ -1,8 +1,8 @@
 package lab
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ecospa/ecospa/internal/bench"
@@ -39,7 +39,7 @@ func (c *PaperCell) speed(dir string, threads int) error {
 func (c *PaperCell) classify(l *bundle.Bundle, m model.Classifier, pool *kernel.Pool) error {
 	const n = 64
 	b := graph.NewBuilder(l.Set, graph.BuildOptions{})
-	m.Decode(b, nil, n, m.Context(), true)
+	m.Decode(b, n, m.Context(), true)
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		return err
@@ -64,39 +64,51 @@ func (c *PaperCell) classify(l *bundle.Bundle, m model.Classifier, pool *kernel.
 // half and then tokens one by one.
 func (c *PaperCell) feed(l *bundle.Bundle, pool *kernel.Pool, dir string) error {
 	const ahead = 24 // tokens decoded
-	context := min(l.Model.Context(), 1024)
-	n := (context - ahead) / 2
-	if n < 1 {
-		return fault.BadInput(fmt.Errorf("%s has a context of %d tokens, expected at least %d", dir, context, ahead+2))
+	length := min(l.Model.Context(), 1024)
+	n := (length - ahead) / 2
+	d, ok := l.Model.(model.Decoder)
+	if n < 1 || !ok {
+		return fault.BadInput(fmt.Errorf("%s has a context of %d tokens, expected a decoder's of at least %d", dir, length, ahead+2))
 	}
-	ids := make([]int32, n)
+	ids := make([]int32, 2*n)
 	for i := range ids {
-		ids[i] = int32(i * 7 % l.Model.Vocab())
+		ids[i] = int32((i*7 + i/n) % l.Model.Vocab())
 	}
-	var prefill, decode []float64
 	for range rounds {
-		s, err := infer.NewSession(l.Model, l.Set, pool, infer.SessionOptions{Batch: 1, Capacity: context})
+		s, err := infer.NewScheduler(infer.Source{Model: d, Set: l.Set, Pool: pool}, infer.SchedulerOptions{MaxBatch: 1})
 		if err != nil {
 			return err
 		}
-		timed := func(k, times int) float64 { // tokens a second
-			start := time.Now()
-			for range times {
-				if err == nil {
-					_, err = s.Feed(ids[:k])
-				}
-			}
-			return float64(k*times) / time.Since(start).Seconds()
+		// The first half is read for the second to follow it, and makes its steps' graphs.
+		_, err = timed(s, ids[:n], 1)
+		var at []time.Time
+		if err == nil {
+			at, err = timed(s, ids, ahead)
 		}
-		timed(n, 1) // makes the machine for n tokens
-		prefill = append(prefill, timed(n, 1))
-		timed(1, 1) // and that for one
-		decode = append(decode, timed(1, ahead-1))
 		s.Close()
 		if err != nil {
 			return err
 		}
+		// The step of one row is made for the second token.
+		c.best("prefill", float64(n)/at[1].Sub(at[0]).Seconds())
+		c.best("decode", float64(ahead-2)/at[ahead].Sub(at[2]).Seconds())
 	}
-	c.Figures["prefill"], c.Figures["decode"] = slices.Max(prefill), slices.Max(decode)
 	return nil
+}
+
+// best keeps the largest of a figure's values.
+func (c *PaperCell) best(name string, v float64) { c.Figures[name] = max(c.Figures[name], v) }
+
+// timed continues a prompt, and returns when it began and when each token came.
+func timed(s *infer.Scheduler, prompt []int32, tokens int) ([]time.Time, error) {
+	at := []time.Time{time.Now()}
+	stream, err := s.Submit(context.Background(), infer.Request{Prompt: prompt, MaxTokens: tokens, Sampler: infer.SamplerConfig{TopP: 1}})
+	if err != nil {
+		return nil, err
+	}
+	for _, ok := stream.Next(); ok; _, ok = stream.Next() {
+		at = append(at, time.Now())
+	}
+	_, err = stream.Result()
+	return at, err
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 )
 
@@ -25,8 +26,8 @@ func TestDecodingEqualsTheWholePass(t *testing.T) {
 
 func decodes(t *testing.T, b *bench) {
 	t.Helper()
-	whole := forward(t, b, nil, b.batch.IDs, formT, true)
-	cache := &graph.Cache{Capacity: formT, Pos: make([]int32, formB)}
+	whole := forward(t, b, b.batch.IDs, func(g *graph.Builder) { b.m.Decode(g, formB, formT, true) })
+	cache := &graph.Cache{Capacity: formT, PageTokens: formT}
 	for _, w := range b.m.Cache(b.set) {
 		cache.K = append(cache.K, make([]float32, formB*formT*w[0]))
 		cache.V = append(cache.V, make([]float32, formB*formT*w[1]))
@@ -34,23 +35,28 @@ func decodes(t *testing.T, b *bench) {
 	at, v := 0, b.m.Vocab()
 	for _, n := range []int{3, 1, 2} {
 		var ids []int32
+		cache.Pos, cache.Spans = nil, nil
 		for s := range formB {
 			ids = append(ids, b.batch.IDs[s*formT+at:][:n]...)
+			for i := range n {
+				cache.Pos = append(cache.Pos, int32(at+i))
+			}
+			cache.Spans = append(cache.Spans, kernel.Span{Row: s * n, N: n, Pos: at, Pages: []int32{int32(formB - 1 - s)}})
 		}
-		got := forward(t, b, cache, ids, n, false)
-		at += n
+		d := b.m.(model.Decoder)
+		got := forward(t, b, ids, func(g *graph.Builder) { g.Output("logits", d.Logits(g, d.Hidden(g, cache, formB*n, 1))) })
 		for s := range formB {
-			cache.Pos[s] = int32(at)
-			near(t, "logits", got[s*v:][:v], whole[(s*formT+at-1)*v:][:v], 2e-5)
+			near(t, "logits", got[s*n*v:][:n*v], whole[(s*formT+at)*v:][:n*v], 2e-5)
 		}
+		at += n
 	}
 }
 
-// forward is the logits of formB sequences of n tokens.
-func forward(t *testing.T, b *bench, cache *graph.Cache, ids []int32, n int, all bool) []float32 {
+// forward is the logits of a graph that takes ids.
+func forward(t *testing.T, b *bench, ids []int32, build func(g *graph.Builder)) []float32 {
 	t.Helper()
 	g := graph.NewBuilder(b.set, graph.BuildOptions{})
-	b.m.Decode(g, cache, formB, n, all)
+	build(g)
 	mc, err := g.Lower(graph.LowerOptions{Pool: b.pool})
 	if err != nil {
 		t.Fatal(err)

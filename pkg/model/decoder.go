@@ -38,8 +38,8 @@ func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
 	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
 }
 
-func (m *decoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	b.Output("logits", m.Logits(b, (&lowering{a: m.a.of(b.Set()), b: b, cache: cache, B: B, T: T}).hidden(0, !all)))
+func (m *decoder) Decode(b *graph.Builder, B, T int, all bool) {
+	b.Output("logits", m.Logits(b, (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(0, !all)))
 }
 
 // Hidden is the residual stream after the last norm of B sequences of T tokens, (B·T, E).

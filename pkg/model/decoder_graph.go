@@ -48,7 +48,7 @@ func (l *lowering) positioned(x *graph.Node) *graph.Node {
 	case !l.a.Learned:
 		return x
 	case l.cache != nil:
-		return l.b.AddPositions(x, table, l.T, l.cache)
+		return l.b.AddPositions(x, table, l.cache)
 	case l.pos() != nil:
 		return l.b.AddRowsAt(x, table, l.pos())
 	}

@@ -112,11 +112,7 @@ func (m *encoder) Loss(b *graph.Builder, B, T, from int) {
 }
 
 // Decode gives "hidden" [B·T, E] for a model without a head.
-func (m *encoder) Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool) {
-	if cache != nil {
-		b.Fail(fmt.Errorf("model: %s is an encoder, it does not continue text", m.family))
-		return
-	}
+func (m *encoder) Decode(b *graph.Builder, B, T int, all bool) {
 	x := m.hidden(b, B, T, 0)
 	if !m.a.MaskedLM {
 		b.Output("hidden", x)

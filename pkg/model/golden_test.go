@@ -96,7 +96,7 @@ func golden(t *testing.T, dir string) {
 	}
 
 	bd := graph.NewBuilder(set, graph.BuildOptions{})
-	m.Decode(bd, nil, B, T, true)
+	m.Decode(bd, B, T, true)
 	whole, err := bd.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		t.Fatal(err)

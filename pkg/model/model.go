@@ -33,10 +33,10 @@ type Model interface {
 	// residual stream before the last norm). With from > 0 it begins at that layer, whose input is "hidden"
 	// [B·T, E] instead of "ids".
 	Loss(b *graph.Builder, B, T, from int)
-	// Decode describes inference: B sequences of T new tokens behind what the
-	// cache holds; input "ids", output "logits" of every sequence's last token
+	// Decode describes inference without a cache: B sequences of T tokens;
+	// input "ids", output "logits" of every sequence's last token
 	// [B, V], or of all tokens [B·T, V].
-	Decode(b *graph.Builder, cache *graph.Cache, B, T int, all bool)
+	Decode(b *graph.Builder, B, T int, all bool)
 	// Head is the matrix [V, E] that makes logits, and its bias [V] or nil.
 	Head(set *param.Set) (w, bias *param.Param)
 	// Scale multiplies q·k before the softmax: 1/sqrt of the dense model's head width.
@@ -65,8 +65,8 @@ type Model interface {
 // Decoder is a Model of text that writes on, whose logits can be made for chosen rows.
 type Decoder interface {
 	Model
-	// Hidden is the residual stream after the last norm of B sequences of T new tokens
-	// behind what the cache holds: (B·T, E). Its input is "ids".
+	// Hidden is the residual stream after the last norm of B sequences of T tokens,
+	// (B·T, E). Its input is "ids". With a cache T is 1: rows of any of its sequences.
 	Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node
 	// Logits are those of rows of Hidden: (rows, V).
 	Logits(b *graph.Builder, h *graph.Node) *graph.Node

@@ -30,7 +30,7 @@ func TestSortGPT(t *testing.T) {
 	const n, digits = 200, 6
 	length := 2*digits - 1
 	b := graph.NewBuilder(set, graph.BuildOptions{})
-	m.Decode(b, nil, n, length, true)
+	m.Decode(b, n, length, true)
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
 	if err != nil {
 		t.Fatal(err)

@@ -388,11 +388,7 @@ func (m *vit) Loss(b *graph.Builder, B, T, from int) {
 	b.HeadLoss(class, b.Param("head"), b.Param("head_bias"), targets, scale, graph.Head{Smoothing: b.Smoothing()})
 }
 
-func (m *vit) Decode(b *graph.Builder, cache *graph.Cache, B, T int, _ bool) {
-	if cache != nil {
-		b.Fail(fmt.Errorf("model: %s classifies images, it does not continue text", m.ModelType))
-		return
-	}
+func (m *vit) Decode(b *graph.Builder, B, T int, _ bool) {
 	class, distilled := m.classToken(b, B, T, 0, true)
 	logits := b.Linear(class, b.Param("head"), b.Param("head_bias")) // (B, classes)
 	if distilled != nil {

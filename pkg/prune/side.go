@@ -67,7 +67,7 @@ func (p *Job) Side() (Side, error) {
 		return s, nil
 	}
 	b := graph.NewBuilder(p.Set, graph.BuildOptions{})
-	p.Model.Decode(b, nil, 1, p.Data.Context, true)
+	p.Model.Decode(b, 1, p.Data.Context, true)
 	plan, err := b.Plan(graph.PlanOptions{})
 	if err != nil {
 		return s, err

@@ -57,7 +57,7 @@ func newEvaluator(m model.Model, set *param.Set, pool *kernel.Pool, s shape) (e 
 	if s.adapters != nil {
 		b.AdaptLinear(s.adapters.Set, s.adapters.Scale)
 	}
-	m.Decode(b, nil, s.batch, s.context, false)
+	m.Decode(b, s.batch, s.context, false)
 	e.classes = m.Vocab()
 	e.machine, err = b.Lower(graph.LowerOptions{Pool: pool})
 	return e, err

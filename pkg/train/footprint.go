@@ -45,7 +45,7 @@ func Footprint(c Config, o optim.Config, lora model.LoRA, m model.Model, shapes 
 func EvalFootprint(c Config, m model.Model, shapes *param.Set) (Memory, error) {
 	b := graph.NewBuilder(shapes, graph.BuildOptions{BF16: c.Precision == "bf16"})
 	if _, ok := m.(model.Classifier); ok {
-		m.Decode(b, nil, c.MicroBatch, c.Context, false)
+		m.Decode(b, c.MicroBatch, c.Context, false)
 	} else {
 		m.Loss(b, c.MicroBatch, c.Context, 0)
 	}
