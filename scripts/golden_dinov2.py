@@ -2,14 +2,25 @@
 """Golden numbers of DINOv2: vit whose layers multiply each column of what attention and the feed-forward network put out (layer_scale1, layer_scale2), a classifier of the
 last norm's class token beside the mean of its patches, and in the largest model a gated feed-forward network. The mask token is part of the file and stands for nothing here.
 
-    /usr/bin/python3 scripts/golden_dinov2.py testdata/golden
+    /usr/bin/python3 scripts/golden_dinov2.py testdata/golden testdata/dinov2
+
+The second directory gets a model of images of 10 pixels whose preprocessor_config.json cuts pictures of 6: its positions are interpolated.
 """
-import math, sys
+import json, math, os, sys
 import torch
 import torch.nn.functional as F
-from golden import case
+from golden import case, save
 
 v, e, layers, h, patch, size, channels = 19, 12, 2, 3, 2, 6, 3
+
+
+def positions(table, side):
+    n = math.isqrt(table.shape[1] - 1)
+    if side == n:
+        return table
+    grid = table[:, 1:].reshape(1, n, n, e).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
+    return torch.cat((table[:, :1], grid.permute(0, 2, 3, 1).reshape(1, side * side, e)), 1)
 
 
 def forward(c, p, pixels):
@@ -17,7 +28,7 @@ def forward(c, p, pixels):
     norm = lambda x, n: F.layer_norm(x, (e,), p[n + ".weight"], p[n + ".bias"], c["layer_norm_eps"])
     lin = lambda x, n: F.linear(x, p[n + ".weight"], p[n + ".bias"])
     x = F.conv2d(pixels, p[at + "patch_embeddings.projection.weight"], p[at + "patch_embeddings.projection.bias"], stride=patch).flatten(2).transpose(1, 2)
-    x = torch.cat((p[at + "cls_token"].expand(b, -1, -1), x), 1) + p[at + "position_embeddings"] + 0 * p[at + "mask_token"].sum()
+    x = torch.cat((p[at + "cls_token"].expand(b, -1, -1), x), 1) + positions(p[at + "position_embeddings"], pixels.shape[-1] // patch) + 0 * p[at + "mask_token"].sum()
     t = x.shape[1]
     for i in range(layers):
         l = f"dinov2.encoder.layer.{i}."
@@ -57,3 +68,18 @@ for name, gated, ratio in (("dinov2", False, 1.75), ("dinov2-giant", True, 2)):
               "num_attention_heads": h, "num_channels": channels, "num_hidden_layers": layers, "patch_size": patch, "qkv_bias": True, "torch_dtype": "float32",
               "use_swiglu_ffn": gated, "id2label": {str(i): f"LABEL_{i}" for i in range(v)}, "label2id": {f"LABEL_{i}": i for i in range(v)}}
     case(sys.argv[1], name, config, shapes, forward, v, (channels, size, size))
+    if not gated:
+        small = shapes, {**config, "image_size": 10}
+
+shapes, config = small
+shapes["dinov2.embeddings.position_embeddings"] = (1, 26, e)
+torch.manual_seed(9)
+p = {n: torch.randn(s) * 0.3 + (1 if "norm" in n and n.endswith("weight") else 0) for n, s in shapes.items()}
+pixels = torch.randn(2, channels, 6, 6)
+out = sys.argv[2]
+os.makedirs(out, exist_ok=True)
+json.dump(config, open(os.path.join(out, "config.json"), "w"), indent=1)
+json.dump({"image_processor_type": "BitImageProcessor", "do_resize": True, "size": {"shortest_edge": 8}, "do_center_crop": True, "crop_size": {"height": 6, "width": 6}, "resample": 3,
+           "do_rescale": True, "do_normalize": True, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}, open(os.path.join(out, "preprocessor_config.json"), "w"), indent=1)
+save(os.path.join(out, "model.safetensors"), p)
+save(os.path.join(out, "golden.safetensors"), {"pixels": pixels, "logits": forward(config, p, pixels), "positions": positions(p["dinov2.embeddings.position_embeddings"], 3)[0]})

@@ -25,6 +25,10 @@ type Tensor struct {
 	// first head of every part side by side, and so on. A part's outermost dimensions
 	// are the heads. 0 joins along Axis; only Axis 0 can be joined by heads.
 	Heads int
+	// Other is how a tensor of another shape than expected becomes the expected one: what makes
+	// its elements, in order, of the file's; nil for shapes of which there is none. The file then
+	// is read whole. nil refuses every other shape.
+	Other func(shape []int64) func(values []float32) []float32
 	// Optional tensors may be missing from a file that is read; their parameters
 	// then keep what they hold. They are always written.
 	Optional bool

@@ -241,6 +241,8 @@ type job struct {
 	name string // in the file
 	from located
 	to   placed
+
+	of func(values []float32) []float32 // its elements of those in the file; nil where they are them
 }
 
 // match pairs the tensors with those of the files, and lists what does not fit.
@@ -256,12 +258,16 @@ func (w *weights) match(bound []placed, ignore []string) (jobs []job, wrong []st
 		}
 		used[name] = true
 		switch e := w.entries[name]; {
-		case !sameShape(e.Shape, b.shape):
+		case !sameShape(e.Shape, b.shape) && b.other(e.Shape) == nil:
 			wrong = append(wrong, fmt.Sprintf("%s has shape %v, expected %v", quote(name), e.Shape, b.shape))
 		case !isFloat(e.DType):
 			wrong = append(wrong, fmt.Sprintf("%s has type %s, expected F32, F16 or BF16", quote(name), e.DType))
 		default:
-			jobs = append(jobs, job{name, e, b})
+			j := job{name: name, from: e, to: b}
+			if !sameShape(e.Shape, b.shape) {
+				j.of = b.other(e.Shape)
+			}
+			jobs = append(jobs, j)
 		}
 	}
 	for name := range w.entries {
@@ -271,6 +277,14 @@ func (w *weights) match(bound []placed, ignore []string) (jobs []job, wrong []st
 	}
 	sort.Strings(wrong)
 	return jobs, wrong
+}
+
+// other is Tensor.Other of a shape.
+func (p *placed) other(shape []int64) func(values []float32) []float32 {
+	if p.Other == nil {
+		return nil
+	}
+	return p.Other(shape)
 }
 
 // buffers are reused from tensor to tensor.
@@ -309,8 +323,39 @@ func (b *buffers) write(w io.Writer, t placed, dtype string) error {
 	return nil
 }
 
+// remake fills a tensor's parameters with what is made of the file's elements.
+func (b *buffers) remake(j job) error {
+	n := int(j.from.Offsets[1]-j.from.Offsets[0]) / int(dtypeBytes[j.from.DType])
+	bytes := n * int(dtypeBytes[j.from.DType])
+	b.raw = grow(b.raw, bytes)
+	raw, err := j.from.file.View(j.from.base+j.from.Offsets[0], bytes, b.raw)
+	if err != nil {
+		return err
+	}
+	values := make([]float32, n)
+	Decode(values, raw, j.from.DType)
+	if bad := nonFinite(values); bad >= 0 {
+		return badNumber(j.to.Name, bad, values[bad], "a model")
+	}
+	values = j.of(values)
+	for i := range j.to.segments {
+		s := &j.to.segments[i]
+		part := values[:s.rows*s.width]
+		if to := s.plain(0, s.rows); to != nil {
+			copy(to, part)
+		} else {
+			s.scatter(part, 0, s.rows)
+		}
+		values = values[len(part):]
+	}
+	return nil
+}
+
 // read fills a tensor's parameters, a chunk of rows at a time.
 func (b *buffers) read(j job) error {
+	if j.of != nil {
+		return b.remake(j)
+	}
 	bytes, done := int(dtypeBytes[j.from.DType]), 0
 	at := j.from.base + j.from.Offsets[0]
 	for i := range j.to.segments {

@@ -10,7 +10,8 @@ import (
 // dinov2 is DINOv2 (https://arxiv.org/abs/2304.07193): vit whose layers multiply each column
 // of what attention and the feed-forward network put out, with a gated feed-forward network
 // in the largest one, and a classifier of the class token beside the mean of the patches. Its
-// positions are those of images of image_size: they are not interpolated.
+// positions are interpolated where preprocessor_config.json cuts pictures of another size than
+// image_size, as transformers does at every pass.
 type dinov2 struct {
 	*vit
 	Intermediate *int    `json:"intermediate_size,omitempty"` // mlp_ratio says it
@@ -18,6 +19,8 @@ type dinov2 struct {
 	SwiGLU       bool    `json:"use_swiglu_ffn"`
 	LayerScale   float64 `json:"layerscale_value"` // of new weights
 	MaskToken    bool    `json:"use_mask_token"`
+
+	trained int // squares on a side of the images that it was trained with, where others are read; else 0
 }
 
 const dinov2Type = "dinov2"

@@ -3,8 +3,15 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ecospa/ecospa/pkg/checkpoint"
+	"github.com/ecospa/ecospa/pkg/graph"
+	"github.com/ecospa/ecospa/pkg/kernel"
 )
 
 // dino is a model of some keys, of images of 28 pixels and patches of 14.
@@ -68,8 +75,9 @@ func TestDINOv2Refusals(t *testing.T) {
 			t.Errorf("%s: %v, expected %q", keys, err, want)
 		}
 	}
-	err := dino(t, "").preprocess([]byte(`{"image_processor_type":"BitImageProcessor","size":{"shortest_edge":32},"crop_size":{"height":14,"width":14},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}`))
-	if err == nil || !strings.Contains(err.Error(), "crop_size gives pictures of 14 x 14, the model's image_size is 28; positions are not interpolated") {
+	const crop = `{"image_processor_type":"BitImageProcessor","size":{"shortest_edge":32},"crop_size":{"height":%d,"width":%d},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}`
+	err := dino(t, "").preprocess(fmt.Appendf(nil, crop, 20, 20))
+	if err == nil || !strings.Contains(err.Error(), "crop_size gives pictures of 20 x 20, the model's image_size is 28") {
 		t.Errorf("pictures of another size: %v", err)
 	}
 	if _, err := New(Sizes{Family: "dinov2", Layers: 1, Width: 12, Heads: 3, Vocab: 2, Context: 8}); err == nil || !strings.Contains(err.Error(), "give vit") {
@@ -78,4 +86,62 @@ func TestDINOv2Refusals(t *testing.T) {
 	if m := dino(t, `,"architectures":["Dinov2Model"],"use_mask_token":false`); !m.backbone || strings.Contains(fmt.Sprint(m.Specs()), "mask_token") {
 		t.Error("a bare model without a mask token has one, or a classifier")
 	}
+}
+
+// TestDINOv2OtherSize: a preprocessor_config.json that cuts pictures of another size than the
+// model's makes it one of that size, with the positions that PyTorch interpolates
+// (scripts/golden_dinov2.py); as such it is written and read back.
+func TestDINOv2OtherSize(t *testing.T) {
+	root, err := os.OpenRoot("../../testdata/dinov2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	m, set, err := Read(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	want, err := checkpoint.ReadTensors(root, "golden.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := m.Arch().Image; i.Side != 6 || m.Context() != 10 {
+		t.Fatalf("images of %d, %d tokens", i.Side, m.Context())
+	}
+	near := func(what string, got, want []float32) {
+		t.Helper()
+		for i, w := range want {
+			if len(got) != len(want) || math.Abs(float64(got[i]-w)) > 1e-5 {
+				t.Fatalf("%s: number %d of %d is not PyTorch's %g", what, i, len(got), w)
+			}
+		}
+	}
+	near("positions", set.Param("positions").Data(), want["positions"])
+	b := graph.NewBuilder(set, graph.BuildOptions{})
+	m.Decode(b, nil, 2, m.Context(), true)
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mc.Close()
+	for _, err := range []error{mc.SetFloats("pixels", want["pixels"]...), mc.RunAll()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	near("logits", mc.Output("logits"), want["logits"])
+
+	config, err := m.Config(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "m")
+	if err := checkpoint.WriteDir(to, checkpoint.Model{Config: config}.Files(set, m.Tensors(set), "F32")); err != nil {
+		t.Fatal(err)
+	}
+	_, back := readBert(t, to)
+	near("positions read back", back.Param("positions").Data(), want["positions"])
 }

@@ -66,11 +66,15 @@ func (m *vit) preprocess(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.image.Geometry, err = p.geometry(kind, m.ImageSize); err != nil {
-		if m.dino != nil {
-			err = fmt.Errorf("%w; positions are not interpolated: write image_size there, pictures are resized to it", err)
-		}
+	g, err := p.geometry(kind, m.ImageSize)
+	if err != nil {
 		return err
+	}
+	if _, h, w := g.sides(); m.dino != nil && h == w && h != m.ImageSize && h > 0 && h <= maxSide && h%m.PatchSize == 0 {
+		m.resized(h)
+	}
+	if m.image.Geometry = g; g.fits(m.ImageSize) != nil {
+		return g.fits(m.ImageSize)
 	}
 	if err := p.pixels(m, kind); err != nil {
 		return err
@@ -184,21 +188,24 @@ func (p *preprocessor) geometry(kind processorKind, side int) (*Geometry, error)
 		}
 		g.CropHeight, g.CropWidth = s.Height, s.Width
 	}
-	return g, g.fits(side)
+	return g, nil
+}
+
+// sides are those of a picture whose proportions are the model's, and the key that says them; 0
+// where it must have the size.
+func (g *Geometry) sides() (key string, h, w int) {
+	switch {
+	case g.CropHeight != 0:
+		return "crop_size", g.CropHeight, g.CropWidth
+	case g.Shortest != 0:
+		return "size", g.Shortest, g.Shortest
+	}
+	return "size", g.Height, g.Width
 }
 
 // fits reports sizes that never give the model's.
 func (g *Geometry) fits(side int) error {
-	key, h, w := "size", g.Height, g.Width
-	switch {
-	case g.CropHeight != 0:
-		key, h, w = "crop_size", g.CropHeight, g.CropWidth
-	case g.Shortest != 0:
-		h, w = g.Shortest, g.Shortest
-	case h == 0:
-		return nil // pictures must have the size
-	}
-	if h != side || w != side {
+	if key, h, w := g.sides(); h != 0 && (h != side || w != side) {
 		return fmt.Errorf("%s gives pictures of %d x %d, the model's image_size is %d", key, h, w, side)
 	}
 	return nil

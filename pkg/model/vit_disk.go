@@ -13,6 +13,10 @@ func (m *vit) Tensors(set *param.Set) []checkpoint.Tensor {
 		switch ts[i].Parts[0].Param {
 		case "head", "head_bias":
 			ts[i].Optional = m.backbone
+		case "positions":
+			if m.dino != nil {
+				ts[i].Other = m.positions
+			}
 		}
 	}
 	return ts
