@@ -48,7 +48,7 @@ func (c *comparison) slice(b *bundle.Bundle, cal prune.Sequences, k coupled.Conf
 // head gets a matrix of its own, for it has the last norm's gain in it.
 func sliced(pool *kernel.Pool, m model.Model, set *param.Set, cal prune.Sequences, width int) (model.Model, *param.Set, error) {
 	a := m.Arch()
-	if m.Family() != "llama" || width < 1 {
+	if m.Table().Class != "LlamaForCausalLM" || width < 1 {
 		return nil, nil, fmt.Errorf("slice makes a llama narrower, to 1 column or more; found a %s and %d columns", m.Family(), width)
 	}
 	turn, err := directions(pool, m, set, cal, width)
