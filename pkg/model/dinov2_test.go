@@ -119,7 +119,7 @@ func TestDINOv2OtherSize(t *testing.T) {
 	}
 	near("positions", set.Param("positions").Data(), want["positions"])
 	b := graph.NewBuilder(set, graph.BuildOptions{})
-	m.Decode(b, nil, 2, m.Context(), true)
+	m.Decode(b, 2, m.Context(), true)
 	pool := kernel.NewPool(1)
 	defer pool.Close()
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool})
