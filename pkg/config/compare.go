@@ -42,7 +42,7 @@ type Method struct {
 	Scratch bool    `yaml:"scratch" json:"scratch,omitempty"` // forget the weights after the cut: only the shape is the method's
 	// With recover.tokens: what the training after the cut learns from, see Learns; default parent.
 	Learn string   `yaml:"learn" json:"learn,omitempty"`
-	LR    float64  `yaml:"lr" json:"lr,omitempty"`       // highest learning rate of text and lora; default (0) recover.lr
+	LR    float64  `yaml:"lr" json:"lr,omitempty"`       // highest learning rate of text and lora, default (0) recover.lr; of parent a share of each tensor's root mean square, default (0) as prune --recover
 	Kinds []string `yaml:"kinds" json:"kinds,omitempty"` // kinds of units that may be removed; default the file's
 	Slice bool     `yaml:"slice" json:"slice,omitempty"` // instead of removing units, rotate the residual stream and make it narrower (llama only)
 }
@@ -212,8 +212,8 @@ func (c Compare) validateMethods() error {
 		if !slices.Contains(Learns(), m.Learn) || !(m.LR >= 0 && m.LR <= 10) {
 			return refused("methods[%d], %s: learn is %q and lr %g, expected one of %s and 0 to 10", i, m.Name, m.Learn, m.LR, strings.Join(Learns(), ", "))
 		}
-		if m.Learn == LearnParent && m.LR != 0 || m.Learn != LearnParent && (c.Recover.Tokens == 0 || m.Hidden != 0) {
-			return refused("methods[%d], %s: learn %s needs recover.tokens and no hidden, lr needs learn text or lora", i, m.Name, m.Learn)
+		if c.Recover.Tokens == 0 && (m.Learn != LearnParent || m.LR != 0) || m.Learn == LearnParent && m.LR > 1 || m.Learn != LearnParent && m.Hidden != 0 {
+			return refused("methods[%d], %s: learn %s with lr %g and hidden %g: text, lora and lr need recover.tokens, text and lora no hidden, parent an lr of 1 at most", i, m.Name, m.Learn, m.LR, m.Hidden)
 		}
 		if m.Slice && (m.Uncoupled || m.Scratch || c.Recover.Tokens > 0 && m.Recover && m.Learn == LearnParent && m.Hidden >= 0) {
 			return refused("methods[%d], %s: slice excludes uncoupled and scratch, and learns from the parent with hidden -1 only: its residual stream is narrower", i, m.Name)

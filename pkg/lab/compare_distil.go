@@ -18,7 +18,7 @@ func (c *comparison) distil(src *bundle.Bundle, d *denseModel, m *config.Method)
 	}
 	defer parent.Close()
 	s := &recovery.Stage{
-		Options: recovery.Options{Tokens: c.Compare.Recover.Tokens, Context: d.context, Hidden: m.Hidden}.Resolve(),
+		Options: recovery.Options{Tokens: c.Compare.Recover.Tokens, Context: d.context, Hidden: m.Hidden, Rate: m.LR}.Resolve(),
 		Parent:  recovery.Net{Model: parent.Model, Set: parent.Set}, Child: recovery.Net{Model: src.Model, Set: src.Set}, Pool: c.pool,
 	}
 	at := data.Cursor{Seed: d.seed, Epoch: 1 << 20} // an order that the dense model has not seen
