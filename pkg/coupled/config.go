@@ -23,7 +23,7 @@ type Config struct {
 	RoundTo      int              `yaml:"round_to"`      // widths of pruned matrices become multiples of this many rows; default 1
 	Round        map[Kind]int     `yaml:"-" json:"-"`    // multiples of rows by kind, where RoundTo is 1: what the types of a format ask for
 	MinKeep      int              `yaml:"min_keep"`      // least number of units kept per head or layer; default 1
-	Floor        float64          `yaml:"floor"`         // least share of units kept in every group, 0 to 1; default 0
+	Floor        float64          `yaml:"floor"`         // least share of its present units that every group keeps at an event, 0 to 1 (0.5 in four events: a sixteenth); default 0
 	SkipLayers   []int            `yaml:"skip_layers"`   // layers that are not pruned, counted from 0; default none
 	Seed         uint64           `yaml:"seed"`          // seed of the random criterion; default 1
 	Start        float64          `yaml:"start"`         // share of the steps at the first pruning event; default 0.1
