@@ -80,7 +80,6 @@ func TestPagedAttention(t *testing.T) {
 
 // pagedCache holds each of some sequences in `each` pages that follow each other.
 type pagedCache struct {
-	k, v       []float32
 	page, each int
 }
 
