@@ -53,8 +53,9 @@ const (
 
 // watchTime is what a worker waits awake at most. Longer than the serial pieces between
 // the operations of a training step, short beside anything a person notices. leastWatch
-// is what it waits at least, after others were given the cores again and again.
-const watchTime, leastWatch = 100 * time.Microsecond, 5 * time.Microsecond
+// is what it waits at least, after others were given the cores again and again: as long as the
+// serial pieces of a step of a server, whose workers would sleep and be woken at each of them.
+const watchTime, leastWatch = 100 * time.Microsecond, 50 * time.Microsecond
 
 // watcher waits awake before its thread sleeps, for spin; 0 is not at all.
 type watcher struct{ spin time.Duration }
