@@ -29,7 +29,7 @@ ms() {
 		sh -c 'while :; do :; done' &
 		busy="$busy $!"
 	done
-	"$work/ecospa" bench step --model "$model" --batch 4 --seq 256 --steps 7 --threads "$cores" --json | tr -d ' ,' | sed -n 's/^"ms"://p'
+	"$work/ecospa" bench step --model "$model" --batch 4 --seq 256 --steps 7 --threads "$cores" --json | sed -n 's/.*"ms": *\([0-9.]*\).*/\1/p'
 	for p in $busy; do kill "$p"; wait "$p" 2>/dev/null || true; done
 	busy=''
 }

@@ -53,9 +53,8 @@ const (
 
 // watchTime is what a worker waits awake at most. Longer than the serial pieces between
 // the operations of a training step, short beside anything a person notices. leastWatch
-// is what it waits at least, after others were given the cores again and again: as long as the
-// serial pieces of a step of a server, whose workers would sleep and be woken at each of them.
-const watchTime, leastWatch = 100 * time.Microsecond, 50 * time.Microsecond
+// is what it waits at least, after others were given the cores again and again.
+const watchTime, leastWatch = 100 * time.Microsecond, 5 * time.Microsecond
 
 // watcher waits awake before its thread sleeps, for spin; 0 is not at all.
 type watcher struct{ spin time.Duration }
@@ -133,7 +132,7 @@ func (p *Pool) leave() {
 	}
 }
 
-// watch waits, awake, until ready or its time has passed. Waiting in vain quarters that
+// watch waits, awake, until ready or its time has passed. Waiting in vain halves that
 // time, waiting with success makes it an eighth longer.
 func (w *watcher) watch(ready func() bool) bool {
 	if ready() {
@@ -151,7 +150,7 @@ func (w *watcher) watch(ready func() bool) bool {
 			}
 		}
 	}
-	w.spin = max(w.spin/4, leastWatch)
+	w.spin = max(w.spin/2, leastWatch)
 	return false
 }
 
