@@ -29,7 +29,7 @@ type path struct {
 	skinnyVector                int   // or up to so many columns
 	// Rows of a product that is skinny whatever B is, of B as bfloat16, and of B transposed; of those with
 	// more rows than a kernel takes, the columns done for all rows before the next, the
-	// bytes of a piece of B that is copied (0: none), and with B transposed the slices of the inner length (0: whole).
+	// bytes of a piece of B of bfloat16 that is copied (0: no piece is, of float32 neither), and with B transposed the slices of the inner length (0: whole).
 	skinnyMost, skinnyMostMixed int
 	skinnyMostDot               int
 	skinnyBlock, skinnyBlockDot int

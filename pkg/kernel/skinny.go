@@ -170,15 +170,22 @@ func (g *gemm) inPieces() bool {
 	return g.b.inner != 1 && g.b.q8 == nil && g.q.skinnyPiece > 0 && (g.groups() > 1 || size*strips[g.c.Rows-1] < 64)
 }
 
+// floatSlice is the inner length at most of a piece of float32. Sums are made slice by slice: another
+// one would change the last bits of every run.
+const floatSlice = 256
+
+// pieceSlice is the inner length of a piece of B.
+func (g *gemm) pieceSlice() int {
+	if g.b.bf16 == nil {
+		return ceil(ceil(g.k, ceil(g.k, floatSlice)), 16) * 16
+	}
+	return ceil(g.k, ceil(g.k, g.q.skinnyPiece/(2*g.q.skinnyBlock)))
+}
+
 // skinnyPieces is skinnyRange in pieces of B, side by side before the next ones below: what
 // a processor fetches beyond the end of a piece's rows is the next piece.
 func (g *gemm) skinnyPieces(l *lane, lo, hi int) {
-	h, k, block := *g, g.k, g.q.skinnyBlock
-	slice := g.q.skinnyPiece / (4 * block)
-	if g.b.bf16 != nil {
-		slice *= 2
-	}
-	slice = ceil(k, ceil(k, slice))
+	h, k, slice, block := *g, g.k, g.pieceSlice(), g.q.skinnyBlock
 	buf := grow(&l.wide, block*slice)
 	for h.k0 = 0; h.k0 < k; h.k0 += slice {
 		h.k = min(slice, k-h.k0)
