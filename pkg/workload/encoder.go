@@ -119,7 +119,7 @@ func evaluate(on prune.Subject, o EvalOptions, sequences int, windows func(batch
 		g = dist.Alone{}
 	}
 	if o.Batch == 0 {
-		o.Batch = max(1, min(evalTokens/o.Context, (sequences+g.Size()-1)/g.Size()))
+		o.Batch = o.defaultBatch(sequences, g.Size())
 	}
 	e, err := train.NewEvaluator(on.Model, on.Set, on.Pool, o.Batch, o.Context, false)
 	if err != nil {

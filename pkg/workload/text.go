@@ -241,7 +241,7 @@ func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, erro
 		return train.Evaluation{}, fault.BadInput(err)
 	}
 	if o.Batch == 0 {
-		o.Batch = max(1, min(evalTokens/o.Context, (p.Sequences+g.Size()-1)/g.Size()))
+		o.Batch = o.defaultBatch(p.Sequences, g.Size())
 	}
 	e, err := train.NewEvaluator(on.Model, on.Set, on.Pool, o.Batch, o.Context, false)
 	if err != nil {

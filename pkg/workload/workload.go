@@ -79,11 +79,22 @@ func (o EvalOptions) progress(sequences int) func(int64) {
 	if o.Progress == nil {
 		return nil
 	}
-	if o.Limit > 0 {
-		sequences = min(sequences, (o.Limit+o.Context-1)/o.Context)
-	}
-	of := int64(o.Context) * int64((sequences+o.Batch-1)/o.Batch*o.Batch)
+	of := int64(o.Context) * int64((o.limited(sequences)+o.Batch-1)/o.Batch*o.Batch)
 	return func(done int64) { o.Progress(done, max(done, of)) }
+}
+
+// limited is how many of all sequences make Limit tokens, where none is shorter than Context.
+func (o EvalOptions) limited(sequences int) int {
+	if o.Limit > 0 {
+		return min(sequences, (o.Limit+o.Context-1)/o.Context)
+	}
+	return sequences
+}
+
+// defaultBatch is Batch where nobody says: a batch is run whole, so that it is not larger than what a
+// rank is to read of all sequences.
+func (o EvalOptions) defaultBatch(sequences, ranks int) int {
+	return max(1, min(evalTokens/o.Context, (o.limited(sequences)+ranks-1)/ranks))
 }
 
 // evalTokens is about how many tokens run at a time when nobody says.
