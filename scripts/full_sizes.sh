@@ -25,7 +25,10 @@ step() {
   local name=$1 what=$2; shift 2
   /usr/bin/time -f '%e %M' -o time.txt "$@" > "$name.$what.log" 2>&1 || { tail -5 "$name.$what.log"; exit 1; }
   read -r seconds kib < <(tail -1 time.txt)
-  printf '{"model":"%s","step":"%s","seconds":%s,"resident_mib":%d}\n' "$name" "$what" "$seconds" $((kib / 1024))
+  # prune measures the peak of each phase anew, so that the kernel's is the last phase's: its own is of all
+  local peak
+  peak=$(sed -n 's/.*peak resident memory //p' "$name.$what.log" | tail -1)
+  printf '{"model":"%s","step":"%s","seconds":%s,"peak":"%s"}\n' "$name" "$what" "$seconds" "${peak:-$((kib / 1024)) MiB}"
 }
 
 for name; do
@@ -36,7 +39,7 @@ for name; do
   step "$name" export "$e" export --model "$name-pruned" --format gguf --dtype q8_0 --out "$name.gguf" --json
   if [ -d npm/node_modules/node-llama-cpp ]; then
     cp "$here/full_sizes.mjs" npm/
-    step "$name" llama.cpp node npm/full_sizes.mjs "$e" "$name-pruned" "$name.gguf" short.txt 512
+    step "$name" llama.cpp node npm/full_sizes.mjs "$e" "$name.gguf" short.txt 512
     tail -1 "$name.llama.cpp.log"
   else
     echo "$name: llama.cpp was not asked: there is no $work/npm/node_modules/node-llama-cpp" >&2
