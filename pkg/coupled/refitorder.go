@@ -62,10 +62,22 @@ func (e *Evidence) OrderByRefit(set *param.Set, moments *Evidence, ridge float64
 	return nil
 }
 
-// OrderedByRefit reports whether OrderByRefit has seen a layer.
+// OrderByScore keeps the feed-forward channels of a layer in the order of their scores, for
+// plans with Config.FFNOrder refit.
+func (e *Evidence) OrderByScore(layer int) {
+	if e.refits == nil {
+		e.refits = map[string][]int{}
+	}
+	e.refits[param.InLayer(layer, "ffn")] = []int{}
+}
+
+// OrderedByRefit reports whether OrderByRefit or OrderByScore has seen a layer.
 func (e *Evidence) OrderedByRefit(layer int) bool {
 	return e.refits[param.InLayer(layer, "ffn")] != nil
 }
+
+// TokensToOrder is how many tokens OrderByRefit's second moments of n channels must be from.
+func TokensToOrder(n int) int { return seenPerChannel * n }
 
 // refitOrder is what OrderByRefit kept of a group, empty where its units go by score.
 func (e *Evidence) refitOrder(g Group) ([]int, error) {
@@ -101,7 +113,7 @@ func (f *fit) removalOrder(ridge float64) ([]int, error) {
 	for i := range n {
 		trace += f.covariance(mean, i, i)
 	}
-	if f.moment.weight < seenPerChannel*float64(n) || !(trace > 0) || math.IsInf(trace, 0) {
+	if f.moment.weight < float64(TokensToOrder(n)) || !(trace > 0) || math.IsInf(trace, 0) {
 		return []int{}, nil
 	}
 	pool := f.pool

@@ -23,6 +23,9 @@ type Sequences struct {
 // Len is the number of sequences.
 func (s Sequences) Len() int { return s.N }
 
+// tokens is what the sequences hold, padding included.
+func (s Sequences) tokens() int { return s.N * s.Context }
+
 // slice is sequences lo..hi.
 func (s Sequences) slice(lo, hi int) Sequences {
 	return Sequences{s.Context, s.Batch.Slice(lo, hi)}

@@ -179,8 +179,8 @@ func (p *Job) estimate() (e Estimate, err error) {
 	if improve.Compensation {
 		moments, solve = c.momentFLOPs(k), int64(c.Set.Layers())*c.solveFLOPs(0.7)
 	}
-	if p.PlanFile == "" && p.Config.ByRefit(p.Improve) {
-		add(PhaseOrder, moments+c.orderFLOPs(), m.Evidence+m.Refit)
+	if order := c.orderFLOPs(); order > 0 && p.PlanFile == "" && p.Config.ByRefit(p.Improve) {
+		add(PhaseOrder, moments+order, m.Evidence+m.Refit)
 		if p.stores() {
 			moments = 0
 		}

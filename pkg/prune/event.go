@@ -37,8 +37,10 @@ type NoRoom struct {
 	Bytes, Free int64
 }
 
-// OrderingChannels begins the ordering of feed-forward channels by refit.
-type OrderingChannels struct{ Layers int }
+// OrderingChannels begins the ordering of feed-forward channels of so many layers by refit.
+// Those of ByScore layers stay in the order of their scores: there are only so many tokens, and
+// Need is what the widest of them needs.
+type OrderingChannels struct{ Layers, ByScore, Tokens, Need int }
 
 // Measuring begins the measuring of so many trial cuts.
 type Measuring struct{ Cuts, Sequences, Context int }
@@ -84,7 +86,16 @@ func (e NoRoom) String() string {
 }
 
 func (e OrderingChannels) String() string {
-	return fmt.Sprintf("ordering the feed-forward channels of %s by what a refit of the others does not make up for", units.Plural(e.Layers, "layer"))
+	byRefit := fmt.Sprintf("ordering the feed-forward channels of %s by what a refit of the others does not make up for", units.Plural(e.Layers, "layer"))
+	byScore := fmt.Sprintf("%d of %s keep their feed-forward channels ordered by score: calibration has %d tokens, expected %d at least for an order by refit",
+		e.ByScore, units.Plural(e.Layers+e.ByScore, "layer"), e.Tokens, e.Need)
+	switch {
+	case e.ByScore == 0:
+		return byRefit
+	case e.Layers == 0:
+		return byScore
+	}
+	return byRefit + "; " + byScore
 }
 
 func (e Measuring) String() string {
