@@ -29,7 +29,7 @@ type EvalOptions struct {
 	Batch   int // windows at a time; 0 is about 4096 tokens
 	Limit   int // predicted tokens at most; 0 is all
 	Threads int
-	Weights param.DType // type in which the weights are kept; "" is float32
+	Weights param.DType // type in which the weights are kept, see bundle.Options
 	JSON    bool
 
 	Importance  bool   // scores of units instead of perplexity

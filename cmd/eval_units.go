@@ -7,6 +7,7 @@ import (
 	"github.com/ecospa/ecospa/internal/progress"
 	"github.com/ecospa/ecospa/internal/report"
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/workload"
 )
@@ -24,6 +25,7 @@ func RunUnits(o EvalOptions, out, log io.Writer) error {
 	}
 	shown := progress.NewWork(log)
 	defer shown.End()
+	o.Weights = param.F32 // criteria ask for gradients of weights, and cuts are tried on them
 	b, w, err := o.open(shown)
 	if err != nil {
 		return err

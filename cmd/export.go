@@ -68,7 +68,7 @@ func RunExport(o ExportOptions, out, log io.Writer) error {
 	}
 	shown := progress.NewWork(log)
 	defer shown.End()
-	b, err := readBundle(o.Model, bundle.Options{}, shown)
+	b, err := readBundle(o.Model, bundle.Options{Weights: bundle.AsStored}, shown)
 	if err != nil {
 		return err
 	}

@@ -15,9 +15,10 @@ import (
 )
 
 // Read reads the model in a GGUF file of one of model.Architectures, and the file's
-// keys. The caller closes the set's weights.
-func Read(path string) (model.Model, *param.Set, *gguf.File, error) {
-	return open(path, func(f *gguf.File) (model.Model, *param.Set, error) { return Of(f) })
+// keys. kept is asked for the type in which matrices are kept in memory (see
+// checkpoint.ReadWeightsAs). The caller closes the set.
+func Read(path string, kept func(*gguf.File) param.DType) (model.Model, *param.Set, *gguf.File, error) {
+	return open(path, func(f *gguf.File) (model.Model, *param.Set, error) { return Of(f, kept(f)) })
 }
 
 // Shapes is Read without weights: the set has no storage.
@@ -175,13 +176,13 @@ func (h *header) Each(key string, layers int) []int {
 }
 
 // Of is the model of a file as llama.cpp understands it: the scale of scores and the
-// frequencies of rotation follow from the keys alone.
-func Of(f *gguf.File) (model.Model, *param.Set, error) {
+// frequencies of rotation follow from the keys alone. Matrices are kept as t.
+func Of(f *gguf.File, t param.DType) (model.Model, *param.Set, error) {
 	h, m, err := describe(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	return h.weights(m)
+	return h.weights(m, t)
 }
 
 // describe makes the model that the keys describe.
@@ -241,7 +242,7 @@ func (h *header) layout(m model.Model) (*param.Set, []checkpoint.Tensor, error) 
 }
 
 // weights reads the tensors of a model that the keys describe.
-func (h *header) weights(m model.Model) (model.Model, *param.Set, error) {
+func (h *header) weights(m model.Model, as param.DType) (model.Model, *param.Set, error) {
 	f := h.f
 	_, tensors, err := h.layout(m)
 	if err != nil {
@@ -251,7 +252,7 @@ func (h *header) weights(m model.Model) (model.Model, *param.Set, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	err = checkpoint.ReadStreams(set, tensors, func(name string, shape []int) (func([]float32, int) error, error) {
+	err = checkpoint.ReadStreams(set, tensors, as, func(name string, shape []int) (func([]float32, int) error, error) {
 		if t := f.Tensors[name]; !slices.Equal(t.Shape, shape) {
 			return nil, fmt.Errorf("%w: tensor %s has shape %v, expected %v", gguf.ErrFormat, name, t.Shape, shape)
 		}

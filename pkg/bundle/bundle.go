@@ -16,7 +16,8 @@ import (
 )
 
 // AsStored, as Options.Weights, keeps matrices in the type that the source has most of, where
-// param has it: bfloat16; others become float32, and so do those that adapters are folded into.
+// that can be done without rounding: bfloat16; others become float32, and so do those that
+// adapters are folded into.
 const AsStored param.DType = "source"
 
 // Options says how much of a model Open reads. The zero value is all of it, with
@@ -35,6 +36,17 @@ type Options struct {
 	Weights param.DType
 	// StrictConfig makes keys of config.json that nobody knows an error instead of a note.
 	StrictConfig bool
+}
+
+// kept is the type in which matrices are kept of a source that has most weights as stored.
+func (o Options) kept(stored string) param.DType {
+	switch {
+	case o.Weights == AsStored && stored == "BF16":
+		return param.BF16
+	case o.Weights == AsStored, o.Weights == "":
+		return param.F32
+	}
+	return o.Weights
 }
 
 // Bundle is a model with what belongs to it. The caller may change Model and Set;
@@ -179,14 +191,7 @@ func (b *Bundle) read(dir *folder.Dir, o Options) (err error) {
 	if o.ShapesOnly {
 		return checkpoint.CheckWeights(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable)
 	}
-	t := o.Weights
-	switch {
-	case t == AsStored && b.DType == "BF16":
-		t = param.BF16
-	case t == AsStored, t == "":
-		t = param.F32
-	}
-	return checkpoint.ReadWeightsAs(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable, t)
+	return checkpoint.ReadWeightsAs(dir, b.Set, b.Model.Tensors(b.Set), model.Ignorable, o.kept(b.DType))
 }
 
 // Close gives the memory of weights and adapters back. A closed bundle may be closed again.

@@ -7,6 +7,7 @@ import (
 	"github.com/ecospa/ecospa/internal/gguf"
 	"github.com/ecospa/ecospa/internal/ggufmodel"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
@@ -14,12 +15,13 @@ import (
 // float32, the tokenizer, the chat template and the ends of text from its keys.
 func openFile(path string, o Options) (b *Bundle, err error) {
 	b = &Bundle{Path: path}
-	read := ggufmodel.Read
-	if o.ShapesOnly {
-		read = ggufmodel.Shapes
-	}
 	var f *gguf.File
-	if b.Model, b.Set, f, err = read(path); err != nil {
+	if o.ShapesOnly {
+		b.Model, b.Set, f, err = ggufmodel.Shapes(path)
+	} else {
+		b.Model, b.Set, f, err = ggufmodel.Read(path, func(f *gguf.File) param.DType { return o.kept(mostly(f)) })
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -28,11 +30,6 @@ func openFile(path string, o Options) (b *Bundle, err error) {
 		}
 	}()
 	b.DType = storedType(f)
-	if t := o.Weights; t != "" && t != AsStored && !o.ShapesOnly {
-		if err := b.Set.StoreAll(t); err != nil {
-			return nil, err
-		}
-	}
 	if st, serr := os.Stat(path); serr == nil {
 		b.Bytes = st.Size()
 	}
@@ -61,6 +58,15 @@ func openFile(path string, o Options) (b *Bundle, err error) {
 // storedType is what a model that comes from the file is saved as: the type of most of
 // its elements, or BF16 where that is a quantized one, which safetensors does not have.
 func storedType(f *gguf.File) string {
+	switch t := mostly(f); t {
+	case "F32", "F16", "BF16":
+		return t
+	}
+	return "BF16"
+}
+
+// mostly is the type of most of a file's elements.
+func mostly(f *gguf.File) string {
 	count, best := map[string]int{}, "F32"
 	for _, t := range f.Tensors {
 		n := 1
@@ -71,11 +77,7 @@ func storedType(f *gguf.File) string {
 			best = t.DType
 		}
 	}
-	switch best {
-	case "F32", "F16", "BF16":
-		return best
-	}
-	return "BF16"
+	return best
 }
 
 // pool takes over how an encoder's texts become vectors, as the files of

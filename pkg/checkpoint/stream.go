@@ -1,8 +1,10 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -80,39 +82,61 @@ func WriteStreams(w io.Writer, streams []Stream, dtype string) error {
 	return nil
 }
 
-// ReadStreams fills the set from tensors that the caller reads: open is asked
+// ReadStreams fills the set from tensors that the caller reads, on all cores: open is asked
 // for each by its name and the shape it must have, and the function that it
-// returns fills dst with the elements from number `at` on. A number that is not
+// returns fills dst with the elements from number `at` on. Each block that can be
+// stored as t is, as soon as it is read (see ReadWeightsAs). A number that is not
 // finite is an ErrNonFinite.
-func ReadStreams(set *param.Set, tensors []Tensor, open func(name string, shape []int) (func(dst []float32, at int) error, error)) error {
+func ReadStreams(set *param.Set, tensors []Tensor, t param.DType, open func(name string, shape []int) (func(dst []float32, at int) error, error)) error {
 	bound, err := bindAll(set, tensors)
 	if err != nil {
 		return err
 	}
-	var buf []float32
-	for _, t := range bound {
-		read, err := open(t.Name, t.shape)
-		if err != nil {
-			return err
-		}
-		at := 0
-		for i := range t.segments {
-			s := &t.segments[i]
-			step := s.chunk()
-			buf = grow(buf, step*s.width)
-			for lo := 0; lo < s.rows; lo += step {
-				hi := min(s.rows, lo+step)
-				values := buf[:(hi-lo)*s.width]
-				if err := read(values, at); err != nil {
-					return fmt.Errorf("read %s: %w", t.Name, err)
-				}
-				if bad := nonFinite(values); bad >= 0 {
-					return badNumber(t.Name, at+bad, values[bad], "a model")
-				}
-				s.scatter(values, lo, hi)
-				at += len(values)
+	if t != param.F32 {
+		slices.SortStableFunc(bound, func(a, b placed) int { return cmp.Compare(a.first(), b.first()) })
+	}
+	store := newStorer(set, t)
+	for i := range bound {
+		store.expect(&bound[i])
+	}
+	_, err = onAllCores(len(bound), func() func(i int) error {
+		var buf []float32
+		return func(i int) error {
+			read, err := open(bound[i].Name, bound[i].shape)
+			if err != nil {
+				return err
 			}
+			if buf, err = bound[i].stream(buf, read); err != nil {
+				return err
+			}
+			return store.done(&bound[i])
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return set.StoreAll(t)
+}
+
+// stream fills a tensor's parameters by chunks of rows that read hands out; buf is used and returned.
+func (p *placed) stream(buf []float32, read func(dst []float32, at int) error) ([]float32, error) {
+	at := 0
+	for i := range p.segments {
+		s := &p.segments[i]
+		step := s.chunk()
+		buf = grow(buf, step*s.width)
+		for lo := 0; lo < s.rows; lo += step {
+			hi := min(s.rows, lo+step)
+			values := buf[:(hi-lo)*s.width]
+			if err := read(values, at); err != nil {
+				return buf, fmt.Errorf("read %s: %w", p.Name, err)
+			}
+			if bad := nonFinite(values); bad >= 0 {
+				return buf, badNumber(p.Name, at+bad, values[bad], "a model")
+			}
+			s.scatter(values, lo, hi)
+			at += len(values)
 		}
 	}
-	return nil
+	return buf, nil
 }

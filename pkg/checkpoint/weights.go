@@ -7,11 +7,9 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sort"
 	"strings"
-	"sync"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -139,101 +137,23 @@ func (w *weights) fill(from string, set *param.Set, tensors []Tensor, ignore []s
 			}
 		}()
 	}
-	store := newStorer(set, jobs, t)
-	errs := make([]error, len(jobs))
-	var next sync.Mutex
-	at := 0
-	var group sync.WaitGroup
-	for range min(len(jobs), runtime.GOMAXPROCS(0)) {
-		group.Go(func() {
-			var b buffers
-			for {
-				next.Lock()
-				i := at
-				at++
-				next.Unlock()
-				if i >= len(jobs) {
-					return
-				}
-				errs[i] = guard(func() error { return errors.Join(b.read(jobs[i]), store.done(jobs[i])) })
-				if errs[i] != nil {
-					next.Lock()
-					at = len(jobs)
-					next.Unlock()
-				}
-			}
-		})
+	store := newStorer(set, t)
+	if t != param.F32 { // blocks are complete, and stored, one after the other
+		sort.SliceStable(jobs, func(i, j int) bool { return jobs[i].to.first() < jobs[j].to.first() })
 	}
-	group.Wait()
-	for i, err := range errs {
-		if err != nil {
-			return fmt.Errorf("%s: read %s: %w", jobs[i].from.file.Name(), jobs[i].name, err)
+	for i := range jobs {
+		store.expect(&jobs[i].to)
+	}
+	i, err := onAllCores(len(jobs), func() func(i int) error {
+		var b buffers
+		return func(i int) error {
+			return guard(func() error { return errors.Join(b.read(jobs[i]), store.done(&jobs[i].to)) })
 		}
+	})
+	if err != nil {
+		return fmt.Errorf("%s: read %s: %w", jobs[i].from.file.Name(), jobs[i].name, err)
 	}
 	return set.StoreAll(t) // also blocks that no file holds
-}
-
-// storer stores blocks of parameters when all tensors that fill them are read.
-type storer struct {
-	set   *param.Set
-	dtype param.DType
-	mu    sync.Mutex
-	left  map[string]int // tensors that each block waits for
-}
-
-// newStorer also brings the jobs into the order of the blocks.
-func newStorer(set *param.Set, jobs []job, t param.DType) *storer {
-	s := &storer{set: set, dtype: t, left: map[string]int{}}
-	if t == param.F32 {
-		return s
-	}
-	sort.SliceStable(jobs, func(i, j int) bool { return jobs[i].to.first() < jobs[j].to.first() })
-	for _, j := range jobs {
-		for b := range j.to.blocks() {
-			s.left[b]++
-		}
-	}
-	return s
-}
-
-// done stores the blocks for which this was the last tensor.
-func (s *storer) done(j job) error {
-	if s.dtype == param.F32 {
-		return nil
-	}
-	for name := range j.to.blocks() {
-		s.mu.Lock()
-		s.left[name]--
-		last := s.left[name] == 0
-		s.mu.Unlock()
-		if b := s.set.Block(name); last && b.CanStore(s.dtype) {
-			if err := s.set.Store(b, s.dtype); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// blocks are those that a tensor fills, or a part of which.
-func (p *placed) blocks() map[string]bool {
-	names := map[string]bool{}
-	for _, s := range p.segments {
-		for _, pc := range s.pieces {
-			names[pc.p.Block] = true
-		}
-	}
-	return names
-}
-
-// first is where the tensor's first parameter begins.
-func (p *placed) first() int {
-	for _, s := range p.segments {
-		for _, pc := range s.pieces {
-			return pc.p.Offset
-		}
-	}
-	return 0
 }
 
 // job is one tensor that is to be read.

@@ -19,9 +19,10 @@ type Format struct {
 	// Files or File. It reads no weights. What the format cannot hold is an ErrShape or an
 	// ErrTokenizer.
 	Plan func(p *Plan, m model.Model, set *param.Set, o Options) error
-	// Read opens what was written, so that its logits can be compared with the model's.
-	// A format without it has Check, which reports what is wrong with a file's structure.
-	Read  func(path string) (model.Model, *param.Set, error)
+	// Read opens what was written, with matrices kept as t where they can be, so that its
+	// logits can be compared with the model's. A format without it has Check, which
+	// reports what is wrong with a file's structure.
+	Read  func(path string, t param.DType) (model.Model, *param.Set, error)
 	Check func(path string) error
 	// Targets are the names of the shapes that models can be pruned for; Demands is what
 	// one of them asks of a model, or an error where it is for other models.

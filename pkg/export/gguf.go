@@ -21,8 +21,8 @@ func init() {
 	})
 }
 
-func readGGUF(path string) (model.Model, *param.Set, error) {
-	m, set, _, err := ggufmodel.Read(path)
+func readGGUF(path string, t param.DType) (model.Model, *param.Set, error) {
+	m, set, _, err := ggufmodel.Read(path, func(*gguf.File) param.DType { return t })
 	return m, set, err
 }
 

@@ -206,7 +206,7 @@ func FuzzGGUFModel(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m, set, err := ggufmodel.Of(file)
+		m, set, err := ggufmodel.Of(file, param.F32)
 		if err != nil {
 			return
 		}

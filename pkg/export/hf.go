@@ -30,13 +30,17 @@ func init() {
 	})
 }
 
-func readHF(path string) (model.Model, *param.Set, error) {
+func readHF(path string, t param.DType) (model.Model, *param.Set, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer root.Close()
-	return model.Read(root)
+	m, set, err := model.ReadShapes(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, set, checkpoint.ReadWeightsAs(root, set, m.Tensors(set), model.Ignorable, t)
 }
 
 // planHF plans a directory of transformers.

@@ -28,15 +28,16 @@ func (r rows) count() int {
 	return len(r.pick)
 }
 
-// row is picked row i, nil for a row of zeros.
-func (r rows) row(i int) []float32 {
+// row is elements lo to hi of picked row i, nil for a row of zeros; buf, as long, may hold
+// what was widened.
+func (r rows) row(buf []float32, i, lo, hi int) []float32 {
 	if r.pick != nil {
 		i = r.pick[i]
 	}
 	if i < 0 {
 		return nil
 	}
-	return r.p.Data()[i*r.width : (i+1)*r.width]
+	return r.p.Floats(buf, i*r.width+lo, i*r.width+hi)
 }
 
 // vector is a tensor [n] of picked elements.
@@ -54,12 +55,12 @@ func stacked(name string, parts ...rows) checkpoint.Stream {
 	}
 	width := parts[0].width
 	return checkpoint.Stream{Name: name, Shape: []int{n, width}, Fill: func(dst []float32, lo, hi int) {
-		first := 0 // row of the part's begin
+		first, buf := 0, make([]float32, width) // first is the row of the part's begin
 		for _, p := range parts {
 			end := first + p.count()
 			for i := max(lo, first); i < min(hi, end); i++ {
 				out := dst[(i-lo)*width : (i-lo+1)*width]
-				from := p.row(i - first)
+				from := p.row(buf, i-first, 0, width)
 				switch {
 				case from == nil:
 					clear(out)
@@ -83,11 +84,11 @@ func transposed(name string, parts ...rows) checkpoint.Stream {
 		n += p.count()
 	}
 	return checkpoint.Stream{Name: name, Shape: []int{parts[0].width, n}, Fill: func(dst []float32, lo, hi int) {
-		column := 0
+		column, buf := 0, make([]float32, hi-lo)
 		for _, p := range parts {
 			for i := range p.count() {
-				if from := p.row(i); from != nil {
-					for k, v := range from[lo:hi] {
+				if from := p.row(buf, i, lo, hi); from != nil {
+					for k, v := range from {
 						dst[k*n+column] = v*p.scale + p.shift
 					}
 				} else {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/kernel"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Write writes the file or directory, completely or not at all. What has the name
@@ -96,10 +97,14 @@ func (p *Plan) Check(path string, pool *kernel.Pool, probe Probe) ([]float32, er
 	if f.Read == nil {
 		return nil, f.Check(path)
 	}
-	m, set, err := f.Read(path)
+	t := param.F32
+	if p.DType == "BF16" {
+		t = param.BF16
+	}
+	m, set, err := f.Read(path, t)
 	if err != nil {
 		return nil, err
 	}
-	defer set.Weights.Close()
+	defer set.Close()
 	return Logits(m, set, pool, probe)
 }

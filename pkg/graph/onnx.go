@@ -168,7 +168,7 @@ func (w *onnxWriter) weights(p paramLeaf, lo, hi int, shape ...int) string {
 		}
 		width := (hi - lo) / shape[0]
 		fill := func(dst []float32, first, end int) {
-			copy(dst, p.in(p.set.Weights)[lo+first*width:lo+end*width])
+			copy(dst, p.block.Floats(dst, lo+first*width, lo+end*width))
 		}
 		w.g.Initializers = append(w.g.Initializers, onnx.Initializer{Stream: checkpoint.Stream{Name: name, Shape: shape, Fill: fill}, DType: dtype})
 		return name

@@ -62,10 +62,16 @@ func (b *Block) decode(dst []float32, lo int) {
 // the weights are stored in such.
 func (p *Param) Floats(buf []float32, lo, hi int) []float32 {
 	b := p.set.blocks[p.Block]
+	at := p.Offset - b.Offset
+	return b.Floats(buf, at+lo, at+hi)
+}
+
+// Floats are a block's elements, as Param.Floats are a parameter's.
+func (b *Block) Floats(buf []float32, lo, hi int) []float32 {
 	if b.DType() == F32 {
-		return p.Data()[lo:hi]
+		return b.In(b.of.Weights)[lo:hi]
 	}
-	b.decode(buf[:hi-lo], p.Offset-b.Offset+lo)
+	b.decode(buf[:hi-lo], lo)
 	return buf[:hi-lo]
 }
 

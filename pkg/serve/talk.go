@@ -49,7 +49,7 @@ func Talk(ctx context.Context, o TalkOptions, in io.Reader, out, log io.Writer) 
 	if err := o.Sampler.Validate(); err != nil {
 		return fault.Usage(err)
 	}
-	b, err := bundle.Open(o.Model, bundle.Options{})
+	b, err := bundle.Open(o.Model, bundle.Options{Weights: bundle.AsStored})
 	if err != nil {
 		return err
 	}
