@@ -1,9 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -27,7 +27,7 @@ func benchPaperCommand() *cli.Command {
 			&cli.StringFlag{Name: "other-data", Usage: "another text for fine-tuning, `PATH`"},
 			&cli.StringFlag{Name: "images", Usage: "training images: a folder of class folders, a CSV or an IDX file, `PATH`"},
 			&cli.StringFlag{Name: "images-test", Usage: "held-out images, `PATH`"},
-			&cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"},
+			outFlag(),
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `ROW`; may be repeated"},
 			&cli.BoolFlag{Name: "quick", Usage: "a short run that checks that everything works; its figures mean nothing"},
 			threadsFlag(), jsonFlag(),
@@ -44,10 +44,7 @@ func benchPaper(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.IsSet("out") {
-		file.Out = c.String("out")
-	}
-	if file.Out == "" {
+	if file.Out = cmp.Or(c.String("out"), file.Out); file.Out == "" {
 		return fault.Usage(errors.New("bench paper: give --out DIR"))
 	}
 	o := lab.PaperOptions{
@@ -67,17 +64,28 @@ func benchPaper(c *cli.Context) error {
 	}
 	r, err := lab.Paper(c.Context, file, o, labEnv(c))
 	var needs *lab.NeedsError
-	switch {
-	case errors.As(err, &needs):
+	if errors.As(err, &needs) {
 		return fault.Usage(fmt.Errorf("the row %s needs --%s PATH", needs.Row, dataFlags[needs.Kind]))
-	case errors.Is(err, lab.ErrRow):
+	} else if errors.Is(err, lab.ErrRow) {
 		return fault.Usage(fmt.Errorf("--only: %w", err))
-	case err != nil:
-		return resumable(err, c.App.ErrWriter)
-	case c.Bool("json"):
-		return printJSON(c.App.Writer, r)
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s\n%s\n", r.Markdown(), filepath.Join(r.Out, "{paper.md,paper.csv,result.json}"))
+	return printLab(c, r, err)
+}
+
+func outFlag() cli.Flag {
+	return &cli.StringFlag{Name: "out", Usage: "`DIR` of the results (over the file's out)"}
+}
+
+// printLab prints an experiment's result, or says how an interrupted one resumes.
+func printLab(c *cli.Context, r lab.Result, err error) error {
+	if stopped(err) {
+		fmt.Fprintln(c.App.ErrWriter, "stopped; the same command resumes")
+	}
+	if err == nil && c.Bool("json") {
+		return printJSON(c.App.Writer, r)
+	} else if err == nil {
+		_, err = fmt.Fprint(c.App.Writer, r.Text())
+	}
 	return err
 }
 

@@ -76,14 +76,18 @@ func DefaultCompare() Compare {
 }
 
 // LoadCompare reads a comparison file over the defaults, strictly, with
-// key.path=value overrides.
+// key.path=value overrides, resolves and checks it.
 func LoadCompare(path string, overrides []string) (Compare, error) {
 	c := DefaultCompare()
 	text, err := readFile(path)
 	if err != nil {
 		return c, err
 	}
-	if err := DecodeWith(text, overrides, &c); err != nil {
+	if err = DecodeWith(text, overrides, &c); err == nil {
+		c = c.Resolve()
+		err = c.Validate()
+	}
+	if err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil

@@ -222,6 +222,8 @@ func TestEveryRange(t *testing.T) {
 		{"teacher.temperature=101 teacher.model=base", []string{"expected 0.1 to 100"}},
 		{"teacher.weight=0 teacher.model=base", []string{"expected above 0 to 1"}},
 		{"teacher.weight=1.5 teacher.model=base", []string{"expected above 0 to 1"}},
+		{"teacher.copy=true prune.target=", []string{"needs a run that prunes"}},
+		{"teacher.copy=true teacher.model=base", []string{"expected one of them"}},
 
 		{"checkpoint.every=-1", []string{"expected 0 or more"}},
 		{"checkpoint.keep_last=0", []string{"expected 1 or more"}},

@@ -31,7 +31,7 @@ type Run struct {
 	// finetune, of an image model: replace its classifier with a new one for the classes of the data
 	NewClassifier bool          `yaml:"new_classifier"`
 	LoRA          model.LoRA    `yaml:"lora"`    // finetune: train low-rank adapters beside frozen weights; without a rank all weights are trained
-	Teacher       train.Teacher `yaml:"teacher"` // finetune: learn from a model's probabilities as well; without a model from the data alone
+	Teacher       train.Teacher `yaml:"teacher"` // learn from a model's probabilities as well: finetune from a model, runs that prune from a copy; without either from the data alone
 	// finetune: learn from pairs of a chosen and a rejected answer (keys chosen and rejected); without a loss from texts
 	Preference train.Preference `yaml:"preference"`
 	Logging    train.Logging    `yaml:"logging"` // what is kept of the run beside its metrics
@@ -142,6 +142,8 @@ func (r Run) manner() error {
 		return nil // Train.Validate says it
 	}
 	switch {
+	case r.Teacher.Copy && (!r.Prune.Enabled() || r.LoRA.Enabled() || r.Preference.Enabled() || kept != param.F32):
+		return fmt.Errorf("teacher.copy is true, which needs a run that prunes, with train.weights f32 and without lora and preference: found prune %t, %s, lora.rank %d, preference.loss %q", r.Prune.Enabled(), t.Weights, r.LoRA.Rank, r.Preference.Loss)
 	case in && r.LoRA.Enabled():
 		return fmt.Errorf("optim.in_backward is true with lora.rank %d: the gradients of adapters are small, leave it out", r.LoRA.Rank)
 	case t.EMA > 0 && (r.LoRA.Enabled() || kept != param.F32):
@@ -164,8 +166,10 @@ func (r Run) manner() error {
 	return nil
 }
 
-// Dense makes the run one without pruning: no target is left.
-func (r *Run) Dense() { r.Prune.Target, r.Prune.TargetMemory, r.Prune.Ratio = "", "", nil }
+// Dense makes the run one without pruning: no target is left, and no copy to learn from.
+func (r *Run) Dense() {
+	r.Prune.Target, r.Prune.TargetMemory, r.Prune.Ratio, r.Teacher.Copy = "", "", nil, false
+}
 
 // Encode is the run file with every value written out.
 func (r Run) Encode() ([]byte, error) {

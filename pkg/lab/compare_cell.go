@@ -35,6 +35,8 @@ type comparison struct {
 	seen map[string]*coupled.Evidence
 	// tried is the losses of trial cuts, by what was asked and how cuts are improved.
 	tried map[string]map[string]float64
+	// promise bounds the operations of a pruning, see prune.Job.Promise; 0 does not.
+	promise float64
 }
 
 // CompareCell is what pruning one model by one method to one size gave; one file.
@@ -50,6 +52,9 @@ type CompareCell struct {
 	Allocated string   `json:"allocated,omitempty"` // what the allocation auto chose
 	Trials    int      `json:"trials"`              // losses of trial cuts
 	Seconds   float64  `json:"seconds"`             // of pruning; calibration passes are shared between cells
+	FLOPs     int64    `json:"flops"`               // operations of pruning, that are counted; shared as its seconds are
+	Forward   float64  `json:"flops_per_token"`     // of the matrix products of a forward pass, after the cut
+	Tokens    int64    `json:"tokens"`              // predicted in the training after the cut, or images
 	Took      float64  `json:"took"`                // seconds of everything, the training after the cut included
 	Made      string   `json:"made"`                // date
 	Machine   string   `json:"machine"`
@@ -230,17 +235,22 @@ func (c *comparison) make(cell *CompareCell, d *denseModel, m *config.Method) er
 	if m != nil && m.Scratch {
 		src.Set.Init(d.seed)
 	}
+	pass, err := costOf(src.Model, src.Set, d.context)
+	if err != nil {
+		return err
+	}
+	cell.Forward = pass.forward / float64(d.context)
 	if cell.Loss, err = c.loss(d, src); err != nil || !c.recovers(m, cell.Budget) {
 		return err
 	}
 	x := cell.Loss // of the dense model trained against itself
 	switch {
 	case c.Recover.Tokens == 0:
-		x, err = c.recover(src, d, zeros)
+		cell.Tokens, x, err = c.recover(src, d, zeros)
 	case m != nil && m.Learn != config.LearnParent:
-		x, err = c.learnText(src, d, m, dense)
+		cell.Tokens, x, err = c.learnText(src, d, m, dense)
 	case m != nil:
-		x, err = c.distil(src, d, m)
+		cell.Tokens, x, err = c.distil(src, d, m)
 	}
 	cell.Recovered = &x
 	return err
@@ -256,7 +266,7 @@ func (c *comparison) cut(cell *CompareCell, d *denseModel, m *config.Method, src
 	}
 	p := &prune.Job{
 		Calibration: prune.Calibration{Model: src.Model, Set: src.Set, Pool: c.pool, Data: d.cal},
-		Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled,
+		Config:      k, Improve: improve, Rounds: m.Steps, Trial: c.TrialSequences, Uncoupled: m.Uncoupled, Promise: c.promise,
 	}
 	question, share := asked(k, improve, m)
 	if share {
@@ -277,6 +287,9 @@ func (c *comparison) cut(cell *CompareCell, d *denseModel, m *config.Method, src
 		defer r.Evidence.Close()
 	}
 	cell.Params, cell.Trials, cell.Allocated = r.Plan().After, r.Trials, best(r.Plan().Trials)
+	for _, ph := range r.Phases {
+		cell.FLOPs += ph.FLOPs
+	}
 	return r.Zeros, nil
 }
 
@@ -305,22 +318,24 @@ func best(trials []coupled.Trial) (name string) {
 	return name
 }
 
-// recover trains on and returns the loss; rows that the ablation zeroed stay zero.
-func (c *comparison) recover(src *bundle.Bundle, d *denseModel, zeros []coupled.Zero) (float64, error) {
+// recover trains on and returns what it predicted and the loss; rows that the ablation zeroed
+// stay zero.
+func (c *comparison) recover(src *bundle.Bundle, d *denseModel, zeros []coupled.Zero) (read int64, loss float64, err error) {
 	t := c.Train.Train.Resolve(d.context)
 	t.Steps = c.Compare.Recover.Steps
 	l, err := c.loop(src, d, t, c.Compare.Recover.LR)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer l.Close()
 	if len(zeros) > 0 {
 		l.Attach(train.Hook{Name: "zero", Step: func(l *train.Loop) error { return coupled.SetZero(l.Set, zeros) }})
 	}
 	if err := c.runLoop(l); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return c.loss(d, src)
+	loss, err = c.loss(d, src)
+	return l.Tokens, loss, err
 }
 
 func digestOf(path string) (string, error) {

@@ -9,12 +9,12 @@ import (
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
 
-// distil trains a cut model against the dense one and returns its loss. Nothing of it
-// looks at the held-out part: the last weights count.
-func (c *comparison) distil(src *bundle.Bundle, d *denseModel, m *config.Method) (float64, error) {
+// distil trains a cut model against the dense one and returns the tokens and its loss. Nothing
+// of it looks at the held-out part: the last weights count.
+func (c *comparison) distil(src *bundle.Bundle, d *denseModel, m *config.Method) (tokens int64, loss float64, err error) {
 	parent, err := bundle.Open(d.dir, bundle.Options{})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer parent.Close()
 	s := &recovery.Stage{
@@ -23,17 +23,19 @@ func (c *comparison) distil(src *bundle.Bundle, d *denseModel, m *config.Method)
 	}
 	at := data.Cursor{Seed: d.seed, Epoch: 1 << 20} // an order that the dense model has not seen
 	if s.Batches, err = d.data.Batches(s.Batch, s.Context, at); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if n := s.Windows(); n > 1 {
 		if s.Short, err = d.data.Batches(s.Batch*n, s.Context/n, at); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	if _, err := s.Run(c.ctx); errors.Is(err, recovery.ErrInterrupted) {
-		return 0, ErrInterrupted
+	r, err := s.Run(c.ctx)
+	if errors.Is(err, recovery.ErrInterrupted) {
+		return 0, 0, ErrInterrupted
 	} else if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return c.loss(d, src)
+	loss, err = c.loss(d, src)
+	return r.Tokens, loss, err
 }

@@ -118,6 +118,11 @@ func (r *CompareResult) Markdown() string {
 	return b.String()
 }
 
+// Text is the table and where the files are.
+func (r *CompareResult) Text() string {
+	return fmt.Sprintf("%s\n%d cells (%d made now, in %.0f s); %s/table.md, table.csv, result.json, plot.svg, plot.png\n", r.Markdown(), len(r.Cells), r.Made, r.Seconds, r.Out)
+}
+
 func (r *CompareResult) csv() ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)

@@ -11,10 +11,10 @@ import (
 )
 
 // learnText trains a cut model, or adapters beside its weights, on the text's next tokens and
-// returns its loss. Batches are those of training against the dense model, which has so many
-// parameters; the operations are as many. A token takes 2 a weight of the dense model and 6 a weight
+// returns how many and its loss. Batches are those of training against the dense model, which
+// has so many parameters; the operations are as many. A token takes 2 a weight of the dense model and 6 a weight
 // of the cut one there, here 6, and with adapters 4, for frozen weights have no gradients.
-func (c *comparison) learnText(src *bundle.Bundle, d *denseModel, m *config.Method, dense int) (float64, error) {
+func (c *comparison) learnText(src *bundle.Bundle, d *denseModel, m *config.Method, dense int) (read int64, loss float64, err error) {
 	o := recovery.Options{Context: d.context}.Resolve()
 	each, parent, child := int64(6), int64(dense), int64(src.Set.Count())
 	if m.Learn == config.LearnLoRA {
@@ -29,7 +29,7 @@ func (c *comparison) learnText(src *bundle.Bundle, d *denseModel, m *config.Meth
 	}
 	l, err := c.loop(src, d, t.Resolve(d.context), lr)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer l.Close()
 	if m.Learn == config.LearnText {
@@ -38,9 +38,10 @@ func (c *comparison) learnText(src *bundle.Bundle, d *denseModel, m *config.Meth
 		err = c.runAdapted(l, src, d.seed)
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return c.loss(d, src)
+	loss, err = c.loss(d, src)
+	return l.Tokens, loss, err
 }
 
 // runAdapted trains adapters and folds them into the weights.

@@ -13,6 +13,10 @@ import (
 // is kept.
 var ErrInterrupted = errors.New("interrupted")
 
+// Result is what came of an experiment: tables and where its files are, as text, and in JSON the
+// struct itself.
+type Result interface{ Text() string }
+
 // Env is what experiments need of the program that makes them.
 type Env struct {
 	Version string                 // recorded in runs and reports

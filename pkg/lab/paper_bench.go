@@ -30,7 +30,7 @@ func (p *paper) bench(row *config.PaperRow, res *PaperRowResult) ([]PaperSummary
 			o := benchOptions(b, v == 1)
 			o.Threads = p.Threads
 			c := PaperCell{Seed: uint64(i + 1), Set: []string{fmt.Sprintf("%s %s %s batch=%d seq=%d steps=%d prune=%g of=%s", b.Mode, o.Model, b.DType, o.Batch, o.Seq, o.Steps, o.Prune, o.Of)}}
-			c, err := p.kept(fmt.Sprintf("%s-%s-%d", row.Name, variant, i+1), c, func(c *PaperCell) error {
+			c, err := kept(p.ctx, p.Out, fmt.Sprintf("%s-%s-%d", row.Name, variant, i+1), c, func(c *PaperCell) error {
 				p.say("-- %s %s, time %d", b.Model, variant, i+1)
 				return c.clock(p.ctx, b.Mode, o)
 			})

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,10 +39,10 @@ type PaperCell struct {
 	Figures map[string]float64 `json:"figures"`        // by the names of paper.csv; memory in bytes
 }
 
-// kept is a cell read from its file, when it is there and was made with the same
+// kept is a cell read from its file below out, when it is there and was made with the same
 // settings, or made now and kept there.
-func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (PaperCell, error) {
-	file := filepath.Join(p.Out, "cells", name+".json")
+func kept(ctx context.Context, out, name string, c PaperCell, make func(c *PaperCell) error) (PaperCell, error) {
+	file := filepath.Join(out, "cells", name+".json")
 	text, err := os.ReadFile(file)
 	switch {
 	case err == nil:
@@ -56,7 +57,7 @@ func (p *paper) kept(name string, c PaperCell, make func(c *PaperCell) error) (P
 	case !errors.Is(err, os.ErrNotExist):
 		return c, err
 	}
-	if p.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return c, ErrInterrupted
 	}
 	c.Made, c.Machine, c.Figures = time.Now().UTC().Format(time.DateOnly), machine(), map[string]float64{}
@@ -136,7 +137,7 @@ func (p *paper) run(row *config.PaperRow, v *config.PaperVariant, seed uint64) (
 		c.Set = append(c.Set, fmt.Sprintf("method=%s %s %s %s %s gains=%t rounds=%d at %s on %d sequences", v.Method.Criterion, v.Method.Allocation,
 			v.Method.QKOrder, v.Method.Basis, v.Method.Compensate, *v.Method.Gains, v.Method.Steps, v.Budget, row.Sequences))
 	}
-	return p.kept(row.Name+"-"+name, c, func(c *PaperCell) error {
+	return kept(p.ctx, p.Out, row.Name+"-"+name, c, func(c *PaperCell) error {
 		dir := filepath.Join(p.Out, c.Run)
 		from := ""
 		if v.From != "" {

@@ -156,6 +156,11 @@ func (r PaperResult) Markdown() string {
 	return b.String()
 }
 
+// Text is the tables and where the files are.
+func (r PaperResult) Text() string {
+	return r.Markdown() + "\n" + filepath.Join(r.Out, "{paper.md,paper.csv,result.json}") + "\n"
+}
+
 func (r PaperRowResult) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## %s\n\n", r.Title)
 	if r.Paper != "" {

@@ -48,7 +48,7 @@ func (j *Job) look() error {
 // ownFiles refuses a run directory in which something that will be written to is
 // a link to elsewhere.
 func ownFiles(dir string) error {
-	for _, name := range []string{".lock", "state", "plans", boardDir, "metrics.jsonl", train.SummaryFile, "run.yaml"} {
+	for _, name := range []string{".lock", "state", "plans", boardDir, copyDir, "metrics.jsonl", train.SummaryFile, "run.yaml"} {
 		if st, err := os.Lstat(filepath.Join(dir, name)); err == nil && st.Mode()&os.ModeSymlink != 0 {
 			return fmt.Errorf("%s is a symbolic link, expected a file or directory of the run's own", filepath.Join(dir, name))
 		}
@@ -132,7 +132,7 @@ func (j *Job) writeConfig() error {
 	}
 	if j.replace {
 		j.replace = false
-		for _, name := range []string{"state", "plans", boardDir, "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json", checkpoint.BestLink, adapterDir, mergedDir, emaDir} {
+		for _, name := range []string{"state", "plans", boardDir, "metrics.jsonl", train.SummaryFile, "config.json", "model.safetensors", "tokenizer.json", checkpoint.BestLink, adapterDir, mergedDir, emaDir, copyDir} {
 			if err := os.RemoveAll(filepath.Join(j.cfg.Out, name)); err != nil {
 				return err
 			}

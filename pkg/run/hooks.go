@@ -56,6 +56,7 @@ func (j *Job) evalStart(l *train.Loop) error {
 // evalStep evaluates when it is time, and before the first pruning event, of
 // which it takes the snapshot.
 func (j *Job) evalStep(l *train.Loop) error {
+	l.Last.FLOPs = l.FLOPs() // before an event makes the steps smaller
 	j.recent = append(j.recent, l.Last)
 	if len(j.recent) > 20 {
 		j.recent = j.recent[1:]
@@ -168,7 +169,6 @@ func (j *Job) utilisation(reached float64, bf16 bool) float64 {
 // record writes the step's line of metrics.jsonl. A disk that does not take it
 // does not stop the run.
 func (j *Job) record(l *train.Loop) error {
-	l.Last.FLOPs = float64(l.Machine().Plan().FLOPs()) * float64(l.Batch/l.MicroBatch)
 	if j.rate > 0 && l.Last.Ms > 0 {
 		l.Last.MFU = j.utilisation(l.Last.FLOPs/(l.Last.Ms/1e3), l.Precision == "bf16")
 	}

@@ -219,6 +219,9 @@ func (j *Job) attach() {
 	l.Attach(j.Before)
 	l.Attach(train.Hook{Name: "evaluate", Start: j.evalStart, Step: j.evalStep})
 	if j.pruner != nil {
+		if j.cfg.Teacher.Copy {
+			l.Attach(train.Hook{Name: "teacher", Step: j.copyStep})
+		}
 		l.Attach(j.pruner.Hook())
 	}
 	if j.Ranks.lead() {

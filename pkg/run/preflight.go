@@ -147,7 +147,7 @@ func (j *Job) preflight() {
 	p := Preflight{
 		Family: j.bundle.Model.Family(), Params: j.bundle.Set.Count(), Vocab: j.bundle.Model.Vocab(), Context: j.bundle.Model.Context(), Images: j.images(),
 		Memory: l.Memory(), Ranks: j.Ranks.Size(), Sequences: c.Batch / j.Ranks.Size(), Library: j.Ranks.Library,
-		Steps: max(0, c.Steps-l.Step), Batch: c.Batch * c.Context, FLOPs: float64(l.Machine().Plan().FLOPs()) * float64(c.Batch/l.MicroBatch),
+		Steps: max(0, c.Steps-l.Step), Batch: c.Batch * c.Context, FLOPs: l.FLOPs(),
 		Threads: j.pool.Threads(), Rate: productRate(j.pool, c.Precision == "bf16") * float64(j.Ranks.Size()), Prunes: j.pruner != nil,
 	}
 	j.rate = p.Rate

@@ -3,13 +3,19 @@ package run
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/model"
+	"github.com/ecospa/ecospa/pkg/train"
 )
 
 func errNoAdapters(dir string) error { return fmt.Errorf("%s holds no adapters", dir) }
+
+// copyDir of a run with teacher.copy is the model as it was before the first pruning event.
+const copyDir = "teacher"
 
 // learn attaches adapters and the teacher to the loop.
 func (j *Job) learn(saved *state) error {
@@ -17,6 +23,9 @@ func (j *Job) learn(saved *state) error {
 		return fault.BadInput(err)
 	}
 	t := j.cfg.Teacher
+	if t.Copy && saved != nil && len(saved.Events) > 0 {
+		t.Model = filepath.Join(j.cfg.Out, copyDir)
+	}
 	if !t.Enabled() {
 		return nil
 	}
@@ -31,6 +40,27 @@ func (j *Job) learn(saved *state) error {
 		b.Close()
 	}
 	return err
+}
+
+// copyStep makes the model as it is before the first pruning event the teacher of the steps
+// after it, and keeps it for a run that goes on from there. The event lowers the loop again.
+func (j *Job) copyStep(l *train.Loop) error {
+	if len(j.pruner.Events) > 0 || !j.prunesAt(l.Step) {
+		return nil
+	}
+	if j.Ranks.lead() {
+		files, err := j.bundle.Files("F32")
+		if err != nil {
+			return err
+		}
+		if err := checkpoint.ReplaceDir(filepath.Join(j.cfg.Out, copyDir), files); err != nil {
+			return err
+		}
+	}
+	set := l.Set.Like()
+	set.Weights = set.NewSlab()
+	copy(set.Weights.Data, l.Set.Weights.Data)
+	return l.Learn(j.cfg.Teacher, l.Model, set)
 }
 
 // sameInputs reports whether a model, named by a key of the run file, reads what the model

@@ -165,6 +165,16 @@ func (l *Loop) Gather(e *coupled.Evidence) {
 // Machine is the machine that runs the steps, nil before the first Lower.
 func (l *Loop) Machine() *graph.Machine { return l.machine }
 
+// FLOPs is the operations of the matrix products of a step on all ranks, those of a teacher's
+// forward passes included.
+func (l *Loop) FLOPs() float64 {
+	n := l.machine.Plan().FLOPs()
+	if l.teacher != nil {
+		n += l.teacher.machine.Plan().FLOPs()
+	}
+	return float64(n) * float64(l.Batch/l.MicroBatch)
+}
+
 // Run makes the steps that are left, then calls the End hooks.
 func (l *Loop) Run(ctx context.Context) error {
 	if l.machine == nil {

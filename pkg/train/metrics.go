@@ -29,7 +29,7 @@ type Record struct {
 	ValRewards *Rewards           `json:"val_rewards,omitempty"`  // of the pairs that are held out
 	Samples    []string           `json:"samples,omitempty"`      // texts that the model wrote after the step
 	Layers     []LayerNorm        `json:"layers,omitempty"`       // with logging.layers_every
-	FLOPs      float64            `json:"flops,omitempty"`        // of the step's matrix products, on all ranks
+	FLOPs      float64            `json:"flops,omitempty"`        // of the step's matrix products, on all ranks, a teacher's included
 	Hours      float64            `json:"-"`                      // of the steps so far, which readers of the file sum up
 	Pruned     bool               `json:"pruned,omitempty"`       // a pruning event followed this step
 	Memory     *Memory            `json:"memory,omitempty"`       // planned bytes, on the first line of a process and where they change
