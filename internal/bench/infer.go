@@ -43,7 +43,7 @@ func (o Options) Infer() (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer set.Weights.Close()
+	defer set.Close()
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()
 	o.peak = o.rate(pool)

@@ -271,7 +271,7 @@ func (h *header) weights(m model.Model, as param.DType) (model.Model, *param.Set
 		}
 	}
 	if err != nil {
-		set.Weights.Close()
+		set.Close()
 		return nil, nil, err
 	}
 	return m, set, nil

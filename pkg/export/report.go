@@ -54,7 +54,7 @@ func (plan *Plan) Make(m model.Model, set *param.Set, pool *kernel.Pool, to Path
 	if err := plan.Write(to.Out); err != nil {
 		return nil, err
 	}
-	set.Weights.Close()
+	set.Close()
 	plan.tell("reading back", 0, 0)
 	diff, err := plan.readBack(to.Out, pool, probe, want)
 	if err != nil {

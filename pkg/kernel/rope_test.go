@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// ropeSlow rotates the first pairs of q and k of every row in float64; angle gives
-// that of pair j of K/V head g at row n.
-func ropeSlow(x []float64, s AttnShape, pairs int, gain float64, angle func(n, g, j int) float64) []float64 {
+// ropeSlow rotates the first pairs of q and k of every row in float64; turn gives the
+// sine and cosine of pair j of K/V head g at row n.
+func ropeSlow(x []float64, s AttnShape, pairs int, gain float64, turn func(n, g, j int) (sin, cos float64)) []float64 {
 	y := append([]float64(nil), x...)
 	w := s.Width()
 	for n := range s.B * s.T {
@@ -17,8 +17,8 @@ func ropeSlow(x []float64, s AttnShape, pairs int, gain float64, angle func(n, g
 				g = h - s.G*s.R
 			}
 			for j := range pairs {
-				c, at := angle(n, g, j), n*w+h*s.QK+2*j
-				sin, cos := math.Sincos(c)
+				at := n*w + h*s.QK + 2*j
+				sin, cos := turn(n, g, j)
 				y[at] = gain * (x[at]*cos - x[at+1]*sin)
 				y[at+1] = gain * (x[at+1]*cos + x[at]*sin)
 			}
@@ -57,12 +57,17 @@ func TestRoPE(t *testing.T) {
 			RoPETable(rot.Cos, rot.Sin, freqs, tokens, gain)
 			n := s.B * s.T * s.Width()
 			reference := func(at func(n int) int) func(in [][]float64) [][]float64 {
+				turns := make([][2]float64, s.B*s.T*len(freqs)) // differences ask for the same ones many times
+				for i := range turns {
+					turns[i][0], turns[i][1] = math.Sincos(float64(at(i/len(freqs))) * float64(freqs[i%len(freqs)]))
+				}
 				return func(in [][]float64) [][]float64 {
-					return [][]float64{ropeSlow(in[0], s, pairs, float64(gain), func(n, g, j int) float64 {
+					return [][]float64{ropeSlow(in[0], s, pairs, float64(gain), func(n, g, j int) (sin, cos float64) {
 						if perHead {
 							j += g * pairs
 						}
-						return float64(at(n)) * float64(freqs[j])
+						x := turns[n*len(freqs)+j]
+						return x[0], x[1]
 					})}
 				}
 			}
