@@ -169,7 +169,11 @@ func (f *fit) run(method string, ridge float64) error {
 	mean := f.moment.mean(0, len(f.moment.sum))
 	if method == CompensateLSQ {
 		solve := f.solve
-		if f.pool != nil && len(f.kept) >= fastRefit {
+		switch k := len(f.kept); {
+		case f.pool == nil || k < fastRefit:
+		case few(k, f.moment.weight):
+			solve = f.solveLow
+		default:
 			solve = f.solveFast
 		}
 		change, err := solve(mean, ridge)

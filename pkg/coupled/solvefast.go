@@ -9,7 +9,7 @@ import (
 
 // fastRefit is from how many kept columns on a refit is solved by float32 products. Below,
 // float64 is fast enough.
-const fastRefit = 768
+const fastRefit = 256
 
 // pool is the workers of the evidence's options, nil without.
 func (e *Evidence) pool() *kernel.Pool {
