@@ -68,7 +68,7 @@ func pruneCommand() *cli.Command {
 			&cli.IntFlag{Name: "trial-sequences", Value: prune.DefaultTrial, Usage: "most sequences for measuring trial cuts, `N`"},
 			&cli.StringFlag{Name: "recompute", Value: "auto", Usage: "activations recomputed in the calibration's backward pass to save memory, `LEVEL`: light, attention, layer, or auto, as needed"},
 			&cli.StringFlag{Name: "checkpoint", Usage: "keep calibration results in `DIR`, from which the same command continues after an interruption"},
-			&cli.StringFlag{Name: "weights", Usage: "`TYPE` of the matrices in memory: f32, bf16 or q8_0; default the source's if it is bf16, and f32 where training or the criterion needs weight gradients"},
+			&cli.StringFlag{Name: "weights", Usage: "`TYPE` of the matrices in memory: f32, bf16 or q8_0; default the source's if it is bf16, and f32 where the criterion needs weight gradients; --recover trains f32 by adamw and bf16 by apollo, by default f32 if that fits"},
 			&cli.IntFlag{Name: "eval-tokens", Value: 16384, Usage: "held-out tokens, or images, for the report's loss, `N`; 0 is all"},
 			&cli.Uint64Flag{Name: "seed", Value: c.Seed, Usage: "`SEED` of the random criterion and of the choice of sequences"},
 			&cli.StringFlag{Name: "save-scores", Usage: "save the evidence to `FILE`, to prune to other sizes without another calibration pass"},

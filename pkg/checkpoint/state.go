@@ -16,40 +16,59 @@ import (
 
 // SlabFile is a slab's elements, bit for bit. A number that is not finite is an
 // ErrNonFinite: such a state is not worth going on from.
-func SlabFile(name string, s *param.Slab) File {
+func SlabFile(name string, s *param.Slab) File { return RunsFile(name, s.Data) }
+
+// RunsFile is SlabFile of elements that lie in several runs, one after the other.
+func RunsFile(name string, runs ...[]float32) File {
 	write := func(w io.Writer) error {
-		raw := make([]byte, 4*min(len(s.Data), chunkElements))
-		for at := 0; at < len(s.Data); at += chunkElements {
-			part := s.Data[at:min(len(s.Data), at+chunkElements)]
-			if bad := Encode(raw[:4*len(part)], part, "F32"); bad >= 0 {
-				return badNumber(name, at+bad, part[bad], "a state")
+		raw, done := make([]byte, 4*min(elements(runs), chunkElements)), 0
+		for _, run := range runs {
+			for at := 0; at < len(run); at += chunkElements {
+				part := run[at:min(len(run), at+chunkElements)]
+				if bad := Encode(raw[:4*len(part)], part, "F32"); bad >= 0 {
+					return badNumber(name, done+at+bad, part[bad], "a state")
+				}
+				if _, err := w.Write(raw[:4*len(part)]); err != nil {
+					return err
+				}
 			}
-			if _, err := w.Write(raw[:4*len(part)]); err != nil {
-				return err
-			}
+			done += len(run)
 		}
 		return nil
 	}
-	return File{Name: name, Write: write, Size: 4 * int64(len(s.Data))}
+	return File{Name: name, Write: write, Size: 4 * int64(elements(runs))}
+}
+
+func elements(runs [][]float32) (n int) {
+	for _, run := range runs {
+		n += len(run)
+	}
+	return n
 }
 
 // ReadSlab fills a slab from what SlabFile wrote; the lengths must agree.
-func ReadSlab(root Root, name string, s *param.Slab) error {
+func ReadSlab(root Root, name string, s *param.Slab) error { return ReadRuns(root, name, s.Data) }
+
+// ReadRuns fills runs from what RunsFile wrote; the lengths of all together must agree.
+func ReadRuns(root Root, name string, runs ...[]float32) error {
 	f, size, err := openRegular(root, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if size != 4*int64(len(s.Data)) {
-		return fmt.Errorf("%w: %s has %d bytes, expected %d: 4 for each of %d elements", ErrFormat, f.Name(), size, 4*len(s.Data), len(s.Data))
+	n := elements(runs)
+	if size != 4*int64(n) {
+		return fmt.Errorf("%w: %s has %d bytes, expected %d: 4 for each of %d elements", ErrFormat, f.Name(), size, 4*n, n)
 	}
-	raw := make([]byte, 4*min(len(s.Data), chunkElements))
-	for at := 0; at < len(s.Data); at += chunkElements {
-		part := s.Data[at:min(len(s.Data), at+chunkElements)]
-		if _, err := io.ReadFull(f, raw[:4*len(part)]); err != nil {
-			return fmt.Errorf("%s: %w", f.Name(), err)
+	raw := make([]byte, 4*min(n, chunkElements))
+	for _, run := range runs {
+		for at := 0; at < len(run); at += chunkElements {
+			part := run[at:min(len(run), at+chunkElements)]
+			if _, err := io.ReadFull(f, raw[:4*len(part)]); err != nil {
+				return fmt.Errorf("%s: %w", f.Name(), err)
+			}
+			Decode(part, raw, "F32")
 		}
-		Decode(part, raw, "F32")
 	}
 	return nil
 }

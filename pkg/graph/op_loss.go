@@ -72,12 +72,26 @@ const (
 // Teacher is a model over the same vocabulary that DistillLoss learns from. Its
 // last hidden states come from a machine of its own, run on the same batch.
 type Teacher struct {
-	W           []float32 // its head [V, E']
-	Width       int       // E', its own width
-	Bias        []float32 // [V], or nil
-	Temperature float32   // softens both distributions; 1 leaves them
-	Weight      float32   // share of the teacher's term in the loss, 0 to 1
-	Logits      Logits    // what it makes of its logits
+	W           []float32      // its head [V, E']
+	Stored      kernel.Weights // the head in another type, where W is nil; without either the graph can only be planned
+	Width       int            // E', its own width
+	Bias        []float32      // [V], or nil
+	Temperature float32        // softens both distributions; 1 leaves them
+	Weight      float32        // share of the teacher's term in the loss, 0 to 1
+	Logits      Logits         // what it makes of its logits
+}
+
+// fits reports whether the head has n values, or is not given.
+func (t *Teacher) fits(n int) bool {
+	switch s := t.Stored; {
+	case t.W != nil || s.F32 != nil:
+		return len(t.W)+len(s.F32) == n
+	case s.BF16 != nil:
+		return len(s.BF16) == n
+	case s.Q8 != nil:
+		return len(s.Q8) == s.Bytes(n)
+	}
+	return true
 }
 
 // DistillLoss is HeadLoss with a teacher, whose hidden states are the input
@@ -216,7 +230,7 @@ func (o head) shape(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, fmt.Errorf("bias has %d values, expected %d", in[4].TotalSize(), v)
 	}
 	if t := o.teacher; t != nil {
-		if m, w := MatrixShape(in[len(in)-1]); m != n || len(t.W) != v*w || t.Bias != nil && len(t.Bias) != v {
+		if m, w := MatrixShape(in[len(in)-1]); m != n || !t.fits(v*w) || t.Bias != nil && len(t.Bias) != v {
 			return nil, fmt.Errorf("the teacher has %d rows of %d, a head of %d values and a bias of %d; expected %d rows and a vocabulary of %d", m, w, len(t.W), len(t.Bias), n, v)
 		}
 	}
@@ -270,7 +284,7 @@ func (o head) run(c *Call) {
 	if t := o.teacher; t != nil {
 		h := c.In[len(c.In)-1]
 		kernel.DistillLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, x.Rows, x.Cols, w.Rows, ho,
-			kernel.Teacher{X: h.F, W: t.W, Bias: t.Bias, E: h.Cols, Temperature: t.Temperature, Weight: t.Weight, Logits: t.Logits}, nll, kl, dx, c.Deposits[1], dbias)
+			kernel.Teacher{X: h.F, W: t.W, Stored: t.Stored, Bias: t.Bias, E: h.Cols, Temperature: t.Temperature, Weight: t.Weight, Logits: t.Logits}, nll, kl, dx, c.Deposits[1], dbias)
 		hard, soft = 1-float64(t.Weight), float64(t.Weight)
 	} else {
 		kernel.HeadLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, x.Rows, x.Cols, w.Rows, ho, nll, dx, c.Deposits[1], dbias)

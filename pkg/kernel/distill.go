@@ -5,6 +5,7 @@ import "math"
 // Teacher is the model that DistillLoss learns from, as it stands before its head.
 type Teacher struct {
 	X, W, Bias  []float32 // its last hidden states [N, E], its head [V, E], bias [V] or nil
+	Stored      Weights   // the head as it is stored, where W is nil
 	E           int       // its width
 	Temperature float32   // softens both distributions; 1 leaves them
 	Weight      float32   // share of the teacher's term in the loss, 0 to 1
@@ -30,7 +31,10 @@ func DistillLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o 
 	}
 	t.Logits.check()
 	need(t.X, N*t.E)
-	need(t.W, V*t.E)
+	if t.W != nil {
+		t.Stored = Weights{F32: t.W}
+	}
+	t.Stored.check(V, t.E)
 	need(kl, N)
 	if t.Bias != nil {
 		need(t.Bias, V)

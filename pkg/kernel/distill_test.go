@@ -101,3 +101,32 @@ func TestDistillFromItself(t *testing.T) {
 		}
 	}
 }
+
+// TestDistillFromStored: a teacher's head that is bfloat16 or Q8 is that of its values.
+func TestDistillFromStored(t *testing.T) {
+	const N, E, V = 6, 32, 20
+	x, w := noise(N*E), noise(V*E)
+	p := NewPool(2)
+	defer p.Close()
+	run := func(teacher Teacher) []float32 {
+		nll, kl := make([]float32, N), make([]float32, N)
+		teacher.X, teacher.E, teacher.Temperature, teacher.Weight = noise(N*E), E, 1, 1
+		DistillLoss(p, x, w, nil, make([]int32, N), N, E, V, HeadOptions{Scale: 1}, teacher, nll, kl, nil, nil, nil)
+		return kl
+	}
+	half, blocks := make([]uint16, V*E), make([]byte, V*E/Q8Block*Q8Bytes)
+	ToBF16(half, w)
+	ToQ8(blocks, w)
+	for i, stored := range []Weights{{BF16: half}, {Q8: blocks}} {
+		wide := make([]float32, V*E)
+		for row := range V {
+			stored.row(wide[row*E:][:E], row, E)
+		}
+		got, want := run(Teacher{Stored: stored}), run(Teacher{W: wide})
+		for j := range got {
+			if math.Abs(float64(got[j]-want[j])) > 1e-5 {
+				t.Errorf("%d: divergence of row %d is %g, of the values %g", i, j, got[j], want[j])
+			}
+		}
+	}
+}

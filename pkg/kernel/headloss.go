@@ -235,7 +235,7 @@ func (h *head) run(p *Pool) {
 		if t := &h.teacher; t.X != nil {
 			part.kl = h.kl[lo:]
 			part.u, part.scrap = cut(buf, rows*h.v)
-			MatMul(p, Mat(part.u, n, h.v), Mat(t.X[lo*t.E:], n, t.E), Mat(t.W, h.v, t.E), Product{TransB: true, Bias: t.Bias, BF16: h.o.BF16}) // (n, V)
+			MatMulWeights(p, Mat(part.u, n, h.v), Mat(t.X[lo*t.E:], n, t.E), t.Stored, h.v, t.E, Product{TransB: true, Bias: t.Bias, BF16: h.o.BF16}) // (n, V)
 		}
 		headLoop.run(p, n, part)
 		if h.dx != nil {

@@ -16,7 +16,7 @@ func WeightScale(set *param.Set, gain float64) func(p *param.Param) float64 {
 	scale := make(map[*param.Param]float64, len(set.Params))
 	sum, n := 0.0, 0
 	for _, p := range set.Params {
-		scale[p] = rms(p.Data())
+		scale[p] = rms(p)
 		if isMatrix(p) && scale[p] > 0 {
 			sum, n = sum+scale[p], n+1
 		}
@@ -38,10 +38,14 @@ func isMatrix(p *param.Param) bool {
 	return p.Decay || len(p.Dims) > 1 && p.Dims[len(p.Dims)-1].Name == "embed"
 }
 
-func rms(x []float32) float64 {
+// rms is the root mean square of a parameter, as it is stored.
+func rms(p *param.Param) float64 {
 	var sum float64
-	for _, v := range x {
-		sum += float64(v) * float64(v)
+	buf := make([]float32, min(piece, p.Size()))
+	for lo := 0; lo < p.Size(); lo += piece {
+		for _, v := range p.Floats(buf, lo, min(lo+piece, p.Size())) {
+			sum += float64(v) * float64(v)
+		}
 	}
-	return math.Sqrt(sum / float64(max(1, len(x))))
+	return math.Sqrt(sum / float64(max(1, p.Size())))
 }

@@ -23,6 +23,7 @@ const (
 	PhaseTrials   PhaseName = "trial cuts"
 	PhaseCompare  PhaseName = "comparison of plans"
 	PhaseRefit    PhaseName = "refit and cut"
+	PhaseRecovery PhaseName = "recovery"
 	PhaseAfter    PhaseName = "evaluation after"
 )
 
@@ -51,9 +52,22 @@ func (e Estimate) FLOPs() (n int64) {
 	return n
 }
 
+// pruning is all of them but for the recovery.
+func (e Estimate) pruning() (n int64) {
+	for _, p := range e.Phases {
+		if p.Name != PhaseRecovery {
+			n += p.FLOPs
+		}
+	}
+	return n
+}
+
 // String is a line of sums and a line a phase.
 func (e Estimate) String() string {
-	s := fmt.Sprintf("estimate  about %s at %.0f GFLOP/s, %.2f times forward and backward passes over the sequences", e.clock(e.FLOPs()), e.Rate/1e9, float64(e.FLOPs())/float64(max(1, e.Plain)))
+	s := fmt.Sprintf("estimate  about %s at %.0f GFLOP/s, %.2f times forward and backward passes over the sequences", e.clock(e.FLOPs()), e.Rate/1e9, float64(e.pruning())/float64(max(1, e.Plain)))
+	if e.pruning() < e.FLOPs() {
+		s += ", recovery aside"
+	}
 	for _, p := range e.Phases {
 		s += fmt.Sprintf("\n  %-20s %8s  %s beside the weights", p.Name, e.clock(p.FLOPs), units.Bytes(p.Bytes))
 	}
@@ -97,6 +111,8 @@ func (k costs) tail(layers int) int64 { return k.head + k.layer*int64(layers+1)/
 
 // solveFLOPs is the operations of the refits of a layer that keeps a share of its units.
 func (c *Calibration) solveFLOPs(kept float64) (n int64) {
+	s := c.enough()
+	tokens := s.Len() * s.Context
 	for _, g := range coupled.Groups(c.Set) {
 		if g.Layer != 0 || g.Kind != coupled.VO && g.Kind != coupled.FFN {
 			continue
@@ -104,9 +120,8 @@ func (c *Calibration) solveFLOPs(kept float64) (n int64) {
 		for _, p := range g.Params() {
 			if g.Side(p) == param.SideB {
 				width := p.Dims[len(p.Dims)-1].Size
-				k := kept * float64(p.Size()/width)
-				gone := float64(p.Size()/width) - k
-				n += int64(k*k*k/3 + 2*k*gone*float64(width) + 2*k*k*float64(width))
+				rows := p.Size() / width
+				n += coupled.RefitFLOPs(rows, int(kept*float64(rows)), width, tokens)
 			}
 		}
 	}
@@ -200,7 +215,7 @@ func (p *Job) estimate() (e Estimate, err error) {
 	}
 	if !p.DryRun {
 		add(PhaseRefit, moments+solve, m.Evidence+m.Refit)
-		e.Phases = append(e.Phases, after)
+		e.Phases = append(append(e.Phases, p.recovering(e.Rate)...), after)
 	}
 	return e, nil
 }
@@ -277,4 +292,17 @@ func (p *Job) chooseTrials(k costs, trial Sequences, room int64) (int64, error) 
 		}
 	}
 	return least, nil
+}
+
+// recovering is the phase of recovery, where there is one: the operations of its steps and
+// measurements, or of the time that was given; the weights it takes beside those that there are.
+func (p *Job) recovering(rate float64) []PhaseEstimate {
+	if p.Recovery == nil || p.Training.Optimizer == "" {
+		return nil
+	}
+	flops := int64(p.Recovery.Time.Seconds() * rate)
+	if p.Recovery.Tokens > 0 {
+		flops = p.Training.Plan.FLOPs(p.Recovery.Options)
+	}
+	return []PhaseEstimate{{PhaseRecovery, flops, max(0, p.Training.Plan.Total()-p.Set.WeightBytes())}}
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
-	"github.com/ecospa/ecospa/pkg/optim"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
@@ -71,10 +70,12 @@ type Job struct {
 	// Pool and Progress are the job's affair.
 	Recovery *recovery.Stage
 	Parent   Parent
+	// Training is how Recovery trains and what it takes, for the estimate and the report.
+	Training recovery.Chosen
 	// SaveRecovery keeps a state of the recovery to go on from, with the model at its best;
 	// nil keeps none. Resumed, where it is not nil, is the pruning that Run goes on with: the
 	// model is what it left, and Recovery.From its state.
-	SaveRecovery func(*Result, recovery.State, []optim.NamedSlab) error
+	SaveRecovery func(*Result, recovery.State, []recovery.Saved) error
 	Resumed      *Resumed
 
 	// Vocabulary, where it is not nil, is what was cut from the vocabulary before: the
@@ -187,6 +188,9 @@ func (p *Job) prepare() error {
 		p.Batch, p.Recompute = c.Batch, c.Recompute
 	}
 	p.Calibration.work = p.countWork
+	if p.Recovery != nil && p.Training.Optimizer != "" {
+		p.tell(p.Training)
+	}
 	if p.CheckMemory {
 		if err := p.checkMemory(); err != nil {
 			return err

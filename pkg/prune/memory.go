@@ -140,6 +140,8 @@ func (c *Calibration) refitBytes(improve coupled.Improve) (int64, error) {
 		}
 		n := int64(widest(c.Set))
 		system = 4*n*n/2 + 8*n*int64(c.width()) // kept x kept and kept x gone, at worst; both sides of it
+		s := c.enough()
+		system = max(system, coupled.FewTokensBytes(int(n), c.width(), s.Len()*s.Context))
 		c.channels(func(_, channels, _ int) { system = max(system, coupled.OrderBytes(channels)) })
 	}
 	wide := map[int]int64{} // float32 copies of a layer's largest block

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/model"
-	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
 
@@ -58,8 +59,10 @@ func (p *Job) Unrecoverable() error {
 	case p.group().Size() > 1:
 		return fmt.Errorf("recovery runs in one process, found %d", p.group().Size())
 	}
-	if err := p.Set.Float32(); err != nil {
-		return fmt.Errorf("recovery trains weights in float32: %w", err)
+	for _, b := range p.Set.Blocks {
+		if t := b.DType(); t == param.Q8 {
+			return fmt.Errorf("recovery trains weights of float32 or bfloat16, %s is %s: give --weights bf16, or none", b.Name, t)
+		}
 	}
 	return nil
 }
@@ -78,6 +81,12 @@ func (p *Job) recover(ctx context.Context, r *Result) error {
 	if p.Recovery == nil {
 		return nil
 	}
+	return p.phase(PhaseRecovery, func() error { return p.train(ctx, r) })
+}
+
+// train is the recovery.
+func (p *Job) train(ctx context.Context, r *Result) error {
+	debug.FreeOSMemory() // what the pruning needed is garbage now
 	parent, closeParent, err := p.Parent()
 	if err != nil {
 		return fmt.Errorf("open the model before the cut: %w", err)
@@ -85,15 +94,21 @@ func (p *Job) recover(ctx context.Context, r *Result) error {
 	defer closeParent()
 	stage := *p.Recovery
 	stage.Parent, stage.Child, stage.Pool = parent, recovery.Net{Model: p.Model, Set: p.Set}, p.Pool
+	var done int64
 	stage.Progress = func(s recovery.Progress) {
 		if s.Step == 0 || !math.IsNaN(s.Held) {
 			p.tell(Recovering{s})
 		}
+		p.countWork(s.FLOPs - done)
+		done = s.FLOPs
 	}
 	if p.SaveRecovery != nil {
-		stage.Save = func(st recovery.State, slabs []optim.NamedSlab) error { return p.SaveRecovery(r, st, slabs) }
+		stage.Save = func(st recovery.State, parts []recovery.Saved) error { return p.SaveRecovery(r, st, parts) }
 	}
 	r.Recovery, err = stage.Run(ctx)
+	if t := p.Training; r.Recovery != nil && t.Optimizer == recovery.Apollo {
+		r.Recovery.AdamW = t.AdamW
+	}
 	if r.Interrupted = errors.Is(err, recovery.ErrInterrupted); r.Interrupted {
 		return nil
 	}

@@ -37,7 +37,7 @@ type Report struct {
 	Sequences int           `json:"sequences"`
 	Overlap   float64       `json:"overlap"`
 	Phases    []PhaseReport `json:"phases"`
-	// OfPlain is the operations of all phases over those of forward and backward passes over
+	// OfPlain is the operations of all phases but the recovery over those of forward and backward passes over
 	// the sequences; the estimate was of so many at most.
 	OfPlain float64 `json:"of_plain"`
 }
@@ -103,6 +103,9 @@ func (r *Result) ofPlain() float64 {
 	}
 	sum := 0.0
 	for _, p := range r.Phases {
+		if p.Name == PhaseRecovery {
+			continue
+		}
 		if p.Name == PhaseBefore || p.Name == PhaseAfter {
 			sum += float64(p.Expected)
 		}
@@ -164,6 +167,9 @@ func (r Report) String() string {
 	if v := r.Recovery; v != nil {
 		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f before the cut,\n  %.4f after it, %.4f now\n",
 			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Parent, v.Points[0].Loss, v.Best.Loss)
+		if v.AdamW > 0 {
+			fmt.Fprintf(&b, "  by %s on one copy of the weights, %s in all (adamw would take %s)\n", v.Optimizer, units.Bytes(v.Memory), units.Bytes(v.AdamW))
+		}
 	}
 	r.phases(&b)
 	fmt.Fprintf(&b, "\n%s written in %.1f s, peak resident memory %s\n", r.Out, r.Seconds, units.Bytes(r.PeakRSS))

@@ -3,6 +3,7 @@ package recovery
 import (
 	"errors"
 	"math"
+	"time"
 )
 
 // Judge measures a model on held-out batches, the same ones every time.
@@ -22,8 +23,8 @@ type Held struct {
 var errNothing = errors.New("recovery: the held-out text has no token to predict")
 
 // of measures a model once.
-func (s *Stage) of(n Net) (h Held, err error) {
-	j, err := s.Held(n)
+func (s *Stage) of(n Net, tokens int) (h Held, err error) {
+	j, err := s.Held(n, tokens)
 	if err != nil {
 		return h, err
 	}
@@ -31,4 +32,51 @@ func (s *Stage) of(n Net) (h Held, err error) {
 		err = errNothing
 	}
 	return h, errors.Join(err, j.Close())
+}
+
+// A measurement is of MostHeld tokens at most. All of them, of the parent, of the child before the
+// first step and on the way, take a quarter of the operations of training at most: where that
+// is not enough for fewestHeld tokens each, there are fewer on the way, and then of fewer
+// tokens. One batch for the parent, for the child and for the result is the least.
+const (
+	MostHeld       = 8192
+	fewestHeld     = 2048
+	measuringShare = 0.25
+)
+
+// measuring is what is measured.
+type measuring struct {
+	times  int   // on the way, the last step included
+	tokens int   // each
+	flops  int64 // of all
+}
+
+// each is the operations of one measurement, on average.
+func (m measuring) each() int64 { return m.flops / int64(m.times+2) }
+
+// measuring plans it for so many steps.
+func (o Options) measuring(steps int, w work) measuring {
+	each := o.Batch * o.Context
+	room := measuringShare * float64(steps) * float64(w.step)
+	cost := func(times int) float64 { return float64(w.parent) + float64(times+1)*float64(w.child) }
+	times := max(1, min(o.Evaluations, steps))
+	for times > 1 && room/cost(times)*float64(each) < fewestHeld {
+		times--
+	}
+	batches := max(1, int(room/cost(times)))
+	most := (MostHeld + each - 1) / each
+	if batches = min(batches, most); batches < most {
+		return measuring{times, batches * each, int64(float64(batches) * cost(times))}
+	}
+	return measuring{times, max(each, MostHeld), int64(float64(most) * cost(times))}
+}
+
+// within is how many steps of so long fit what is left of a budget of time, with what is measured.
+func (r *runner) within() int {
+	steps := int(max(1, (r.Time-time.Since(r.start))/max(1, r.each)))
+	if r.Held == nil {
+		return steps
+	}
+	share := float64(r.measuring(steps, r.work).flops) / (float64(steps) * float64(r.work.step))
+	return max(1, int(float64(steps)/(1+share)))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/optim"
 )
 
@@ -34,13 +35,25 @@ type Options struct {
 	// negative is none. It falls to 0 over the first Fade tokens; default DefaultFade.
 	Hidden float64
 	Fade   int64
-	// Evaluations is how often the held-out loss is measured; default 10.
+	// Evaluations is how often the held-out loss is measured at most; default 10. See measuring.
 	Evaluations int
 	// Patience is how many evaluations after the lowest of the second half may be no lower
 	// before the training stops; default 4.
 	Patience int
 	BF16     bool // products read bfloat16
+	// Optimizer is AdamW (also ""), which trains float32 weights with two moments and all
+	// gradients at once, or Apollo: weights as they are stored, float32 or bfloat16, each block of
+	// which is updated during the backward pass, with a few numbers of state a row.
+	Optimizer string `json:",omitempty"`
+	// Recompute is what of the child is computed again in the backward pass.
+	Recompute graph.Recompute `json:",omitempty"`
 }
+
+// The optimizers.
+const (
+	AdamW  = "adamw"
+	Apollo = "apollo"
+)
 
 // Defaults, measured in docs/results/quality.md.
 const (
@@ -95,6 +108,8 @@ func (o Options) check() error {
 		return fmt.Errorf("recovery: rate %g and gain %g, expected above 0 to 1", o.Rate, o.Gain)
 	case !(o.Short <= 1):
 		return fmt.Errorf("recovery: short is %g, expected a share", o.Short)
+	case o.Optimizer != "" && o.Optimizer != AdamW && o.Optimizer != Apollo:
+		return fmt.Errorf("recovery: optimizer %q, expected %s or %s", o.Optimizer, AdamW, Apollo)
 	case !(o.LM >= 0 && o.LM < 1):
 		return fmt.Errorf("recovery: lm is %g, expected 0 to below 1", o.LM)
 	}
@@ -135,6 +150,15 @@ func (o Options) short(steps int) int {
 	return int(math.Ceil(max(0, n)))
 }
 
+// tries is how many steps take the time before the first one: two where a budget of time goes by it,
+// as one touches fresh memory.
+func (o Options) tries() int {
+	if o.Tokens > 0 {
+		return 1
+	}
+	return 2
+}
+
 // steps is the number of steps of a budget in tokens.
 func (o Options) steps() int { return int(max(1, o.Tokens/int64(o.Batch*o.Context))) }
 
@@ -147,10 +171,16 @@ func (o Options) pull(step, sites int) float32 {
 	return float32(o.Hidden * max(0, 1-seen/float64(o.Fade)) / float64(sites))
 }
 
-// optimizer is Adam without decay; the rate rises over a tenth of the steps, at most
+// inBackward reports whether blocks are updated during the backward pass.
+func (o Options) inBackward() bool { return o.Optimizer == Apollo }
+
+// optimizer is Adam, or APOLLO, without decay; the rate rises over a tenth of the steps, at most
 // 50, and falls to 0 along a cosine.
 func (o Options) optimizer(steps int) optim.Config {
 	c := optim.Default()
+	if o.inBackward() {
+		c.Name, c.InBackward = Apollo, true
+	}
 	c.LR, c.MinLR, c.WarmUp, c.WeightDecay, c.Beta1, c.Beta2 = o.Rate, 0, optim.Steps(min(50, steps/10)), 0, 0.9, 0.99
 	return c
 }

@@ -59,8 +59,9 @@ func (s Source) draw(b *bundle.Bundle, begin []int32) (texts [][]int32, err erro
 	want := max(minDrawn, s.Drawn.Tokens)
 	o := infer.SampleOptions{Begin: [][]int32{begin}, Ends: b.TextEnds(), Sampler: infer.SamplerConfig{Temperature: 1, TopP: 1, Seed: s.Seed}}
 	sum := sha256.New()
-	w := b.Set.Weights.Data
-	sum.Write(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), 4*len(w)))
+	for _, w := range b.Set.Words() {
+		sum.Write(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), 4*len(w)))
+	}
 	fmt.Fprintf(sum, "%d tokens, %+v, context %d", want, o, b.Model.Context())
 	file := filepath.Join(s.Drawn.Cache, hex.EncodeToString(sum.Sum(nil))+".json")
 	if text, err := os.ReadFile(file); err == nil && s.Drawn.Cache != "" && json.Unmarshal(text, &texts) == nil && count(texts) >= want {

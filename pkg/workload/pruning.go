@@ -59,6 +59,8 @@ type Pruning struct {
 	Ranks   dist.Group        // processes that share the work; nil is this one only
 	Log     func(line string) // progress; nil for none
 	Working func(prune.Working)
+
+	training recovery.Chosen // of the recovery, see decideTraining
 }
 
 const (
@@ -80,6 +82,12 @@ func DefaultPruning() Pruning {
 func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	start := time.Now()
 	p.setDefaults()
+	if err := p.decideTraining(); err != nil {
+		return nil, err
+	}
+	if p.Open.Weights == "" {
+		p.Open.Weights = p.weights()
+	}
 	path := p.From
 	if p.Resume {
 		path = p.Out
@@ -138,9 +146,6 @@ func (p *Pruning) setDefaults() {
 	}
 	if p.Log == nil {
 		p.Log = func(string) {}
-	}
-	if p.Open.Weights == "" {
-		p.Open.Weights = p.weights()
 	}
 }
 
@@ -239,7 +244,7 @@ func (p Pruning) read(ctx context.Context, b *bundle.Bundle, on *prune.Subject) 
 	s.Drawn = Drawn{Tokens: tokens, Threads: p.Threads, Cache: p.Cache, Stop: ctx}
 	p.Log(fmt.Sprintf("no data: sampling %s tokens from the model itself, seed %d", units.Count(float64(tokens)), s.Seed))
 	if p.Resume {
-		if b, err = bundle.Open(p.From, bundle.Options{}); err != nil {
+		if b, err = bundle.Open(p.From, bundle.Options{Weights: bundle.AsStored}); err != nil {
 			return nil, nil, err
 		}
 		defer b.Close()

@@ -12,9 +12,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/train"
 )
 
-// stopTokens are the held-out tokens by which a recovery decides which weights are best.
-const stopTokens = 8192
-
 // judge measures a model by an evaluator.
 type judge struct {
 	*train.Evaluator
@@ -36,7 +33,10 @@ const (
 // recovery adds a recovery to a job: training on the workload's training part for the
 // budget Pruning.Recover, at the context of the calibration.
 func (p Pruning) recovery(job *prune.Job, w Workload) error {
-	options := recovery.Options{Context: job.Data.Context}
+	options := recovery.Options{Context: job.Data.Context, Recompute: p.training.Recompute}
+	if p.training.Optimizer == recovery.Apollo {
+		options.Optimizer = recovery.Apollo
+	}
 	switch p.Recover {
 	case "", RecoverNone:
 		return nil
@@ -61,7 +61,7 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 	}
 	stage := &recovery.Stage{Options: options.Resolve()}
 	if vectors { // while the model is what it was
-		if err := v.prepare(stage.Batch, stage.Context, stopTokens); err != nil {
+		if err := v.prepare(stage.Batch, stage.Context, recovery.MostHeld); err != nil {
 			return err
 		}
 	}
@@ -75,13 +75,16 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 			return err
 		}
 	}
-	stage.Held = func(n recovery.Net) (recovery.Judge, error) {
+	each := stage.Batch * stage.Context
+	stage.Held = func(n recovery.Net, tokens int) (recovery.Judge, error) {
 		e, err := train.NewEvaluator(n.Model, n.Set, job.Pool, stage.Batch, stage.Context, false)
-		return judge{e, func() iter.Seq2[data.Batch, error] { return w.Validation(stage.Batch, stage.Context, stopTokens) }}, err
+		return judge{e, func() iter.Seq2[data.Batch, error] {
+			return first(w.Validation(stage.Batch, stage.Context, recovery.MostHeld), (tokens+each-1)/each)
+		}}, err
 	}
-	job.Recovery = stage
+	job.Recovery, job.Training = stage, p.training
 	job.Parent = func() (recovery.Net, func(), error) {
-		b, err := bundle.Open(p.From, bundle.Options{})
+		b, err := bundle.Open(p.From, bundle.Options{Weights: bundle.AsStored})
 		if err != nil {
 			return recovery.Net{}, nil, err
 		}
@@ -104,4 +107,16 @@ func (p Pruning) autoTokens(job *prune.Job, w Workload) int64 {
 		training = v.training.Tokens()
 	}
 	return int64(max(job.Data.Context, min(job.Data.Len()*job.Data.Context, 4*training)))
+}
+
+// first is the first n of batches, or all where n is more.
+func first(batches iter.Seq2[data.Batch, error], n int) iter.Seq2[data.Batch, error] {
+	return func(yield func(data.Batch, error) bool) {
+		left := n
+		for b, err := range batches {
+			if left--; left < 0 || !yield(b, err) {
+				return
+			}
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
-	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/recovery"
 )
@@ -37,6 +37,7 @@ type unfinished struct {
 
 // asked names what an interrupted pruning must have in common with the one that goes on.
 func (p Pruning) asked(w Workload, options recovery.Options) (string, error) {
+	options.Recompute = graph.KeepAll // which changes no bit, and goes by the memory that is left
 	text, err := json.Marshal(struct {
 		Config  coupled.Config
 		Improve coupled.Improve
@@ -62,7 +63,7 @@ func (p Pruning) keep(job *prune.Job, w Workload, b *bundle.Bundle) error {
 			return fault.BadInput(err)
 		}
 	}
-	job.SaveRecovery = func(r *prune.Result, st recovery.State, slabs []optim.NamedSlab) error {
+	job.SaveRecovery = func(r *prune.Result, st recovery.State, parts []recovery.Saved) error {
 		u := unfinished{Version: stateVersion, Asked: asked, Before: r.Before, Bytes: size, Memory: r.MemoryBefore, Trials: r.Trials, Recovery: st}
 		var plan bytes.Buffer
 		if err := coupled.WritePlan(&plan, r.Plan()); err != nil {
@@ -74,8 +75,8 @@ func (p Pruning) keep(job *prune.Job, w Workload, b *bundle.Bundle) error {
 			return err
 		}
 		files = append(files, checkpoint.JSONFile(stateFile, u))
-		for _, s := range slabs {
-			files = append(files, checkpoint.SlabFile(s.Name, s.Slab))
+		for _, s := range parts {
+			files = append(files, checkpoint.RunsFile(s.Name, s.Runs...))
 		}
 		return checkpoint.ReplaceDir(p.Out, files)
 	}
@@ -111,14 +112,14 @@ func (p Pruning) goOn(job *prune.Job, asked string) (int64, error) {
 	}
 	job.Resumed = &prune.Resumed{Before: u.Before, Memory: u.Memory, Plan: plan, Trials: u.Trials, Bytes: u.Bytes}
 	job.Recovery.From = &u.Recovery
-	job.Recovery.Restore = func(slabs []optim.NamedSlab) error {
+	job.Recovery.Restore = func(parts []recovery.Saved) error {
 		root, err := os.OpenRoot(p.Out)
 		if err != nil {
 			return err
 		}
 		defer root.Close()
-		for _, s := range slabs {
-			if err := checkpoint.ReadSlab(root, s.Name, s.Slab); err != nil {
+		for _, s := range parts {
+			if err := checkpoint.ReadRuns(root, s.Name, s.Runs...); err != nil {
 				return fault.BadInput(err)
 			}
 		}
