@@ -33,9 +33,9 @@ func (r ranks) outputs(stdout, stderr io.Writer) (out, log io.Writer) {
 // failure is the line that ends a rank with an error.
 func (r ranks) failure(err error) string {
 	if r.Lead() {
-		return fmt.Sprintf("ecospa: %s", oneLine(err))
+		return fmt.Sprintf("ecospa: %s", fault.Message(err))
 	}
-	return fmt.Sprintf("ecospa: rank %d: %s", r.Rank(), oneLine(err))
+	return fmt.Sprintf("ecospa: rank %d: %s", r.Rank(), fault.Message(err))
 }
 
 // grace is how long other ranks wait for the lead to say what ended all of them.

@@ -1,6 +1,10 @@
 package cmd
 
 import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +21,7 @@ import (
 // the keys of the published config.json in the place of the download.
 func TestModelRecipes(t *testing.T) {
 	pages, err := filepath.Glob("../docs/recipes/*.md")
-	if err != nil || len(pages) < 4 {
+	if err != nil || len(pages) < 6 {
 		t.Fatalf("found %v (%v)", pages, err)
 	}
 	for _, page := range pages {
@@ -38,6 +42,9 @@ func TestModelRecipes(t *testing.T) {
 				ran[args[1]] = true
 				t.Log(line)
 				args = append(args, quicker[args[1]]...)
+				if args[1] == "finetune" && slices.Contains(args, "photos") {
+					args = append(slices.Clone(words(line)), "--set", "train.steps=4", "--set", "train.batch=2")
+				}
 				if slices.Contains(args, "--recover") {
 					args = append(args, "--recover", "1k")
 				}
@@ -53,7 +60,7 @@ func TestModelRecipes(t *testing.T) {
 					t.Errorf("%s does not show %s", page, c)
 				}
 			}
-			if !ran["generate"] && !ran["embed"] {
+			if !ran["generate"] && !ran["embed"] && !(name == "dinov2" && ran["eval"]) {
 				t.Errorf("%s does not run the model", page)
 			}
 		})
@@ -93,6 +100,11 @@ func randomModel(t *testing.T, config, dir, sentences string) {
 	if err := checkpoint.WriteDir(dir, checkpoint.Model{Config: text}.Files(set, m.Tensors(set), "BF16")); err != nil {
 		t.Fatal(err)
 	}
+	if _, ok := m.(model.Classifier); ok {
+		put(t, filepath.Join(dir, "preprocessor_config.json"), `{"crop_size":{"height":28,"width":28},"do_center_crop":true,"do_convert_rgb":true,"do_normalize":true,"do_rescale":true,"do_resize":true,"image_mean":[0.485,0.456,0.406],"image_processor_type":"BitImageProcessor","image_std":[0.229,0.224,0.225],"resample":3,"rescale_factor":0.00392156862745098,"size":{"shortest_edge":32}}`)
+		writePhotos(t, "photos")
+		return
+	}
 	if _, ok := m.(model.Encoder); ok {
 		if err := os.Mkdir(filepath.Join(dir, "1_Pooling"), 0o755); err != nil {
 			t.Fatal(err)
@@ -120,6 +132,28 @@ func randomModel(t *testing.T, config, dir, sentences string) {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, "tokenizer.json"), string(file))
+}
+
+// writePhotos writes a folder of pictures for each of three classes, each of another colour.
+func writePhotos(t *testing.T, dir string) {
+	t.Helper()
+	for c, class := range []string{"cats", "dogs", "owls"} {
+		at := filepath.Join(dir, class)
+		if err := os.MkdirAll(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 8 {
+			m := image.NewRGBA(image.Rect(0, 0, 36+i, 40))
+			for k := range m.Pix {
+				m.Pix[k] = byte(60*c + 7*i + k%50)
+			}
+			var text bytes.Buffer
+			if err := png.Encode(&text, m); err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(at, fmt.Sprintf("%d.png", i)), text.String())
+		}
+	}
 }
 
 // writeTexts writes records of the words that testdata/minilm knows.

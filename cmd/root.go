@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -162,9 +161,4 @@ func noArguments(argsUsage string) cli.BeforeFunc {
 		}
 		return nil
 	}
-}
-
-// oneLine is the error's text without line breaks: a message is one clear line.
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
 }

@@ -20,3 +20,17 @@ func LFS(r io.ReaderAt) error {
 	}
 	return nil
 }
+
+// ErrPage is returned for a web page in place of a file.
+var ErrPage = errors.New("a web page stands here instead of the file (a download that failed?)")
+
+// Page fails with ErrPage where r begins like a web page.
+func Page(r io.ReaderAt) error {
+	head := make([]byte, 64)
+	n, _ := r.ReadAt(head, 0)
+	text := bytes.ToLower(bytes.TrimSpace(head[:n]))
+	if bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html")) {
+		return ErrPage
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,6 +66,7 @@ func openWeights(root Root) (w *weights, err error) {
 		}
 	}()
 	if err := w.open(root, weightsFile, nil); !errors.Is(err, os.ErrNotExist) {
+		w.unwrap()
 		return w, err
 	}
 	text, err := readSmall(root, indexFile, maxHeader)
@@ -88,7 +90,29 @@ func openWeights(root Root) (w *weights, err error) {
 			return w, err
 		}
 	}
+	w.unwrap()
 	return w, nil
+}
+
+// wrappers are what stands in front of every name where a wrapped model was saved: PyTorch's
+// DistributedDataParallel and torch.compile.
+var wrappers = []string{"module.", "_orig_mod."}
+
+// unwrap takes wrappers away that all names have.
+func (w *weights) unwrap() {
+	for i := 0; len(w.entries) > 0 && i < len(wrappers); i++ {
+		bare := make(map[string]located, len(w.entries))
+		for name, e := range w.entries {
+			rest, ok := strings.CutPrefix(name, wrappers[i])
+			if !ok {
+				break
+			}
+			bare[rest] = e
+		}
+		if len(bare) == len(w.entries) {
+			w.entries, i = bare, -1
+		}
+	}
 }
 
 // missingWeights says what a directory without safetensors holds instead.
@@ -98,7 +122,30 @@ func missingWeights(root Root) error {
 			return fmt.Errorf("%s: %s runs code when it is read, so it is not; save the model as %s (save_pretrained with safe_serialization=True)", root.Name(), old, weightsFile)
 		}
 	}
+	if others := safetensorsOf(root); len(others) > 0 {
+		return fmt.Errorf("%s: neither %s nor %s; it holds %s: name a single file %s, several need their index", root.Name(), weightsFile, indexFile, shorten(others, 3), weightsFile)
+	}
 	return fmt.Errorf("%s: neither %s nor %s: %w", root.Name(), weightsFile, indexFile, os.ErrNotExist)
+}
+
+// safetensorsOf are the names of a directory's safetensors files, sorted.
+func safetensorsOf(root Root) (names []string) {
+	d, err := root.OpenFile(".", os.O_RDONLY, 0)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	all, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	for _, n := range all {
+		if strings.HasSuffix(n, ".safetensors") && n != "adapter_model.safetensors" {
+			names = append(names, n)
+		}
+	}
+	sort.Strings(names)
+	return names
 }
 
 // parseIndex decodes an index of several files: for each file, the tensors that
@@ -175,8 +222,10 @@ func openRegular(root Root, name string) (*os.File, int64, error) {
 	if err == nil && !st.Mode().IsRegular() {
 		err = fmt.Errorf("%w: %s is not a regular file", ErrFormat, f.Name())
 	}
-	if err == nil && folder.LFS(f) != nil {
-		err = fmt.Errorf("%w: %s: %w", ErrFormat, f.Name(), folder.ErrLFS)
+	if err == nil {
+		if other := cmp.Or(folder.LFS(f), folder.Page(f)); other != nil {
+			err = fmt.Errorf("%w: %s: %w", ErrFormat, f.Name(), other)
+		}
 	}
 	if err != nil {
 		f.Close()

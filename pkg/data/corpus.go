@@ -146,6 +146,32 @@ func (p Part) Split(share float64) (train, held Part) {
 	return train, held
 }
 
+// Head is the first n bytes of the documents, up to a character's end: the whole ones among
+// those with prompts and chats, at least one.
+func (p Part) Head(n int) Part {
+	head, whole := p, p.Prompts != nil || p.Chats()
+	head.Documents, head.Prompts, head.places = nil, nil, nil
+	for i, d := range p.Documents {
+		at := min(n, len(d))
+		switch {
+		case whole && at < len(d) && i > 0:
+			return head
+		case whole:
+			at = len(d)
+		}
+		for at > 0 && at < len(d) && !utf8.RuneStart(d[at]) {
+			at--
+		}
+		if n -= len(d); at > 0 {
+			head.add(p, i, d[:at])
+		}
+		if n <= 0 {
+			break
+		}
+	}
+	return head
+}
+
 // add appends text of document i of another part, with its prompt.
 func (p *Part) add(from Part, i int, text []byte) {
 	p.Documents = append(p.Documents, text)

@@ -57,6 +57,21 @@ func TestSplitHoldsOutTheEnd(t *testing.T) {
 	}
 }
 
+func TestHeadEndsWithACharacter(t *testing.T) {
+	p := Part{Documents: [][]byte{[]byte("abc"), []byte("éé"), []byte("x")}}
+	for n, want := range map[int]string{0: "", 2: "ab", 3: "abc", 4: "abc", 5: "abcé", 7: "abcéé", 8: "abcééx", 99: "abcééx"} {
+		if got := string(p.Head(n).Text()); got != want {
+			t.Errorf("the first %d bytes are %q, expected %q", n, got, want)
+		}
+	}
+	p.Prompts = [][]byte{[]byte("1"), []byte("2"), []byte("3")}
+	for n, want := range map[int]string{0: "abc", 6: "abc", 7: "abcéé", 9: "abcééx"} {
+		if h := p.Head(n); string(h.Text()) != want || len(h.Prompts) != len(h.Documents) {
+			t.Errorf("with prompts the first %d bytes are %q, expected %q", n, h.Text(), want)
+		}
+	}
+}
+
 // TestPromptsAreNotPredicted: prompts stand before their documents, are no targets,
 // survive the cache, and stay with their documents when some are held out.
 func TestPromptsAreNotPredicted(t *testing.T) {

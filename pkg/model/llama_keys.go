@@ -100,12 +100,14 @@ func (k *llamaKeys) complete() error {
 		k.Act = "silu"
 	}
 	switch {
-	case k.Layers < 1 || k.Layers > maxLayers || k.Heads < 1 || k.KVHeads < 1 || k.Heads%k.KVHeads != 0:
+	case k.Intermediate < 1 || k.Hidden < 1 || k.VocabSize < 1 || k.MaxPositions < 1:
+		return fmt.Errorf("intermediate_size %d, hidden_size %d, vocab_size %d, max_position_embeddings %d: expected positive", k.Intermediate, k.Hidden, k.VocabSize, k.MaxPositions)
+	case k.Layers > maxLayers:
+		return fmt.Errorf("num_hidden_layers is %d, expected at most %d", k.Layers, maxLayers)
+	case k.Layers < 1 || k.Heads < 1 || k.KVHeads < 1 || k.Heads%k.KVHeads != 0:
 		return fmt.Errorf("num_hidden_layers %d, num_attention_heads %d, num_key_value_heads %d: expected positive, heads divisible by K/V heads", k.Layers, k.Heads, k.KVHeads)
 	case k.HeadDim < 2 || k.HeadDim%2 != 0:
 		return fmt.Errorf("head_dim is %d, expected an even number for rotary positions", k.HeadDim)
-	case k.Intermediate < 1 || k.Hidden < 1 || k.VocabSize < 1 || k.MaxPositions < 1:
-		return fmt.Errorf("intermediate_size %d, hidden_size %d, vocab_size %d, max_position_embeddings %d: expected positive", k.Intermediate, k.Hidden, k.VocabSize, k.MaxPositions)
 	case !(k.RopeTheta > 1):
 		return fmt.Errorf("rope_theta is %g, expected above 1", k.RopeTheta)
 	}

@@ -103,8 +103,8 @@ func init() {
 		"it has recurrent layers (gated delta rule)":         "qwen3_next qwen3_5 qwen3_5_text qwen3_5_moe",
 		"it has recurrent layers (state space)":              "mamba mamba2 falcon_mamba jamba bamba falcon_h1 zamba zamba2 granitemoehybrid nemotron_h recurrent_gemma rwkv lfm2",
 		"it is an encoder with a decoder":                    "t5 mt5 umt5 bart mbart pegasus marian whisper t5gemma",
-		"it reads images too; its text model is gemma3_text": "gemma3 gemma3n",
-		"it reads images too":                                "qwen2_vl qwen2_5_vl qwen3_vl llava mllama paligemma idefics3 smolvlm",
+		"it reads images too; its text model is gemma3_text": "gemma3",
+		"it reads images too":                                "gemma3n qwen2_vl qwen2_5_vl qwen3_vl llava mllama paligemma idefics3 smolvlm",
 	} {
 		for _, n := range strings.Fields(names) {
 			refused[n] = why

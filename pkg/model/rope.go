@@ -2,6 +2,7 @@ package model
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (r *ropeScale) UnmarshalJSON(text []byte) error {
 	case errors.As(err, &te):
 		return fmt.Errorf("rope scaling: %s is a %s, expected a %s", te.Field, te.Value, te.Type)
 	case err != nil:
-		return fmt.Errorf("rope scaling: %w", err)
+		return cmp.Or(r.known(), fmt.Errorf("rope scaling: %w", err))
 	}
 	if v.Partial != nil && *v.Partial != 1 {
 		return fmt.Errorf("rope scaling: partial_rotary_factor is %g, expected 1", *v.Partial)
@@ -87,6 +88,9 @@ func (r *ropeScale) kind() string {
 func (r *ropeScale) check(pairs int) error {
 	switch r.kind() {
 	case "default":
+		if r != nil && r.Type == "" && r.OldType == "" && (r.Factor != 0 || r.Low != 0 || r.High != 0 || len(r.Short)+len(r.Long) > 0) {
+			return errors.New("rope scaling has no rope_type, expected one beside its factors: linear, llama3 or longrope")
+		}
 		return nil
 	case "linear":
 		if !(r.Factor >= 1) {
@@ -100,6 +104,15 @@ func (r *ropeScale) check(pairs int) error {
 		return nil
 	case "longrope":
 		return r.checkLong(pairs)
+	}
+	return r.known()
+}
+
+// known refuses a type of another name.
+func (r *ropeScale) known() error {
+	switch r.kind() {
+	case "default", "linear", "llama3", "longrope":
+		return nil
 	}
 	return fmt.Errorf("rope scaling type is %q, expected default, linear, llama3 or longrope", r.kind())
 }

@@ -60,9 +60,11 @@ func TestRopeSpellings(t *testing.T) {
 		{`"rope_scaling":{"type":"linear","factor":2},"rope_parameters":{"rope_type":"default"}`, "rope_scaling and rope_parameters"},
 		{`"rope_scaling":{"type":"dynamic","factor":2}`, `"dynamic"`},
 		{`"rope_parameters":{"rope_type":"yarn","factor":2}`, `"yarn"`},
-		{`"rope_parameters":{"rope_type":"yarn","factor":2,"beta_fast":32}`, "beta_fast"},
+		{`"rope_parameters":{"rope_type":"yarn","factor":2,"beta_fast":32}`, `"yarn"`},
+		{`"rope_scaling":{"type":"linear","factor":2,"beta_fast":32}`, "beta_fast"},
 		{`"rope_parameters":{"rope_type":"default","partial_rotary_factor":0.5}`, "partial_rotary_factor"},
 		{`"rope_scaling":{"type":"linear","factor":0.5}`, "factor"},
+		{`"rope_scaling":{"factor":2}`, "no rope_type"},
 		{`"rope_scaling":[]`, "rope scaling is a array"},
 		{`"rope_scaling":{"type":"linear","factor":"2"}`, "factor is a string"},
 	} {

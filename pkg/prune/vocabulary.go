@@ -15,7 +15,8 @@ type Vocabulary struct {
 	IDsBefore, IDs int        // of the model before and after
 	Before         Side       // the model with all of its vocabulary
 	Shapes         *param.Set // of that model
-	// PerByteBefore and PerByte are tokens a byte of the held-out part.
+	// PerByteBefore and PerByte are tokens that are predicted a byte of the text that is
+	// measured: before and after, a decoder is measured on the same bytes.
 	PerByteBefore, PerByte float64
 	// Distance is how far the cut moved the vectors of the held-out texts, the mean of 1 -
 	// cosine, of an encoder without a head: what is cut later is compared with the moved ones.
@@ -35,18 +36,19 @@ func (v *Vocabulary) Limit(n int) int {
 type VocabularyReport struct {
 	IDsBefore      int     `json:"ids_before"`
 	IDsAfter       int     `json:"ids_after"`
-	PerByteBefore  float64 `json:"tokens_per_byte_before"` // of the held-out part
+	PerByteBefore  float64 `json:"tokens_per_byte_before"` // predicted tokens, of the text that losses are on
 	PerByteAfter   float64 `json:"tokens_per_byte_after"`
-	LossByteBefore float64 `json:"loss_per_byte_before"`          // nats, on the same text
+	LossByteBefore float64 `json:"loss_per_byte_before"`          // nats: their sum over the bytes of that text; of masked-language models the mean loss times tokens a byte; 0 of an encoder without a head
 	LossByteAfter  float64 `json:"loss_per_byte_after,omitempty"` // of the result; a dry run has none
 	Distance       float64 `json:"vector_distance,omitempty"`     // of an encoder without a head: mean of 1 - cosine between vectors of held-out texts before and after the vocabulary was cut
 }
 
 func (v *Vocabulary) report(r *Result) *VocabularyReport {
-	return &VocabularyReport{
-		Distance: v.Distance, IDsBefore: v.IDsBefore, IDsAfter: v.IDs, PerByteBefore: v.PerByteBefore, PerByteAfter: v.PerByte,
-		LossByteBefore: r.Before.Loss * v.PerByteBefore, LossByteAfter: r.After.Loss * v.PerByte,
+	out := &VocabularyReport{Distance: v.Distance, IDsBefore: v.IDsBefore, IDsAfter: v.IDs, PerByteBefore: v.PerByteBefore, PerByteAfter: v.PerByte}
+	if r.Unit != "text" { // there losses are distances
+		out.LossByteBefore, out.LossByteAfter = r.Before.Loss*v.PerByteBefore, r.After.Loss*v.PerByte
 	}
+	return out
 }
 
 // String is the report as a table.

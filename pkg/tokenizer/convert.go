@@ -13,16 +13,20 @@ import (
 // converter does it for Llama: every way to make a piece of two others is a merge,
 // in the order of the pieces' scores. Of type unigram, a user-defined symbol is a
 // piece whose score always wins (unigram_model.cc).
-func convertSentencePiece(b []byte) ([]byte, error) {
+func convertSentencePiece(b []byte) (*file, tokenIDs, error) {
 	m, err := parseSentencePiece(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := m.convert()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return write(f)
+	v := make(tokenIDs, len(m.pieces))
+	for id, p := range m.pieces {
+		v[p.text] = int32(id)
+	}
+	return f, v, nil
 }
 
 // convert makes the tokenizer.json of a model.

@@ -178,10 +178,7 @@ func (k ggufKeys) byteLevel(pieces []spPiece) (f *file, bos bool, err error) {
 	family := families[at]
 	f = byteLevelFile(v, m, added(pieces))
 	f.Model = rawJSON(fileBPE{Type: "BPE", IgnoreMerges: family.ignore, Vocab: v, Merges: m})
-	f.PreTokenizer = family.preTokenizer()
-	if family.composed {
-		f.Normalizer = []byte(`{"type":"NFC"}`)
-	}
+	f.split(family)
 	return f, family.addBOS, nil
 }
 

@@ -2,47 +2,54 @@ package tokenizer
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
-// convertGPT2 makes a tokenizer.json of GPT-2's files: a vocab.json, the
-// merges.txt beside it, and an added_tokens.json where there is one.
-func convertGPT2(dir fs.FS, vocabulary []byte) ([]byte, error) {
+// byteLevelClasses are transformers' byte-level tokenizers that split texts otherwise than
+// GPT-2's, and the family whose way it is.
+var byteLevelClasses = map[string]string{"Qwen2Tokenizer": "qwen2"}
+
+// convertGPT2 makes a tokenizer.json of GPT-2's files: a vocab.json and the merges.txt
+// beside it. The tokenizer_class of a tokenizer_config.json says how texts are split.
+func convertGPT2(dir fs.FS, vocabulary []byte) (*file, tokenIDs, error) {
 	var v tokenIDs
 	if err := json.Unmarshal(vocabulary, &v); err != nil {
-		return nil, fmt.Errorf("expected an object of tokens and ids: %w", err)
+		return nil, nil, fmt.Errorf("expected an object of tokens and ids: %w", err)
 	}
 	text, err := readBounded(dir, "merges.txt")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m, err := parseMerges(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("merges.txt: %w", err)
+		return nil, nil, fmt.Errorf("merges.txt: %w", err)
 	}
 	var added []addedToken
 	if id, ok := v[EndOfText]; ok {
 		added = append(added, addedToken{ID: id, Content: EndOfText, Normalized: true, Special: true})
 	}
-	switch text, err := readBounded(dir, "added_tokens.json"); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, err
-	default:
-		var more tokenIDs
-		if err := json.Unmarshal(text, &more); err != nil {
-			return nil, fmt.Errorf("added_tokens.json: %w", err)
-		}
-		for s, id := range more {
-			if s != EndOfText {
-				added = append(added, addedToken{ID: id, Content: s})
-			}
-		}
+	f := byteLevelFile(v, m, added)
+	var s struct {
+		Class string `json:"tokenizer_class"`
 	}
-	return write(byteLevelFile(v, m, added))
+	if err := readJSON(dir, settingsName, &s); err != nil {
+		return nil, nil, err
+	}
+	if name, ok := byteLevelClasses[strings.TrimSuffix(s.Class, "Fast")]; ok {
+		f.split(families[slices.IndexFunc(families, func(f family) bool { return f.name == name })])
+	}
+	return f, v, nil
+}
+
+// split makes texts be normalized and split as a family has it.
+func (f *file) split(as family) {
+	f.PreTokenizer = as.preTokenizer()
+	if as.composed {
+		f.Normalizer = []byte(`{"type":"NFC"}`)
+	}
 }
 
 // parseMerges reads lines of two tokens. The first may be a comment that begins

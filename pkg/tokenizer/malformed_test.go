@@ -194,9 +194,13 @@ func TestParallelEncodesTheSame(t *testing.T) {
 func FuzzSentencePiece(f *testing.F) {
 	f.Add(spPieces(2, "<unk>", "<s>", "▁", "a", "▁a"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		text, err := convertSentencePiece(b)
+		file, _, err := convertSentencePiece(b)
 		if err != nil {
 			return
+		}
+		text, err := write(file)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if tok, err := Parse(text); err == nil {
 			tok.Encode(nil, b)

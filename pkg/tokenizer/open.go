@@ -8,14 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // maxFile bounds a tokenizer's file in bytes.
 const maxFile = 256 << 20
 
 // Open reads a tokenizer.json, a vocab.json with the merges.txt beside it, a
-// SentencePiece tokenizer.model, or whichever of them a directory holds, in this
-// order. A file that is none of them is an ErrFormat, a directory without any
+// SentencePiece tokenizer.model, BERT's vocab.txt, or whichever of them a directory holds, in
+// this order. A file that is none of them is an ErrFormat, a directory without any
 // fs.ErrNotExist.
 func Open(path string) (Tokenizer, error) {
 	st, err := os.Stat(path)
@@ -45,12 +46,13 @@ func Open(path string) (Tokenizer, error) {
 
 // Find returns a directory's tokenizer as the text of a tokenizer.json: the file
 // of that name as it is, others converted. name is the file that it is made of,
-// found or, where it is empty, tokenizer.json, vocab.json with merges.txt, or
-// tokenizer.model; the error of a directory that has none is fs.ErrNotExist. Of a
+// found or, where it is empty, tokenizer.json, vocab.json with merges.txt,
+// tokenizer.model or vocab.txt; the error of a directory that has none is fs.ErrNotExist.
+// To those that are converted come the tokens that files beside them name (addBeside). Of a
 // tokenizer_config.json beside a file that was found, add_bos_token and
 // add_eos_token count where transformers' class heeds them.
 func Find(dir fs.FS, name string) (text []byte, found string, err error) {
-	names := []string{"tokenizer.json", "vocab.json", "tokenizer.model"}
+	names := []string{"tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt"}
 	if name != "" {
 		names = []string{name}
 	}
@@ -62,13 +64,7 @@ func Find(dir fs.FS, name string) (text []byte, found string, err error) {
 		if err != nil {
 			return nil, name, err
 		}
-		switch {
-		case name == "vocab.json":
-			b, err = convertGPT2(dir, b)
-		case filepath.Ext(name) == ".model":
-			b, err = convertSentencePiece(b)
-		}
-		if err != nil {
+		if b, err = converted(dir, name, b); err != nil {
 			return nil, name, fmt.Errorf("%w: %w", ErrFormat, err)
 		}
 		if len(names) > 1 {
@@ -76,7 +72,31 @@ func Find(dir fs.FS, name string) (text []byte, found string, err error) {
 		}
 		return b, name, err
 	}
-	return nil, "", fmt.Errorf("no tokenizer.json, vocab.json or tokenizer.model: %w", fs.ErrNotExist)
+	return nil, "", fmt.Errorf("no %s or %s: %w", strings.Join(names[:len(names)-1], ", "), names[len(names)-1], fs.ErrNotExist)
+}
+
+// converted is a file as the text of a tokenizer.json.
+func converted(dir fs.FS, name string, b []byte) ([]byte, error) {
+	var f *file
+	var v tokenIDs
+	var err error
+	switch {
+	case name == "vocab.json":
+		f, v, err = convertGPT2(dir, b)
+	case filepath.Ext(name) == ".model":
+		f, v, err = convertSentencePiece(b)
+	case name == "vocab.txt":
+		f, v, err = convertBERT(dir, b)
+	default:
+		return b, nil
+	}
+	if err == nil {
+		err = addBeside(dir, f, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return write(f)
 }
 
 func readBounded(dir fs.FS, name string) ([]byte, error) {

@@ -24,7 +24,7 @@ type settings struct {
 // (tokenization_llama_fast.py, update_post_processor) makes its template of
 // add_bos_token and add_eos_token; other classes take what tokenizer.json says.
 func withSettings(dir fs.FS, text []byte) ([]byte, error) {
-	const name = "tokenizer_config.json"
+	const name = settingsName
 	b, err := readBounded(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return text, nil

@@ -28,6 +28,7 @@ type Text struct {
 	name                 string       // of the data, for messages
 	parts                []TextPart   // of a mixture
 	limited              data.Limited // what data.max_length did to the training part
+	measured             *Text        // what Evaluate reads, whatever its limit; nil is the validation part
 }
 
 // Encode encodes a part of a corpus: data.Encode, or a cache of it.
@@ -94,24 +95,13 @@ func (t *Text) Limited() data.Limited { return t.limited }
 // openText reads text for a model. Its last share is the validation part, cut between
 // tokens of the whole, as the text was encoded in one piece.
 func openText(b *bundle.Bundle, s Source) (*Text, error) {
-	part, err := data.Read(s.Path, s.Options)
+	part, err := readPart(b, s)
 	if err != nil {
-		return nil, fault.BadInput(err)
+		return nil, err
 	}
-	if part.Chats() {
-		if part.Template, err = b.Chat(s.Template); err == nil && part.Template == nil {
-			part.Template, err = b.Chat("chatml")
-		}
-		if err != nil {
-			return nil, fault.BadInput(err)
-		}
-	}
-	all, err := data.Encode(b.Tokenizer, part)
-	if err == nil {
-		err = all.Below(b.Model.Vocab())
-	}
+	all, err := encodePart(b, part, s.Path)
 	if err != nil {
-		return nil, fault.BadInput(fmt.Errorf("%s: %w", s.Path, err))
+		return nil, err
 	}
 	t := &Text{name: s.Path, training: all, validation: all, sum: all.Checksum(), entropy: math.NaN(), bytes: part.Bytes(), skipped: part.Skipped, chats: part.Chats()}
 	if t.chats {
@@ -121,10 +111,38 @@ func openText(b *bundle.Bundle, s Source) (*Text, error) {
 		cut := whole.Cut(s.Held)
 		t.training, t.validation, t.bytes = whole.Part(0, cut), whole.Part(cut, all.Len()), 0
 	}
-	if t.validation.Len() < 2 {
-		return nil, fault.BadInput(fmt.Errorf("%s has %d tokens to evaluate on, expected at least 2", s.Path, t.validation.Len()))
+	return t, t.checkLength()
+}
+
+// readPart reads the documents of text for a model, chats with a template.
+func readPart(b *bundle.Bundle, s Source) (data.Part, error) {
+	part, err := data.Read(s.Path, s.Options)
+	if err == nil && part.Chats() {
+		if part.Template, err = b.Chat(s.Template); err == nil && part.Template == nil {
+			part.Template, err = b.Chat("chatml")
+		}
 	}
-	return t, nil
+	return part, fault.BadInput(err)
+}
+
+// encodePart encodes documents with the tokenizer of a bundle; name is where they are from.
+func encodePart(b *bundle.Bundle, part data.Part, name string) (data.Encoded, error) {
+	ids, err := data.Encode(b.Tokenizer, part)
+	if err == nil {
+		err = ids.Below(b.Model.Vocab())
+	}
+	if err != nil {
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", name, err))
+	}
+	return ids, nil
+}
+
+// checkLength refuses a validation part of which nothing can be predicted.
+func (t *Text) checkLength() error {
+	if n := t.validation.Len(); n < 2 {
+		return fault.BadInput(fmt.Errorf("%s has %d tokens to evaluate on, expected at least 2", t.name, n))
+	}
+	return nil
 }
 
 // Unit implements Workload.
@@ -225,8 +243,12 @@ func (t *Text) Calibration(n, context int, seed uint64) (prune.Sequences, error)
 
 // Evaluate implements Workload. A text shorter than a sequence does not need a whole one.
 func (t *Text) Evaluate(on prune.Subject, o EvalOptions) (train.Evaluation, error) {
-	if t.validation.Len() < 2 {
-		return train.Evaluation{}, fault.BadInput(fmt.Errorf("%s has %d tokens to evaluate on, expected at least 2", t.name, t.validation.Len()))
+	if t.measured != nil {
+		o.Limit = 0
+		return t.measured.Evaluate(on, o)
+	}
+	if err := t.checkLength(); err != nil {
+		return train.Evaluation{}, err
 	}
 	g := on.Ranks
 	if g == nil {

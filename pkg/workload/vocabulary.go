@@ -9,7 +9,6 @@ import (
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/prune"
-	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
 
 // Vocabulary says which ids a model keeps; the zero value is all of them.
@@ -37,19 +36,21 @@ func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o
 	if have := b.Model.Vocab(); v.Size != 0 && (v.Size < least || v.Size > have) {
 		return nil, nil, fault.Usage(fmt.Errorf("--vocab is %d, expected %d (what the tokenizer needs to encode any text) to %d (what the model has)", v.Size, least, have))
 	}
-	t, err := Open(b, s)
-	if err != nil {
-		return nil, nil, err
-	}
-	was, err := heldVectors(t, b)
+	same, err := readSame(b, s, o.Limit)
 	if err != nil {
 		return nil, nil, err
 	}
 	cut := &prune.Vocabulary{IDsBefore: b.Model.Vocab(), Shapes: b.Set.Like()}
-	if o.Context, err = t.Context(b.Model, o.Context, 512); err != nil {
+	t, before, err := same.open(b)
+	if err != nil {
 		return nil, nil, err
 	}
-	if cut.PerByteBefore, err = perByte(b.Tokenizer, s); err != nil {
+	cut.PerByteBefore = before
+	was, err := heldVectors(t, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.Context, err = t.Context(b.Model, o.Context, 512); err != nil {
 		return nil, nil, err
 	}
 	if cut.Kept, err = v.choose(b, s, t); err != nil {
@@ -66,13 +67,11 @@ func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o
 		return nil, nil, err
 	}
 	on.Model, cut.IDs = b.Model, b.Model.Vocab()
-	if cut.PerByte, err = perByte(b.Tokenizer, s); err != nil {
-		return nil, nil, err
-	}
-	w, err := Open(b, s)
+	w, after, err := same.open(b)
 	if err != nil {
 		return nil, nil, err
 	}
+	cut.PerByte = after
 	now, err := heldVectors(w, b)
 	cut.Distance = distance(was, now)
 	return w, cut, err
@@ -109,25 +108,6 @@ func distance(a, b [][]float32) float64 {
 	return sum / float64(max(1, len(a)))
 }
 
-// perByte is how many tokens a byte of the held-out part has.
-func perByte(t tokenizer.Tokenizer, s Source) (float64, error) {
-	part, err := data.Read(s.Path, s.Options)
-	if err != nil {
-		return 0, fault.BadInput(err)
-	}
-	if part.Shards != nil {
-		return 0, fault.Usage(fmt.Errorf("%s holds ids of the old vocabulary: to change the vocabulary, give text", s.Path))
-	}
-	if s.Held > 0 {
-		_, part = part.Split(s.Held)
-	}
-	ids, err := data.Encode(t, part)
-	if err != nil {
-		return 0, fault.BadInput(err)
-	}
-	return float64(ids.(data.Tokens).Predicted()) / float64(max(1, part.Bytes())), nil
-}
-
 // choose is the ids that stay.
 func (v Vocabulary) choose(b *bundle.Bundle, s Source, w Workload) ([]int32, error) {
 	var text data.Encoded
@@ -138,7 +118,7 @@ func (v Vocabulary) choose(b *bundle.Bundle, s Source, w Workload) ([]int32, err
 		if path == "" {
 			path, held = s.Path, s.Held
 		}
-		part, err := data.Read(path, s.Options)
+		part, err := readPart(b, Source{Path: path, Options: s.Options})
 		if held > 0 {
 			part, _ = part.Split(held)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/kernel"
 	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/prune"
@@ -73,6 +74,49 @@ func TestVocabularyOfText(t *testing.T) {
 	}
 	if got := less.Limit(1000); math.Abs(float64(got)-1000*less.PerByte/less.PerByteBefore) > 1 || less.Limit(0) != 0 || (*prune.Vocabulary)(nil).Limit(7) != 7 {
 		t.Errorf("1000 tokens are as much text as %d", got)
+	}
+}
+
+// TestVocabularyMeasuresTheSameText: losses before and after are those of the same bytes, to
+// the token, and tokens a byte are those that were predicted.
+func TestVocabularyMeasuresTheSameText(t *testing.T) {
+	text := strings.Repeat("Der Fuchs — „zu sauer!“ — ging fort. "+fable, 20)
+	all := data.Part{Documents: [][]byte{[]byte(text)}}
+	path := textFile(t, text)
+	for _, limit := range []int{0, 1, 90} {
+		b, before := bpeModel(t), bpeModel(t)
+		on := &prune.Subject{Model: b.Model, Set: b.Set, Pool: kernel.NewPool(1)}
+		t.Cleanup(on.Close)
+		w, cut, err := Vocabulary{Size: 270}.OpenSmaller(b, Source{Path: path, Held: 0.1}, on, EvalOptions{Limit: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := w.Evaluate(*on, EvalOptions{Context: 32, Limit: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, held := all.Split(0.1)
+		if limit > 0 {
+			held = held.Head(int(math.Round(float64(cut.Before.Tokens) / cut.PerByteBefore)))
+			if cut.Before.Tokens > limit && limit > 1 {
+				t.Errorf("%d tokens measured, at most %d asked for", cut.Before.Tokens, limit)
+			}
+		}
+		alone := textFile(t, string(held.Text()))
+		for _, x := range []struct {
+			b       *bundle.Bundle
+			e       prune.Evaluation
+			perByte float64
+		}{{before, cut.Before.Evaluation, cut.PerByteBefore}, {b, after, cut.PerByte}} {
+			w, err := Open(x.b, Source{Path: alone})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := w.Evaluate(prune.Subject{Model: x.b.Model, Set: x.b.Set, Pool: on.Pool}, EvalOptions{Context: 32})
+			if err != nil || e.Tokens != x.e.Tokens || math.Abs(e.Loss-x.e.Loss) > 1e-6 || math.Abs(x.perByte*float64(held.Bytes())-float64(e.Tokens)) > 1e-6 {
+				t.Errorf("limit %d: %d tokens, loss %g, %g tokens a byte; the text by itself has %d tokens, loss %g (%v)", limit, x.e.Tokens, x.e.Loss, x.perByte, e.Tokens, e.Loss, err)
+			}
+		}
 	}
 }
 
