@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -17,6 +18,9 @@ var bareName = regexp.MustCompile(`^(distil)?(gpt2|bert|roberta)(-[a-z0-9-]+)?$`
 // missing is the error for a path that is not there. Nothing is ever downloaded, so a
 // name of the hub is answered with what to type.
 func missing(path string, err error) error {
+	if path == "" {
+		return errors.New("the name of the model is empty")
+	}
 	found := hubName.FindStringSubmatch(path)
 	if found == nil || strings.HasSuffix(path, ".gguf") {
 		return err

@@ -148,6 +148,15 @@ func (d Disk) mkdirAll(dir string) error {
 	return d.layer().SyncDir(filepath.Dir(dir))
 }
 
+// Replaceable fails where something else than a directory is at path, which ReplaceDir does
+// not take away.
+func Replaceable(path string) error {
+	if st, err := os.Stat(path); err == nil && !st.IsDir() {
+		return fmt.Errorf("%s is a file, expected the name of a directory to write", path)
+	}
+	return nil
+}
+
 // vacant reports whether a directory may take the name.
 func vacant(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -220,7 +229,7 @@ func (d *digester) Write(p []byte) (int, error) {
 // WriteFile replaces one file atomically: temporary file, sync, rename.
 func WriteFile(path string, data []byte) error { return Disk{}.WriteFile(path, data) }
 
-// WriteStream is WriteFile of what write writes.
+// WriteStream is WriteFile of what write writes. Folders above the file that are missing are made.
 func WriteStream(path string, write func(io.Writer) error) error {
 	return Disk{}.WriteStream(path, write)
 }
@@ -234,7 +243,10 @@ func (d Disk) WriteFile(path string, data []byte) error {
 func (d Disk) WriteStream(path string, write func(io.Writer) error) error {
 	l := d.layer()
 	tmp := temporary(path)
-	_, err := d.writeFile(tmp, write)
+	err := d.mkdirAll(filepath.Dir(path))
+	if err == nil {
+		_, err = d.writeFile(tmp, write)
+	}
 	if err == nil {
 		err = l.Rename(tmp, path)
 	}

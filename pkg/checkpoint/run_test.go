@@ -384,3 +384,27 @@ func TestTotal(t *testing.T) {
 		t.Errorf("%d bytes are foretold, expected %d", got, want)
 	}
 }
+
+// TestFolderOfAFile: folders above a file that is written are made; a file in the place of a
+// directory is refused by name.
+func TestFolderOfAFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a", "b", "c.bin")
+	if err := WriteFile(file, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "x" {
+		t.Errorf("%q (%v)", text, err)
+	}
+	if err := WriteFile(filepath.Join(file, "d"), nil); err == nil {
+		t.Error("a file was written under a file")
+	}
+	if err := Replaceable(file); err == nil || !strings.Contains(err.Error(), "c.bin is a file, expected the name of a directory") {
+		t.Error(err)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, "none"), ""} {
+		if err := Replaceable(path); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -31,7 +31,7 @@ type Part struct {
 	// knows it; NaN for files.
 	Entropy float64
 
-	plain    bool         // there were texts to look for separators in
+	plain    bool         // there were texts, in which separators are looked for
 	cuts     int          // separators that were found
 	places   []string     // of documents that are chats: where each stands; nil for texts
 	format   string       // of chats, see chat.Parse
@@ -216,7 +216,7 @@ func Read(path string, o Options) (Part, error) {
 		return p, err
 	}
 	switch {
-	case p.Bytes() == 0 && p.Skipped > 0:
+	case p.Bytes() == 0 && p.Skipped > 0 && !p.plain:
 		return p, fmt.Errorf("%w: %s: none of its %d records has a text, of a chat an answer, or of a pair two different answers", ErrFormat, path, p.Skipped)
 	case p.Bytes() == 0:
 		return p, fmt.Errorf("%w: %s is empty", ErrFormat, path)
@@ -263,7 +263,10 @@ func (p *Part) read(s source, o Options) error {
 	}
 	var system *fs.PathError
 	if err != nil && !errors.As(err, &system) {
-		err = fmt.Errorf("%w: %s: %s", ErrFormat, s.path, strings.ReplaceAll(err.Error(), "\n", " "))
+		if strings.Contains(err.Error(), "\n") {
+			err = errors.New(strings.ReplaceAll(err.Error(), "\n", " "))
+		}
+		err = fmt.Errorf("%w: %s: %w", ErrFormat, s.path, err)
 	}
 	if o.Pack == "" && (p.Pack == "" || r.Pack == PackDocuments) {
 		p.Pack = r.Pack
@@ -313,8 +316,9 @@ func (p *Part) readRecords(f *os.File, r Reader, o Options) error {
 		docs := [][]byte{bytes.TrimPrefix(rec.Values[0], bom)}
 		if r.Plain && o.Separator != "" {
 			docs = separated(docs[0], o.Separator)
-			p.plain, p.cuts = true, p.cuts+len(docs)-1
+			p.cuts += len(docs) - 1
 		}
+		p.plain = p.plain || r.Plain
 		for _, d := range docs {
 			if len(d) == 0 {
 				p.Skipped++

@@ -73,6 +73,8 @@ func TestReadersSayWhere(t *testing.T) {
 		"u16.jsonl":    {"\xff\xfe{\x00", "UTF-16 text from offset 0 on, expected UTF-8"},
 		"z.txt":        {"\x1f\x8b\x08\x00", "compressed (gzip or zstd)"},
 		"parts.json":   {"{\"train\":[{\"text\":\"a\"}],\"data\":[{\"text\":\"b\"}]}", "object 1 has no field \"text\", it has data, train"},
+		"empty.txt":    {"", "empty.txt is empty"},
+		"list.jsonl":   {"[1,2]\n", "object 1 is not a JSON object"},
 		"nulls.jsonl":  {"{\"text\":null}\n{\"text\":\"\"}\n", "none of its 2 records has a text"},
 		"pointer.txt":  {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs"},
 		"pointer.json": {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs"},

@@ -14,6 +14,7 @@ import (
 	"github.com/ecospa/ecospa/internal/sysmem"
 	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
+	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/export"
@@ -82,6 +83,9 @@ func DefaultPruning() Pruning {
 func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	start := time.Now()
 	p.setDefaults()
+	if err := checkpoint.Replaceable(p.Out); err != nil && !p.DryRun {
+		return nil, fault.Usage(err)
+	}
 	if err := p.decideTraining(); err != nil {
 		return nil, err
 	}

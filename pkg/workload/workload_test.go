@@ -291,3 +291,12 @@ func TestTokensOutsideTheModel(t *testing.T) {
 
 var _ = []Workload{(*Text)(nil), (*Images)(nil)}
 var _ train.Batches = Batches(nil)
+
+// TestPruningRefusesAFileBeforeItWorks: a model is a directory.
+func TestPruningRefusesAFileBeforeItWorks(t *testing.T) {
+	p := DefaultPruning()
+	p.From, p.Out = filepath.Join(t.TempDir(), "none"), textFile(t, "a")
+	if _, err := p.Run(t.Context()); fault.Of(err) != fault.Config || !strings.Contains(err.Error(), "is a file, expected the name of a directory") {
+		t.Error(err)
+	}
+}
