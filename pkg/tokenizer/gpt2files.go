@@ -8,10 +8,6 @@ import (
 	"strings"
 )
 
-// byteLevelClasses are transformers' byte-level tokenizers that split texts otherwise than
-// GPT-2's, and the family whose way it is.
-var byteLevelClasses = map[string]string{"Qwen2Tokenizer": "qwen2"}
-
 // convertGPT2 makes a tokenizer.json of GPT-2's files: a vocab.json and the merges.txt
 // beside it. The tokenizer_class of a tokenizer_config.json says how texts are split.
 func convertGPT2(dir fs.FS, vocabulary []byte) (*file, tokenIDs, error) {
@@ -38,8 +34,9 @@ func convertGPT2(dir fs.FS, vocabulary []byte) (*file, tokenIDs, error) {
 	if err := readJSON(dir, settingsName, &s); err != nil {
 		return nil, nil, err
 	}
-	if name, ok := byteLevelClasses[strings.TrimSuffix(s.Class, "Fast")]; ok {
-		f.split(families[slices.IndexFunc(families, func(f family) bool { return f.name == name })])
+	class := strings.TrimSuffix(s.Class, "Fast")
+	if at := slices.IndexFunc(families, func(f family) bool { return f.class != "" && f.class == class }); at >= 0 {
+		f.split(families[at])
 	}
 	return f, v, nil
 }

@@ -24,13 +24,14 @@ type family struct {
 	ignore   bool     // llama.cpp takes a word that is a token as a whole, whatever the merges
 	addBOS   bool     // llama.cpp's default
 	composed bool     // the family's tokenizers write a text in NFC first
+	class    string   // transformers' class, by which a vocab.json is of the family; "" for none
 }
 
 // families by llama.cpp's names (llama-vocab.cpp); the first is the default.
 var families = []family{
 	{name: "gpt-2", splits: []string{gpt2Pattern}},
 	{name: "llama-bpe", splits: []string{llama3Pattern}, ignore: true, addBOS: true},
-	{name: "qwen2", splits: []string{qwen2Pattern}, composed: true},
+	{name: "qwen2", splits: []string{qwen2Pattern}, composed: true, class: "Qwen2Tokenizer"},
 	{name: "smollm", digits: true},
 	{name: "gpt-4o", splits: []string{gpt4oPattern}},
 	{name: "deepseek-v3", splits: []string{`\p{N}{1,3}`, `[一-龥぀-ゟ゠-ヿ]+`, deepseekPattern}},
