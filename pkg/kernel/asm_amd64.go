@@ -157,7 +157,17 @@ func int8Turn256(to []byte, scales []float32, from []byte, cols, stride int)
 //go:noescape
 func int8Mul256(t *int8Tile)
 
+// int8Row256 is int8RowPortable, writing int8Cols columns.
+//
+//go:noescape
+func int8Row256(t *int8Tile)
+
 // rowsQ8256 is rowsQ8Portable.
 //
 //go:noescape
 func rowsQ8256(t *tile)
+
+// rowQ8256 is rowQ8Portable.
+//
+//go:noescape
+func rowQ8256(t *tile)

@@ -15,6 +15,7 @@ import (
 const (
 	int8Rows = 4 // rows of A that int8Mul takes at most
 	int8Cols = 8 // columns of B that are turned together
+	int8Few  = 2 // rows of a product whose B is multiplied as it is stored, by measurement
 
 	// int8Turned is how many bytes of turned columns all rows of A are multiplied by before
 	// the next ones: they stay in the second cache.
@@ -29,8 +30,11 @@ type int8Tile struct {
 	bScales []float32
 
 	c, init, bias      []float32 // as in tile
-	blocks, rows, cols int       // none is 0; kernels of a path take int8Cols columns
+	blocks, rows, cols int       // none is 0; kernels of a path write int8Cols columns
 	cs, is             int
+
+	stored   []byte    // of int8Row, which takes one row: cols rows of Q8, one after the other
+	products []float32 // memory of its own: int8Cols times the blocks, in eights
 
 	part [int8Rows * int8Cols]float32 // sums of fewer columns
 }
@@ -84,18 +88,18 @@ func (t *int8Tile) finish(i int, sums []float32) {
 	}
 }
 
-// mul does t on path q, whose kernel takes all columns of a turn or none.
-func (t *int8Tile) mul(q *path) {
+// by does t with a kernel that writes int8Cols columns whatever t.cols is.
+func (t *int8Tile) by(kernel func(t *int8Tile)) {
 	if t.cols == int8Cols {
-		q.int8Mul(t)
+		kernel(t)
 		return
 	}
-	c, init, bias, cols, cs := t.c, t.init, t.bias, t.cols, t.cs
-	t.c, t.init, t.bias, t.cols, t.cs = t.part[:], nil, nil, int8Cols, int8Cols
-	q.int8Mul(t)
-	t.c, t.init, t.bias, t.cols, t.cs = c, init, bias, cols, cs
+	c, init, bias, cs := t.c, t.init, t.bias, t.cs
+	t.c, t.init, t.bias, t.cs = t.part[:], nil, nil, int8Cols
+	kernel(t)
+	t.c, t.init, t.bias, t.cs = c, init, bias, cs
 	for i := range t.rows {
-		t.finish(i, t.part[i*int8Cols:][:cols])
+		t.finish(i, t.part[i*int8Cols:][:t.cols])
 	}
 }
 
@@ -136,7 +140,7 @@ func (g *gemm) int8(k int) {
 	m, n := g.c.Rows, g.c.Cols
 	g.k = k
 	g.a.packed = grow(&g.p.pack, m*k/4+m*k/Q8Block) // the bytes of all groups, then their scales
-	groups := ceil(m, int8Rows)
+	groups := g.int8Groups()
 	if small := m*k <= skinnyChunk; small || g.p.threads == 1 {
 		for i := range groups {
 			g.int8Pack(i)
@@ -161,10 +165,21 @@ var (
 	})
 )
 
+// int8Stored reports whether the columns of B are multiplied as they are stored.
+func (g *gemm) int8Stored() bool { return g.q.int8Row != nil && g.c.Rows <= int8Few }
+
+// int8Groups is how many groups the rows of A are cut in, each as many as a kernel takes.
+func (g *gemm) int8Groups() int {
+	if g.int8Stored() {
+		return g.c.Rows
+	}
+	return ceil(g.c.Rows, int8Rows)
+}
+
 // int8Group is group number i of the rows of A as bytes and scales, and the rows in it.
 func (g *gemm) int8Group(i int) (a []byte, scales []float32, lo, hi int) {
 	m, k := g.c.Rows, g.k
-	lo, hi = span(m, ceil(m, int8Rows), i)
+	lo, hi = span(m, g.int8Groups(), i)
 	return asBytes(g.a.packed[:m*k/4])[lo*k : hi*k], g.a.packed[m*k/4:][lo*k/Q8Block : hi*k/Q8Block], lo, hi
 }
 
@@ -179,6 +194,10 @@ func (g *gemm) int8Pack(group int) {
 // int8Range does columns lo to hi of C, some turns of them at a time. With no more rows than
 // the kernel takes nothing turned is read twice, and one turn stays in the first cache.
 func (g *gemm) int8Range(l *lane, lo, hi int) {
+	if g.int8Stored() {
+		g.int8StoredRange(l, lo, hi)
+		return
+	}
 	t, m, blocks := &l.int8, g.c.Rows, g.k/Q8Block
 	stride := blocks * Q8Bytes
 	t.blocks, t.cs, t.is = blocks, g.c.Stride, g.c.Stride
@@ -197,14 +216,14 @@ func (g *gemm) int8Range(l *lane, lo, hi int) {
 			b, d := at(j)
 			g.q.int8Turn(b, d, g.b.q8[j*stride:], min(int8Cols, end-j), stride)
 		}
-		for i := range ceil(m, int8Rows) {
+		for i := range g.int8Groups() {
 			a, s, first, last := g.int8Group(i)
 			t.a, t.scales, t.rows = a, s, last-first
 			for j := lo; j < end; j += int8Cols {
 				t.b, t.bScales = at(j)
 				t.cols = min(int8Cols, end-j)
 				g.int8Place(t, first*g.c.Stride+j, j)
-				t.mul(g.q)
+				t.by(g.q.int8Mul)
 			}
 		}
 	}

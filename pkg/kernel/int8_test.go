@@ -14,9 +14,10 @@ func TestInt8Layout(t *testing.T) {
 	var s int8Tile
 	for i, got := range []uintptr{
 		unsafe.Offsetof(s.a), unsafe.Offsetof(s.scales), unsafe.Offsetof(s.b), unsafe.Offsetof(s.bScales), unsafe.Offsetof(s.c), unsafe.Offsetof(s.init),
-		unsafe.Offsetof(s.bias), unsafe.Offsetof(s.blocks), unsafe.Offsetof(s.rows), unsafe.Offsetof(s.cs), unsafe.Offsetof(s.is),
+		unsafe.Offsetof(s.bias), unsafe.Offsetof(s.blocks), unsafe.Offsetof(s.rows), unsafe.Offsetof(s.cols), unsafe.Offsetof(s.cs), unsafe.Offsetof(s.is),
+		unsafe.Offsetof(s.stored), unsafe.Offsetof(s.products),
 	} {
-		if want := uintptr([]int{0, 24, 48, 72, 96, 120, 144, 168, 176, 192, 200}[i]); got != want {
+		if want := uintptr([]int{0, 24, 48, 72, 96, 120, 144, 168, 176, 184, 192, 200, 208, 232}[i]); got != want {
 			t.Errorf("field %d of int8Tile lies at %d, the assembly reads it at %d", i, got, want)
 		}
 	}
@@ -171,9 +172,55 @@ func TestInt8Mul(t *testing.T) {
 					clear(c)
 					tile := tile
 					tile.c = c
-					tile.mul(current)
+					tile.by(current.int8Mul)
 					if !slices.Equal(c, want) || !intact() {
 						t.Fatalf("%d rows of %d blocks, form %d: %v, want %v", rows, blocks, form, c, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// The kernel of one row gives the bits of the portable form of turned columns, for every number
+// of columns and of blocks beyond eights, with the most extreme bytes, between fences.
+func TestInt8Row(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 6))
+	for _, blocks := range []int{1, 7, 8, 9, 16, 43} {
+		for cols := 1; cols <= int8Cols; cols++ {
+			stored, _ := fencedBytes(t, cols*blocks*Q8Bytes)
+			extremeBytes(r, stored, true)
+			a, _ := fencedBytes(t, blocks*Q8Block)
+			extremeBytes(r, a, false)
+			scales, _ := fencedNoise(t, r, blocks)
+			turned, turnedScales := make([]byte, blocks*Q8Block*int8Cols), make([]float32, blocks*int8Cols)
+			int8TurnPortable(turned, turnedScales, stored, cols, blocks*Q8Bytes)
+			for form := range 4 {
+				tile := int8Tile{a: a, scales: scales, b: turned, bScales: turnedScales, stored: stored, blocks: blocks, rows: 1, cols: cols}
+				if form&1 > 0 {
+					tile.init = noise(cols)
+				}
+				if form&2 > 0 {
+					tile.bias = noise(cols)
+				}
+				want := make([]float32, cols)
+				tile.c = want
+				int8MulPortable(&tile)
+				eachPath(t, func(t *testing.T) {
+					if current.int8Row == nil {
+						t.Skip("columns are turned")
+					}
+					c, intact := fence(t, cols)
+					clear(c)
+					products, productsIntact := fence(t, int8Cols*ceil(blocks, 8)*8)
+					for i := range products {
+						products[i] = nan32
+					}
+					tile := tile
+					tile.c, tile.products = c, products
+					tile.by(current.int8Row)
+					if !slices.Equal(c, want) || !intact() || !productsIntact() {
+						t.Fatalf("%d columns of %d blocks, form %d: %v, want %v", cols, blocks, form, c, want)
 					}
 				})
 			}

@@ -39,7 +39,9 @@ type path struct {
 
 	int8Turn func(to []byte, scales []float32, from []byte, cols, stride int) // see int8TurnPortable
 	int8Mul  func(t *int8Tile)                                                // see int8MulPortable
+	int8Row  func(t *int8Tile)                                                // see int8RowPortable; nil: columns are turned for one row too
 	rowsQ8   func(t *tile)                                                    // see rowsQ8Portable
+	rowQ8    func(t *tile)                                                    // see rowQ8Portable; nil: products of one row are no other than those of few
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

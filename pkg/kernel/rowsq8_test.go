@@ -39,3 +39,33 @@ func TestRowsQ8KeepTheirBits(t *testing.T) {
 		})
 	}
 }
+
+// The kernel that adds to the sums of a row gives the bits of that of some rows, for any number of
+// rows of B and of its blocks, between fences.
+func TestRowQ8(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 7))
+	for _, k := range []int{1, 2, 3, 8, 33} {
+		for blocks := 1; blocks <= 3; blocks++ {
+			n, bs := blocks*Q8Block, (blocks+1)*Q8Bytes
+			q, _ := fencedBytes(t, (k-1)*bs+blocks*Q8Bytes)
+			extremeBytes(r, q, true)
+			a, _ := fencedNoise(t, r, k)
+			before := noise(n)
+			eachPath(t, func(t *testing.T) {
+				if current.rowQ8 == nil {
+					t.Skip("one row is done as some are")
+				}
+				want := slices.Clone(before)
+				for j := range blocks {
+					current.rowsQ8(&tile{a: a, q8: q[j*Q8Bytes:], sums: want[j*Q8Block:], c: want, k: k, bs: bs, rows: 1, part: partGoesOn | partIsLeft})
+				}
+				sums, intact := fence(t, n)
+				copy(sums, before)
+				current.rowQ8(&tile{a: a, q8: q, sums: sums, k: k, bs: bs, cols: n})
+				if !slices.Equal(sums, want) || !intact() {
+					t.Fatalf("%d rows of %d columns: %v, want %v", k, n, sums, want)
+				}
+			})
+		}
+	}
+}

@@ -31,7 +31,7 @@ var portablePath = &path{
 	skinnyDot: skinnyDotPortable, skinnyDotMixed: skinnyDotPortable, skinnyDotCols: []int{4},
 	skinnyRows: skinnyRowsPortable, skinnyRowsMixed: skinnyRowsPortable, skinnyStrip: []int{skinnyColumns}, skinnyVector: skinnyColumns,
 	skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: skinnyColumns, skinnyBlockDot: 4,
-	wideDot: [2]int{4, 1024}, int8Turn: int8TurnPortable, int8Mul: int8MulPortable, rowsQ8: rowsQ8Portable,
+	wideDot: [2]int{4, 1024}, int8Turn: int8TurnPortable, int8Mul: int8MulPortable, int8Row: int8RowPortable, rowsQ8: rowsQ8Portable, rowQ8: rowQ8Portable,
 	peak: peakPortable, peakOps: 16,
 	vecOps: &portableVecOps,
 }

@@ -71,6 +71,10 @@ func MatMulWeights(p *Pool, c, a Matrix, b Weights, rows, cols int, o Product) {
 			g.int8(k)
 			return
 		}
+		if !o.TransB && m <= rowQ8Few && k > 0 && g.q.rowQ8 != nil {
+			g.rowQ8(k)
+			return
+		}
 		g.run(m, n, k)
 	case b.BF16 != nil:
 		MatMul16(p, c, a, Matrix16{Data: b.BF16, Rows: rows, Cols: cols, Stride: cols}, o)

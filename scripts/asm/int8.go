@@ -14,7 +14,9 @@ const (
 	int8BScales, int8C         = 72, 96
 	int8Init, int8Bias         = 120, 144
 	int8Blocks, int8RowsAt     = 168, 176
+	int8ColsAt                 = 184
 	int8CS, int8IS             = 192, 200
+	int8Stored, int8Products   = 208, 232
 	int8Block, int8BlockStored = 32, 34 // values of a block, bytes of a stored one
 	int8Cols                   = 8
 )
@@ -59,21 +61,7 @@ func int8Turn() {
 			VMOVDQU(Mem{Base: from[j], Disp: 2 + 16*half}, x[j].AsX())
 			VINSERTI128(Imm(1), Mem{Base: from[j+4], Disp: 2 + 16*half}, x[j], x[j])
 		}
-		var pairs [4]VecVirtual // of columns 0 and 1, and of 2 and 3: the first two fours, and the other two
-		for i := range pairs {
-			pairs[i] = YMM()
-		}
-		VPUNPCKLDQ(x[1], x[0], pairs[0])
-		VPUNPCKHDQ(x[1], x[0], pairs[1])
-		VPUNPCKLDQ(x[3], x[2], pairs[2])
-		VPUNPCKHDQ(x[3], x[2], pairs[3])
-		for f := range 4 {
-			y := YMM()
-			if f%2 == 0 {
-				VPUNPCKLQDQ(pairs[f/2+2], pairs[f/2], y)
-			} else {
-				VPUNPCKHQDQ(pairs[f/2+2], pairs[f/2], y)
-			}
+		for f, y := range turnFours(x) {
 			VMOVDQU(y, Mem{Base: to, Disp: 32 * (4*half + f)})
 		}
 	}
@@ -86,6 +74,27 @@ func int8Turn() {
 	JNZ(LabelRef("block"))
 	VZEROUPPER()
 	RET()
+}
+
+// turnFours turns numbers of 32 bits: vector i of the result has number i of each x, in both
+// halves.
+func turnFours(x [4]VecVirtual) (y [4]VecVirtual) {
+	var pairs [4]VecVirtual // of x[0] and x[1], and of x[2] and x[3]: the first two numbers, and the other two
+	for i := range pairs {
+		pairs[i], y[i] = YMM(), YMM()
+	}
+	VPUNPCKLDQ(x[1], x[0], pairs[0])
+	VPUNPCKHDQ(x[1], x[0], pairs[1])
+	VPUNPCKLDQ(x[3], x[2], pairs[2])
+	VPUNPCKHDQ(x[3], x[2], pairs[3])
+	for f := range 4 {
+		if f%2 == 0 {
+			VPUNPCKLQDQ(pairs[f/2+2], pairs[f/2], y[f])
+		} else {
+			VPUNPCKHQDQ(pairs[f/2+2], pairs[f/2], y[f])
+		}
+	}
+	return y
 }
 
 // int8Mul writes the product of up to four rows of signed bytes by eight turned columns, see

@@ -36,7 +36,9 @@ var units = map[string]func(){
 	"int8": func() {
 		int8Turn()
 		int8Mul()
+		int8Row()
 		rowsQ8()
+		rowQ8()
 	},
 	"pack256": func() {
 		packCols("packCols256", plain(avx2))

@@ -69,8 +69,13 @@ func rowsQ8() {
 			Label(label("begin"))
 			a, b, k := field(tileA, 0), field(tileQ8, 0), field(tileK, 0)
 			atA, pa := rowsAt(a, as, m)
+			after := GP64() // the rows of B that come next
+			MOVQ(k, after)
+			IMULQ(bs, after)
 			Label(label("loop"))
-			PREFETCHT0(Mem{Base: b, Disp: ahead})
+			if half == 0 {
+				PREFETCHT0(Mem{Base: b, Index: after, Scale: 1})
+			}
 			VPBROADCASTW(Mem{Base: b}, d.AsX())
 			VCVTPH2PS(d.AsX(), d)
 			for v := 0; v < vecs; v += 2 {
