@@ -112,10 +112,15 @@ func skinnyRowsMixed256(t *tile)
 //go:noescape
 func panel256(t *tile)
 
-// panelMixed256 multiplies a panel of 16 rows of A by up to five rows of B as bfloat16.
+// panelMixed256 multiplies a panel of 16 rows of A by up to six rows of B as bfloat16.
 //
 //go:noescape
 func panelMixed256(t *tile)
+
+// panelColumns256 multiplies up to six rows of a panel by 16 columns of B as bfloat16.
+//
+//go:noescape
+func panelColumns256(t *tile)
 
 // skinnyDot512 multiplies up to skinnyDotRows rows of A by the rows of B, of
 // which it always reads four and keeps cols.

@@ -143,6 +143,41 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+// BenchmarkTexts reports how fast 16 texts of some length read their keys and values, which lie
+// in memory: those of 8 layers, one after the other.
+func BenchmarkTexts(b *testing.B) {
+	s := AttnShape{B: 16, T: 1, G: 8, R: 1, QK: 64, VO: 64, Causal: true, Scale: 0.125}
+	const layers, each = 8, 8
+	c := pagedCache{page: 64, each: each}
+	var k, v [layers][]float32
+	for i := range k {
+		for _, x := range []*[]float32{&k[i], &v[i]} {
+			grow(x, s.B*s.G*each*c.page*s.QK)
+			b.Cleanup(func() { release(x) })
+			for j := 0; j < len(*x); j += 1024 {
+				(*x)[j] = 1 // a page that was never written may be nowhere
+			}
+		}
+	}
+	qkv, ctx, pos := noise(s.B*s.Width()), make([]float32, s.B*s.G*s.R*s.VO), make([]int32, s.B)
+	for _, tokens := range []int{72, 500} {
+		for i := range pos {
+			pos[i] = int32(tokens - 1)
+		}
+		b.Run(fmt.Sprintf("tokens=%d", tokens), func(b *testing.B) {
+			p := NewPool(0)
+			defer p.Close()
+			b.SetBytes(int64(4 * layers * s.B * tokens * s.G * (s.QK + s.VO)))
+			spans := c.spans(s, pos)
+			for b.Loop() {
+				for i := range k {
+					PagedAttention(p, ctx, qkv, k[i], v[i], s, c.page, spans)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkHeadLoss reports GFLOP/s of the three products of the head.
 func BenchmarkHeadLoss(b *testing.B) {
 	const N, E, V = 1024, 512, 32000

@@ -155,6 +155,35 @@ func TestDots(t *testing.T) {
 	})
 }
 
+func TestWeigh(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 5))
+		for i := range 200 {
+			n, d := r.IntN(20), 1+i%160
+			p, _ := fencedNoise(t, r, n)
+			stride := d + r.IntN(3)*r.IntN(20)
+			values, _ := fencedNoise(t, r, max(0, (n-1)*stride+d))
+			o, intact := fencedNoise(t, r, d)
+			was := slices.Clone(o)
+			current.vecOps.weigh(o, p, values, stride)
+			for j, got := range o {
+				want, mag := float64(was[j]), math.Abs(float64(was[j]))
+				for i, w := range p {
+					x := float64(w) * float64(values[i*stride+j])
+					want += x
+					mag += math.Abs(x)
+				}
+				if !(math.Abs(float64(got)-want) <= float64(n+2)*0x1p-24*mag) {
+					t.Fatalf("%d rows of %d: o[%d] = %g, want %g", n, d, j, got, want)
+				}
+			}
+			if !intact() {
+				t.Fatal("wrote before o")
+			}
+		}
+	})
+}
+
 // Every row operation against its portable form, at every length to 70 and at odd
 // addresses, in fenced buffers.
 func TestVecOps(t *testing.T) {

@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // Matrix is a row-major view of Rows x Cols float32 values: element (i, j) is
 // Data[i*Stride+j]. Stride is at least Cols, so a Matrix may be a column range
 // of a wider one. The last row need not be followed by padding.
@@ -120,6 +122,14 @@ func (s side) at(i, k int) side {
 		s.data = s.data[at:]
 	}
 	return s
+}
+
+// pointer is where the values of a side of 32 or 16 bits begin.
+func (s side) pointer() unsafe.Pointer {
+	if s.bf16 != nil {
+		return unsafe.Pointer(&s.bf16[0])
+	}
+	return unsafe.Pointer(&s.data[0])
 }
 
 // copied is rows of n values of a side of 32 or 16 bits whose free index is contiguous, copied

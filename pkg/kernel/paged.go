@@ -179,9 +179,7 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 	if !add {
 		clear(f.o)
 	}
-	for i, p := range buf[:n] {
-		current.vecOps.addScaled(f.o, f.o, values[i*s.VO:][:s.VO], p)
-	}
+	current.vecOps.weigh(f.o, buf[:n], values, s.VO)
 }
 
 // write writes the contexts of a tile's rows.

@@ -1,18 +1,21 @@
 package kernel
 
+import "unsafe"
+
 // A product of some tens of rows, as when a model continues many texts at once, is a
 // skinny one too: B is read once, as it lies. Here A is packed in panels of rows instead,
 // so that a value of B, broadcast, serves a vector of A's rows and nothing has to be added
 // up across a vector. The sums are those of C transposed.
 
-// panelForm is how a path multiplies by a B whose inner index is contiguous.
+// panelForm is how a path multiplies panels. But for columns it is by a B whose inner index is contiguous.
 type panelForm struct {
 	rows      int // of A in a panel
 	least     int // rows of A that are worth a panel
 	most      int // rows of a product at most
 	slice     int // inner length of the piece of B that all panels read before the next one
 	f32, bf16 panelKernel
-	wide      int // columns of a piece of a B of eight bits, which is widened to float32
+	columns   columnKernel // of a B of bfloat16 whose columns are contiguous
+	wide      int          // columns of a piece of a B of eight bits, which is widened to float32
 	// turn transposes n = 8 rows of k values, stride bytes apart, to k rows that are w values
 	// apart.
 	turn func(dst, src *float32, stride, n, w, k int)
@@ -24,21 +27,25 @@ type panelKernel struct {
 	run         func(t *tile) // c[j·rows+i] = [c +] sum over k of a[k·rows+i]·B[j,k], added where init is not nil
 }
 
-// packPanels packs the rows of A that are done in panels: all whole ones, and the rest
-// if a kernel of few rows would take longer.
+// packPanels packs the rows of A that are done in panels: all of them where B is copied in
+// pieces, else all whole panels, and the rest if a kernel of few rows would take longer.
 func (g *gemm) packPanels() {
 	f, m := g.q.panel, g.c.Rows
-	if f == nil || g.b.inner != 1 {
+	switch {
+	case f == nil || g.b.inner != 1 && (g.b.bf16 == nil || !g.inPieces()):
 		return
-	}
-	g.inPanels = m / f.rows * f.rows
-	if m-g.inPanels >= f.least {
+	case g.b.inner != 1:
 		g.inPanels = m
+	default:
+		g.inPanels = m / f.rows * f.rows
+		if m-g.inPanels >= f.least {
+			g.inPanels = m
+		}
 	}
-	size := panelSize(f.rows, g.k)
-	g.a.packed = grow(&g.p.pack, ceil(g.inPanels, f.rows)*size)
+	g.panel = panelSize(f.rows, g.k)
+	g.a.packed = grow(&g.p.pack, ceil(g.inPanels, f.rows)*g.panel)
 	if g.inPanels > 0 {
-		g.q.pack(g.a.packed, g.a.side, g.inPanels, f.rows, g.k, size)
+		g.q.pack(g.a.packed, g.a.side, g.inPanels, f.rows, g.k, g.panel)
 	}
 }
 
@@ -69,41 +76,65 @@ func (g *gemm) panelRange(l *lane, lo, hi int) {
 	}
 	sums := grow(&l.sums, ceil(g.inPanels, f.rows)*strip*f.rows)
 	for ; lo < hi; lo += strip {
-		n := min(strip, hi-lo)
-		for k0 := 0; k0 < g.k; k0 += f.slice {
-			k := min(f.slice, g.k-k0)
-			b := g.b.at(lo, k0)
-			if b.q8 != nil {
-				buf := grow(&l.wide, strip*f.slice)
-				b.widen(buf, f.slice, b.free, n, k)
-				b = side{data: buf, free: f.slice, inner: 1}
-			}
-			g.panelTiles(&l.tile, sums, b, k0, k, n)
+		p := panelPiece{n: min(strip, hi-lo)}
+		for ; p.k0 < g.k; p.k0 += f.slice {
+			g.takePiece(l, &p, lo, hi)
+			g.panelTiles(&l.tile, sums, &p)
 			if rest.c.Rows > 0 {
-				rest.k0, rest.k, rest.first, rest.b.side = k0, k, lo, b
-				rest.a.side = g.a.at(g.inPanels, k0)
-				rest.skinnyColumns(l, lo, lo+n)
+				rest.k0, rest.k, rest.first, rest.b.side = p.k0, p.k, lo, p.side
+				rest.a.side = g.a.at(g.inPanels, p.k0)
+				rest.skinnyColumns(l, lo, lo+p.n)
 			}
 		}
-		g.panelOut(sums, lo, n)
+		g.panelOut(sums, lo, p.n)
 	}
 }
 
-// panelTiles multiplies all panels by n rows of b, k values from k0 on, and adds to sums,
-// where panel p's column j begins at (p·strip + j)·rows.
-func (g *gemm) panelTiles(t *tile, sums []float32, b side, k0, k, n int) {
-	f, strip, size := g.q.panel, g.panelStrip(), panelSize(g.q.panel.rows, g.k)
+// panelPiece is what all panels read of B before they read the next piece: n rows, k values of
+// them from k0 on.
+type panelPiece struct {
+	side
+	k0, k, n int
+	next     unsafe.Pointer // the next piece, whose rows are as far apart
+}
+
+// takePiece makes p the piece at its k0 of the rows from lo on, of those before hi.
+func (g *gemm) takePiece(l *lane, p *panelPiece, lo, hi int) {
+	f, strip := g.q.panel, g.panelStrip()
+	p.side, p.k = g.b.at(lo, p.k0), min(f.slice, g.k-p.k0)
+	switch {
+	case p.q8 != nil:
+		buf := grow(&l.wide, strip*f.slice)
+		p.widen(buf, f.slice, p.free, p.n, p.k)
+		p.side = side{data: buf, free: f.slice, inner: 1}
+		p.next = p.pointer()
+	case p.k0+f.slice < g.k:
+		p.next = g.b.at(lo, p.k0+f.slice).pointer()
+	case lo+strip < hi:
+		p.next = g.b.at(lo+strip, 0).pointer()
+	default:
+		p.next = p.pointer()
+	}
+}
+
+// panelTiles multiplies all panels by a piece and adds to sums, where panel i's column j begins
+// at (i·strip + j)·rows.
+func (g *gemm) panelTiles(t *tile, sums []float32, p *panelPiece) {
+	f, strip := g.q.panel, g.panelStrip()
 	kernel := f.f32
-	if b.bf16 != nil {
+	if p.bf16 != nil {
 		kernel = f.bf16
 	}
-	t.k, t.bs = k, b.free
-	for j := 0; j < n; j += kernel.cols {
-		from := b.at(j, 0)
-		t.b, t.bf16, t.cols = from.data, from.bf16, min(kernel.cols, n-j)
-		for p := range ceil(g.inPanels, f.rows) {
-			t.a, t.c, t.init = g.a.packed[p*size+k0*f.rows:], sums[(p*strip+j)*f.rows:], nil
-			if k0 > 0 {
+	t.k, t.bs = p.k, p.free
+	for j := 0; j < p.n; j += kernel.cols {
+		from := p.at(j, 0)
+		t.b, t.bf16, t.cols, t.next = from.data, from.bf16, min(kernel.cols, p.n-j), p.next
+		if j+kernel.cols < p.n {
+			t.next = p.at(j+kernel.cols, 0).pointer()
+		}
+		for i := range ceil(g.inPanels, f.rows) {
+			t.a, t.c, t.init = g.a.packed[i*g.panel+p.k0*f.rows:], sums[(i*strip+j)*f.rows:], nil
+			if p.k0 > 0 {
 				t.init = t.c
 			}
 			kernel.run(t)

@@ -34,7 +34,8 @@ func nativePaths() []*path {
 
 var panel256Form = panelForm{
 	rows: 16, least: 13, most: 128, slice: 512, wide: 12,
-	f32: panelKernel{cols: 6, strip: 40, run: panel256}, bf16: panelKernel{cols: 5, strip: 40, run: panelMixed256},
+	columns: columnKernel{rows: 6, cols: 16, deep: 128, fetch: 8, short: 512, run: panelColumns256},
+	f32:     panelKernel{cols: 6, strip: 40, run: panel256}, bf16: panelKernel{cols: 6, strip: 48, run: panelMixed256},
 	turn: packCols256,
 }
 

@@ -47,7 +47,7 @@ func (g *gemm) skinny(k int) {
 func (g *gemm) strip() int {
 	dot, groups := g.b.inner == 1, g.groups()
 	switch {
-	case g.inPanels > 0:
+	case g.inPanels > 0 && dot:
 		return g.panelStrip()
 	case g.b.q8 != nil && dot:
 		return g.q.wideDot[0]
@@ -126,19 +126,20 @@ func (g *gemm) skinnyWidened(l *lane, lo, hi int) {
 // skinnyRange does columns lo to hi of C. Where rows come in several groups, the inner
 // length is cut in slices, so that what the groups read again is in the first cache.
 func (g *gemm) skinnyRange(l *lane, lo, hi int) {
-	if g.inPanels > 0 {
+	switch dot := g.b.inner == 1; {
+	case g.inPanels > 0 && dot:
 		g.panelRange(l, lo, hi)
 		return
-	}
-	switch {
-	case g.b.q8 != nil && g.b.inner == 1:
+	case g.inPanels > 0:
+		g.columnsRange(l, lo, hi)
+		return
+	case g.b.q8 != nil && dot:
 		g.skinnyWidened(l, lo, hi)
 		return
 	case g.b.q8 != nil:
 		g.rowsQ8(l, lo, hi)
 		return
-	}
-	if g.inPieces() {
+	case g.inPieces():
 		g.skinnyPieces(l, lo, hi)
 		return
 	}

@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // tile is one register tile of a product: rows x cols of C, computed as
 //
 //	C = init + bias + sum over k of A[i,k]·B[k,j]
@@ -23,6 +25,9 @@ type tile struct {
 	sums []float32
 	ss   int // rows of sums are ss values apart
 	part int // see partGoesOn
+
+	next unsafe.Pointer // of a product of panels: rows of B that are fetched for later, of bfloat16 by columns ns values apart
+	ns   int
 }
 
 var portablePath = &path{

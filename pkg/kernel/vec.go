@@ -53,6 +53,7 @@ type vecOps struct {
 
 	transpose8 func(dst, src []float32, blocks, ds, ss int)     // dst[c·ds+r] = src[r·ss+c], r < 8, c < 8·blocks
 	dots       func(s, q, keys []float32, stride int)           // s[j] = q·keys[j·stride:], len(q) values
+	weigh      func(o, p, values []float32, stride int)         // o += sum of p[i]·values[i·stride:], len(o) values a row
 	gather     func(dst, src []float32, rows, cols, ds, ss int) // dst[r·ds+c] = src[r·ss+c], r < rows, c < cols
 	block      blockForm
 
@@ -72,7 +73,7 @@ var portableVecOps = vecOps{
 	gegluErf: gegluErfRow, gegluErfBack: gegluErfBackRow, softCap: softCapRow, softCapBack: softCapBackRow,
 	rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
-	transpose8: transpose8Portable, dots: dotsPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
+	transpose8: transpose8Portable, dots: dotsPortable, weigh: weighPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
 	round: roundPortable, toBF16: toBF16Portable, fromBF16: fromBF16Portable, fromQ8: fromQ8Portable, toInt8: toInt8Portable,
 }
 
@@ -152,4 +153,10 @@ func expSumRow(y, x []float32, top float32) float32 {
 		sum += e
 	}
 	return sum
+}
+
+func weighPortable(o, p, values []float32, stride int) {
+	for i, w := range p {
+		addScaledRow(o, o, values[i*stride:], w)
+	}
 }

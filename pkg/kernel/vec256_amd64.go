@@ -174,6 +174,11 @@ func transpose8256(dst []float32, src []float32, blocks int, ds int, ss int)
 //go:noescape
 func dots256(s []float32, q []float32, keys []float32, stride int)
 
+// weigh256 is o += sum of p[i]·values[i·stride:], len(o) values a row.
+//
+//go:noescape
+func weigh256(o []float32, p []float32, values []float32, stride int)
+
 // gather256 is dst[r·ds+c] = src[r·ss+c] for rows r and columns c.
 //
 //go:noescape

@@ -5051,6 +5051,142 @@ keys1none:
 	VZEROUPPER
 	RET
 
+// func weigh256(o []float32, p []float32, values []float32, stride int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·weigh256(SB), NOSPLIT, $0-80
+	MOVQ  o_base+0(FP), AX
+	MOVQ  p_base+24(FP), CX
+	MOVQ  values_base+48(FP), DX
+	MOVQ  p_len+32(FP), BX
+	MOVQ  o_len+8(FP), DI
+	MOVQ  stride+72(FP), R8
+	SHLQ  $0x02, R8
+	XORQ  SI, SI
+	TESTQ BX, BX
+	JZ    end
+
+vecs8:
+	SUBQ    $0x00000040, DI
+	JL      vecs8none
+	MOVQ    DX, R9
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (AX)(SI*4), Y0
+	VMOVUPS 32(AX)(SI*4), Y1
+	VMOVUPS 64(AX)(SI*4), Y2
+	VMOVUPS 96(AX)(SI*4), Y3
+	VMOVUPS 128(AX)(SI*4), Y4
+	VMOVUPS 160(AX)(SI*4), Y5
+	VMOVUPS 192(AX)(SI*4), Y6
+	VMOVUPS 224(AX)(SI*4), Y7
+
+vecs8rows:
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  (R9)(SI*4), Y8, Y0
+	VFMADD231PS  32(R9)(SI*4), Y8, Y1
+	VFMADD231PS  64(R9)(SI*4), Y8, Y2
+	VFMADD231PS  96(R9)(SI*4), Y8, Y3
+	VFMADD231PS  128(R9)(SI*4), Y8, Y4
+	VFMADD231PS  160(R9)(SI*4), Y8, Y5
+	VFMADD231PS  192(R9)(SI*4), Y8, Y6
+	VFMADD231PS  224(R9)(SI*4), Y8, Y7
+	ADDQ         R8, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          vecs8rows
+	VMOVUPS      Y0, (AX)(SI*4)
+	VMOVUPS      Y1, 32(AX)(SI*4)
+	VMOVUPS      Y2, 64(AX)(SI*4)
+	VMOVUPS      Y3, 96(AX)(SI*4)
+	VMOVUPS      Y4, 128(AX)(SI*4)
+	VMOVUPS      Y5, 160(AX)(SI*4)
+	VMOVUPS      Y6, 192(AX)(SI*4)
+	VMOVUPS      Y7, 224(AX)(SI*4)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, DX
+	JMP          vecs8
+
+vecs8none:
+	ADDQ $0x00000040, DI
+
+vecs4:
+	SUBQ    $0x00000020, DI
+	JL      vecs4none
+	MOVQ    DX, R9
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (AX)(SI*4), Y0
+	VMOVUPS 32(AX)(SI*4), Y1
+	VMOVUPS 64(AX)(SI*4), Y2
+	VMOVUPS 96(AX)(SI*4), Y3
+
+vecs4rows:
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  (R9)(SI*4), Y4, Y0
+	VFMADD231PS  32(R9)(SI*4), Y4, Y1
+	VFMADD231PS  64(R9)(SI*4), Y4, Y2
+	VFMADD231PS  96(R9)(SI*4), Y4, Y3
+	ADDQ         R8, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          vecs4rows
+	VMOVUPS      Y0, (AX)(SI*4)
+	VMOVUPS      Y1, 32(AX)(SI*4)
+	VMOVUPS      Y2, 64(AX)(SI*4)
+	VMOVUPS      Y3, 96(AX)(SI*4)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, DX
+	JMP          vecs4
+
+vecs4none:
+	ADDQ $0x00000020, DI
+
+vecs1:
+	SUBQ    $0x00000008, DI
+	JL      vecs1none
+	MOVQ    DX, R9
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (AX)(SI*4), Y0
+
+vecs1rows:
+	VBROADCASTSS (R10), Y1
+	VFMADD231PS  (R9)(SI*4), Y1, Y0
+	ADDQ         R8, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          vecs1rows
+	VMOVUPS      Y0, (AX)(SI*4)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	JMP          vecs1
+
+vecs1none:
+	ADDQ         $0x00000008, DI
+	JZ           end
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota256<>+0(SB), Y0, Y0
+	MOVQ         DX, DI
+	MOVQ         BX, BX
+	VMASKMOVPS   (AX)(SI*4), Y0, Y1
+
+tailrows:
+	VBROADCASTSS (CX), Y2
+	VMASKMOVPS   (DI)(SI*4), Y0, Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         R8, DI
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          tailrows
+	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+
+end:
+	VZEROUPPER
+	RET
+
 // func gather256(dst []float32, src []float32, rows int, cols int, ds int, ss int)
 // Requires: AVX, AVX2
 TEXT ·gather256(SB), NOSPLIT, $0-80

@@ -4402,6 +4402,142 @@ keys1none:
 	VZEROUPPER
 	RET
 
+// func weigh512(o []float32, p []float32, values []float32, stride int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·weigh512(SB), NOSPLIT, $0-80
+	MOVQ  o_base+0(FP), AX
+	MOVQ  p_base+24(FP), CX
+	MOVQ  values_base+48(FP), DX
+	MOVQ  p_len+32(FP), BX
+	MOVQ  o_len+8(FP), DI
+	MOVQ  stride+72(FP), R8
+	SHLQ  $0x02, R8
+	XORQ  SI, SI
+	TESTQ BX, BX
+	JZ    end
+
+vecs8:
+	SUBQ    $0x00000080, DI
+	JL      vecs8none
+	MOVQ    DX, R9
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (AX)(SI*4), Z0
+	VMOVUPS 64(AX)(SI*4), Z1
+	VMOVUPS 128(AX)(SI*4), Z2
+	VMOVUPS 192(AX)(SI*4), Z3
+	VMOVUPS 256(AX)(SI*4), Z4
+	VMOVUPS 320(AX)(SI*4), Z5
+	VMOVUPS 384(AX)(SI*4), Z6
+	VMOVUPS 448(AX)(SI*4), Z7
+
+vecs8rows:
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  (R9)(SI*4), Z8, Z0
+	VFMADD231PS  64(R9)(SI*4), Z8, Z1
+	VFMADD231PS  128(R9)(SI*4), Z8, Z2
+	VFMADD231PS  192(R9)(SI*4), Z8, Z3
+	VFMADD231PS  256(R9)(SI*4), Z8, Z4
+	VFMADD231PS  320(R9)(SI*4), Z8, Z5
+	VFMADD231PS  384(R9)(SI*4), Z8, Z6
+	VFMADD231PS  448(R9)(SI*4), Z8, Z7
+	ADDQ         R8, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          vecs8rows
+	VMOVUPS      Z0, (AX)(SI*4)
+	VMOVUPS      Z1, 64(AX)(SI*4)
+	VMOVUPS      Z2, 128(AX)(SI*4)
+	VMOVUPS      Z3, 192(AX)(SI*4)
+	VMOVUPS      Z4, 256(AX)(SI*4)
+	VMOVUPS      Z5, 320(AX)(SI*4)
+	VMOVUPS      Z6, 384(AX)(SI*4)
+	VMOVUPS      Z7, 448(AX)(SI*4)
+	ADDQ         $0x00000200, AX
+	ADDQ         $0x00000200, DX
+	JMP          vecs8
+
+vecs8none:
+	ADDQ $0x00000080, DI
+
+vecs4:
+	SUBQ    $0x00000040, DI
+	JL      vecs4none
+	MOVQ    DX, R9
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (AX)(SI*4), Z0
+	VMOVUPS 64(AX)(SI*4), Z1
+	VMOVUPS 128(AX)(SI*4), Z2
+	VMOVUPS 192(AX)(SI*4), Z3
+
+vecs4rows:
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  (R9)(SI*4), Z4, Z0
+	VFMADD231PS  64(R9)(SI*4), Z4, Z1
+	VFMADD231PS  128(R9)(SI*4), Z4, Z2
+	VFMADD231PS  192(R9)(SI*4), Z4, Z3
+	ADDQ         R8, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          vecs4rows
+	VMOVUPS      Z0, (AX)(SI*4)
+	VMOVUPS      Z1, 64(AX)(SI*4)
+	VMOVUPS      Z2, 128(AX)(SI*4)
+	VMOVUPS      Z3, 192(AX)(SI*4)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, DX
+	JMP          vecs4
+
+vecs4none:
+	ADDQ $0x00000040, DI
+
+vecs1:
+	SUBQ    $0x00000010, DI
+	JL      vecs1none
+	MOVQ    DX, R9
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (AX)(SI*4), Z0
+
+vecs1rows:
+	VBROADCASTSS (R10), Z1
+	VFMADD231PS  (R9)(SI*4), Z1, Z0
+	ADDQ         R8, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          vecs1rows
+	VMOVUPS      Z0, (AX)(SI*4)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	JMP          vecs1
+
+vecs1none:
+	ADDQ      $0x00000010, DI
+	JZ        end
+	MOVL      $0xffffffff, R9
+	BZHIL     DI, R9, R9
+	KMOVW     R9, K1
+	MOVQ      DX, DI
+	MOVQ      BX, BX
+	VMOVUPS.Z (AX)(SI*4), K1, Z0
+
+tailrows:
+	VBROADCASTSS (CX), Z1
+	VMOVUPS.Z    (DI)(SI*4), K1, Z2
+	VFMADD231PS  Z2, Z1, Z0
+	ADDQ         R8, DI
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          tailrows
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+
+end:
+	VZEROUPPER
+	RET
+
 // func gather512(dst []float32, src []float32, rows int, cols int, ds int, ss int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gather512(SB), NOSPLIT, $0-80

@@ -15,8 +15,9 @@ type panelForm struct {
 }
 
 // panel writes the kernel of kernel.panelForm: a panel of two vectors of A's rows by some rows
-// of B, of which one value at a time is broadcast. Two bfloat16 are read at a time: the second
-// is a float32 once the first, its lower half, is masked out, the first once it is shifted there.
+// of B, of which one value at a time is broadcast. Two bfloat16 are read at a time, the one that is
+// wanted the second: it is a float32 once the first, its lower half, is masked out. The first of
+// several, before which there may be nothing, is shifted instead.
 func panel(name string, s isa, f panelForm) {
 	TEXT(name, NOSPLIT, "func(t uintptr)")
 	Doc(fmt.Sprintf("%s multiplies %d rows in a panel by up to %d rows of B.", name, 2*s.lanes, f.cols))
@@ -44,8 +45,7 @@ func panelLoop(s isa, t Register, f panelForm, n int) {
 	x := skinnyFields(t.(GPVirtual), f.size)
 	atB, pb := rowsAt(x.b, x.bs, n)
 	next := GP64()
-	IMUL3Q(Imm(uint64(f.cols)), x.bs, next)
-	ADDQ(x.b, next)
+	MOVQ(Mem{Base: t, Disp: tileNext}, next)
 	atNext, pn := rowsAt(next, x.bs, n)
 	each := func(f func(r VecPhysical, at Mem)) {
 		for j := range n {
@@ -63,9 +63,9 @@ func panelLoop(s isa, t Register, f panelForm, n int) {
 	Label(label("sum"))
 
 	// step adds value u from here on.
-	fromB := []VecPhysical{s.temps[0], s.temps[1]}
+	fromB := s.temps
 	if f.size == 2 {
-		fromB = []VecPhysical{s.regs[10], s.regs[11], s.regs[14]}
+		fromB = s.temps[:1] // the other one is the mask
 	}
 	step := func(u int, value func(j int, to VecPhysical)) {
 		for v := range 2 {
@@ -81,12 +81,14 @@ func panelLoop(s isa, t Register, f panelForm, n int) {
 	}
 	whole := func(u int) {
 		step(u, func(j int, to VecPhysical) {
-			VBROADCASTSS(atB(j).Offset(f.size*u/4*4), to)
 			switch {
 			case f.size == 4:
-			case u%2 == 0:
+				VBROADCASTSS(atB(j).Offset(4*u), to)
+			case u == 0:
+				VBROADCASTSS(atB(j), to)
 				VPSLLD(Imm(16), to, to)
 			default:
+				VBROADCASTSS(atB(j).Offset(2*u-2), to)
 				VPAND(s.regs[15], to, to)
 			}
 		})
@@ -116,7 +118,7 @@ func panelLoop(s isa, t Register, f panelForm, n int) {
 		Label(label(name + "end"))
 		ADDQ(Imm(uint64(unroll)), k)
 	}
-	loop("eight", 8, true)
+	loop("many", 32/f.size, true)
 	loop("few", 4/f.size, false)
 	if f.size == 2 { // a last one, with nothing behind it
 		JZ(LabelRef(label("store")))

@@ -38,6 +38,7 @@ func main() {
 	optimizer(k)
 	k.transpose()
 	k.dots()
+	k.weigh()
 	k.gather()
 	k.bf16()
 	if !k.wide {
