@@ -122,6 +122,16 @@ func panelMixed256(t *tile)
 //go:noescape
 func panelColumns256(t *tile)
 
+// panelAhead256 multiplies a panel by six rows of B that were widened, and widens the next six.
+//
+//go:noescape
+func panelAhead256(t *tile)
+
+// panelWiden256 widens six rows of B.
+//
+//go:noescape
+func panelWiden256(t *tile)
+
 // skinnyDot512 multiplies up to skinnyDotRows rows of A by the rows of B, of
 // which it always reads four and keeps cols.
 //

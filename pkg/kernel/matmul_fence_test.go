@@ -20,7 +20,7 @@ func TestProductsAtAPagesEnd(t *testing.T) {
 		}
 		return s
 	}
-	for _, shape := range [][3]int{{1, 1, 1}, {1, 37, 61}, {3, 130, 65}, {8, 33, 129}, {6, 113, 530}, {11, 50, 270}, {15, 31, 17}, {29, 97, 70}, {61, 37, 40}} {
+	for _, shape := range [][3]int{{1, 1, 1}, {1, 37, 61}, {3, 130, 65}, {8, 33, 129}, {6, 113, 530}, {11, 50, 270}, {15, 31, 17}, {29, 97, 70}, {61, 37, 40}, {16, 54, 64}, {18, 101, 1024}} {
 		m, n, k := shape[0], shape[1], shape[2]
 		a, b, c, bias := fenced(m*k), fenced(k*n), fenced(m*n), fenced(n)
 		words := fenced((k*n + 1) / 2)

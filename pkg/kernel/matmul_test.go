@@ -246,6 +246,9 @@ func TestMatMul16(t *testing.T) {
 			checkProduct16(t, r, 1+r.IntN(8), 1+r.IntN(900), 1+r.IntN(90), randomProduct(r), mul)
 			checkProduct16(t, r, 1+r.IntN(16), 1+r.IntN(90), 200+r.IntN(900), randomProduct(r), mul)
 			checkProduct16(t, r, 13+r.IntN(60), 1+r.IntN(60), 400+r.IntN(800), randomProduct(r), mul) // in panels
+			whole := randomProduct(r)
+			whole.TransB = true
+			checkProduct16(t, r, 13+r.IntN(60), 1+r.IntN(150), 16*(1+r.IntN(70)), whole, mul) // rows widened ahead
 			pieces := randomProduct(r)
 			pieces.TransB = false
 			checkProduct16(t, r, 4+r.IntN(40), 65+r.IntN(150), 100+r.IntN(400), pieces, mul)

@@ -15,7 +15,10 @@ type panelForm struct {
 	slice     int // inner length of the piece of B that all panels read before the next one
 	f32, bf16 panelKernel
 	columns   columnKernel // of a B of bfloat16 whose columns are contiguous
-	wide      int          // columns of a piece of a B of eight bits, which is widened to float32
+	// ahead is bf16.run for six rows that widen made float32 before, and does for the next ones what
+	// widen does.
+	ahead, widen func(t *tile)
+	wide         int // columns of a piece of a B of eight bits, which is widened to float32
 	// turn transposes n = 8 rows of k values, stride bytes apart, to k rows that are w values
 	// apart.
 	turn func(dst, src *float32, stride, n, w, k int)
@@ -75,9 +78,10 @@ func (g *gemm) panelRange(l *lane, lo, hi int) {
 		}
 	}
 	sums := grow(&l.sums, ceil(g.inPanels, f.rows)*strip*f.rows)
+	p := g.firstPiece(l)
 	for ; lo < hi; lo += strip {
-		p := panelPiece{n: min(strip, hi-lo)}
-		for ; p.k0 < g.k; p.k0 += f.slice {
+		p.n = min(strip, hi-lo)
+		for p.k0 = 0; p.k0 < g.k; p.k0 += p.slice {
 			g.takePiece(l, &p, lo, hi)
 			g.panelTiles(&l.tile, sums, &p)
 			if rest.c.Rows > 0 {
@@ -94,26 +98,45 @@ func (g *gemm) panelRange(l *lane, lo, hi int) {
 // them from k0 on.
 type panelPiece struct {
 	side
-	k0, k, n int
-	next     unsafe.Pointer // the next piece, whose rows are as far apart
+	k0, k, n  int
+	slice     int            // k but at the end
+	next      unsafe.Pointer // the next piece, whose rows are as far apart
+	nextRows  int
+	now, then []float32      // rows that are multiplied and those that come after them, widened, or nil
+	held      unsafe.Pointer // the latter as they are stored
+}
+
+// firstPiece is a piece before there is anything in it.
+func (g *gemm) firstPiece(l *lane) (p panelPiece) {
+	f := g.q.panel
+	p.slice = f.slice
+	if g.b.bf16 == nil {
+		return p
+	}
+	if p.slice = ceil(ceil(g.k, ceil(g.k, f.slice)), aheadStep) * aheadStep; g.k%p.slice == 0 {
+		const half = aheadCols * aheadRow
+		buf := grow(&l.wide, 2*half)
+		p.now, p.then = buf[:half], buf[half:]
+	}
+	return p
 }
 
 // takePiece makes p the piece at its k0 of the rows from lo on, of those before hi.
 func (g *gemm) takePiece(l *lane, p *panelPiece, lo, hi int) {
 	f, strip := g.q.panel, g.panelStrip()
-	p.side, p.k = g.b.at(lo, p.k0), min(f.slice, g.k-p.k0)
+	p.side, p.k = g.b.at(lo, p.k0), min(p.slice, g.k-p.k0)
 	switch {
 	case p.q8 != nil:
 		buf := grow(&l.wide, strip*f.slice)
 		p.widen(buf, f.slice, p.free, p.n, p.k)
 		p.side = side{data: buf, free: f.slice, inner: 1}
-		p.next = p.pointer()
-	case p.k0+f.slice < g.k:
-		p.next = g.b.at(lo, p.k0+f.slice).pointer()
+		p.next, p.nextRows = p.pointer(), p.n
+	case p.k0+p.slice < g.k:
+		p.next, p.nextRows = g.b.at(lo, p.k0+p.slice).pointer(), p.n
 	case lo+strip < hi:
-		p.next = g.b.at(lo+strip, 0).pointer()
+		p.next, p.nextRows = g.b.at(lo+strip, 0).pointer(), min(strip, hi-lo-strip)
 	default:
-		p.next = p.pointer()
+		p.next, p.nextRows = p.pointer(), p.n
 	}
 }
 
@@ -127,19 +150,44 @@ func (g *gemm) panelTiles(t *tile, sums []float32, p *panelPiece) {
 	}
 	t.k, t.bs = p.k, p.free
 	for j := 0; j < p.n; j += kernel.cols {
-		from := p.at(j, 0)
+		from, left := p.at(j, 0), p.n-j-kernel.cols
 		t.b, t.bf16, t.cols, t.next = from.data, from.bf16, min(kernel.cols, p.n-j), p.next
-		if j+kernel.cols < p.n {
+		if left > 0 {
 			t.next = p.at(j+kernel.cols, 0).pointer()
+		} else {
+			left = p.nextRows
+		}
+		run := kernel.run
+		if p.then != nil && t.cols == aheadCols {
+			p.ahead(f, t, left)
+			run = f.ahead
 		}
 		for i := range ceil(g.inPanels, f.rows) {
 			t.a, t.c, t.init = g.a.packed[i*g.panel+p.k0*f.rows:], sums[(i*strip+j)*f.rows:], nil
 			if p.k0 > 0 {
 				t.init = t.c
 			}
-			kernel.run(t)
+			run(t)
 		}
 	}
+}
+
+// How f.ahead takes B: so many rows, widened by so many values at a time to rows so far apart.
+const aheadCols, aheadStep, aheadRow = 6, 16, 528
+
+// ahead makes t one of rows that are widened already, or at once if they are the first ones, and of
+// the next ones to be widened meanwhile, if there are enough of them.
+func (p *panelPiece) ahead(f *panelForm, t *tile, left int) {
+	at, next := unsafe.Pointer(&t.bf16[0]), t.next
+	if p.held != at {
+		t.next, t.sums = at, p.then
+		f.widen(t)
+	}
+	p.now, p.then = p.then, p.now
+	if left < aheadCols {
+		next = at
+	}
+	t.b, t.sums, t.next, p.held = p.now, p.then, next, next
 }
 
 // panelOut writes n columns of C from lo on, with what is to be added.

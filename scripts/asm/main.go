@@ -31,6 +31,7 @@ var units = map[string]func(){
 		panel("panel256", avx2, panelForm{4, 6})
 		panel("panelMixed256", avx2, panelForm{2, 6})
 		panelColumns("panelColumns256", avx2)
+		panelAhead("panelAhead256", "panelWiden256", avx2)
 	},
 	"skinny512":  func() { skinny("512", avx512, []int{4, 4, 4, 4, 4, 4}, []int{8, 8, 8, 6, 5, 4, 3, 2}) },
 	"skinnybf16": func() { skinnyDot("skinnyDotBF16", avx512, pairDot(), []int{4, 4, 4, 4, 4, 4}) },
