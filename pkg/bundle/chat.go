@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/chat"
 )
 
@@ -24,7 +25,7 @@ func (b *Bundle) Chat(named string) (*chat.Template, error) {
 	}
 	tokens, err := chat.ReadTokens(b.extra("tokenizer_config.json"), b.extra("special_tokens_map.json"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Path, err)
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", b.Path, err))
 	}
 	if front, _ := b.Tokenizer.Template(); tokens.BOS == "" && len(front) == 1 {
 		tokens.BOS = b.name(front[0])
@@ -34,7 +35,7 @@ func (b *Bundle) Chat(named string) (*chat.Template, error) {
 	}
 	t, err := chat.Compile(source, tokens)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Path, err)
+		return nil, fault.BadInput(fmt.Errorf("%s: %w", b.Path, err))
 	}
 	return t, nil
 }

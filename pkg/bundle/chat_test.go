@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
@@ -38,8 +39,8 @@ func TestChat(t *testing.T) {
 		}
 	}
 	b.ChatTemplate, b.Extra = "{% nonsense %}", nil
-	if _, err := b.Chat(""); !errors.Is(err, chat.ErrTemplate) {
-		t.Errorf("%v, expected ErrTemplate", err)
+	if _, err := b.Chat(""); !errors.Is(err, chat.ErrTemplate) || fault.Of(err) != fault.Input {
+		t.Errorf("%v, expected ErrTemplate of an input file", err)
 	}
 	if _, err := b.Chat("nonsense"); !errors.Is(err, chat.ErrTemplate) {
 		t.Errorf("%v, expected ErrTemplate", err)

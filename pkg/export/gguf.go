@@ -40,6 +40,9 @@ func ggufDemands(target string, m model.Model) (Demands, error) {
 	if t.GGUF == nil || arch != t.GGUF.Arch && arch != t.GGUF.PerLayer {
 		return Demands{}, fmt.Errorf("%s is for another family than %s", target, m.Family())
 	}
+	if err := ggufLacks(&source{Arch: m.Arch(), m: m, table: t}); err != nil {
+		return Demands{}, err
+	}
 	all := ""
 	if !alike(m.Arch()) {
 		all = "llama.cpp's " + arch + " tells by a layer's number whether it turns and has a window"
@@ -52,8 +55,11 @@ func planGGUF(p *Plan, m model.Model, set *param.Set, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := ggufRefuses(s, o); err != nil {
+	if err := ggufLacks(s); err != nil {
 		return err
+	}
+	if o.Tokenizer == nil {
+		return fmt.Errorf("%w: the model has no tokenizer.json, which a GGUF file needs", ErrTokenizer)
 	}
 	v, err := s.ggufVocabulary(o)
 	if err != nil {
@@ -72,8 +78,9 @@ func planGGUF(p *Plan, m model.Model, set *param.Set, o Options) error {
 	return nil
 }
 
-// ggufRefuses says what of the model llama.cpp's architecture does not have.
-func ggufRefuses(s *source, o Options) error {
+// ggufLacks says what of the model llama.cpp's architecture does not have, whatever its
+// widths; the source needs no set.
+func ggufLacks(s *source) error {
 	switch {
 	case s.table.GGUF == nil:
 		return fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.m.Family())
@@ -89,8 +96,6 @@ func ggufRefuses(s *source, o Options) error {
 		return fmt.Errorf("%w: llama.cpp's %s has heads of %d, the residual width over their number, this model's are %d wide; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.Hidden/s.Heads, s.HeadDim)
 	case s.table.GGUF.Act != "" && s.table.GGUF.Act != s.Act:
 		return fmt.Errorf("%w: the activation is %s, llama.cpp's %s computes %s only; --format onnx holds it", ErrShape, s.Act, s.table.GGUF.Arch, s.table.GGUF.Act)
-	case o.Tokenizer == nil:
-		return fmt.Errorf("%w: the model has no tokenizer.json, which a GGUF file needs", ErrTokenizer)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -86,6 +87,28 @@ func TestConstrainRounds(t *testing.T) {
 		config.RoundTo, config.Kinds = c.roundTo, c.kinds
 		if err := Constrain("gguf-deci", m, &config); err != nil || !reflect.DeepEqual(config.Round, c.want) {
 			t.Errorf("%s: %v (%v), expected %v", name, config.Round, err, c.want)
+		}
+	}
+}
+
+// TestForRefusesWhatExportWouldRefuse: what a format has not, whatever the widths, is said
+// before anything is pruned.
+func TestForRefusesWhatExportWouldRefuse(t *testing.T) {
+	const keys = `"vocab_size":9,"hidden_size":8,"intermediate_size":4,"num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":64`
+	for config, want := range map[string]string{
+		`{"model_type":"mistral","sliding_window":16,` + keys + `}`:                                           "has no sliding windows",
+		`{"model_type":"mistral","sliding_window":null,` + keys + `}`:                                         "",
+		`{"model_type":"qwen2","rope_scaling":{"type":"linear","factor":2},` + keys + `}`:                     "cannot be given frequencies",
+		`{"model_type":"gpt2","vocab_size":9,"n_embd":8,"n_layer":1,"n_head":2,"activation_function":"gelu"}`: "computes gelu_tanh only",
+	} {
+		m, err := model.Parse([]byte(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := coupled.DefaultConfig()
+		err = Constrain("gguf-"+m.Table().GGUF.Arch, m, &c)
+		if want == "" && err != nil || want != "" && (!errors.Is(err, ErrShape) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, expected %q", config, err, want)
 		}
 	}
 }
