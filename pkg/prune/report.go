@@ -168,7 +168,7 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "\nrecovery: %s tokens in %s; held-out loss %.4f before the cut,\n  %.4f after it, %.4f now\n",
 			units.Count(float64(v.Tokens)), units.Clock(units.Seconds(v.Seconds)), v.Parent, v.Points[0].Loss, v.Best.Loss)
 		if v.AdamW > 0 {
-			fmt.Fprintf(&b, "  by %s on one copy of the weights, %s in all (adamw would take %s)\n", v.Optimizer, units.Bytes(v.Memory), units.Bytes(v.AdamW))
+			fmt.Fprintf(&b, "  by %s on one copy of the weights, %s in all (adamw would take %s and learn more a token)\n", v.Optimizer, units.Bytes(v.Memory), units.Bytes(v.AdamW))
 		}
 	}
 	r.phases(&b)

@@ -204,3 +204,23 @@ func TestMeasuringIsInProportion(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeIsKept: steps that take longer than the first ones did are fewer, and the last of them
+// is the last by the schedule too.
+func TestTimeIsKept(t *testing.T) {
+	r := &runner{Stage: &Stage{Options: Options{Context: 512, Time: 100 * time.Second}.Resolve()}, step: 4, spent: 20 * time.Second, before: 20 * time.Second, start: time.Now()}
+	r.plan(80)
+	if r.hurry(); r.steps != 15 && r.steps != 16 { // 60 s are left, of 5 s a step
+		t.Errorf("%d steps, expected 16", r.steps)
+	}
+	if r.before = 90 * time.Second; r.steps > r.step {
+		if r.hurry(); r.steps != r.step || r.optConfig.Rate(r.step, r.steps) != 0 {
+			t.Errorf("%d steps with the time over, expected %d and a rate of 0", r.steps, r.step)
+		}
+	}
+	r.Tokens, r.before = 1000, 0
+	r.plan(80)
+	if r.hurry(); r.steps != 80 {
+		t.Errorf("%d steps of a budget of tokens, expected 80", r.steps)
+	}
+}

@@ -27,7 +27,7 @@ type Options struct {
 	// stay broken. Default DefaultShort, negative is none.
 	Short float64
 	// Rate is the learning rate as a share of each tensor's root mean square; by default it
-	// follows from the damage and the steps, at most HighestRate. Gain is what it is multiplied by for norm gains; default DefaultGain.
+	// follows from the damage and the steps, at most HighestRate (by apollo apolloRate times as much). Gain is what it is multiplied by for norm gains; default DefaultGain.
 	Rate, Gain float64
 	// LM is the share of the language model's own loss beside the parent's, 0 to 1.
 	LM float64
@@ -65,6 +65,9 @@ const (
 	ShortWindow   = 128
 	ShortTokens   = 170_000
 )
+
+// apolloRate is what rates are multiplied by for apollo, measured in docs/results/quality.md.
+const apolloRate = 3
 
 // leastDamage is what a child counts for that is about as good as its parent, nats a token.
 const leastDamage = 0.01
@@ -135,13 +138,17 @@ func (o Options) Windows() int {
 // the square of how far they are off, whence the form; the factor is measured
 // (docs/results/quality.md).
 func (o Options) rate(damage float64, steps int) float64 {
+	by := 1.0
+	if o.inBackward() {
+		by = apolloRate
+	}
 	switch {
 	case o.Rate > 0:
 		return o.Rate
 	case math.IsNaN(damage): // not known
-		return HighestRate
+		return by * HighestRate
 	}
-	return min(HighestRate, 0.4*math.Sqrt(max(damage, leastDamage)/float64(steps)))
+	return by * min(HighestRate, 0.4*math.Sqrt(max(damage, leastDamage)/float64(steps)))
 }
 
 // short is how many steps of so many have short windows.

@@ -153,7 +153,7 @@ func (c Chosen) String() string {
 	s := fmt.Sprintf("recovery  %s in all by %s", units.Bytes(c.Plan.Total()), c.Optimizer)
 	switch {
 	case c.Optimizer == Apollo:
-		s += fmt.Sprintf(" on one copy of the weights: adamw would take %s", units.Bytes(c.AdamW))
+		s += fmt.Sprintf(" on one copy of the weights: adamw would take %s and learn more a token", units.Bytes(c.AdamW))
 	case c.Recompute > graph.KeepAll:
 		s += fmt.Sprintf(", activations recomputed: without that %s", units.Bytes(c.AdamW))
 	}

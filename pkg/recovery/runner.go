@@ -26,6 +26,7 @@ type runner struct {
 	step, steps   int
 	start, saved  time.Time
 	before        time.Duration // of training before an interruption
+	spent         time.Duration // of a budget of time, before the first step
 	each          time.Duration // of a step, as the first ones were
 	result        Result
 
@@ -61,7 +62,7 @@ func (r *runner) begin() error {
 	}
 	r.Rate = r.rate(r.damage(), r.steps)
 	r.plan(r.steps)
-	r.start = time.Now()
+	r.spent, r.start = time.Since(r.start), time.Now()
 	return nil
 }
 
@@ -163,6 +164,7 @@ func (r *runner) next() error {
 	}
 	r.step++
 	r.done += r.work.step
+	r.hurry()
 	held := math.NaN()
 	if times := r.measured.times; r.Held != nil && (r.step == r.steps || r.step*times/r.steps != (r.step-1)*times/r.steps) {
 		if err := r.measure(); err != nil {
@@ -175,6 +177,17 @@ func (r *runner) next() error {
 		return r.save()
 	}
 	return nil
+}
+
+// hurry takes steps away where a budget of time is not enough for them at the pace so far.
+func (r *runner) hurry() {
+	if r.Tokens > 0 {
+		return
+	}
+	pace := r.elapsed() / time.Duration(r.step)
+	if n := r.step + int((r.Time-r.spent-r.elapsed())/max(1, pace)); n < r.steps {
+		r.plan(max(r.step, n))
+	}
 }
 
 // tell says where the recovery stands.

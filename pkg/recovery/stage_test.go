@@ -266,6 +266,9 @@ func TestOptions(t *testing.T) {
 	}{
 		{0, 2.39, 390, 0.024}, {0, 0.716, 3320, 0.00587}, {0, 0.716, 546, 0.01449}, {0, math.NaN(), 100, 0.024}, {0.1, 2, 10_000, 0.1}, {0, -1, 100, 0.004},
 	} {
+		if r := (Options{Optimizer: Apollo, Rate: c.given}).Resolve().rate(c.damage, c.steps); c.given == 0 && math.Abs(r-apolloRate*c.want) > 1e-4 {
+			t.Errorf("%+v: a rate of %g by apollo", c, r)
+		}
 		if r := (Options{Rate: c.given}).Resolve().rate(c.damage, c.steps); math.Abs(r-c.want) > 1e-4*c.want+1e-5 {
 			t.Errorf("%+v: a rate of %g", c, r)
 		}
