@@ -103,7 +103,7 @@ func (s *Spread) show(format string) string {
 	if s == nil {
 		return ""
 	}
-	return fmt.Sprintf(format+" ± "+strings.TrimPrefix(format, "+"), s.Mean, s.Spread)
+	return fmt.Sprintf(format+" ± "+strings.ReplaceAll(format, "+", ""), s.Mean, s.Spread)
 }
 
 // markdown is the table.

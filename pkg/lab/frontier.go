@@ -70,11 +70,12 @@ type frontier struct {
 	models
 	budget  float64 // operations of each way
 	plans   map[uint64]tried
-	made    int     // cells, by this call
-	count   int     // cells in all, about
-	there   int     // of them, so far
-	took    float64 // seconds of those made
-	seconds float64 // of all cells, whenever they were made
+	pilots  map[string]cost // of the pruned ways, in the end
+	made    int             // cells, by this call
+	count   int             // cells in all, about
+	there   int             // of them, so far
+	took    float64         // seconds of those made
+	seconds float64         // of all cells, whenever they were made
 }
 
 // way is one way to a model: one of its fields, or the big dense model.
@@ -134,6 +135,11 @@ func (f *frontier) settings(rate float64) (out []tried) {
 // sweep makes a way with every setting, and a row of the best with the first seed.
 func (f *frontier) sweep(w way) (FrontierRow, error) {
 	row := FrontierRow{Name: w.name}
+	if w.pruned != nil {
+		if err := f.pilot(w); err != nil {
+			return row, fmt.Errorf("pilot: %w", err)
+		}
+	}
 	add := func(all []tried) error {
 		for _, t := range all {
 			c, err := f.cell(w, t)
@@ -181,7 +187,7 @@ func (f *frontier) expect(ways int) {
 	if f.Grid {
 		each = len(f.LRs) * len(f.Beta2s)
 	}
-	f.count = ways*each + (ways-len(f.Shapes)+1)*(len(f.Seeds)-1)
+	f.count = len(f.Pruned) + ways*each + (ways-len(f.Shapes)+1)*(len(f.Seeds)-1)
 	f.say("%d results of %sFLOP each, %s tokens of text", f.count, units.Count(f.budget), units.Count(float64(f.text)))
 }
 

@@ -140,9 +140,9 @@ func (f *frontier) runFile(w way, t tried) (config.Run, error) {
 	return r, nil
 }
 
-// prunedRun is the run whose plan of a seed is trained from new weights.
+// prunedRun names the run whose plan of a seed is trained from new weights.
 func (f *frontier) prunedRun(seed uint64) string {
-	return filepath.Join(f.Out, "runs", fmt.Sprintf("%s-%s", f.Pruned[0].Name, f.plans[seed]))
+	return fmt.Sprintf("%s-%s", f.Pruned[0].Name, f.plans[seed])
 }
 
 // newPlan writes the model of a plan with new weights.
@@ -150,7 +150,7 @@ func (f *frontier) newPlan(dir string, seed uint64) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	b, err := bundle.Open(f.prunedRun(seed), bundle.Options{})
+	b, err := bundle.Open(filepath.Join(f.Out, "runs", f.prunedRun(seed)), bundle.Options{})
 	if err != nil {
 		return err
 	}

@@ -125,26 +125,26 @@ func (f *frontier) layout(r config.Run) (model.Model, *param.Set, error) {
 	return m, set, fault.Usage(err)
 }
 
-// at is about what a sequence costs once the big model has been cut to so many parameters:
-// the products of what can be cut shrink with it, that of the head does not.
-func (f *frontier) at(params int) cost {
-	kept := 1 - float64(f.big.params-params)/float64(f.prunable)
+// end is what a sequence costs a pruned model in the end: as the pilot of a pruned way measured
+// it, or about: the products of what can be cut shrink with it, that of the head does not.
+func (f *frontier) end(name string) cost {
+	if c, ok := f.pilots[name]; ok {
+		return c
+	}
+	kept := 1 - float64(f.big.params-f.goal.Params)/float64(f.prunable)
 	forward := f.head + (f.big.forward-f.head)*kept
-	return cost{params: params, forward: forward, step: f.big.step / f.big.forward * forward}
+	return cost{params: f.goal.Params, forward: forward, step: f.big.step / f.big.forward * forward}
 }
 
-// mean is what a sequence costs on average in a run that prunes at a schedule; with kl the
-// steps after the first event have a forward pass of the whole model as well.
-func (f *frontier) mean(s coupled.Schedule, kl bool) (step float64) {
+// mean is what a sequence costs on average in a run that prunes at a schedule, in proportion
+// to the parameters that have gone; steps after the first event take more besides.
+func (f *frontier) mean(s coupled.Schedule, end cost, more float64) (step float64) {
 	const n = 2000
 	now := f.big.step
 	for i := 1; i <= n; i++ {
 		step += now / n
 		if share, due := s.At(i, n); due {
-			now = f.at(f.goal.At(share).Params).step
-			if kl {
-				now += f.big.forward
-			}
+			now = f.big.step + share*(end.step-f.big.step) + more
 		}
 	}
 	return step
@@ -153,18 +153,43 @@ func (f *frontier) mean(s coupled.Schedule, kl bool) (step float64) {
 // schedule is the prune section of a run whose first and last events come at shares of its
 // operations, and what a sequence costs in it on average.
 func (f *frontier) schedule(p config.FrontierPrune) (coupled.Config, float64) {
-	k := f.Train.Prune
-	last := f.at(f.goal.Params).step
+	k, end, more := f.Train.Prune, f.end(p.Name), 0.0
 	if p.KL {
-		last += f.big.forward
+		more = f.big.forward
 	}
 	k.Start, k.End = p.Start, p.End
 	for range 50 {
-		mean := f.mean(k.Schedule(), p.KL)
+		mean := f.mean(k.Schedule(), end, more)
 		k.Start = (k.Start + p.Start*mean/f.big.step) / 2
-		k.End = min(0.999, max(k.Start, (k.End+1-(1-p.End)*mean/last)/2))
+		k.End = min(0.999, max(k.Start, (k.End+1-(1-p.End)*mean/(end.step+more))/2))
 	}
-	return k, f.mean(k.Schedule(), p.KL)
+	return k, f.mean(k.Schedule(), end, more)
+}
+
+// pilot trains a pruned way once, to know what its model costs in the end: how much of it is
+// attention, whose products with the tokens before shrink with what it decides to cut.
+func (f *frontier) pilot(w way) error {
+	t := tried{f.LRs[len(f.LRs)/2], f.Beta2s[0], f.Seeds[0]}
+	p := way{name: w.name + "-pilot", pruned: w.pruned}
+	if _, err := f.cell(p, t); err != nil {
+		return err
+	}
+	c, err := f.runCost(fmt.Sprintf("%s-%s", p.name, t))
+	if f.pilots == nil {
+		f.pilots = map[string]cost{}
+	}
+	f.pilots[w.name] = c
+	return err
+}
+
+// runCost is what a sequence costs the model that a run ended with.
+func (f *frontier) runCost(name string) (c cost, err error) {
+	b, err := bundle.Open(filepath.Join(f.Out, "runs", name), bundle.Options{})
+	if err != nil {
+		return c, err
+	}
+	defer b.Close()
+	return costOf(b.Model, b.Set, f.context)
 }
 
 // steps is how many of a cost a sequence take a share of the operations.
@@ -190,14 +215,9 @@ func (f *frontier) costOfWay(w way, seed uint64) (c cost, err error) {
 		_, mean := f.schedule(*w.pruned)
 		return cost{params: f.goal.Params, step: mean}, nil
 	case w.plan && f.plans == nil:
-		return f.at(f.goal.Params), nil
+		return f.end(""), nil
 	case w.plan:
-		b, err := bundle.Open(f.prunedRun(seed), bundle.Options{})
-		if err != nil {
-			return c, err
-		}
-		defer b.Close()
-		return costOf(b.Model, b.Set, f.context)
+		return f.runCost(f.prunedRun(seed))
 	}
 	return f.big, nil
 }

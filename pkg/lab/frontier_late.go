@@ -18,7 +18,7 @@ const latePromise = 2.5
 // training against the parent; text gets as many operations.
 func (f *frontier) after(l config.FrontierLate) (int64, error) {
 	left := (1-l.Share)*f.budget - latePromise*float64(l.Sequences)*f.big.step
-	token := (f.big.forward + f.at(f.goal.Params).step) / float64(f.context)
+	token := (f.big.forward + f.end(f.Pruned[0].Name).step) / float64(f.context)
 	n := int64(left / token)
 	if n < int64(f.context) {
 		return 0, fault.Usage(fmt.Errorf("the pruning may take %.2g of the %.2g operations after the share of %g, expected fewer: give sequences fewer, or share less",

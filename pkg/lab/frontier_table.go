@@ -19,7 +19,7 @@ type FrontierResult struct {
 	Target int           `json:"params"`         // of the pruned models
 	Corpus int           `json:"text_tokens"`    // of the training part
 	Rows   []FrontierRow `json:"rows"`           // big, the shapes, what is pruned, the plan from new weights, late
-	Best   string        `json:"best"`           // row with the lowest mean loss of those about as large as the pruned ones
+	Best   string        `json:"best"`           // row with the lowest mean loss over all seeds, of those about as large as the pruned ones
 	Follow *bool         `json:"follow_average"` // every row is where its average number of parameters says; null where none was judged
 	Made   int           `json:"made"`           // results made by this command; the others were there
 	Whole  bool          `json:"complete"`       // no row is missing
@@ -92,7 +92,7 @@ func (r *FrontierResult) finish(small int) {
 	best := math.Inf(1)
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if i > 0 && row.Loss != nil && row.Loss.Mean < best {
+		if i > 0 && row.Loss != nil && row.Seeds == r.Rows[0].Seeds && row.Loss.Mean < best {
 			best, r.Best = row.Loss.Mean, row.Name
 		}
 		if small < 0 {
