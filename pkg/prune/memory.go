@@ -87,19 +87,23 @@ func (c *Calibration) passPlan(o coupled.Options) (*graph.Plan, error) {
 	return b.Plan(graph.PlanOptions{Taps: true, InGradients: true, Recompute: c.recompute()})
 }
 
-// leastRoom is how much activations may take however small a model is.
-const leastRoom = 256 << 20
+const (
+	leastRoom = 256 << 20 // how much activations may take however small a model is,
+	evenRoom  = 2 << 30   // and up to where as much as the weights
+)
 
 // fit is the calibration with a batch and a level of recomputation, where none is given: the
-// fastest whose activations take no more than the weights as they are stored (or leastRoom),
-// and no more than there is; where none does, the smallest.
+// fastest whose activations take no more than the weights as they are stored (half of them
+// where that is more than evenRoom; or leastRoom), and no more than there is; where none does,
+// the smallest.
 func (p *Job) fit() (Calibration, error) {
 	c := p.Calibration
 	if c.Data.Len() == 0 || c.Batch > 0 && c.Recompute > graph.KeepAll {
 		return c, nil
 	}
 	o := p.options()
-	room := max(p.Set.WeightBytes(), leastRoom)
+	weights := p.Set.WeightBytes()
+	room := max(leastRoom, min(weights, evenRoom), weights/2)
 	if free, _, known := available(); known {
 		room = min(room, free/2)
 	}

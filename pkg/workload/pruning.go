@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/export"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/infer"
+	"github.com/ecospa/ecospa/pkg/model"
 	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 	"github.com/ecospa/ecospa/pkg/recovery"
@@ -43,7 +43,7 @@ type Pruning struct {
 	Improve         coupled.Improve
 	Vocabulary      Vocabulary
 
-	Rounds, Sequences, Context int // of calibration; Sequences 0 is as many as are enough, at most MostSequences; Context 0 is the model's, at most 512
+	Rounds, Sequences, Context int // of calibration; Sequences 0 is as many as are enough, at most MostSequences or MostBeforeRecovery; Context 0 is the model's, at most 512
 	Trial, EvalTokens          int // sequences for trial cuts at most; held-out tokens for the report, 0 is all
 	Recompute                  graph.Recompute
 	Checkpoint                 string // directory that keeps what a calibration has found; "" for none
@@ -65,8 +65,10 @@ type Pruning struct {
 }
 
 const (
-	// MostSequences is how many calibration sequences there are at most when nobody says.
-	MostSequences = 256
+	// MostSequences is how many calibration sequences there are at most when nobody says, and
+	// MostBeforeRecovery how many where the model is trained afterwards: that is the better use
+	// of the time (docs/results/quality.md).
+	MostSequences, MostBeforeRecovery = 256, 64
 	// promise bounds the operations of a pruning: see prune.Job.Promise.
 	promise = 2.5
 )
@@ -201,7 +203,7 @@ func (p Pruning) job(ctx context.Context, b *bundle.Bundle, on prune.Subject) (*
 	if err != nil {
 		return nil, err
 	}
-	cal, err := w.Calibration(cmp.Or(p.Sequences, MostSequences), context, p.Config.Seed)
+	cal, err := w.Calibration(p.mostSequences(b.Model), context, p.Config.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -257,15 +259,30 @@ func (p Pruning) read(ctx context.Context, b *bundle.Bundle, on *prune.Subject) 
 	return w, nil, err
 }
 
-// drawnTokens is how much text is drawn: enough for calibration and for a recovery that
-// reads it four times, and a tenth of it to measure on.
+// mostSequences is how many calibration sequences there are at most.
+func (p Pruning) mostSequences(m model.Model) int {
+	switch _, images := m.(model.Classifier); {
+	case p.Sequences > 0:
+		return p.Sequences
+	case images || p.Recover == "" || p.Recover == RecoverNone:
+		return MostSequences
+	}
+	return MostBeforeRecovery
+}
+
+// drawnTokens is how much text is drawn: enough for calibration, and for a recovery that reads
+// it once by RecoverAuto and four times else; and a tenth of it to measure on.
 func (p Pruning) drawnTokens(b *bundle.Bundle) (int, error) {
 	context := p.Context
 	if context == 0 {
 		context = min(512, b.Model.Context())
 	}
-	need := int64(cmp.Or(p.Sequences, MostSequences)) * int64(context)
-	if p.Recover != "" && p.Recover != RecoverNone && p.Recover != RecoverAuto {
+	need := int64(p.mostSequences(b.Model)) * int64(context)
+	switch p.Recover {
+	case "", RecoverNone:
+	case RecoverAuto:
+		need *= recoverShare
+	default:
 		var o recovery.Options
 		if err := o.ParseBudget(p.Recover); err != nil {
 			return 0, fault.Usage(fmt.Errorf("recover: %w", err))

@@ -24,10 +24,12 @@ func (j judge) Measure() (recovery.Held, error) {
 	return recovery.Held{Loss: e.Loss, Positions: e.Positions}, err
 }
 
-// RecoverNone is no recovery, RecoverAuto as many tokens as were calibrated on.
+// RecoverNone is no recovery, RecoverAuto recoverShare times the tokens of calibration.
 const (
 	RecoverNone = "none"
 	RecoverAuto = "auto"
+
+	recoverShare = 4
 )
 
 // recovery adds a recovery to a job: training on the workload's training part for the
@@ -99,14 +101,14 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 	return nil
 }
 
-// autoTokens is the budget of RecoverAuto, see docs/results/quality.md: the tokens of
-// calibration once more, but no text more than four times.
+// autoTokens is the budget of RecoverAuto, see docs/results/quality.md: four times the tokens
+// of calibration, but no text more than four times.
 func (p Pruning) autoTokens(job *prune.Job, w Workload) int64 {
 	training, _ := w.Counts()
 	if v, ok := w.(*Vectors); ok {
 		training = v.training.Tokens()
 	}
-	return int64(max(job.Data.Context, min(job.Data.Len()*job.Data.Context, 4*training)))
+	return int64(max(job.Data.Context, min(recoverShare*job.Data.Len()*job.Data.Context, 4*training)))
 }
 
 // first is the first n of batches, or all where n is more.
