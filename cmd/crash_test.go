@@ -268,7 +268,7 @@ func samePlans(t *testing.T, whole, dir string) {
 func TestSignals(t *testing.T) {
 	tmp := scratch(t)
 	whole, dir := filepath.Join(tmp, "whole"), filepath.Join(tmp, "run")
-	more := []string{"train.steps=150", "train.threads=1", "checkpoint.every=10"}
+	more := []string{"train.steps=400", "train.threads=1", "checkpoint.every=10"}
 	if p := start(t, small(whole, more...)...); p.cmd.Wait() != nil {
 		t.Fatal(p.log.String())
 	}

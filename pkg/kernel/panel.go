@@ -30,12 +30,16 @@ type panelKernel struct {
 	run         func(t *tile) // c[j·rows+i] = [c +] sum over k of a[k·rows+i]·B[j,k], added where init is not nil
 }
 
+// mostPacked is how many values of A are packed for a B whose columns are contiguous: the gradient
+// of a head's input has an inner length of a vocabulary, and A would be there twice.
+const mostPacked = 1 << 20
+
 // packPanels packs the rows of A that are done in panels: all of them where B is copied in
 // pieces, else all whole panels, and the rest if a kernel of few rows would take longer.
 func (g *gemm) packPanels() {
 	f, m := g.q.panel, g.c.Rows
 	switch {
-	case f == nil || g.b.inner != 1 && (g.b.bf16 == nil || !g.inPieces()):
+	case f == nil || g.b.inner != 1 && (g.b.bf16 == nil || !g.inPieces() || m*g.k > mostPacked):
 		return
 	case g.b.inner != 1:
 		g.inPanels = m
