@@ -7,6 +7,7 @@
 # A line of ROWS is TARGET BUDGET SEED and optionally "parent" for text drawn from the model, say
 #   0.5x 200k 1
 #   0.5x 700k 2 parent
+# SEQUENCES in the environment is how many sequences are calibrated on, where not auto.
 # Rows that OUT/table.md has already are left out, so that it goes on where it stopped.
 set -eu
 ecospa=$1 model=$2 train=$3 test=$4 out=$5 threads=${6:-0}
@@ -20,7 +21,7 @@ while read -r target budget seed from; do
     data=$train
     [ "$from" = parent ] && data=parent
     "$ecospa" prune --from "$model" --data "$data" --pack stream --target "$target" --of prunable --recover "$budget" \
-        --seed "$seed" --threads "$threads" --out "$name" --force --json >"$name.json" 2>"$name.log"
+        --sequences "${SEQUENCES:-auto}" --seed "$seed" --threads "$threads" --out "$name" --force --json >"$name.json" 2>"$name.log"
     "$ecospa" eval --model "$name" --data "$test" --threads "$threads" --json >"$name.eval.json"
     python3 - "$name" "$target" "$budget" "$from" "$seed" >>"$table" <<'P'
 import json, sys
