@@ -63,7 +63,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "recover", Value: workload.RecoverAuto, Usage: "train the result against the model before the cut, `BUDGET`: auto (four times as many tokens as calibration reads), tokens such as 200k, time such as 3m, or none"},
 			&cli.BoolFlag{Name: "resume", Usage: "continue an interrupted recovery; --out holds the model so far; give the other flags as before"},
 			&cli.BoolFlag{Name: "uncoupled", Usage: "ablation: zero the lowest rows of each matrix by its own ranking; shapes stay"},
-			&cli.StringFlag{Name: "sequences", Value: "auto", Usage: "calibration sequences, or images, `N`; auto: increased until both halves of the evidence give nearly the same plan, at most 64, or 256 with --recover none and for images"},
+			&cli.StringFlag{Name: "sequences", Value: "auto", Usage: "calibration sequences, or images, `N`; auto: increased until both halves of the evidence give nearly the same plan, at most 64, or 256 where no recovery follows"},
 			&cli.IntFlag{Name: "context", Usage: "tokens per calibration sequence, `N`; 0 is the model's context, at most 512"},
 			&cli.IntFlag{Name: "trial-sequences", Value: prune.DefaultTrial, Usage: "most sequences for measuring trial cuts, `N`"},
 			&cli.StringFlag{Name: "recompute", Value: "auto", Usage: "activations recomputed in the calibration's backward pass to save memory, `LEVEL`: light, attention, layer, or auto, as needed"},

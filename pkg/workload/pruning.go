@@ -259,12 +259,17 @@ func (p Pruning) read(ctx context.Context, b *bundle.Bundle, on *prune.Subject) 
 	return w, nil, err
 }
 
+// recovers reports whether the model may be trained afterwards, as far as the options say.
+func (p Pruning) recovers() bool {
+	return p.Recover != "" && p.Recover != RecoverNone && !p.Uncoupled && p.Ranks.Size() == 1 && p.Open.Weights != param.Q8
+}
+
 // mostSequences is how many calibration sequences there are at most.
 func (p Pruning) mostSequences(m model.Model) int {
 	switch _, images := m.(model.Classifier); {
 	case p.Sequences > 0:
 		return p.Sequences
-	case images || p.Recover == "" || p.Recover == RecoverNone:
+	case images || !p.recovers():
 		return MostSequences
 	}
 	return MostBeforeRecovery

@@ -24,7 +24,7 @@ var available = sysmem.Available
 // with RecoverAuto not recovered.
 func (p *Pruning) decideTraining() error {
 	of := p.Open.Weights
-	if p.Recover == "" || p.Recover == RecoverNone || p.DryRun || p.Uncoupled || p.Ranks.Size() > 1 || of == param.Q8 {
+	if p.DryRun || !p.recovers() {
 		return nil // nothing to recover, or what Job.Unrecoverable refuses
 	}
 	b, err := bundle.Open(p.From, bundle.Options{ShapesOnly: true, CheckHeaders: true})
