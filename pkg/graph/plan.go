@@ -124,6 +124,17 @@ func (p *Plan) FLOPs() int64 {
 	return n
 }
 
+// ForwardFLOPs is those of FLOPs that the forward pass makes.
+func (p *Plan) ForwardFLOPs() int64 {
+	var n int64
+	for _, s := range p.Steps {
+		if s.Phase == Forward {
+			n += s.FLOPs
+		}
+	}
+	return n
+}
+
 // RecomputedFLOPs is what recomputing adds to FLOPs.
 func (p *Plan) RecomputedFLOPs() int64 {
 	var n int64

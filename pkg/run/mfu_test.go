@@ -3,6 +3,7 @@ package run
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/kernel"
@@ -34,5 +35,25 @@ func TestPreflightSaysBusy(t *testing.T) {
 	}
 	if p.Busy = false; strings.Contains(p.String(), "busy") {
 		t.Error("a quiet machine is busy")
+	}
+}
+
+// TestPreflightCountsEvaluations: the time that is told holds the evaluations, which can be most
+// of a short run on a large model.
+func TestPreflightCountsEvaluations(t *testing.T) {
+	for _, c := range []struct{ step, steps, every, want int }{
+		{0, 2, 20, 2}, {0, 400, 40, 11}, {0, 45, 20, 4}, {40, 400, 40, 9}, {39, 45, 20, 2}, {45, 45, 20, 0},
+	} {
+		if n := evaluationsLeft(c.step, c.steps, c.every); n != c.want {
+			t.Errorf("from step %d to %d, every %d: %d evaluations, expected %d", c.step, c.steps, c.every, n, c.want)
+		}
+	}
+	p := Preflight{Rate: 1e9, Steps: 2, FLOPs: 3e9, Batch: 512}
+	if s := p.String(); p.Duration() != 10*time.Second || strings.Contains(s, "evaluation") {
+		t.Errorf("without evaluations %s: %s", p.Duration(), s)
+	}
+	p.Evaluations, p.Evaluated, p.EvaluationFLOPs = 2, 1000, 6e9
+	if s := p.String(); p.Duration() != 30*time.Second || !strings.Contains(s, "2 evaluations of 1000 held-out tokens") {
+		t.Errorf("with two evaluations %s: %s", p.Duration(), s)
 	}
 }

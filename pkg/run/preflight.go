@@ -97,6 +97,8 @@ type Preflight struct {
 	Steps                      int // that are left
 	Batch                      int // tokens, or images, of a step
 	FLOPs                      float64
+	Evaluations, Evaluated     int     // that are left, and held-out tokens or images of each
+	EvaluationFLOPs            float64 // of one
 	Threads                    int
 	Rate                       float64 // FLOP/s that matrix products reach, of all ranks
 	Load                       float64 // of the last minute
@@ -106,9 +108,9 @@ type Preflight struct {
 	PruneTo, Events, FirstStep int // of a run that prunes and has made no step
 }
 
-// Duration is how long the steps that are left take at most, by the rate.
+// Duration is how long the steps and evaluations that are left take at most, by the rate.
 func (p Preflight) Duration() time.Duration {
-	return units.Seconds(float64(p.Steps) * p.FLOPs / (0.6 * p.Rate))
+	return units.Seconds((float64(p.Steps)*p.FLOPs + float64(p.Evaluations)*p.EvaluationFLOPs) / (0.6 * p.Rate))
 }
 
 func (p Preflight) String() string {
@@ -127,8 +129,8 @@ func (p Preflight) String() string {
 	if p.Ranks > 1 {
 		fmt.Fprintf(&b, "ranks     %d of %s, %d sequences of each step and %d threads each\n", p.Ranks, p.Library, p.Sequences, p.Threads)
 	}
-	fmt.Fprintf(&b, "work      %d steps of %d %s, %sFLOP a step; %d threads at %.0f GFLOP/s: about %s at most",
-		p.Steps, p.Batch, unit, units.Count(p.FLOPs), p.Threads, p.Rate/1e9, units.Clock(p.Duration()))
+	fmt.Fprintf(&b, "work      %d steps of %d %s, %sFLOP a step%s; %d threads at %.0f GFLOP/s: about %s at most",
+		p.Steps, p.Batch, unit, units.Count(p.FLOPs), p.evaluations(unit), p.Threads, p.Rate/1e9, units.Clock(p.Duration()))
 	if p.Prunes {
 		fmt.Fprintf(&b, ", less after pruning")
 	}
@@ -139,6 +141,14 @@ func (p Preflight) String() string {
 		fmt.Fprintf(&b, "\npruning   to %d parameters in %d events from step %d on", p.PruneTo, p.Events, p.FirstStep)
 	}
 	return b.String()
+}
+
+// evaluations names what evaluations add to the steps' work; unit is tokens or images.
+func (p Preflight) evaluations(unit string) string {
+	if p.Evaluations == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and %s of %d held-out %s (train.eval_tokens limits them), %sFLOP each", units.Plural(p.Evaluations, "evaluation"), p.Evaluated, unit, units.Count(p.EvaluationFLOPs))
 }
 
 // preflight tells what the run needs. The loop must have been lowered.
@@ -153,13 +163,34 @@ func (j *Job) preflight() {
 	j.rate = p.Rate
 	p.Load, p.Cores, p.Busy = sysmem.Busy()
 	p.Training, p.Validation = j.work.Counts()
+	batch := l.MicroBatch * c.Context
 	if p.Images {
-		p.Batch = c.Batch
+		p.Batch, batch = c.Batch, l.MicroBatch
+	}
+	if p.Evaluated = p.Validation; c.EvalTokens > 0 {
+		p.Evaluated = min(p.Validation, c.EvalTokens)
+	}
+	if p.Evaluated > 0 {
+		p.Evaluations = evaluationsLeft(l.Step, c.Steps, c.EvalEvery)
+		p.EvaluationFLOPs = l.ForwardFLOPs() * float64(p.Evaluated) / float64(batch)
 	}
 	if j.pruner != nil && l.Step == 0 {
 		p.PruneTo, p.Events, p.FirstStep = j.pruner.Goal.Params, j.pruner.Config.Events, j.firstEvent()
 	}
 	j.tell(p)
+}
+
+// evaluationsLeft counts the evaluations from step on to the last of steps: one at the start,
+// one every that many steps, one at the end.
+func evaluationsLeft(step, steps, every int) int {
+	n := steps/every - step/every
+	if step == 0 {
+		n++
+	}
+	if steps%every != 0 && step < steps {
+		n++
+	}
+	return n
 }
 
 // productRate measures what the matrix products reach here, in FLOP/s: the fastest of the

@@ -175,6 +175,9 @@ func (l *Loop) FLOPs() float64 {
 	return float64(n) * float64(l.Batch/l.MicroBatch)
 }
 
+// ForwardFLOPs is the operations of the matrix products of a forward pass over a micro-batch.
+func (l *Loop) ForwardFLOPs() float64 { return float64(l.machine.Plan().ForwardFLOPs()) }
+
 // Run makes the steps that are left, then calls the End hooks.
 func (l *Loop) Run(ctx context.Context) error {
 	if l.machine == nil {
