@@ -280,14 +280,16 @@ func (o head) run(c *Call) {
 		o.judge(c, ho, headGradients{dx, c.Deposits[1], dbias})
 		return
 	}
+	in := kernel.HeadInput{X: x.F, W: w.F, Bias: bias, Targets: c.In[2].IDs, N: x.Rows, E: x.Cols, V: w.Rows}
+	out := kernel.HeadOutput{NLL: nll, KL: kl, DX: dx, DW: c.Deposits[1], DBias: dbias}
 	hard, soft := 0.0, 0.0
 	if t := o.teacher; t != nil {
 		h := c.In[len(c.In)-1]
-		kernel.DistillLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, x.Rows, x.Cols, w.Rows, ho,
-			kernel.Teacher{X: h.F, W: t.W, Stored: t.Stored, Bias: t.Bias, E: h.Cols, Temperature: t.Temperature, Weight: t.Weight, Logits: t.Logits}, nll, kl, dx, c.Deposits[1], dbias)
+		teacher := kernel.Teacher{X: h.F, W: t.W, Stored: t.Stored, Bias: t.Bias, E: h.Cols, Temperature: t.Temperature, Weight: t.Weight, Logits: t.Logits}
+		kernel.DistillLoss(c.Pool, in, ho, teacher, out)
 		hard, soft = 1-float64(t.Weight), float64(t.Weight)
 	} else {
-		kernel.HeadLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, x.Rows, x.Cols, w.Rows, ho, nll, dx, c.Deposits[1], dbias)
+		kernel.HeadLoss(c.Pool, in, ho, out)
 		hard = 1
 	}
 	sum := 0.0

@@ -31,11 +31,12 @@ func (o head) judge(c *Call, ho kernel.HeadOptions, to headGradients) {
 		Pairs: more[0].IDs, Reference: more[1].F, NLL: c.Saved[partNLL], Rewards: c.Saved[partKL], Factors: c.Scratch[scratch:][:n],
 	}
 	ho.Scratch = c.Scratch[:scratch]
-	kernel.HeadLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, n, x.Cols, w.Rows, ho, r.NLL, nil, nil, nil)
+	in := kernel.HeadInput{X: x.F, W: w.F, Bias: bias, Targets: c.In[2].IDs, N: n, E: x.Cols, V: w.Rows}
+	kernel.HeadLoss(c.Pool, in, ho, kernel.HeadOutput{NLL: r.NLL})
 	c.Out[0] = float32(o.preference.Judge(r) * float64(ho.Scale))
 	if !o.train {
 		return
 	}
 	ho.Rows = r.Factors
-	kernel.HeadLoss(c.Pool, x.F, w.F, bias, c.In[2].IDs, n, x.Cols, w.Rows, ho, r.NLL, to.dx, to.dw, to.dbias)
+	kernel.HeadLoss(c.Pool, in, ho, kernel.HeadOutput{NLL: r.NLL, DX: to.dx, DW: to.dw, DBias: to.dbias})
 }

@@ -190,7 +190,7 @@ func BenchmarkHeadLoss(b *testing.B) {
 	p := NewPool(0)
 	defer p.Close()
 	for b.Loop() {
-		HeadLoss(p, x, w, nil, targets, N, E, V, HeadOptions{Scale: 1}, nll, dx, dw, nil)
+		HeadLoss(p, HeadInput{X: x, W: w, Targets: targets, N: N, E: E, V: V}, HeadOptions{Scale: 1}, HeadOutput{NLL: nll, DX: dx, DW: dw})
 	}
 	b.ReportMetric(6*N*E*V*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }

@@ -43,7 +43,7 @@ func TestShortSlicesPanic(t *testing.T) {
 			AttentionForward(p, Rows{F32: f(60)}, f(12), Rows{F32: f(3 * w)}, nil, AttnShape{B: 1, T: 3, G: 1, R: 1, QK: 1, VO: 1, Window: -1})
 		}},
 		"logits": {badShape, func() {
-			HeadLoss(p, f(1), f(1), nil, []int32{0}, 1, 1, 1, HeadOptions{Logits: Logits{SoftCap: -1}}, f(1), nil, nil, nil)
+			HeadLoss(p, HeadInput{X: f(1), W: f(1), Targets: []int32{0}, N: 1, E: 1, V: 1}, HeadOptions{Logits: Logits{SoftCap: -1}}, HeadOutput{NLL: f(1)})
 		}},
 		"gelu":          {badLength, func() { GELUForward(p, Rows{F32: f(4)}, Rows{F32: f(3)}, 4, true) }},
 		"gelu back":     {badLength, func() { GELUBackward(p, Rows{F32: f(4)}, f(4), Rows{F32: f(3)}, true) }},
@@ -66,18 +66,24 @@ func TestShortSlicesPanic(t *testing.T) {
 		"cache page":        {badCache, func() { PagedAppend(p, f(23), f(30), f(3*w), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
 		"decode":            {badLength, func() { PagedAttention(p, f(59), f(3*w), f(24), f(30), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
 		"decode not causal": {badShape, func() { PagedAttention(p, f(60), f(3*w), f(24), f(30), AttnShape{}, 3, nil) }},
-		"head":              {badLength, func() { HeadLoss(p, f(6), f(7), nil, ids, 3, 2, 4, HeadOptions{}, f(3), nil, nil, nil) }},
-		"head dx":           {badLength, func() { HeadLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, f(3), f(5), nil, nil) }},
-		"head target":       {badID, func() { HeadLoss(p, f(6), f(4), nil, ids, 3, 2, 2, HeadOptions{}, f(3), nil, nil, nil) }},
-		"gatedot":           {badLength, func() { GateDot(p, f(3), Rows{F32: f(12)}, f(12), 2, 2, 3, 0, 2, 1) }},
-		"gatedot columns":   {badShape, func() { GateDot(p, f(4), Rows{F32: f(12)}, f(12), 2, 2, 3, 2, 2, 1) }},
-		"patches":           {badShape, func() { Patches(p, f(12), f(12), 1, 1, 3, 4, 2) }},
-		"patches short":     {badLength, func() { Patches(p, f(16), f(15), 1, 1, 4, 4, 2) }},
+		"head": {badLength, func() {
+			HeadLoss(p, HeadInput{X: f(6), W: f(7), Targets: ids, N: 3, E: 2, V: 4}, HeadOptions{}, HeadOutput{NLL: f(3)})
+		}},
+		"head dx": {badLength, func() {
+			HeadLoss(p, HeadInput{X: f(6), W: f(8), Targets: ids, N: 3, E: 2, V: 4}, HeadOptions{}, HeadOutput{NLL: f(3), DX: f(5)})
+		}},
+		"head target": {badID, func() {
+			HeadLoss(p, HeadInput{X: f(6), W: f(4), Targets: ids, N: 3, E: 2, V: 2}, HeadOptions{}, HeadOutput{NLL: f(3)})
+		}},
+		"gatedot":         {badLength, func() { GateDot(p, f(3), Rows{F32: f(12)}, f(12), 2, 2, 3, 0, 2, 1) }},
+		"gatedot columns": {badShape, func() { GateDot(p, f(4), Rows{F32: f(12)}, f(12), 2, 2, 3, 2, 2, 1) }},
+		"patches":         {badShape, func() { Patches(p, f(12), f(12), 1, 1, 3, 4, 2) }},
+		"patches short":   {badLength, func() { Patches(p, f(16), f(15), 1, 1, 4, 4, 2) }},
 		"distill": {badLength, func() {
-			DistillLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, Teacher{X: f(6), W: f(7), E: 2, Temperature: 1}, f(3), f(3), nil, nil, nil)
+			DistillLoss(p, HeadInput{X: f(6), W: f(8), Targets: ids, N: 3, E: 2, V: 4}, HeadOptions{}, Teacher{X: f(6), W: f(7), E: 2, Temperature: 1}, HeadOutput{NLL: f(3), KL: f(3)})
 		}},
 		"temperature": {badShape, func() {
-			DistillLoss(p, f(6), f(8), nil, ids, 3, 2, 4, HeadOptions{}, Teacher{X: f(6), W: f(8), E: 2}, f(3), f(3), nil, nil, nil)
+			DistillLoss(p, HeadInput{X: f(6), W: f(8), Targets: ids, N: 3, E: 2, V: 4}, HeadOptions{}, Teacher{X: f(6), W: f(8), E: 2}, HeadOutput{NLL: f(3), KL: f(3)})
 		}},
 		"adamw16": {badLength, func() { AdamW16Step(p, f(4), f(4), f(3), 0, AdamWArgs{Step: 1}) }},
 		"adamw":   {badLength, func() { AdamWStep(p, f(4), f(4), f(4), f(3), AdamWArgs{Step: 1}) }},

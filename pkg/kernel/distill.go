@@ -13,34 +13,33 @@ type Teacher struct {
 }
 
 // DistillLoss is HeadLoss with a teacher over the same vocabulary. For each row it
-// gives nll, the cross-entropy as HeadLoss does, and
+// gives NLL, the cross-entropy as HeadLoss does, and
 //
-//	kl = Temperature²·sum over the vocabulary of q·log(q/s)
+//	KL = Temperature²·sum over the vocabulary of q·log(q/s)
 //
 // in nats, with q and s the softmax of the teacher's and of the student's logits
 // over Temperature. The gradients are those of
-// Scale·sum((1-Weight)·nll + Weight·kl); none goes to the teacher. The teacher's
+// Scale·sum((1-Weight)·NLL + Weight·KL); none goes to the teacher. The teacher's
 // logits exist, like the student's, for a chunk of rows at a time. A row with a
 // negative target is ignored in both terms.
 //
-// kl is [N]; the rest is as in HeadLoss.
 // Source: Hinton, Vinyals, Dean, https://arxiv.org/abs/1503.02531.
-func DistillLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o HeadOptions, t Teacher, nll, kl, dx, dw, dbias []float32) {
+func DistillLoss(p *Pool, in HeadInput, o HeadOptions, t Teacher, out HeadOutput) {
 	if t.E <= 0 || t.Temperature <= 0 {
 		panic(badShape)
 	}
 	t.Logits.check()
-	need(t.X, N*t.E)
+	need(t.X, in.N*t.E)
 	if t.W != nil {
 		t.Stored = Weights{F32: t.W}
 	}
-	t.Stored.check(V, t.E)
-	need(kl, N)
+	t.Stored.check(in.V, t.E)
+	need(out.KL, in.N)
 	if t.Bias != nil {
-		need(t.Bias, V)
-		t.Bias = t.Bias[:V]
+		need(t.Bias, in.V)
+		t.Bias = t.Bias[:in.V]
 	}
-	h := head{x: x, w: w, bias: bias, targets: targets, n: N, e: E, v: V, o: o, nll: nll, dx: dx, dw: dw, dbias: dbias, teacher: t, kl: kl}
+	h := head{HeadInput: in, HeadOutput: out, o: o, teacher: t}
 	h.check()
 	h.run(p)
 }

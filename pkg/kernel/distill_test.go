@@ -56,7 +56,7 @@ func TestDistillLoss(t *testing.T) {
 		conform(t, op{
 			name: "distill", in: []int{N * E, V * E, V, N * Et, V * Et, V}, out: []int{N, N, N}, tol: 1e-5, gradTol: 3e-5, dout: o.Scale,
 			forward: func(p *Pool, out, in [][]float32) {
-				DistillLoss(p, in[0], in[1], in[2], targets, N, E, V, o, teacher(in), out[1], out[2], nil, nil, nil)
+				DistillLoss(p, HeadInput{X: in[0], W: in[1], Bias: in[2], Targets: targets, N: N, E: E, V: V}, o, teacher(in), HeadOutput{NLL: out[1], KL: out[2]})
 				for i := range out[0] {
 					out[0][i] = (1-c.weight)*out[1][i] + c.weight*out[2][i]
 				}
@@ -79,7 +79,7 @@ func TestDistillLoss(t *testing.T) {
 				return [][]float64{loss, nll, kl}
 			},
 			backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-				DistillLoss(p, in[0], in[1], in[2], targets, N, E, V, o, teacher(in), out[1], out[2], din[0], din[1], din[2])
+				DistillLoss(p, HeadInput{X: in[0], W: in[1], Bias: in[2], Targets: targets, N: N, E: E, V: V}, o, teacher(in), HeadOutput{NLL: out[1], KL: out[2], DX: din[0], DW: din[1], DBias: din[2]})
 			},
 			diff: []int{0, 1, 2}, adds: []int{1, 2},
 		})
@@ -93,7 +93,7 @@ func TestDistillFromItself(t *testing.T) {
 	nll, kl, dx := make([]float32, N), make([]float32, N), make([]float32, N*E)
 	p := NewPool(2)
 	defer p.Close()
-	DistillLoss(p, x, w, nil, make([]int32, N), N, E, V, HeadOptions{Scale: 1}, Teacher{X: x, W: w, E: E, Temperature: 2, Weight: 1}, nll, kl, dx, nil, nil)
+	DistillLoss(p, HeadInput{X: x, W: w, Targets: make([]int32, N), N: N, E: E, V: V}, HeadOptions{Scale: 1}, Teacher{X: x, W: w, E: E, Temperature: 2, Weight: 1}, HeadOutput{NLL: nll, KL: kl, DX: dx})
 	for _, v := range append(kl, dx...) {
 		if math.Abs(float64(v)) > 1e-5 {
 			t.Errorf("kl %v dx %v, want zeros", kl, dx)
@@ -111,7 +111,7 @@ func TestDistillFromStored(t *testing.T) {
 	run := func(teacher Teacher) []float32 {
 		nll, kl := make([]float32, N), make([]float32, N)
 		teacher.X, teacher.E, teacher.Temperature, teacher.Weight = noise(N*E), E, 1, 1
-		DistillLoss(p, x, w, nil, make([]int32, N), N, E, V, HeadOptions{Scale: 1}, teacher, nll, kl, nil, nil, nil)
+		DistillLoss(p, HeadInput{X: x, W: w, Targets: make([]int32, N), N: N, E: E, V: V}, HeadOptions{Scale: 1}, teacher, HeadOutput{NLL: nll, KL: kl})
 		return kl
 	}
 	half, blocks := make([]uint16, V*E), make([]byte, V*E/Q8Block*Q8Bytes)

@@ -29,7 +29,7 @@ func ExampleHeadLoss() {
 	x := []float32{float32(math.Log(3))}
 	w := []float32{0, 1}
 	nll, dx, dw := make([]float32, 1), make([]float32, 1), make([]float32, 2)
-	kernel.HeadLoss(p, x, w, nil, []int32{1}, 1, 1, 2, kernel.HeadOptions{Scale: 1}, nll, dx, dw, nil)
+	kernel.HeadLoss(p, kernel.HeadInput{X: x, W: w, Targets: []int32{1}, N: 1, E: 1, V: 2}, kernel.HeadOptions{Scale: 1}, kernel.HeadOutput{NLL: nll, DX: dx, DW: dw})
 	fmt.Printf("loss %.4f dx %.2f\n", nll, dx) // log(4/3), 3/4 - 1
 	// Output: loss [0.2877] dx [-0.25]
 }

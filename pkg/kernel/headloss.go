@@ -20,6 +20,22 @@ type HeadOptions struct {
 	Scratch []float32
 }
 
+// HeadInput is what HeadLoss reads: the last hidden states X [N, E], the head W [V, E], nil
+// where HeadOptions.Stored has it, its Bias [V] or nil, and the Targets [N].
+type HeadInput struct {
+	X, W, Bias []float32
+	Targets    []int32
+	N, E, V    int
+}
+
+// HeadOutput is what HeadLoss writes: the losses NLL [N] in nats, with a teacher KL [N], and
+// the gradients DX [N, E], which is overwritten, and DW [V, E] (but see HeadOptions.Fresh) and
+// DBias [V], which are added to. A gradient that is nil is not wanted.
+type HeadOutput struct {
+	NLL, KL       []float32
+	DX, DW, DBias []float32
+}
+
 // Logits says what a model makes of its head's products z: Scale·z, or with a soft
 // cap c > 0 c·tanh(Scale·z/c). The zero value leaves them as they are.
 type Logits struct {
@@ -74,35 +90,31 @@ func DistillScratch(N, V int) int { return HeadScratch(N, V) + (min(N, logitRows
 
 // head is a call of HeadLoss or DistillLoss.
 type head struct {
-	x, w, bias  []float32
-	targets     []int32
-	n, e, v     int
+	HeadInput
+	HeadOutput
 	o           HeadOptions
-	nll, dx, dw []float32
-	dbias       []float32
-	teacher     Teacher   // its X is nil in HeadLoss
-	kl          []float32 // with a teacher
+	teacher     Teacher // its X is nil in HeadLoss
 	pool        *Pool
 	z, u, scrap []float32 // logits of the rows at hand, the teacher's; worker 0's scratch
 	grad        bool
 }
 
 var headLoop = newLoop(func(h *head, worker, row int) {
-	z, target := h.z[row*h.v:][:h.v], int(h.targets[row])
+	z, target := h.z[row*h.V:][:h.V], int(h.Targets[row])
 	if h.teacher.X == nil {
 		h.o.Logits.apply(z)
 		o := h.o
 		if o.Rows != nil {
 			o.Scale *= o.Rows[row]
 		}
-		h.nll[row] = crossEntropyRow(z, target, &o, h.grad, &h.pool.lanes[worker].logits)
+		h.NLL[row] = crossEntropyRow(z, target, &o, h.grad, &h.pool.lanes[worker].logits)
 		return
 	}
 	scrap := h.scrap
 	if worker > 0 {
-		scrap = h.pool.Scratch(worker, 2*h.v)
+		scrap = h.pool.Scratch(worker, 2*h.V)
 	}
-	h.nll[row], h.kl[row] = distillRow(z, h.u[row*h.v:][:h.v], scrap[:h.v], scrap[h.v:2*h.v], target, &h.o, &h.teacher, h.grad)
+	h.NLL[row], h.KL[row] = distillRow(z, h.u[row*h.V:][:h.V], scrap[:h.V], scrap[h.V:2*h.V], target, &h.o, &h.teacher, h.grad)
 })
 
 const logitBlock = 2048 // partial sums in float32, their sum in float64
@@ -156,96 +168,94 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool, hold *[
 	return float32(loss)
 }
 
-// HeadLoss is the language-model head, logits = x·wᵀ + bias (and see Logits), and its
+// HeadLoss is the language-model head, logits = X·Wᵀ + Bias (and see Logits), and its
 // cross-entropy, over chunks of rows: the [N, V] logits never exist whole, and
 // the gradients are made in the same pass, from the same logits.
 //
-// nll[n] = -log softmax(logits[n])[targets[n]] in nats, or, with Smoothing s,
+// NLL[n] = -log softmax(logits[n])[Targets[n]] in nats, or, with Smoothing s,
 // (1-s) times that plus s times its mean over the vocabulary; a negative target
 // means the row is ignored, with loss and gradient 0.
 //
-// x is [N, E], w [V, E], bias [V] or nil, targets and nll [N]. dx [N, E] is
-// overwritten; dw [V, E] (but see Fresh) and dbias [V] are added to; each may be nil, which means
-// not wanted. All gradients are those of Scale·sum(nll), or with Rows of Scale·sum(Rows·nll).
+// All gradients are those of Scale·sum(NLL), or with Rows of Scale·sum(Rows·NLL).
 // It panics on a target of V or more.
-func HeadLoss(p *Pool, x, w, bias []float32, targets []int32, N, E, V int, o HeadOptions, nll, dx, dw, dbias []float32) {
-	h := head{x: x, w: w, bias: bias, targets: targets, n: N, e: E, v: V, o: o, nll: nll, dx: dx, dw: dw, dbias: dbias}
+func HeadLoss(p *Pool, in HeadInput, o HeadOptions, out HeadOutput) {
+	h := head{HeadInput: in, HeadOutput: out, o: o}
 	h.check()
 	h.run(p)
 }
 
 func (h *head) check() {
-	if h.e <= 0 || h.v <= 0 || h.n < 0 {
+	if h.E <= 0 || h.V <= 0 || h.N < 0 {
 		panic(badShape)
 	}
-	need(h.x, h.n*h.e)
+	need(h.X, h.N*h.E)
 	h.o.Logits.check()
-	if h.w != nil {
-		h.o.Stored = Weights{F32: h.w}
+	if h.W != nil {
+		h.o.Stored = Weights{F32: h.W}
 	}
-	h.o.Stored.check(h.v, h.e)
-	need(h.targets, h.n)
-	need(h.nll, h.n)
+	h.o.Stored.check(h.V, h.E)
+	need(h.Targets, h.N)
+	need(h.NLL, h.N)
 	if h.o.Rows != nil {
-		need(h.o.Rows, h.n)
+		need(h.o.Rows, h.N)
 	}
-	if h.bias != nil {
-		need(h.bias, h.v)
-		h.bias = h.bias[:h.v]
+	if h.Bias != nil {
+		need(h.Bias, h.V)
+		h.Bias = h.Bias[:h.V]
 	}
-	if h.dx != nil {
-		need(h.dx, h.n*h.e)
+	if h.DX != nil {
+		need(h.DX, h.N*h.E)
 	}
-	if h.dw != nil {
-		need(h.dw, h.v*h.e)
+	if h.DW != nil {
+		need(h.DW, h.V*h.E)
 	}
-	if h.dbias != nil {
-		need(h.dbias, h.v)
+	if h.DBias != nil {
+		need(h.DBias, h.V)
 	}
-	for _, t := range h.targets[:h.n] {
-		if int(t) >= h.v {
+	for _, t := range h.Targets[:h.N] {
+		if int(t) >= h.V {
 			panic(badID)
 		}
 	}
 }
 
 func (h *head) run(p *Pool) {
-	h.pool, h.grad = p, h.dx != nil || h.dw != nil || h.dbias != nil
-	rows := min(h.n, logitRows)
-	size := HeadScratch(h.n, h.v)
+	h.pool, h.grad = p, h.DX != nil || h.DW != nil || h.DBias != nil
+	rows := min(h.N, logitRows)
+	size := HeadScratch(h.N, h.V)
 	if h.teacher.X != nil {
-		size = DistillScratch(h.n, h.v)
+		size = DistillScratch(h.N, h.V)
 	}
 	buf := h.o.Scratch
 	if buf == nil {
 		buf = p.Scratch(0, size)
 	}
 	need(buf, size)
-	logits, buf := cut(buf, rows*h.v)
-	sums, buf := cut(buf, rowBlocks(rows)*h.v)
-	for lo := 0; lo < h.n; lo += logitRows {
-		n := min(logitRows, h.n-lo)
-		z, x := Mat(logits, n, h.v), Mat(h.x[lo*h.e:], n, h.e)
-		MatMulWeights(p, z, x, h.o.Stored, h.v, h.e, Product{TransB: true, Bias: h.bias, BF16: h.o.BF16}) // (n, V)
+	logits, buf := cut(buf, rows*h.V)
+	sums, buf := cut(buf, rowBlocks(rows)*h.V)
+	for lo := 0; lo < h.N; lo += logitRows {
+		n := min(logitRows, h.N-lo)
+		z, x := Mat(logits, n, h.V), Mat(h.X[lo*h.E:], n, h.E)
+		MatMulWeights(p, z, x, h.o.Stored, h.V, h.E, Product{TransB: true, Bias: h.Bias, BF16: h.o.BF16}) // (n, V)
 		part := *h
-		part.z, part.nll, part.targets = logits, h.nll[lo:], h.targets[lo:]
+		part.z, part.NLL, part.Targets = logits, h.NLL[lo:], h.Targets[lo:]
 		if h.o.Rows != nil {
 			part.o.Rows = h.o.Rows[lo:]
 		}
 		if t := &h.teacher; t.X != nil {
-			part.kl = h.kl[lo:]
-			part.u, part.scrap = cut(buf, rows*h.v)
-			MatMulWeights(p, Mat(part.u, n, h.v), Mat(t.X[lo*t.E:], n, t.E), t.Stored, h.v, t.E, Product{TransB: true, Bias: t.Bias, BF16: h.o.BF16}) // (n, V)
+			part.KL = h.KL[lo:]
+			part.u, part.scrap = cut(buf, rows*h.V)
+			MatMulWeights(p, Mat(part.u, n, h.V), Mat(t.X[lo*t.E:], n, t.E), t.Stored, h.V, t.E, Product{TransB: true, Bias: t.Bias, BF16: h.o.BF16}) // (n, V)
 		}
 		headLoop.run(p, n, part)
-		if h.dx != nil {
-			MatMulWeights(p, Mat(h.dx[lo*h.e:], n, h.e), z, h.o.Stored, h.v, h.e, Product{BF16: h.o.BF16}) // (n, E)
+		if h.DX != nil {
+			MatMulWeights(p, Mat(h.DX[lo*h.E:], n, h.E), z, h.o.Stored, h.V, h.E, Product{BF16: h.o.BF16}) // (n, E)
 		}
-		if h.dw != nil {
-			MatMul(p, Mat(h.dw, h.v, h.e), z, x, Product{TransA: true, Accumulate: lo > 0 || !h.o.Fresh, BF16: h.o.BF16}) // (V, E)
+		if h.DW != nil {
+			MatMul(p, Mat(h.DW, h.V, h.E), z, x, Product{TransA: true, Accumulate: lo > 0 || !h.o.Fresh, BF16: h.o.BF16}) // (V, E)
 		}
-		if h.dbias != nil {
-			sumRows(p, h.dbias, logits, n, h.v, sums)
+		if h.DBias != nil {
+			sumRows(p, h.DBias, logits, n, h.V, sums)
 		}
 	}
 }

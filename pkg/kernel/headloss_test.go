@@ -57,13 +57,13 @@ func TestHeadLoss(t *testing.T) {
 		conform(t, op{
 			name: fmt.Sprintf("%+v", c), in: []int{N * E, V * E, V}, out: []int{N}, tol: 5e-6, gradTol: 2e-5, dout: o.Scale,
 			forward: func(p *Pool, out, in [][]float32) {
-				HeadLoss(p, in[0], in[1], in[2], targets, N, E, V, o, out[0], nil, nil, nil)
+				HeadLoss(p, HeadInput{X: in[0], W: in[1], Bias: in[2], Targets: targets, N: N, E: E, V: V}, o, HeadOutput{NLL: out[0]})
 			},
 			reference: func(in [][]float64) [][]float64 {
 				return [][]float64{headSlow(in, targets, N, E, V, float64(o.Smoothing), o.Logits)}
 			},
 			backward: func(p *Pool, din, in, out [][]float32, dout []float32) {
-				HeadLoss(p, in[0], in[1], in[2], targets, N, E, V, o, out[0], din[0], din[1], din[2])
+				HeadLoss(p, HeadInput{X: in[0], W: in[1], Bias: in[2], Targets: targets, N: N, E: E, V: V}, o, HeadOutput{NLL: out[0], DX: din[0], DW: din[1], DBias: din[2]})
 			},
 			diff: []int{0, 1, 2}, adds: []int{1, 2},
 		})
@@ -87,7 +87,7 @@ func TestHeadLossParts(t *testing.T) {
 			}
 		}
 		nll := make([]float32, N)
-		HeadLoss(p, x, w, nil, targets, N, E, V, o, nll, d[0], d[1], d[2])
+		HeadLoss(p, HeadInput{X: x, W: w, Targets: targets, N: N, E: E, V: V}, o, HeadOutput{NLL: nll, DX: d[0], DW: d[1], DBias: d[2]})
 		if mask == 7 {
 			want = d
 		}
@@ -106,7 +106,7 @@ func TestHeadLossLargeLogits(t *testing.T) {
 	p := NewPool(1)
 	defer p.Close()
 	nll, dx := make([]float32, 2), make([]float32, 2)
-	HeadLoss(p, []float32{1, -1}, []float32{1e4, -1e4, 0}, nil, []int32{0, 0}, 2, 1, 3, HeadOptions{Scale: 1}, nll, dx, nil, nil)
+	HeadLoss(p, HeadInput{X: []float32{1, -1}, W: []float32{1e4, -1e4, 0}, Targets: []int32{0, 0}, N: 2, E: 1, V: 3}, HeadOptions{Scale: 1}, HeadOutput{NLL: nll, DX: dx})
 	if nll[0] != 0 || nll[1] != 2e4 || dx[0] != 0 || dx[1] != -2e4 {
 		t.Errorf("nll %v, want [0 20000]; dx %v, want [0 -20000]", nll, dx)
 	}
@@ -127,7 +127,7 @@ func TestHeadLossBF16(t *testing.T) {
 		defer p.Close()
 		run := func(bf16 bool) (nll, dx []float32) {
 			nll, dx = make([]float32, N), make([]float32, N*E)
-			HeadLoss(p, x, w, nil, targets, N, E, V, HeadOptions{Scale: 1, BF16: bf16}, nll, dx, nil, nil)
+			HeadLoss(p, HeadInput{X: x, W: w, Targets: targets, N: N, E: E, V: V}, HeadOptions{Scale: 1, BF16: bf16}, HeadOutput{NLL: nll, DX: dx})
 			return nll, dx
 		}
 		nll, dx := run(false)

@@ -91,11 +91,11 @@ func TestHeadLossRows(t *testing.T) {
 	p := NewPool(2)
 	defer p.Close()
 	nll, dx, dw := make([]float32, N), make([]float32, N*E), make([]float32, V*E)
-	HeadLoss(p, x, w, nil, targets, N, E, V, HeadOptions{Scale: 0.5, Rows: rows}, nll, dx, dw, nil)
+	HeadLoss(p, HeadInput{X: x, W: w, Targets: targets, N: N, E: E, V: V}, HeadOptions{Scale: 0.5, Rows: rows}, HeadOutput{NLL: nll, DX: dx, DW: dw})
 	one, sum := make([]float32, E), make([]float64, V*E)
 	for n := range N {
 		dwn := make([]float32, V*E)
-		HeadLoss(p, x[n*E:][:E], w, nil, targets[n:], 1, E, V, HeadOptions{Scale: 0.5 * rows[n]}, nll[:1], one, dwn, nil)
+		HeadLoss(p, HeadInput{X: x[n*E:][:E], W: w, Targets: targets[n:], N: 1, E: E, V: V}, HeadOptions{Scale: 0.5 * rows[n]}, HeadOutput{NLL: nll[:1], DX: one, DW: dwn})
 		for i, v := range one {
 			if math.Abs(float64(v-dx[n*E+i])) > 1e-6 {
 				t.Fatalf("dx of row %d is %v, expected %v", n, dx[n*E:][:E], one)

@@ -236,7 +236,7 @@ func TestStoredHeadAndTable(t *testing.T) {
 				if i == 1 {
 					head = nil
 				}
-				HeadLoss(p, x, head, nil, targets, N, E, V, o, nll[i], dx[i], nil, nil)
+				HeadLoss(p, HeadInput{X: x, W: head, Targets: targets, N: N, E: E, V: V}, o, HeadOutput{NLL: nll[i], DX: dx[i]})
 			}
 			if d := max(farthest(nll[0], nll[1]), farthest(dx[0], dx[1])); d > 1e-5 {
 				t.Errorf("%s: losses or gradients differ by %g", kind, d)

@@ -106,7 +106,9 @@ func TestNaNSurvives(t *testing.T) {
 				"gelu back": func() { GELUBackward(p, Rows{F32: y}, x, Rows{F32: one}, true) },
 				"swiglu":    func() { SwiGLUForward(p, Rows{F32: y[:n/2]}, Rows{F32: x[:n-1]}, 1, n/2); y[n/2] = x[n-1] },
 				"attention": func() { AttentionForward(p, Rows{F32: y[:s.VO]}, nil, Rows{F32: x}, nil, s) },
-				"head":      func() { HeadLoss(p, one[:1], x, nil, []int32{3}, 1, 1, n, HeadOptions{Scale: 1}, y[:1], nil, nil, nil) },
+				"head": func() {
+					HeadLoss(p, HeadInput{X: one[:1], W: x, Targets: []int32{3}, N: 1, E: 1, V: n}, HeadOptions{Scale: 1}, HeadOutput{NLL: y[:1]})
+				},
 				"adamw": func() {
 					copy(y, one)
 					AdamWStep(p, y, x, make([]float32, n), make([]float32, n), AdamWArgs{LR: 1, GradScale: 1, Eps: 1, Step: 1})
