@@ -15,9 +15,10 @@ type panelForm struct {
 	slice     int // inner length of the piece of B that all panels read before the next one
 	f32, bf16 panelKernel
 	columns   columnKernel // of a B of bfloat16 whose columns are contiguous
-	// ahead is bf16.run for six rows that widen made float32 before, and does for the next ones what
-	// widen does.
+	// ahead is bf16.run for some times six rows of B, of which widen made the first six float32 before, and
+	// does for each next six what widen does.
 	ahead, widen func(t *tile)
+	deep         int // inner length at most of their pieces, so that two sixes and a panel fit the first cache
 	wide         int // columns of a piece of a B of eight bits, which is widened to float32
 	// turn transposes n = 8 rows of k values, stride bytes apart, to k rows that are w values
 	// apart.
@@ -76,7 +77,7 @@ func (g *gemm) panelRange(l *lane, lo, hi int) {
 	rest.inPanels = 0
 	rest.c.Rows -= g.inPanels
 	if rest.c.Rows > 0 {
-		rest.c.Data = g.c.Data[g.inPanels*g.c.Stride:]
+		rest.a.side, rest.c.Data = g.a.at(g.inPanels, 0), g.c.Data[g.inPanels*g.c.Stride:]
 		if g.init != nil {
 			rest.init = g.init[g.inPanels*g.c.Stride:]
 		}
@@ -85,17 +86,42 @@ func (g *gemm) panelRange(l *lane, lo, hi int) {
 	p := g.firstPiece(l)
 	for ; lo < hi; lo += strip {
 		p.n = min(strip, hi-lo)
-		for p.k0 = 0; p.k0 < g.k; p.k0 += p.slice {
+		for p.k0 = 0; p.k0 < g.k; p.k0 += p.k {
 			g.takePiece(l, &p, lo, hi)
 			g.panelTiles(&l.tile, sums, &p)
-			if rest.c.Rows > 0 {
-				rest.k0, rest.k, rest.first, rest.b.side = p.k0, p.k, lo, p.side
-				rest.a.side = g.a.at(g.inPanels, p.k0)
-				rest.skinnyColumns(l, lo, lo+p.n)
+			if p.now == nil {
+				rest.panelRest(l, &p, lo)
 			}
+		}
+		if p.now != nil {
+			rest.panelRests(l, lo, p.n)
 		}
 		g.panelOut(sums, lo, p.n)
 	}
+}
+
+// panelRest multiplies the rows that are in no panel by a piece.
+func (g *gemm) panelRest(l *lane, p *panelPiece, lo int) {
+	if g.c.Rows == 0 {
+		return
+	}
+	h := *g
+	h.k0, h.k, h.first, h.b.side, h.a.side = p.k0, p.k, lo, p.side, g.a.at(0, p.k0)
+	h.skinnyColumns(l, lo, lo+p.n)
+}
+
+// panelRests multiplies the rows that are in no panel by n rows of B, where pieces are shorter than is good for
+// few rows.
+func (g *gemm) panelRests(l *lane, lo, n int) {
+	slice := g.q.panel.evenSlice(g.k)
+	for k0 := 0; k0 < g.k; k0 += slice {
+		g.panelRest(l, &panelPiece{side: g.b.at(lo, k0), k0: k0, k: min(slice, g.k-k0), n: n}, lo)
+	}
+}
+
+// evenSlice is the inner length of pieces as long as may be and, but for the last one, as each other.
+func (f *panelForm) evenSlice(k int) int {
+	return ceil(ceil(k, ceil(k, f.slice)), aheadStep) * aheadStep
 }
 
 // panelPiece is what all panels read of B before they read the next piece: n rows, k values of
@@ -103,11 +129,13 @@ func (g *gemm) panelRange(l *lane, lo, hi int) {
 type panelPiece struct {
 	side
 	k0, k, n  int
-	slice     int            // k but at the end
+	slice     int            // k but at the end, or where rows are widened ahead at the beginning: they are widened for as many values as are multiplied
 	next      unsafe.Pointer // the next piece, whose rows are as far apart
 	nextRows  int
-	now, then []float32      // rows that are multiplied and those that come after them, widened, or nil
-	held      unsafe.Pointer // the latter as they are stored
+	later     unsafe.Pointer // what is fetched meanwhile, in memory's order
+	now, then []float32      // six rows widened, and room for the six that come after them, or nil
+	held      unsafe.Pointer // now's as they are stored
+	wide      int            // and how many values of each are widened
 }
 
 // firstPiece is a piece before there is anything in it.
@@ -117,11 +145,14 @@ func (g *gemm) firstPiece(l *lane) (p panelPiece) {
 	if g.b.bf16 == nil {
 		return p
 	}
-	if p.slice = ceil(ceil(g.k, ceil(g.k, f.slice)), aheadStep) * aheadStep; g.k%p.slice == 0 {
-		const half = aheadCols * aheadRow
-		buf := grow(&l.wide, 2*half)
-		p.now, p.then = buf[:half], buf[half:]
+	if g.k%aheadStep > 0 {
+		p.slice = f.evenSlice(g.k)
+		return p
 	}
+	p.slice = ceil(ceil(g.k, ceil(g.k, f.deep)), aheadStep) * aheadStep
+	const half = aheadCols * aheadRow
+	buf := grow(&l.wide, 2*half)
+	p.now, p.then = buf[:half], buf[half:]
 	return p
 }
 
@@ -129,69 +160,104 @@ func (g *gemm) firstPiece(l *lane) (p panelPiece) {
 func (g *gemm) takePiece(l *lane, p *panelPiece, lo, hi int) {
 	f, strip := g.q.panel, g.panelStrip()
 	p.side, p.k = g.b.at(lo, p.k0), min(p.slice, g.k-p.k0)
+	if p.now != nil && p.k0 == 0 {
+		p.k = g.k - (ceil(g.k, p.slice)-1)*p.slice
+	}
 	switch {
 	case p.q8 != nil:
 		buf := grow(&l.wide, strip*f.slice)
 		p.widen(buf, f.slice, p.free, p.n, p.k)
 		p.side = side{data: buf, free: f.slice, inner: 1}
 		p.next, p.nextRows = p.pointer(), p.n
-	case p.k0+p.slice < g.k:
-		p.next, p.nextRows = g.b.at(lo, p.k0+p.slice).pointer(), p.n
+	case p.k0+p.k < g.k:
+		p.next, p.nextRows = g.b.at(lo, p.k0+p.k).pointer(), p.n
 	case lo+strip < hi:
 		p.next, p.nextRows = g.b.at(lo+strip, 0).pointer(), min(strip, hi-lo-strip)
 	default:
 		p.next, p.nextRows = p.pointer(), p.n
 	}
+	p.later = p.pointer()
+	if at := g.laterStrip(lo, hi)*p.free + p.k0*strip; p.now != nil && at < len(g.b.bf16) {
+		p.later = unsafe.Pointer(&g.b.bf16[at])
+	}
+}
+
+// laterStrip is the first column after the strip at lo, of those before hi, that this worker multiplies by, as far as
+// it can be known: where each of the workers takes a chunk in turn.
+func (g *gemm) laterStrip(lo, hi int) int {
+	if lo += g.panelStrip(); lo < hi {
+		return lo
+	}
+	return (hi-1)/g.group*g.group + g.p.threads*g.group
 }
 
 // panelTiles multiplies all panels by a piece and adds to sums, where panel i's column j begins
 // at (i·strip + j)·rows.
 func (g *gemm) panelTiles(t *tile, sums []float32, p *panelPiece) {
-	f, strip := g.q.panel, g.panelStrip()
+	f, strip, ahead := g.q.panel, g.panelStrip(), 0
 	kernel := f.f32
 	if p.bf16 != nil {
 		kernel = f.bf16
 	}
+	if p.now != nil {
+		ahead = p.n / aheadCols * aheadCols
+	}
 	t.k, t.bs = p.k, p.free
-	for j := 0; j < p.n; j += kernel.cols {
+	panels := ceil(g.inPanels, f.rows)
+	for i := range panels {
+		if ahead == 0 {
+			break
+		}
+		g.panelTile(t, sums[i*strip*f.rows:], i, p.k0)
+		t.cols = ahead
+		p.ahead(f, t, i+1 < panels)
+	}
+	for j := ahead; j < p.n; j += kernel.cols {
 		from, left := p.at(j, 0), p.n-j-kernel.cols
 		t.b, t.bf16, t.cols, t.next = from.data, from.bf16, min(kernel.cols, p.n-j), p.next
 		if left > 0 {
 			t.next = p.at(j+kernel.cols, 0).pointer()
-		} else {
-			left = p.nextRows
 		}
-		run := kernel.run
-		if p.then != nil && t.cols == aheadCols {
-			p.ahead(f, t, left)
-			run = f.ahead
-		}
-		for i := range ceil(g.inPanels, f.rows) {
-			t.a, t.c, t.init = g.a.packed[i*g.panel+p.k0*f.rows:], sums[(i*strip+j)*f.rows:], nil
-			if p.k0 > 0 {
-				t.init = t.c
-			}
-			run(t)
+		for i := range panels {
+			g.panelTile(t, sums[(i*strip+j)*f.rows:], i, p.k0)
+			kernel.run(t)
 		}
 	}
 }
 
-// How f.ahead takes B: so many rows, widened by so many values at a time to rows so far apart.
-const aheadCols, aheadStep, aheadRow = 6, 16, 528
+// panelTile points t at panel i from k0 on and at its sums.
+func (g *gemm) panelTile(t *tile, sums []float32, i, k0 int) {
+	t.a, t.c, t.init = g.a.packed[i*g.panel+k0*g.q.panel.rows:], sums, nil
+	if k0 > 0 {
+		t.init = t.c
+	}
+}
 
-// ahead makes t one of rows that are widened already, or at once if they are the first ones, and of
-// the next ones to be widened meanwhile, if there are enough of them.
-func (p *panelPiece) ahead(f *panelForm, t *tile, left int) {
-	at, next := unsafe.Pointer(&t.bf16[0]), t.next
-	if p.held != at {
-		t.next, t.sums = at, p.then
+// How f.ahead takes B: so many rows, widened by so many values at a time to rows so far apart.
+const aheadCols, aheadStep, aheadRow = 6, 16, 208
+
+// ahead multiplies a panel by the first t.cols rows of the piece. The first six of those that come after, its
+// own again or the next piece's, are widened meanwhile if there are six.
+func (p *panelPiece) ahead(f *panelForm, t *tile, again bool) {
+	t.bf16 = p.bf16
+	own := unsafe.Pointer(&t.bf16[0])
+	if p.held != own {
+		p.wide = 0
+	}
+	if p.wide < p.k {
+		t.next, t.sums, t.k = unsafe.Pointer(&t.bf16[p.wide]), p.now[p.wide:], p.k-p.wide
 		f.widen(t)
 	}
-	p.now, p.then = p.then, p.now
-	if left < aheadCols {
-		next = at
+	t.next = p.next
+	if again || p.nextRows < aheadCols {
+		t.next = own
 	}
-	t.b, t.sums, t.next, p.held = p.now, p.then, next, next
+	t.k, t.b, t.sums, t.far = p.k, p.now, p.then, p.later
+	f.ahead(t)
+	p.held, p.wide = t.next, p.k
+	if t.cols/aheadCols%2 > 0 {
+		p.now, p.then = p.then, p.now
+	}
 }
 
 // panelOut writes n columns of C from lo on, with what is to be added.

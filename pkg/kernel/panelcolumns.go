@@ -1,66 +1,78 @@
 package kernel
 
+import "unsafe"
+
 // Panels of A serve a B of bfloat16 that is not transposed as well (o and down of a
 // transformer). A vector of its columns, widened in registers, is multiplied by one value of A
 // at a time, broadcast, so that a register tile is one of C and nothing has to be turned.
 
 // columnKernel is the kernel for a B whose columns are contiguous.
 type columnKernel struct {
-	rows, cols int           // of a register tile: rows at most, columns always
-	deep       int           // inner length at most of the piece of B that all panels read before the next one
-	fetch      int           // inner values after which a row of t.next is fetched
-	short      int           // values of a row of B at most that is read as it lies
-	run        func(t *tile) // c[i·cs+j] = init + bias + sum over k of a[k·panelForm.rows+i]·B[k,j]
+	cols int // of a tile
+	deep int // inner length at most of a tile, so that it and a panel fit the first cache
+	// run is c[i·cs+j] = init + bias + sum over k of a[k·panelForm.rows+i]·B[k,j]. It leaves B widened in
+	// sums, and takes it from there where bf16 is nil.
+	run func(t *tile)
 }
 
-// columnsRange does columns lo to hi of C, a piece of B at a time: all panels are multiplied by it
-// while the next one is fetched. Pieces are copied to where their rows follow each other (see
-// inPieces), but for short rows that a single panel reads: those stay in the second cache.
+// columnsRange does columns lo to hi of C, a tile of B at a time, by which all panels are multiplied.
+// The rows of B are often a power of two apart and meet in few sets of a cache, where they are read just once:
+// the first rows of C widen them. What comes later is fetched meanwhile.
 func (g *gemm) columnsRange(l *lane, lo, hi int) {
-	h, k, block, f := *g, g.k, g.q.skinnyBlock, g.q.panel.columns
-	deep := ceil(ceil(k, ceil(k, f.deep)), f.fetch) * f.fetch
-	buf := grow(&l.wide, block*deep)
-	for h.k0 = 0; h.k0 < k; h.k0 += deep {
-		h.k = min(deep, k-h.k0)
-		h.a.side = g.a.at(0, h.k0)
-		for h.first = lo; h.first < hi; h.first += block {
-			n := min(block, hi-h.first)
-			from := g.b.at(h.first, h.k0)
-			if h.b.side = from; g.c.Rows > g.q.panel.rows || g.b.inner > f.short {
-				h.b.side = from.copied(buf, block, h.k, n)
-			}
-			next, rows := from, h.k
-			switch {
-			case h.first+block < hi:
-				next = g.b.at(h.first+block, h.k0)
-			case h.k0+deep < k:
-				next, rows = g.b.at(lo, h.k0+deep), min(deep, k-h.k0-deep)
-			}
-			h.columnsPiece(l, n, next, rows)
+	h, f := *g, g.q.panel.columns
+	p := columnTiles{side: g.b.side, lo: lo, hi: hi - (hi-lo)%f.cols, cols: f.cols, n: g.c.Cols, k: g.k, beyond: g.group * g.p.threads}
+	p.deep = min(p.k, ceil(ceil(p.k, ceil(p.k, f.deep)), 16)*16)
+	wide := grow(&l.wide, p.deep*p.cols)
+	for h.k0 = 0; h.k0 < p.k; h.k0 += p.deep {
+		h.k = min(p.deep, p.k-h.k0)
+		for j := p.lo; j < p.hi; j += p.cols {
+			h.columnsTile(&l.tile, &p, j, wide)
+		}
+		if p.hi < hi {
+			h.first, h.a.side, h.b.side = p.hi, g.a.at(0, h.k0), g.b.at(p.hi, h.k0)
+			h.skinnyColumns(l, p.hi, hi)
 		}
 	}
 }
 
-// columnsPiece multiplies all panels by the piece of n columns that B is, and fetches rows of next.
-func (g *gemm) columnsPiece(l *lane, n int, next side, rows int) {
-	f, t := g.q.panel, &l.tile
-	kernel, fetched := f.columns, 0
-	t.k, t.bs, t.cs, t.is, t.ns = g.k, g.b.inner, g.c.Stride, g.c.Stride, next.inner
-	whole := n / kernel.cols * kernel.cols
-	for j := 0; j < whole; j += kernel.cols {
-		t.bf16 = g.b.bf16[j:]
-		for i := 0; i < g.inPanels; i += t.rows {
-			p, first := i/f.rows, i%f.rows
-			left := min(f.rows-first, g.inPanels-i)
-			t.rows = ceil(left, ceil(left, kernel.rows))
-			t.a = g.a.packed[p*g.panel+g.k0*f.rows+first:]
-			t.next = next.at(0, fetched).pointer()
-			fetched = (fetched + g.k/kernel.fetch) % rows
-			g.place(t, i, g.first+j)
-			kernel.run(t)
+// columnTiles is the tiles that columns lo to hi of B are cut in: the first rows of all of them come before the
+// next rows.
+type columnTiles struct {
+	side
+	lo, hi, cols int // columns, and those of a tile
+	deep, k      int // rows of a tile, but of the last ones, and of B
+	n, beyond    int // columns of B, and how many further on those may be that come after these
+}
+
+// A tile's share of the columns that are fetched for later: the next so many, in the time of so many tiles.
+const laterCols, laterTiles = 64, 4
+
+// later is what to fetch beside the tile at column j and row k0, a part of the rows of the next columns: on the
+// right, or below, or at last those that this worker may do next.
+func (p *columnTiles) later(j, k0 int) unsafe.Pointer {
+	i := (j - p.lo) / p.cols
+	col := p.lo + (i/laterTiles+1)*laterCols
+	if col >= p.hi {
+		if col, k0 = p.lo, k0+p.deep; k0 >= p.k {
+			col, k0 = p.lo+p.beyond, 0
 		}
 	}
-	if whole < n {
-		g.skinnyColumns(l, g.first+whole, g.first+n)
+	if k0 += i % laterTiles * p.deep / laterTiles; k0 >= p.k || col >= p.n {
+		return p.side.pointer()
+	}
+	return unsafe.Pointer(&p.bf16[col+k0*p.inner])
+}
+
+// columnsTile multiplies all panels by the tile of B at column j.
+func (g *gemm) columnsTile(t *tile, p *columnTiles, j int, wide []float32) {
+	f := g.q.panel
+	t.k, t.bf16, t.bs, t.sums = g.k, p.bf16[j+g.k0*p.inner:], p.inner, wide
+	t.cs, t.is, t.cols, t.next = g.c.Stride, g.c.Stride, p.cols, p.later(j, g.k0)
+	for row := 0; row < g.inPanels; row += f.rows {
+		t.rows = min(f.rows, g.inPanels-row)
+		t.a = g.a.packed[row/f.rows*g.panel+g.k0*f.rows:]
+		g.place(t, row, j)
+		f.columns.run(t)
+		t.bf16 = nil
 	}
 }

@@ -9,21 +9,24 @@ import (
 )
 
 // The kernel of a panel by columns against the plain one of rows, on operands that end at an
-// unreadable page: it reads and writes what it is given and no more, whatever is fetched beside.
+// unreadable page: it reads and writes what it is given and no more, whatever is fetched beside, and
+// gives the same bits by the widened B that it leaves.
 func TestPanelColumns(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		f, r := current.panel, rand.New(rand.NewPCG(5, 11))
 		if f == nil {
 			t.Skip("no panels on this path")
 		}
-		for i := range 300 {
-			rows, k, n := 1+i%f.columns.rows, 1+r.IntN(60), f.columns.cols
-			stride := n + r.IntN(3)*r.IntN(20)
+		for i := range 320 {
+			rows, k, n := 1+i%f.rows, 1+r.IntN(60), f.columns.cols
+			stride, cs := n+r.IntN(3)*r.IntN(20), n+r.IntN(3)*r.IntN(20)
 			a, _ := fencedNoise(t, r, (k-1)*f.rows+rows)
 			x, _ := fencedNoise(t, r, (k-1)*stride+n)
 			b, _ := fencedBF16(t, x)
-			c, intact := fencedNoise(t, r, (rows-1)*stride+n)
-			got := tile{a: a, bf16: b.BF16, c: c, k: k, bs: stride, cs: stride, is: stride, rows: rows, cols: n, next: unsafe.Pointer(&b.BF16[0]), ns: stride}
+			wide, within := fence(t, k*n)
+			c, intact := fencedNoise(t, r, (rows-1)*cs+n)
+			before := slices.Clone(c)
+			got := tile{a: a, bf16: b.BF16, c: c, k: k, bs: stride, cs: cs, is: cs, rows: rows, cols: n, sums: wide, next: unsafe.Pointer(&b.BF16[0])}
 			if r.IntN(2) == 0 {
 				got.init, _ = fencedNoise(t, r, len(c))
 			}
@@ -40,12 +43,19 @@ func TestPanelColumns(t *testing.T) {
 			skinnyRowsPortable(&want)
 			f.columns.run(&got)
 			for i, w := range want.c {
-				if !(math.Abs(float64(c[i]-w)) <= 1e-5*float64(k)) || i%stride >= n && c[i] != w {
-					t.Fatalf("%d rows, %d values, rows of C %d apart: value %d is %g, want %g", rows, k, stride, i, c[i], w)
+				if !(math.Abs(float64(c[i]-w)) <= 1e-5*float64(k)) || i%cs >= n && c[i] != w {
+					t.Fatalf("%d rows, %d values, rows of B %d and of C %d apart: value %d is %g, want %g", rows, k, stride, cs, i, c[i], w)
 				}
 			}
-			if !intact() {
-				t.Fatal("wrote before C")
+			first := slices.Clone(c)
+			copy(c, before)
+			got.bf16 = nil
+			f.columns.run(&got)
+			if !slices.Equal(c, first) {
+				t.Fatalf("%d rows, %d values by the widened columns: %v, want %v", rows, k, c, first)
+			}
+			if !intact() || !within() {
+				t.Fatal("wrote before C or the widened columns")
 			}
 		}
 	})
@@ -59,37 +69,48 @@ func TestPanelAhead(t *testing.T) {
 		if f == nil {
 			t.Skip("no panels on this path")
 		}
-		for i := range 40 {
-			k := aheadStep * (1 + i%9)
-			stride := k + r.IntN(3)*r.IntN(20)
+		for i := range 60 {
+			k, tiles := aheadStep*(1+i%12), 1+i%4
+			stride, cols := k+r.IntN(3)*r.IntN(20), tiles*aheadCols
 			a, _ := fencedNoise(t, r, k*f.rows)
-			x, _ := fencedNoise(t, r, (aheadCols-1)*stride+k)
-			y, _ := fencedNoise(t, r, len(x))
+			x, _ := fencedNoise(t, r, (cols-1)*stride+k)
+			y, _ := fencedNoise(t, r, (aheadCols-1)*stride+k)
 			b, _ := fencedBF16(t, x)
 			next, _ := fencedBF16(t, y)
-			now, _ := fence(t, aheadCols*aheadRow)
-			then, intact := fence(t, aheadCols*aheadRow)
-			c, beside := fencedNoise(t, r, aheadCols*f.rows)
-			want := tile{a: a, bf16: b.BF16, c: slices.Clone(c), k: k, bs: stride, cols: aheadCols, next: unsafe.Pointer(&b.BF16[0])}
-			got := want
-			got.b, got.sums, got.c = now, now, c
+			buffers, intact := [2][]float32{}, [3]func() bool{}
+			for i := range buffers {
+				buffers[i], intact[i] = fence(t, (aheadCols-1)*aheadRow+k)
+			}
+			c, beside := fencedNoise(t, r, cols*f.rows)
+			intact[2] = beside
+			got := tile{a: a, bf16: b.BF16, b: buffers[0], sums: buffers[1], c: c, k: k, bs: stride, cols: cols, next: unsafe.Pointer(&next.BF16[0])}
+			want := slices.Clone(c)
 			if i%2 == 0 {
-				want.init, got.init = want.c, got.c
+				got.init = got.c
 			}
-			f.widen(&got)
-			got.next, got.sums = unsafe.Pointer(&next.BF16[0]), then
+			first := tile{k: k, bs: stride, sums: got.b, next: unsafe.Pointer(&b.BF16[0])}
+			f.widen(&first)
 			f.ahead(&got)
-			f.bf16.run(&want)
-			if !slices.Equal(c, want.c) {
-				t.Fatalf("%d values: %v, want %v", k, c, want.c)
+			for j := 0; j < cols; j += aheadCols {
+				one := tile{a: a, bf16: b.BF16[j*stride:], c: want[j*f.rows:], k: k, bs: stride, cols: aheadCols, next: unsafe.Pointer(&b.BF16[0])}
+				if got.init != nil {
+					one.init = one.c
+				}
+				f.bf16.run(&one)
 			}
+			if !slices.Equal(c, want) {
+				t.Fatalf("%d rows of %d values: %v, want %v", cols, k, c, want)
+			}
+			then := buffers[tiles%2]
 			for j, v := range next.values() {
 				if row, at := j/stride, j%stride; at < k && then[row*aheadRow+at/aheadStep*aheadStep+at%aheadStep/2+at%2*aheadStep/2] != v {
-					t.Fatalf("%d values: value %d of row %d is not where it is read", k, at, row)
+					t.Fatalf("%d rows of %d values: value %d of the next row %d is not where it is read", cols, k, at, row)
 				}
 			}
-			if !intact() || !beside() {
-				t.Fatal("wrote before the rows or the sums")
+			for _, ok := range intact {
+				if !ok() {
+					t.Fatal("wrote before the rows or the sums")
+				}
 			}
 		}
 	})

@@ -34,9 +34,9 @@ func nativePaths() []*path {
 
 var panel256Form = panelForm{
 	rows: 16, least: 13, most: 128, slice: 512, wide: 12,
-	columns: columnKernel{rows: 6, cols: 16, deep: 256, fetch: 8, short: 512, run: panelColumns256},
+	columns: columnKernel{cols: 16, deep: 192, run: panelColumns256},
 	f32:     panelKernel{cols: 6, strip: 40, run: panel256}, bf16: panelKernel{cols: 6, strip: 48, run: panelMixed256},
-	ahead: panelAhead256, widen: panelWiden256, turn: packCols256,
+	ahead: panelAhead256, widen: panelWiden256, deep: 192, turn: packCols256,
 }
 
 // skinnyRowsMixedVec256 leaves columns that do not fill a vector to Go: AVX2 cannot

@@ -8,6 +8,7 @@ import "math"
 
 const (
 	skinnyChunk   = 1 << 14 // values of B that a worker takes at least
+	skinnyPart    = 1 << 18 // and where B is larger, at most: the last ones of a head would keep the others waiting
 	skinnyColumns = 256     // columns that skinnyRowsPortable takes at most
 	pieceColumns  = 128     // columns at least that a worker copies pieces of: it reads rows of so many values
 )
@@ -30,7 +31,7 @@ func (g *gemm) skinny(k int) {
 	g.rows(l)
 	g.packPanels()
 	g.group = g.strip()
-	chunks := min(bandsPerWorker*g.p.threads, n*k/skinnyChunk)
+	chunks := min(max(bandsPerWorker*g.p.threads, n*k/skinnyPart), n*k/skinnyChunk)
 	if g.inPieces() {
 		chunks = min(chunks, n/pieceColumns)
 	}

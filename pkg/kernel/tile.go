@@ -26,8 +26,9 @@ type tile struct {
 	ss   int // rows of sums are ss values apart
 	part int // see partGoesOn
 
-	next unsafe.Pointer // of a product of panels: rows of B that are fetched for later, of bfloat16 by columns ns values apart
+	next unsafe.Pointer // of a product of panels: rows of B that come next, of bfloat16 by columns ns values apart
 	ns   int
+	far  unsafe.Pointer // by columns: rows of B that are fetched for later
 }
 
 var portablePath = &path{

@@ -17,6 +17,7 @@ const (
 	tileAS, tileBS, tileBits16 = 160, 168, 176
 	tileAll                    = 200
 	tileNext, tileNS           = 272, 280
+	tileFar                    = 288
 )
 
 // tile writes the register tile of an instruction set: one loop for every
