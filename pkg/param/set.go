@@ -65,6 +65,7 @@ type Set struct {
 	from   []int              // of each layer, its number in the dense model
 	origin map[string][][]int // tracked dimensions: original unit of each kept unit, for each value of Per
 	length int                // elements of a slab, padding included
+	stored region             // memory of the blocks that are stored in another type
 }
 
 // New lays out the parameters, zeroed. It fails when names repeat, when two

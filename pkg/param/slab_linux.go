@@ -8,7 +8,6 @@ import (
 )
 
 const (
-	page = 4096
 	// hugePage is the size from which transparent huge pages are asked for:
 	// fresh 4 KiB pages cost this class of machine 0.4 to 1.8 GB/s.
 	hugePage = 2 << 20
@@ -23,19 +22,41 @@ func mapMemory(n int) mapping {
 	if n == 0 {
 		return mapping{}
 	}
-	n = (n + page - 1) / page * page
+	n = roundUp(n)
 	// Without reserving: a slab whose blocks are stored in smaller types is hardly touched,
 	// and may be larger than the machine's memory.
-	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	base, err := unix.MmapPtr(-1, 0, nil, uintptr(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		// As with the Go heap, running out of memory here is fatal; callers
 		// compare their plan with the machine before they get this far.
 		panic(fmt.Sprintf("param: map %d bytes: %v", n, err))
 	}
+	b := unsafe.Slice((*byte)(base), n)
 	if n >= hugePage {
 		_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a wish: without it the memory works all the same
 	}
 	return mapping{b}
+}
+
+// mapAligned is memory that begins at a huge page.
+func mapAligned(n int) mapping {
+	m := mapMemory(n + hugePage)
+	head := m.cut(-int(uintptr(unsafe.Pointer(&m.bytes[0]))) & (hugePage - 1))
+	tail := m
+	m = tail.cut(n)
+	head.release(0)
+	tail.release(0)
+	return m
+}
+
+// size is the bytes that are mapped.
+func (m *mapping) size() int { return len(m.bytes) }
+
+// cut takes the first n bytes, whole pages, out of m.
+func (m *mapping) cut(n int) mapping {
+	c := mapping{m.bytes[:n:n]}
+	m.bytes = m.bytes[n:]
+	return c
 }
 
 func (m *mapping) floats(n int) []float32 {
@@ -66,16 +87,15 @@ func (m *mapping) sparse() {
 
 // release gives back whole pages past the first n bytes.
 func (m *mapping) release(n int) {
-	n = (n + page - 1) / page * page
+	n = roundUp(n)
 	if n >= len(m.bytes) {
 		return
 	}
 	if n == 0 {
-		_ = unix.Munmap(m.bytes)
+		_ = unix.MunmapPtr(unsafe.Pointer(&m.bytes[0]), uintptr(len(m.bytes)))
 		m.bytes = nil
 		return
 	}
-	// The address range stays reserved (munmap of a part would lose the
-	// slice that Munmap needs later); the pages are freed.
+	// The address range stays reserved; the pages are freed.
 	_ = unix.Madvise(m.bytes[n:], unix.MADV_DONTNEED)
 }

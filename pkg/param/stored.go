@@ -113,7 +113,7 @@ func (b *Block) reserve(t DType) {
 	if t == Q8 {
 		bytes = (kernel.Weights{Q8: []byte{}}).Bytes(n)
 	}
-	b.slab = NewSlab((bytes + 3) / 4)
+	b.slab = b.of.stored.slab((bytes + 3) / 4)
 	if t == Q8 {
 		b.weights.Q8 = unsafe.Slice((*byte)(unsafe.Pointer(&b.slab.Data[0])), bytes)
 	} else {
@@ -186,6 +186,7 @@ func (s *Set) Close() {
 			b.slab, b.weights, b.wide = nil, kernel.Weights{}, false
 		}
 	}
+	s.stored.close()
 	if s.Weights != nil {
 		s.Weights.Close()
 	}
