@@ -82,6 +82,7 @@ type gemm struct {
 	group     int  // panels of the shared factor that are packed side by side; columns of a skinny chunk
 	inPanels  int  // rows of A that a skinny product packs in panels, the first ones
 	panel     int  // values from one of these panels to the next
+	number    int  // of the product, by which a worker knows whether it packed them
 	shareA    bool // A is packed by all workers, and B by the one that uses it
 	bands     int  // bands of the factor that one worker packs
 	grid, cut int  // parts that the shared factor is cut in, and panels of a part

@@ -35,9 +35,9 @@ type panelKernel struct {
 // of a head's input has an inner length of a vocabulary, and A would be there twice.
 const mostPacked = 1 << 20
 
-// packPanels packs the rows of A that are done in panels: all of them where B is copied in
-// pieces, else all whole panels, and the rest if a kernel of few rows would take longer.
-func (g *gemm) packPanels() {
+// cutPanels decides which rows of A are done in panels: all of them where B's columns are contiguous, else all whole
+// panels, and the rest if a kernel of few rows would take longer.
+func (g *gemm) cutPanels() {
 	f, m := g.q.panel, g.c.Rows
 	switch {
 	case f == nil || g.b.inner != 1 && (g.b.bf16 == nil || !g.inPieces() || m*g.k > mostPacked):
@@ -51,8 +51,17 @@ func (g *gemm) packPanels() {
 		}
 	}
 	g.panel = panelSize(f.rows, g.k)
-	g.a.packed = grow(&g.p.pack, ceil(g.inPanels, f.rows)*g.panel)
-	if g.inPanels > 0 {
+	g.p.products++
+	g.number = g.p.products
+}
+
+// packPanels packs the rows that are done in panels, once for each worker: to write what another one has read takes
+// longer than to pack it again.
+func (g *gemm) packPanels(l *lane) {
+	f := g.q.panel
+	g.a.packed = grow(&l.panels, ceil(g.inPanels, f.rows)*g.panel)
+	if l.packed != g.number {
+		l.packed = g.number
 		g.q.pack(g.a.packed, g.a.side, g.inPanels, f.rows, g.k, g.panel)
 	}
 }

@@ -30,6 +30,8 @@ type Pool struct {
 
 	lanes []lane    // one for each worker
 	pack  []float32 // packed panels that the workers share
+
+	products int // skinny ones in panels so far
 }
 
 // job is a kernel's inner part with its arguments bound.
@@ -95,6 +97,7 @@ func (p *Pool) Close() {
 		release(&p.lanes[i].pack)
 		release(&p.lanes[i].wide)
 		release(&p.lanes[i].sums)
+		release(&p.lanes[i].panels)
 	}
 	release(&p.pack)
 }

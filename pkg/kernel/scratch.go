@@ -4,10 +4,14 @@ import "unsafe"
 
 // lane is what one worker keeps between operations.
 type lane struct {
-	user  []float32 // handed out by Scratch
-	pack  []float32 // packed panels of its own
-	wide  []float32 // a panel of bfloat16 that was widened
-	sums  []float32 // a strip of C transposed, of a skinny product
+	user []float32 // handed out by Scratch
+	pack []float32 // packed panels of its own
+	wide []float32 // a panel of bfloat16 that was widened
+	sums []float32 // a strip of C transposed, of a skinny product
+
+	panels []float32 // rows of A packed for a skinny product
+	packed int       // and of which product they are
+
 	tile  tile
 	block block
 	int8  int8Tile

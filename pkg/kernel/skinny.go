@@ -29,7 +29,7 @@ func (g *gemm) skinny(k int) {
 	l, n := &g.p.lanes[0], g.c.Cols
 	g.k = k
 	g.rows(l)
-	g.packPanels()
+	g.cutPanels()
 	g.group = g.strip()
 	chunks := min(max(bandsPerWorker*g.p.threads, n*k/skinnyPart), n*k/skinnyChunk)
 	if g.inPieces() {
@@ -128,11 +128,14 @@ func (g *gemm) skinnyWidened(l *lane, lo, hi int) {
 // length is cut in slices, so that what the groups read again is in the first cache.
 func (g *gemm) skinnyRange(l *lane, lo, hi int) {
 	switch dot := g.b.inner == 1; {
-	case g.inPanels > 0 && dot:
-		g.panelRange(l, lo, hi)
-		return
 	case g.inPanels > 0:
-		g.columnsRange(l, lo, hi)
+		h := *g // which all workers share
+		h.packPanels(l)
+		if dot {
+			h.panelRange(l, lo, hi)
+		} else {
+			h.columnsRange(l, lo, hi)
+		}
 		return
 	case g.b.q8 != nil && dot:
 		g.skinnyWidened(l, lo, hi)
