@@ -59,7 +59,10 @@ const (
 const watchTime, leastWatch = 100 * time.Microsecond, 5 * time.Microsecond
 
 // watcher waits awake before its thread sleeps, for spin; 0 is not at all.
-type watcher struct{ spin time.Duration }
+type watcher struct {
+	spin  time.Duration
+	began time.Time // the last wait that was in vain
+}
 
 // NewPool starts a pool of n threads; n <= 0 means GOMAXPROCS.
 func NewPool(n int) *Pool {
@@ -116,6 +119,7 @@ func (p *Pool) work(id int, h *helper) {
 			if h.state.Load() == idle || !h.asleep.CompareAndSwap(true, false) {
 				<-h.wake
 			}
+			h.woke()
 		}
 		switch {
 		case h.state.CompareAndSwap(offered, taken):
@@ -144,7 +148,7 @@ func (w *watcher) watch(ready func() bool) bool {
 	if w.spin == 0 {
 		return false
 	}
-	for start := time.Now(); time.Since(start) < w.spin; {
+	for w.began = time.Now(); time.Since(w.began) < w.spin; {
 		for range 32 {
 			pause()
 			if ready() {
@@ -155,6 +159,14 @@ func (w *watcher) watch(ready func() bool) bool {
 	}
 	w.spin = max(w.spin/2, leastWatch)
 	return false
+}
+
+// woke makes up for a wait in vain, and more, when it would not have been long: the time between short operations would
+// never be watched again.
+func (w *watcher) woke() {
+	if w.spin > 0 && time.Since(w.began) < watchTime {
+		w.spin = min(4*w.spin, watchTime)
+	}
 }
 
 // drain takes chunks until none is left. Which worker does a chunk varies from
@@ -199,6 +211,7 @@ func (p *Pool) run(n int, j job) {
 		if p.busy.Load() != 0 || !p.asleep.CompareAndSwap(true, false) {
 			<-p.done
 		}
+		p.caller.woke()
 	}
 	p.job = nil
 }
