@@ -148,6 +148,7 @@ func (a *pagedArgs) read(f *flashTile, sp *Span, g, first int, buf []float32) {
 	for k0 := first; k0 < end; k0 += a.page {
 		at, n := (int(sp.Pages[k0/a.page])*s.G+g)*a.page, min(a.page, end-k0)
 		if f.rows <= maxPanel {
+			f.next = a.later(sp, g, first, k0+a.page, end)
 			f.few(a.k[at*s.QK:], a.v[at*s.VO:], k0, n, k0 > first, buf)
 			continue
 		}
@@ -162,7 +163,10 @@ func (a *pagedArgs) read(f *flashTile, sp *Span, g, first int, buf []float32) {
 func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float32) {
 	s := f.s
 	for i := range f.rows {
-		current.vecOps.dots(buf[i*attnKeys:][:n], f.q[i*s.QK:][:s.QK], keys, s.QK)
+		for j := 0; j < n; j += dotsKeys {
+			current.vecOps.dots(buf[i*attnKeys+j:][:min(dotsKeys, n-j)], f.q[i*s.QK:][:s.QK], keys[j*s.QK:], s.QK)
+			f.next.fetch(1)
+		}
 	}
 	f.cap(buf, f.rows, n)
 	f.hide(buf, f.t0, 0, f.rows, k0, n)
@@ -171,15 +175,16 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 		vo = 0 // no context yet
 	}
 	current.vecOps.softmax(buf, f.o, f.state, n, attnKeys, vo)
+	f.next.fetch(2)
 	if f.rows > 1 {
 		mulBlock(f.t, f.o, s.VO, buf, attnKeys, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
-		return
+	} else { // one row takes the values as they lie, in one stream
+		if !add {
+			clear(f.o)
+		}
+		current.vecOps.weigh(f.o, buf[:n], values, s.VO)
 	}
-	// One row takes the values as they lie, in one stream.
-	if !add {
-		clear(f.o)
-	}
-	current.vecOps.weigh(f.o, buf[:n], values, s.VO)
+	f.next.fetch(pageParts)
 }
 
 // write writes the contexts of a tile's rows.
