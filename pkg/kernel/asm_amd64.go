@@ -178,6 +178,11 @@ func int8Turn256(to []byte, scales []float32, from []byte, cols, stride int)
 //go:noescape
 func int8Mul256(t *int8Tile)
 
+// int8MulVNNI is int8MulPortable for int8Cols columns.
+//
+//go:noescape
+func int8MulVNNI(t *int8Tile)
+
 // int8Row256 is int8RowPortable, writing int8Cols columns.
 //
 //go:noescape

@@ -17,7 +17,7 @@ func nativePaths() []*path {
 		})
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2 {
-		have = append(have, &path{
+		widest := &path{
 			name: "avx512", mr: 14, nr: 32, kc: 1024, cache: 448 << 10,
 			tile: tile512, pack: pack512,
 			bf16: x.HasAVX512BF16, tileBF16: tileBF16, packBF16: packBF16,
@@ -27,7 +27,11 @@ func nativePaths() []*path {
 			wideDot: [2]int{4, 1024}, int8Turn: int8Turn256, int8Mul: int8Mul256, int8Row: int8Row256, rowsQ8: rowsQ8256, rowQ8: rowQ8256,
 			fetch: fetchLines, peak: peak512, peakBF16: peakBF16, peakOps: 24 * 16 * 2,
 			vecOps: &vecOps512,
-		})
+		}
+		if x.HasAVX512VNNI {
+			widest.int8Mul = int8MulVNNI
+		}
+		have = append(have, widest)
 	}
 	return have
 }

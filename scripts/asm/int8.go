@@ -97,22 +97,26 @@ func turnFours(x [4]VecVirtual) (y [4]VecVirtual) {
 	return y
 }
 
+// int8Form is one way to multiply bytes: constants that stay in registers, and a block of values
+// of some rows by the turned columns, whose sums become those of whole.
+type int8Form struct {
+	constants func()
+	block     func(pa, pb Register, whole []VecPhysical)
+}
+
 // int8Mul writes the product of up to four rows of signed bytes by eight turned columns, see
-// kernel.int8MulPortable. VPMADDUBSW multiplies unsigned bytes by signed ones: |b| by a with
-// b's sign; two products of at most 127·128 fit its 16 bits.
-func int8Mul() {
+// kernel.int8MulPortable.
+func int8Mul(name string, form int8Form) {
 	const most = 4
-	TEXT("int8Mul256", NOSPLIT, "func(t uintptr)")
-	Doc("int8Mul256 multiplies up to 4 rows of blocks of signed bytes by 8 turned columns.")
+	TEXT(name, NOSPLIT, "func(t uintptr)")
+	Doc(name + " multiplies up to 4 rows of blocks of signed bytes by 8 turned columns.")
 	t := Load(Param("t"), GP64()).(GPVirtual)
 	field := func(at int) GPVirtual {
 		r := GP64()
 		MOVQ(Mem{Base: t, Disp: at}, r)
 		return r
 	}
-	ones, u, w := Y15, Y14, Y13
-	VPCMPEQW(ones, ones, ones)
-	VPSRLW(Imm(15), ones, ones)
+	form.constants()
 	rows := field(int8RowsAt)
 	for m := most; m > 1; m-- {
 		CMPQ(rows, Imm(uint64(m)))
@@ -127,22 +131,8 @@ func int8Mul() {
 			VXORPS(r, r, r)
 		}
 		Label(label("block"))
-		for f := range int8Block / 4 {
-			VMOVDQU(Mem{Base: pb, Disp: 32 * f}, w)
-			VPABSB(w, u)
-			for i := range m {
-				x := x[i]
-				VPBROADCASTD(Mem{Base: pa, Disp: int8Block*i + 4*f}, x)
-				VPSIGNB(w, x, x)
-				VPMADDUBSW(x, u, x)
-				if f == 0 {
-					VPMADDWD(ones, x, whole[i])
-					continue
-				}
-				VPMADDWD(ones, x, x)
-				VPADDD(x, whole[i], whole[i])
-			}
-		}
+		form.block(pa, pb, whole)
+		w := Y13
 		VMOVUPS(Mem{Base: pd}, w)
 		for i := range m {
 			VCVTDQ2PS(whole[i], whole[i])

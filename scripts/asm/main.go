@@ -40,11 +40,12 @@ var units = map[string]func(){
 	"skinnybf16": func() { skinnyDot("skinnyDotBF16", avx512, pairDot(), []int{4, 4, 4, 4, 4, 4}) },
 	"int8": func() {
 		int8Turn()
-		int8Mul()
+		int8Mul("int8Mul256", int8AVX2)
 		int8Row()
 		rowsQ8()
 		rowQ8()
 	},
+	"int8vnni": func() { int8Mul("int8MulVNNI", int8VNNI) },
 	"pack256": func() {
 		packCols("packCols256", plain(avx2))
 		packRows("packRows256", plain(avx2))
