@@ -56,7 +56,7 @@ const (
 // watchTime is what a worker waits awake at most. Longer than the serial pieces between
 // the operations of a training step, short beside anything a person notices. leastWatch
 // is what it waits at least, after others were given the cores again and again.
-const watchTime, leastWatch = 100 * time.Microsecond, 5 * time.Microsecond
+const watchTime, soonWatch, leastWatch = 100 * time.Microsecond, 20 * time.Microsecond, 5 * time.Microsecond
 
 // watcher waits awake before its thread sleeps, for spin; 0 is not at all.
 type watcher struct {
@@ -161,11 +161,11 @@ func (w *watcher) watch(ready func() bool) bool {
 	return false
 }
 
-// woke makes up for a wait in vain, and more, when it would not have been long: the time between short operations would
-// never be watched again.
+// woke lets a worker that watched in vain, but not for long, watch for soonWatch at least: it would else sleep in
+// every short gap between operations.
 func (w *watcher) woke() {
 	if w.spin > 0 && time.Since(w.began) < watchTime {
-		w.spin = min(4*w.spin, watchTime)
+		w.spin = max(w.spin, soonWatch)
 	}
 }
 
