@@ -5960,7 +5960,7 @@ m6store:
 TEXT ·panelAhead256(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         232(AX), SI
-	MOVQ         288(AX), R14
+	MOVQ         280(AX), R14
 	MOVQ         168(AX), R12
 	ADDQ         R12, R12
 	IMUL3Q       $0x06, R12, R13
@@ -6420,7 +6420,7 @@ end:
 TEXT ·panelWiden256(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         232(AX), BX
-	MOVQ         288(AX), R10
+	MOVQ         280(AX), R10
 	MOVQ         168(AX), R8
 	ADDQ         R8, R8
 	IMUL3Q       $0x06, R8, R9

@@ -26,9 +26,8 @@ type tile struct {
 	ss   int // rows of sums are ss values apart
 	part int // see partGoesOn
 
-	next unsafe.Pointer // of a product of panels: rows of B that come next, of bfloat16 by columns ns values apart
-	ns   int
-	far  unsafe.Pointer // by columns: rows of B that are fetched for later
+	next unsafe.Pointer // of a product of panels: rows of B that come next
+	far  unsafe.Pointer // and what is fetched for much later
 }
 
 var portablePath = &path{

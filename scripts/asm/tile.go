@@ -16,8 +16,7 @@ const (
 	tileRows, tileCols         = 144, 152
 	tileAS, tileBS, tileBits16 = 160, 168, 176
 	tileAll                    = 200
-	tileNext, tileNS           = 272, 280
-	tileFar                    = 288
+	tileNext, tileFar          = 272, 280
 )
 
 // tile writes the register tile of an instruction set: one loop for every
