@@ -69,7 +69,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "recompute", Value: "auto", Usage: "activations recomputed in the calibration's backward pass to save memory, `LEVEL`: light, attention, layer, or auto, as needed"},
 			&cli.StringFlag{Name: "checkpoint", Usage: "keep calibration results in `DIR`, from which the same command continues after an interruption"},
 			&cli.StringFlag{Name: "weights", Usage: "`TYPE` of the matrices in memory: f32, bf16 or q8_0; default the source's if it is bf16, and f32 where the criterion needs weight gradients; --recover trains f32 by adamw and bf16 by apollo, by default f32 if that fits"},
-			&cli.IntFlag{Name: "eval-tokens", Value: 16384, Usage: "held-out tokens, or images, for the report's loss, `N`; 0 is all"},
+			&cli.IntFlag{Name: "eval-tokens", Value: workload.EvalAuto, Usage: "held-out tokens, or images, for the report's loss, `N`; 0 is all, -1 is 16384, or a quarter of calibration's tokens where that saves much time"},
 			&cli.Uint64Flag{Name: "seed", Value: c.Seed, Usage: "`SEED` of the random criterion and of the choice of sequences"},
 			&cli.StringFlag{Name: "save-scores", Usage: "save the evidence to `FILE`, to prune to other sizes without another calibration pass"},
 			&cli.StringFlag{Name: "scores", Usage: "use the evidence that --save-scores saved to `FILE`"},
@@ -153,7 +153,7 @@ func (o PruneOptions) check(c *cli.Context) error {
 		return errors.New("--scores were gathered before a change of basis: give --basis none (when saving them as well)")
 	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):
 		return errors.New("--save-scores keeps the evidence of one round in the model's own basis: give --basis none and no --steps")
-	case o.Sequences < 0 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < 0 || o.Threads < 0 || o.Rounds < 1 || o.MemoryBatch < 1:
+	case o.Sequences < 0 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < workload.EvalAuto || o.Threads < 0 || o.Rounds < 1 || o.MemoryBatch < 1:
 		return errors.New("--trial-sequences, --steps and --memory-batch are expected to be at least 1, --context, --eval-tokens and --threads at least 0")
 	case !slices.Contains([]string{"inference", "training"}, o.MemoryOf):
 		return fmt.Errorf("--memory-of is %q, expected inference or training", o.MemoryOf)

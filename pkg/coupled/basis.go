@@ -54,11 +54,14 @@ type Spectrum map[string][][]float64
 // data-svd needs evidence with Options.Basis (for VO, Compensation does too). The
 // evidence's moments are carried over into the new basis; gates and squared gradients
 // seen before mean nothing in it and are forgotten for the units that changed.
-// Optimizer moments are of the old basis as well: start them afresh.
+// State of an optimizer is of the old basis as well: what is linear in gradients is given as
+// momenta, slabs parallel to the weights, and becomes what it would have been in the new basis,
+// M^-T on side A and M on side B, for that is what becomes of gradients; the rest has to start
+// afresh (second moments know nothing of what lies between rows).
 //
 // layers are those whose basis is changed, all without any. Weights that are not float32 are
 // widened a layer at a time and rounded to their type again.
-func ChangeBasis(set *param.Set, e *Evidence, method string, layers ...int) (Spectrum, error) {
+func ChangeBasis(set *param.Set, e *Evidence, method string, momenta []*param.Slab, layers ...int) (Spectrum, error) {
 	if method == BasisNone {
 		return nil, nil
 	}
@@ -71,7 +74,7 @@ func ChangeBasis(set *param.Set, e *Evidence, method string, layers ...int) (Spe
 	spectrum := Spectrum{}
 	var changes []basisChange
 	for _, g := range Groups(set) {
-		if g.Kind != VO && (g.Kind != QK || set.Dim(g.Dim).Track || g.normed) || len(layers) > 0 && !slices.Contains(layers, g.Layer) {
+		if !g.mixable(set) || len(layers) > 0 && !slices.Contains(layers, g.Layer) {
 			continue
 		}
 		c, s, err := newBasis(set, e, g, method)
@@ -84,11 +87,29 @@ func ChangeBasis(set *param.Set, e *Evidence, method string, layers ...int) (Spe
 		if err := c.carryOut(set); err != nil {
 			return nil, fmt.Errorf("change basis of %s: %w", c.g, err)
 		}
+		for _, s := range momenta {
+			c.carry(s)
+		}
 		if e != nil {
 			e.rotate(c.g, c.a, c.b)
 		}
 	}
 	return spectrum, nil
+}
+
+// mixable reports whether the units of a group may be mixed.
+func (g *Group) mixable(set *param.Set) bool {
+	return g.Kind == VO || g.Kind == QK && !set.Dim(g.Dim).Track && !g.normed
+}
+
+// Mixed are the parameters that ChangeBasis changes.
+func Mixed(set *param.Set) (out []*param.Param) {
+	for _, g := range Groups(set) {
+		if g.mixable(set) {
+			out = append(out, g.params...)
+		}
+	}
+	return out
 }
 
 // basisChange is the new basis of a group.
@@ -126,10 +147,23 @@ func (c *basisChange) carryOut(set *param.Set) error {
 			by = c.b
 		}
 		for l, m := range by {
-			c.g.mix(p, l, m)
+			c.g.mix(p, p.Data(), l, m)
 		}
 	}
 	return done(true)
+}
+
+// carry changes what is linear in the gradients of the weights.
+func (c *basisChange) carry(s *param.Slab) {
+	for _, p := range c.g.params {
+		by := c.b
+		if c.g.Side(p) == param.SideB {
+			by = c.a
+		}
+		for l, m := range by {
+			c.g.mix(p, s.Data[p.Offset:][:p.Size()], l, m)
+		}
+	}
 }
 
 // balance returns M, M^-T and the singular values, falling. A side without any mass (a
@@ -281,15 +315,15 @@ func addSym(s *mat.SymDense, m []float64) {
 // addGram adds the products of the unit rows of one list of p: s_ij += <row i, row j>,
 // summed over query heads. Units have one row a query head here (no rotation pairs).
 func (g *Group) addGram(s *mat.SymDense, p *param.Param, list int) {
-	rows := g.unitRows(p, list)
+	rows := g.unitRows(p, p.Data(), list)
 	for r := range rows[0] {
 		s.SymRankK(s, 1, dense(rows, r))
 	}
 }
 
-// unitRows are views of the rows of one list of p: [unit][query head][row length].
-func (g *Group) unitRows(p *param.Param, list int) [][][]float32 {
-	data := p.Data()
+// unitRows are views of the rows of one list of p in data, its weights or what is parallel to
+// them: [unit][query head][row length].
+func (g *Group) unitRows(p *param.Param, data []float32, list int) [][][]float32 {
 	rows := make([][][]float32, g.Units)
 	for u := range rows {
 		g.Rows(p, list, u, func(at, n int) { rows[u] = append(rows[u], data[at:at+n]) })
@@ -309,9 +343,9 @@ func dense(rows [][][]float32, r int) *mat.Dense {
 	return m
 }
 
-// mix replaces the unit rows of one list of p by m times them.
-func (g *Group) mix(p *param.Param, list int, m *mat.Dense) {
-	rows := g.unitRows(p, list)
+// mix replaces the unit rows of one list of p in data by m times them.
+func (g *Group) mix(p *param.Param, data []float32, list int, m *mat.Dense) {
+	rows := g.unitRows(p, data, list)
 	var out mat.Dense
 	for r := range rows[0] {
 		out.Mul(m, dense(rows, r))
@@ -362,7 +396,7 @@ func (e *Evidence) rotate(g Group, a, b []*mat.Dense) {
 func (m *moment) rotate(by []*mat.Dense) {
 	n, _ := by[0].Dims()
 	if m.gram == nil {
-		*m = *newMoment(len(m.sum), 0)
+		*m = *newRows(len(m.sum), m.most)
 		return
 	}
 	var sum mat.VecDense

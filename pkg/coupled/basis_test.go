@@ -136,7 +136,7 @@ func TestBasisLeavesProducts(t *testing.T) {
 				watch(t, e, 2, 32, 1)
 			}
 			was := z.set(t)
-			spectrum, err := ChangeBasis(s, e, method)
+			spectrum, err := ChangeBasis(s, e, method, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,6 +184,56 @@ func TestBasisLeavesProducts(t *testing.T) {
 	}
 }
 
+// TestMomentaAreThoseOfTheNewBasis: gradients that are carried through a change of basis are the
+// gradients of the weights in it, of a loss that is linear in the pairs' products.
+func TestMomentaAreThoseOfTheNewBasis(t *testing.T) {
+	for _, z := range []sizes{gpt, grouped} {
+		s := z.set(t)
+		// gradients of sum over heads of <N, O^T V> with N fixed; row u of O has N v_u, of V the sum of N^T o_u.
+		gradients := func() *param.Slab {
+			rng, slab := rand.New(rand.NewPCG(3, 4)), s.NewSlab()
+			o, v := s.Param("layer.0.o"), s.Param("layer.0.v")
+			for h := range z.kv * z.r {
+				n := make([]float64, z.embed*z.embed)
+				for i := range n {
+					n[i] = rng.NormFloat64()
+				}
+				for u := range z.vo {
+					at, of := (h*z.vo+u)*z.embed, (h/z.r*z.vo+u)*z.embed
+					for i := range z.embed {
+						for j := range z.embed {
+							o.In(slab)[at+i] += float32(n[i*z.embed+j] * float64(v.Data()[of+j]))
+							v.In(slab)[of+j] += float32(n[i*z.embed+j] * float64(o.Data()[at+i]))
+						}
+					}
+				}
+			}
+			return slab
+		}
+		was := gradients()
+		before := slices.Clone(was.Data)
+		if _, err := ChangeBasis(s, nil, BasisSVD, []*param.Slab{was}, 0); err != nil {
+			t.Fatal(err)
+		}
+		want := gradients()
+		moved := false
+		for _, name := range []string{"layer.0.o", "layer.0.v"} {
+			p := s.Param(name)
+			for i, g := range p.In(was) {
+				if w := p.In(want)[i]; math.Abs(float64(g-w)) > 1e-3*(1+math.Abs(float64(w))) {
+					t.Fatalf("%s element %d is %g, expected %g", name, i, g, w)
+				}
+				moved = moved || math.Abs(float64(g-before[p.Offset+i])) > 0.1
+			}
+		}
+		if !moved {
+			t.Error("nothing was carried")
+		}
+		was.Close()
+		want.Close()
+	}
+}
+
 // TestBasisOfAnEmptyHead: a head whose weights are zero keeps its basis and has no
 // singular value above 0, whichever side is empty; the other heads are as without it.
 func TestBasisOfAnEmptyHead(t *testing.T) {
@@ -195,7 +245,7 @@ func TestBasisOfAnEmptyHead(t *testing.T) {
 				if p.Role != side && p.Role != side.Bias() {
 					continue
 				}
-				for _, unit := range g.unitRows(p, 0) {
+				for _, unit := range g.unitRows(p, p.Data(), 0) {
 					for _, row := range unit {
 						clear(row)
 					}
@@ -203,7 +253,7 @@ func TestBasisOfAnEmptyHead(t *testing.T) {
 			}
 			before := map[string][][][]float32{} // parameter, unit, row
 			for _, p := range g.params {
-				for _, unit := range g.unitRows(p, 0) {
+				for _, unit := range g.unitRows(p, p.Data(), 0) {
 					var rows [][]float32
 					for _, row := range unit {
 						rows = append(rows, slices.Clone(row))
@@ -211,11 +261,11 @@ func TestBasisOfAnEmptyHead(t *testing.T) {
 					before[p.Name] = append(before[p.Name], rows)
 				}
 			}
-			got, err := ChangeBasis(s, look(t, s, grouped, Options{Basis: true}), method)
+			got, err := ChangeBasis(s, look(t, s, grouped, Options{Basis: true}), method, nil)
 			if err != nil {
 				t.Fatalf("%s, %s is zero: %v", method, side, err)
 			}
-			want, err := ChangeBasis(whole, look(t, whole, grouped, Options{Basis: true}), method)
+			want, err := ChangeBasis(whole, look(t, whole, grouped, Options{Basis: true}), method, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +273,7 @@ func TestBasisOfAnEmptyHead(t *testing.T) {
 				t.Errorf("%s, %s is zero: singular values %v, expected zeros and %v", method, side, got[g.Dim], want[g.Dim][1])
 			}
 			for _, p := range g.params {
-				for u, unit := range g.unitRows(p, 0) {
+				for u, unit := range g.unitRows(p, p.Data(), 0) {
 					for r, row := range unit {
 						if !slices.Equal(row, before[p.Name][u][r]) {
 							t.Fatalf("%s, %s is zero: unit %d of %s changed", method, side, u, p)
@@ -240,7 +290,7 @@ func TestBasisOfAnEmptyHead(t *testing.T) {
 func TestBasisSVDIsTheSVD(t *testing.T) {
 	z := gpt
 	s := z.set(t)
-	if _, err := ChangeBasis(s, nil, BasisSVD); err != nil {
+	if _, err := ChangeBasis(s, nil, BasisSVD, nil); err != nil {
 		t.Fatal(err)
 	}
 	full := product(z.set(t), z, VO, 0, 1, 0)
@@ -272,7 +322,7 @@ func TestBasisCarriesMomentsOver(t *testing.T) {
 		if err := e.Add("layer.0.vo", make([]float32, z.kv*z.vo), 1); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ChangeBasis(s, e, BasisDataSVD); err != nil {
+		if _, err := ChangeBasis(s, e, BasisDataSVD, nil); err != nil {
 			t.Fatal(err)
 		}
 		if e.Sequences("layer.0.vo") != 0 {
@@ -308,10 +358,10 @@ func TestBasisCarriesMomentsOver(t *testing.T) {
 func TestBasisRefuses(t *testing.T) {
 	s := gpt.set(t)
 	for name, err := range map[string]error{
-		"unknown": func() error { _, err := ChangeBasis(s, nil, "pca"); return err }(),
-		"no data": func() error { _, err := ChangeBasis(s, NewEvidence(s, Options{}), BasisDataSVD); return err }(),
+		"unknown": func() error { _, err := ChangeBasis(s, nil, "pca", nil); return err }(),
+		"no data": func() error { _, err := ChangeBasis(s, NewEvidence(s, Options{}), BasisDataSVD, nil); return err }(),
 		"nothing seen": func() error {
-			_, err := ChangeBasis(s, NewEvidence(s, Options{Basis: true}), BasisDataSVD)
+			_, err := ChangeBasis(s, NewEvidence(s, Options{Basis: true}), BasisDataSVD, nil)
 			return err
 		}(),
 	} {

@@ -155,7 +155,7 @@ func newReader(set *param.Set, e *Evidence, g *Group, method string) (*fit, erro
 	}
 	n := consumer.Size() / f.width
 	if f.moment == nil || f.moment.weight == 0 || len(f.moment.sum) != n ||
-		method == CompensateLSQ && len(f.moment.gram) != 1 {
+		method == CompensateLSQ && len(f.moment.gram) != 1 && f.moment.most == 0 {
 		return nil, fmt.Errorf("%w: no second moments of %d columns were gathered", ErrEvidence, n)
 	}
 	return f, nil
@@ -169,11 +169,10 @@ func (f *fit) run(method string, ridge float64) error {
 	mean := f.moment.mean(0, len(f.moment.sum))
 	if method == CompensateLSQ {
 		solve := f.solve
-		switch k := len(f.kept); {
-		case f.pool == nil || k < fastRefit:
-		case few(k, f.moment.weight):
-			solve = f.solveLow
-		default:
+		switch {
+		case f.moment.most > 0:
+			solve = f.solveRows
+		case f.pool != nil && len(f.kept) >= fastRefit:
 			solve = f.solveFast
 		}
 		change, err := solve(mean, ridge)

@@ -44,6 +44,10 @@ type Options struct {
 	// Layers are those that evidence is gathered of; nil for all. Evidence of some layers
 	// is used where it is gathered: it is not saved.
 	Layers []int
+	// Tokens is how many rows of activations there will be at most, where that is known: with
+	// Layers, Compensation keeps them as they are where they are few (KeepsRows). Default 0,
+	// not known.
+	Tokens int
 	// Scale multiplies q.k before the softmax: 1/sqrt of the original head width.
 	// Needed for Gains.
 	Scale float64

@@ -171,6 +171,11 @@ func (e *Evidence) Bytes() (n int64) {
 		n += 8*int64(len(f64)) + 4*int64(len(f32))
 		return nil
 	})
+	for _, s := range e.sites {
+		for _, m := range s.moments() {
+			n += 4 * int64(m.most*len(m.sum))
+		}
+	}
 	return n
 }
 

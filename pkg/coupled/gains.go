@@ -119,7 +119,7 @@ func (g *Group) turn(list, r int, kept []int, a, b []float64) {
 		if g.Side(p) != param.SideA {
 			continue
 		}
-		rows := g.unitRows(p, list)
+		rows := g.unitRows(p, p.Data(), list)
 		for i, u := range kept {
 			pair := rows[u][r] // two rows, one after the other
 			w := len(pair) / 2

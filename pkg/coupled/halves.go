@@ -53,12 +53,12 @@ func Overlap(a, b *Plan) float64 {
 }
 
 // Clusters is the number of groups, or sets of groups that a layout ties together, whose
-// sensitivity is measured.
+// sensitivity is measured (see Request.Every).
 func Clusters(r Request) (int, error) {
 	r.Budget = Budget{}
 	p, err := newProblem(r)
 	if err != nil {
 		return 0, err
 	}
-	return len(p.clusters), nil
+	return p.measures(), nil
 }

@@ -49,4 +49,9 @@ func (e *Evidence) Reset() {
 		clear(f32)
 		return nil
 	})
+	for _, s := range e.sites {
+		for _, m := range s.moments() {
+			m.rows = m.rows[:0]
+		}
+	}
 }

@@ -1,14 +1,39 @@
 package coupled
 
+import "math"
+
 // moment is the streaming first and second moments of the columns of one
 // activation, rows being tokens. The second-moment (Gram) matrix may be kept whole, in
-// diagonal blocks, or not at all.
+// diagonal blocks, or not at all; or the rows are kept as they are, where they are fewer than it
+// would be.
 type moment struct {
 	weight float64     // rows seen, decayed
 	sum    []float64   // sum of h            [cols]
 	square []float64   // sum of h^2          [cols]
 	gram   [][]float32 // sum of h h^T of each block of adjacent columns, [width*width]; nil without
 	at     []int       // first column of each block, and the end: len(gram)+1; nil without
+	rows   []float32   // [rows seen, cols], where they are kept
+	most   int         // rows that there will be; 0 where they are not kept
+}
+
+// newRows makes an empty moment that keeps its rows.
+func newRows(cols, most int) *moment {
+	m := newMoment(cols, 0)
+	m.most = most
+	return m
+}
+
+// tokens is the rows that are kept.
+func (m *moment) tokens() int { return len(m.rows) / len(m.sum) }
+
+// columns copies some columns of the kept rows lo..hi, less their means, to out.
+func (m *moment) columns(out []float32, of []int, mean []float64, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		row, to := m.rows[i*len(m.sum):][:len(m.sum)], out[(i-lo)*len(of):][:len(of)]
+		for a, c := range of {
+			to[a] = float32(float64(row[c]) - mean[c])
+		}
+	}
 }
 
 // newMoment makes an empty moment; blocks is the number of equal Gram blocks, 0 for none.
@@ -35,6 +60,14 @@ func (m *moment) add(x []float32, rows, stride int, product func(c []float32, n 
 		}
 	}
 	m.weight += float64(rows)
+	if m.most > 0 {
+		if m.rows == nil {
+			m.rows = make([]float32, 0, m.most*len(m.sum))
+		}
+		for i := range rows {
+			m.rows = append(m.rows, x[i*stride:][:len(m.sum)]...)
+		}
+	}
 	for b, g := range m.gram {
 		product(g, m.at[b+1]-m.at[b], x[m.at[b]:], rows, stride)
 	}
@@ -68,6 +101,9 @@ func (m *moment) decay(f float64) {
 			g[i] *= float32(f)
 		}
 	}
+	for i := range m.rows {
+		m.rows[i] *= float32(math.Sqrt(f))
+	}
 }
 
 // keep leaves the given columns, ascending; blocks that lose all of theirs go.
@@ -75,6 +111,11 @@ func (m *moment) keep(cols []int) {
 	sum, square := make([]float64, len(cols)), make([]float64, len(cols))
 	for i, c := range cols {
 		sum[i], square[i] = m.sum[c], m.square[c]
+	}
+	if m.rows != nil {
+		rows := make([]float32, m.tokens()*len(cols))
+		m.columns(rows, cols, make([]float64, len(m.sum)), 0, m.tokens())
+		m.rows = rows
 	}
 	m.sum, m.square = sum, square
 	if m.gram == nil {

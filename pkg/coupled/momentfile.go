@@ -9,6 +9,7 @@ import (
 
 // SaveMoments writes the second moments of activations, of matrices the lower half; nothing
 // says what they are of: LoadMoments reads them into evidence of the same options and layers.
+// Of what keeps rows these are written instead.
 func (e *Evidence) SaveMoments(w io.Writer) error {
 	buf := make([]byte, 0, 1<<16)
 	err := e.visitMoments(func(f64 []float64, f32 []float32) error {
@@ -61,12 +62,17 @@ func (e *Evidence) LoadMoments(r io.Reader) error {
 	return nil
 }
 
-// MomentBytes is what SaveMoments writes.
+// MomentBytes is what SaveMoments writes, at most.
 func (e *Evidence) MomentBytes() (n int64) {
 	_ = e.visitMoments(func(f64 []float64, f32 []float32) error { // counting cannot fail
 		n += 8*int64(len(f64)) + 4*int64(len(f32))
 		return nil
 	})
+	for _, s := range e.sites {
+		for _, m := range s.moments() {
+			n += 4 * int64(m.most*len(m.sum)-len(m.rows))
+		}
+	}
 	return n
 }
 
@@ -82,6 +88,9 @@ func (e *Evidence) visitMoments(each func(f64 []float64, f32 []float32) error) e
 				}
 			}
 			m.weight = weight[0]
+			if err := m.visitRows(each); err != nil {
+				return err
+			}
 			for b, g := range m.gram {
 				w := m.at[b+1] - m.at[b]
 				for i := range w {
@@ -90,6 +99,29 @@ func (e *Evidence) visitMoments(each func(f64 []float64, f32 []float32) error) e
 					}
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// visitRows calls each for the number of the rows that are kept, and for each of them.
+func (m *moment) visitRows(each func(f64 []float64, f32 []float32) error) error {
+	if m.most == 0 {
+		return nil
+	}
+	n, cols := []float64{float64(m.tokens())}, len(m.sum)
+	if err := each(n, nil); err != nil {
+		return err
+	}
+	if !(n[0] >= 0 && n[0] <= float64(m.most)) {
+		return fmt.Errorf("%g rows, expected 0 to %d", n[0], m.most)
+	}
+	if count := int(n[0]); count != m.tokens() {
+		m.rows = make([]float32, count*cols)
+	}
+	for i := range m.tokens() {
+		if err := each(nil, m.rows[i*cols:(i+1)*cols]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -20,6 +20,9 @@ type Request struct {
 	// batch of the model with it (weights must come back unchanged). The allocations
 	// sensitivity and auto need it, and call it once; others do not.
 	Losses func([]param.Cut) ([]float64, error)
+	// Every, where it is above 1, has sensitivity measure one layer in so many of each kind, and
+	// the last one; the curves of layers between are interpolated. Whole layers are all measured.
+	Every int
 	// Held is Losses on a part of the calibration data that Losses does not see.
 	// The allocation auto chooses by it.
 	Held func([]param.Cut) ([]float64, error)

@@ -108,12 +108,15 @@ func OrderBytes(n int) int64 {
 // removalOrder orders the columns of the moment; it is empty where they stay as they are.
 func (f *fit) removalOrder(ridge float64) ([]int, error) {
 	n := len(f.moment.sum)
+	if f.moment.weight < float64(TokensToOrder(n)) {
+		return []int{}, nil
+	}
 	mean := f.moment.mean(0, n)
 	trace := 0.0
 	for i := range n {
 		trace += f.covariance(mean, i, i)
 	}
-	if f.moment.weight < float64(TokensToOrder(n)) || !(trace > 0) || math.IsInf(trace, 0) {
+	if !(trace > 0) || math.IsInf(trace, 0) {
 		return []int{}, nil
 	}
 	pool := f.pool

@@ -29,16 +29,20 @@ type Curve struct {
 	Points []Point
 }
 
-// trialWidths lists, for each cluster, the widths to measure, falling. Each
-// cluster gets as many of the shares as the bound on evaluations allows.
-func (p *problem) trialWidths() ([][]int, error) {
-	n := min((p.Config.Evaluations-1)/len(p.clusters), len(shares))
+// trialWidths lists, for each cluster that is measured, the widths to measure, falling. Each
+// gets as many of the shares as the bound on evaluations allows.
+func (p *problem) trialWidths(sampled []bool) ([][]int, error) {
+	count := p.measures()
+	n := min((p.Config.Evaluations-1)/count, len(shares))
 	if n < 1 {
 		return nil, fmt.Errorf("prune.evaluations is %d, but measuring %d groups takes at least %d: raise it, name fewer prune.kinds, or choose another prune.allocation",
-			p.Config.Evaluations, len(p.clusters), len(p.clusters)+1)
+			p.Config.Evaluations, count, count+1)
 	}
 	out := make([][]int, len(p.clusters))
 	for i, c := range p.clusters {
+		if !sampled[i] {
+			continue
+		}
 		seen := map[int]bool{c.units: true}
 		for _, s := range shares[:n] {
 			w := int(math.Round((1-s)*float64(c.units)/float64(c.multiple))) * c.multiple
@@ -53,12 +57,13 @@ func (p *problem) trialWidths() ([][]int, error) {
 	return out, nil
 }
 
-// measure measures the curves of all clusters.
+// measure measures the curves of all clusters, or of those that are sampled, and fills in the others.
 func (p *problem) measure() ([]Curve, error) {
 	if p.Losses == nil {
 		return nil, fmt.Errorf("%w: the allocation sensitivity needs a calibration loss, and there is none here", ErrEvidence)
 	}
-	widths, err := p.trialWidths()
+	sampled := p.sampled()
+	widths, err := p.trialWidths(sampled)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +99,7 @@ func (p *problem) measure() ([]Curve, error) {
 		}
 		curves = append(curves, cv)
 	}
+	p.fill(curves, sampled)
 	return curves, nil
 }
 
@@ -115,13 +121,15 @@ func (sensitivity) widths(p *problem) (map[string]int, error) {
 			return nil, err
 		}
 	}
-	curves := p.measured
+	curves, sampled := p.measured, p.sampled()
 	p.curves = map[string][]Point{}
 	hulls := map[*cluster][]float64{}
 	for i, c := range p.clusters {
 		hulls[c] = curves[i].hull(c.units)
 		for _, dim := range curves[i].Dims {
-			p.curves[dim] = curves[i].Points
+			if sampled[i] {
+				p.curves[dim] = curves[i].Points
+			}
 		}
 	}
 	d := p.newGreedy()

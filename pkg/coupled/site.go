@@ -66,15 +66,23 @@ func newSite(set *param.Set, layer int, o Options) *site {
 		if o.Compensation {
 			blocks = 1 // the whole matrix holds those of the heads
 		}
-		s.ctx = newMoment(h*s.vo, blocks)
+		s.ctx = o.moment(h*s.vo, blocks)
 	}
 	if (o.Activations || o.Compensation) && ffn > 0 {
-		s.ffn = newMoment(ffn, when(o.Compensation, 1))
+		s.ffn = o.moment(ffn, when(o.Compensation, 1))
 	}
 	if o.Gains && s.rope && d > 0 {
 		s.scores = newScoreStat(h, s.qk)
 	}
 	return s
+}
+
+// moment makes one that refits read, of so many Gram blocks or with rows.
+func (o Options) moment(cols, blocks int) *moment {
+	if o.Compensation && !o.Basis && o.Layers != nil && KeepsRows(cols, o.Tokens) {
+		return newRows(cols, o.Tokens)
+	}
+	return newMoment(cols, blocks)
 }
 
 func when(b bool, n int) int {

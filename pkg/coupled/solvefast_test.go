@@ -91,36 +91,58 @@ func refitCase(n, width, rows int, pool *kernel.Pool) (f *fit, x []float32) {
 	return f, x
 }
 
-// TestFastRefit: a refit by float32 products leaves as small an error on the activations as
-// one in float64, with and without a bias, from more tokens than columns and from fewer: up to a
-// thousandth of it, or a millionth of the error without a refit, which is what float32 sums leave of moments.
+// keepRows is a fit with the rows themselves for its moments.
+func keepRows(f *fit, x []float32, rows int) *fit {
+	out := *f
+	out.moment = newRows(len(f.moment.sum), rows)
+	out.moment.add(x, rows, len(f.moment.sum), nil)
+	return &out
+}
+
+// TestFastRefit: a refit by float32 products leaves as small an error as one in float64, on the
+// activations that it saw and on others, with and without a bias, by second moments and by the
+// rows themselves, from more tokens than columns and from fewer: up to a thousandth of it, or a
+// millionth of the error without a refit, which is what float32 sums leave of moments.
 func TestFastRefit(t *testing.T) {
 	pool := kernel.NewPool(2)
 	defer pool.Close()
 	const n, width = 400, 6
-	type solver = func(mean []float64, ridge float64) (func(i, j int) float64, error)
+	unseen := hidden(200, n, 77)
 	for _, c := range []struct {
-		name string
-		rows int
-		fast func(f *fit) solver
+		name  string
+		rows  int
+		fast  func(f *fit, x []float32) *fit
+		solve func(f *fit) func(mean []float64, ridge float64) (func(i, j int) float64, error)
 	}{
-		{"fast", 900, func(f *fit) solver { return f.solveFast }},
-		{"low rank, all of it", 900, func(f *fit) solver { return f.solveLow }},
-		{"low rank", 120, func(f *fit) solver { return f.solveLow }},
-		{"low rank of one token", 1, func(f *fit) solver { return f.solveLow }},
+		{"moments", 900, func(f *fit, _ []float32) *fit { return f }, func(f *fit) func([]float64, float64) (func(i, j int) float64, error) { return f.solveFast }},
+		{"rows", 120, nil, nil},
+		{"rows, more than kept columns", 380, nil, nil},
+		{"rows without a pool", 120, func(f *fit, x []float32) *fit {
+			f = keepRows(f, x, 120)
+			f.pool = nil
+			return f
+		}, nil},
+		{"a row", 1, nil, nil},
 	} {
 		base, x := refitCase(n, width, c.rows, pool)
+		fast := keepRows(base, x, c.rows)
+		if c.fast != nil {
+			fast = c.fast(base, x)
+		}
 		for _, bias := range [][]float32{nil, make([]float32, width)} {
 			if c.rows == 1 && bias != nil { // centred, nothing is left
 				continue
 			}
-			var errs [2]float64
-			for i := range errs {
-				f := *base
+			var errs, others [2]float64
+			for i, of := range []*fit{base, fast} {
+				f := *of
 				f.rows, f.bias = slices.Clone(base.rows), slices.Clone(bias)
 				solve := f.solve
-				if i == 1 {
-					solve = c.fast(&f)
+				switch {
+				case i == 1 && c.solve != nil:
+					solve = c.solve(&f)
+				case i == 1:
+					solve = f.solveRows
 				}
 				mean := f.moment.mean(0, n)
 				change, err := solve(mean, 1e-3)
@@ -137,52 +159,74 @@ func TestFastRefit(t *testing.T) {
 					}
 				}
 				errs[i] = consumerError(x, base.rows, f.rows, bias, f.bias, f.kept, width)
+				others[i] = consumerError(unseen, base.rows, f.rows, bias, f.bias, f.kept, width)
 			}
 			none := consumerError(x, base.rows, base.rows, nil, nil, base.kept, width)
 			if !(math.Abs(errs[1]-errs[0]) <= 1e-3*errs[0]+1e-6*none) || errs[0] > 0.5*none {
 				t.Errorf("%s, bias %t: error %g in float64, %g fast, %g without a refit", c.name, bias != nil, errs[0], errs[1], none)
 			}
-		}
-	}
-}
-
-// TestLowRank: the factor of moments has the rank that they have, and makes them up to what a
-// square part of them amplifies the rounding of float32 to.
-func TestLowRank(t *testing.T) {
-	pool := kernel.NewPool(2)
-	defer pool.Close()
-	const n = 150
-	for _, rows := range []int{1, 31, 70, 400} {
-		f, _ := refitCase(n, 1, rows, pool)
-		mean := f.moment.mean(0, n)
-		low := newLowRank(n, f.rankBound(), func(i, j int) float64 { return f.covariance(mean, i, j) })
-		if low.rank != min(n, rows) {
-			t.Errorf("%d rows: rank %d, expected %d", rows, low.rank, min(n, rows))
-		}
-		all := low.columns(upTo(n))
-		for i := range n {
-			for j := range n {
-				sum := 0.0
-				for c := range low.rank {
-					sum += all.At(i, c) * all.At(j, c)
-				}
-				want := f.covariance(mean, i, j)
-				if size := math.Sqrt(f.covariance(mean, i, i) * f.covariance(mean, j, j)); !(math.Abs(sum-want) <= 1e-4*size) {
-					t.Fatalf("%d rows: element %d, %d is %g, expected %g", rows, i, j, sum, want)
-				}
+			if !(math.Abs(others[1]-others[0]) <= 1e-3*others[0]) {
+				t.Errorf("%s, bias %t: error %g in float64 on other activations, %g fast", c.name, bias != nil, others[0], others[1])
 			}
 		}
 	}
 }
 
-// BenchmarkRefit is a refit of one layer's feed-forward network of Qwen2.5-0.5B's shape, as it
-// is solved by moments of so many tokens.
+// TestRowsFollow: rows that are kept follow a cut, decay, saving and forgetting as second
+// moments do.
+func TestRowsFollow(t *testing.T) {
+	const n, rows = 7, 5
+	x := hidden(rows, n, 2)
+	m, g := newRows(n, rows), newMoment(n, 1)
+	m.add(x, rows, n, nil)
+	g.add(x, rows, n, addProduct)
+	same := func(what string) {
+		t.Helper()
+		cols := len(g.sum)
+		got := newMoment(cols, 1)
+		got.add(m.rows, m.tokens(), cols, addProduct)
+		for i, want := range g.gram[0] {
+			if math.Abs(float64(got.gram[0][i]-want)) > 1e-4 {
+				t.Fatalf("%s: product %d is %g, expected %g", what, i, got.gram[0][i], want)
+			}
+		}
+	}
+	same("added")
+	m.decay(0.5)
+	g.decay(0.5)
+	same("decayed")
+	m.keep([]int{1, 4, 6})
+	g.keep([]int{1, 4, 6})
+	same("cut")
+	var numbers []float32
+	if err := m.visitRows(func(f64 []float64, f32 []float32) error {
+		numbers = append(numbers, f32...)
+		return nil
+	}); err != nil || !slices.Equal(numbers, m.rows) {
+		t.Errorf("%d numbers are visited (%v), expected %d", len(numbers), err, len(m.rows))
+	}
+	short := newRows(3, rows)
+	for _, count := range []float64{rows + 1, -1, math.NaN()} {
+		if err := short.visitRows(func(f64 []float64, _ []float32) error {
+			if f64 != nil {
+				f64[0] = count
+			}
+			return nil
+		}); err == nil {
+			t.Errorf("%g rows of at most %d were read", count, rows)
+		}
+	}
+}
+
+// BenchmarkRefit is a refit of one layer's feed-forward network of Qwen2.5-0.5B's shape by
+// 512 tokens: in float64, by second moments, and by the rows.
 func BenchmarkRefit(b *testing.B) {
 	pool := kernel.NewPool(2)
 	defer pool.Close()
-	f, _ := refitCase(4864, 896, 512, pool)
+	f, x := refitCase(4864, 896, 512, pool)
 	mean := f.moment.mean(0, len(f.moment.sum))
-	for name, solve := range map[string]func([]float64, float64) (func(i, j int) float64, error){"float64": f.solve, "low rank": f.solveLow} {
+	rows := keepRows(f, x, 512)
+	for name, solve := range map[string]func([]float64, float64) (func(i, j int) float64, error){"float64": f.solve, "moments": f.solveFast, "rows": rows.solveRows} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := solve(mean, DefaultRidge); err != nil {

@@ -8,7 +8,7 @@ import (
 // AdamW is Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101). Its state
 // is the two moments, or with optim.moments bf16 one slab that holds both: see
 // kernel.AdamW16Step.
-func init() { Register("adamw", Rule{adamWSlots, adamWUpdate}) }
+func init() { Register("adamw", Rule{Slots: adamWSlots, Update: adamWUpdate}) }
 
 func adamWSlots(set *param.Set, c Config) []Slot {
 	if c.BF16Moments() {

@@ -24,7 +24,7 @@ import (
 //
 // State: two moments of rank numbers a row, the length of a matrix's last step, and AdamW's
 // moments of the rest. Pruning a unit removes its rows of it.
-func init() { Register("apollo", Rule{apolloSlots, apolloUpdate}) }
+func init() { Register("apollo", Rule{Slots: apolloSlots, Update: apolloUpdate}) }
 
 const (
 	apolloRenew = 200  // steps with the same projection

@@ -72,6 +72,10 @@ type Rule struct {
 	// Update changes the weights of a block and the state by the block's gradient g, which
 	// stays as it is. s.Updates() counts the step under way.
 	Update func(s *State, u Step, b *param.Block, g []float32)
+	// Momenta says that the first slot has an element a weight and is, of matrices, a sum of
+	// gradients, and that vectors can start afresh by themselves: such state follows a change of
+	// basis (CrossBasis), other state begins anew.
+	Momenta bool
 }
 
 var rules = map[string]Rule{}

@@ -13,7 +13,7 @@ import (
 // 0.2·sqrt(max(rows, columns)) times the orthogonal matrix (https://arxiv.org/abs/2502.16982),
 // so that AdamW's learning rates serve. State: the momentum (beta1) of every weight, and
 // the second moment of what AdamW moves.
-func init() { Register("muon", Rule{muonSlots, muonUpdate}) }
+func init() { Register("muon", Rule{Slots: muonSlots, Update: muonUpdate, Momenta: true}) }
 
 func muonSlots(set *param.Set, _ Config) []Slot {
 	var rest []param.Spec

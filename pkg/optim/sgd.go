@@ -8,12 +8,12 @@ import (
 // SGD with heavy-ball momentum optim.beta1 and decoupled weight decay: m = beta1·m + g,
 // w = w·(1 - lr·weight_decay) - lr·m. Without momentum (beta1 0) it keeps no state.
 func init() {
-	Register("sgd", Rule{func(set *param.Set, c Config) []Slot {
+	Register("sgd", Rule{Slots: func(set *param.Set, c Config) []Slot {
 		if c.Beta1 == 0 {
 			return nil
 		}
 		return []Slot{{"moment1.f32", set}}
-	}, sgdUpdate})
+	}, Update: sgdUpdate, Momenta: true})
 }
 
 func sgdUpdate(s *State, u Step, b *param.Block, g []float32) {

@@ -2,10 +2,11 @@ package prune
 
 import (
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // basisTokens is how many tokens at least the basis is chosen by.
-const basisTokens = 8192
+const basisTokens = 1024
 
 // basisData is the sequences that a basis is chosen by: an eighth, at least basisTokens.
 func basisData(s Sequences) Sequences {
@@ -31,13 +32,13 @@ func (p *Job) changeBasis(data Sequences, improve coupled.Improve) error {
 		known.find(p.Set.Layers())
 	}
 	return p.phase(PhaseBasis, func() error {
-		return p.once(func() error { return c.basis(improve.Basis, prepare, known) })
+		return p.once(func() error { return c.basis(improve.Basis, prepare, known, p.Momenta) }, p.Momenta...)
 	})
 }
 
 // basis changes the basis of one layer after the other, by moments that are known, where
-// they are of all layers, and else become so.
-func (c *Calibration) basis(method string, o coupled.Options, known *momentStore) error {
+// they are of all layers, and else become so; momenta go along.
+func (c *Calibration) basis(method string, o coupled.Options, known *momentStore, momenta []*param.Slab) error {
 	s := c.newStream(c.Data)
 	defer s.Close()
 	all := known.all(c.Set.Layers())
@@ -50,7 +51,7 @@ func (c *Calibration) basis(method string, o coupled.Options, known *momentStore
 				return err
 			}
 		}
-		_, err := coupled.ChangeBasis(c.Set, e, method, layer)
+		_, err := coupled.ChangeBasis(c.Set, e, method, momenta, layer)
 		if e != nil {
 			e.Close()
 		}

@@ -31,6 +31,18 @@ func (s Sequences) slice(lo, hi int) Sequences {
 	return Sequences{s.Context, s.Batch.Slice(lo, hi)}
 }
 
+// heads is the first n tokens of each sequence; all of them for 0, and where nothing would be
+// left to predict.
+func (s Sequences) heads(n int) Sequences {
+	if n == 0 || n >= s.Context {
+		return s
+	}
+	if head, ok := s.Head(s.Context, n); ok {
+		return Sequences{n, head}
+	}
+	return s
+}
+
 // Calibration runs sequences through a model to see what its units do.
 type Calibration struct {
 	Model model.Model
@@ -50,6 +62,8 @@ type Calibration struct {
 	work func(flops int64) // is told of operations that have been done; may be nil
 	// store keeps the second moments of the model as it is; nil for nowhere.
 	store *momentStore
+	// recording keeps what the pass that gathers evidence shows of them; nil for nothing.
+	recording *recording
 }
 
 // worked reports so many operations.
@@ -85,6 +99,7 @@ func (c *Calibration) every(tokens int) int {
 type observing struct {
 	e     *coupled.Evidence
 	sites map[string]bool
+	also  *recording // is shown every batch; may be nil
 	now   Sequences
 	skip  bool // the batch at hand is not looked at
 }
@@ -98,6 +113,11 @@ func newObserving(e *coupled.Evidence) *observing {
 }
 
 func (o *observing) show(name string, x []float32, rows, _ int) error {
+	if o.also != nil {
+		if err := o.also.add(name, x); err != nil {
+			return err
+		}
+	}
 	if o.skip || !o.sites[name] {
 		return nil
 	}

@@ -111,8 +111,7 @@ func (k costs) tail(layers int) int64 { return k.head + k.layer*int64(layers+1)/
 
 // solveFLOPs is the operations of the refits of a layer that keeps a share of its units.
 func (c *Calibration) solveFLOPs(kept float64) (n int64) {
-	s := c.enough()
-	tokens := s.Len() * s.Context
+	tokens := c.enough().tokens()
 	for _, g := range coupled.Groups(c.Set) {
 		if g.Layer != 0 || g.Kind != coupled.VO && g.Kind != coupled.FFN {
 			continue
@@ -128,31 +127,43 @@ func (c *Calibration) solveFLOPs(kept float64) (n int64) {
 	return n
 }
 
-// momentFLOPs is the operations of gathering the second moments of all layers.
-func (c *Calibration) momentFLOPs(k costs) (n int64) {
+// gramFLOPs is the operations of the second moments of all layers, momentFLOPs those of a forward
+// pass, too.
+func (c *Calibration) gramFLOPs() (n int64) {
 	s := c.enough()
 	for _, g := range coupled.Groups(c.Set) {
 		for _, p := range g.Params() {
 			if (g.Kind == coupled.VO || g.Kind == coupled.FFN) && g.Side(p) == param.SideB {
-				n += gramFLOPs(p.Size()/p.Dims[len(p.Dims)-1].Size, s.Len()*s.Context)
+				n += coupled.MomentFLOPs(p.Size()/p.Dims[len(p.Dims)-1].Size, s.tokens())
 			}
 		}
 	}
-	return n + int64(s.Len())*k.layer*int64(c.Set.Layers())
+	return n
+}
+
+func (c *Calibration) momentFLOPs(k costs) int64 {
+	return c.gramFLOPs() + int64(c.enough().Len())*k.layer*int64(c.Set.Layers())
 }
 
 // trialChoice is how many trial cuts are made, on how many sequences and on how many tokens
-// of each, and how many held-out sequences plans are compared on; 0 is what the options say.
-type trialChoice struct{ evaluations, sequences, tokens, held int }
+// of each, in one of how many layers, and how many held-out sequences plans are compared on, and
+// tokens of each; 0 is what the options say.
+type trialChoice struct{ evaluations, sequences, tokens, every, held, heldTokens int }
 
 // trialChoices are shares measured for each group, sequences and the part of each sequence
-// (one of so many) that is read, in the order in which room for more is used.
-var trialChoices = []struct{ shares, sequences, part int }{
-	{1, 1, 8}, {1, 1, 4}, {1, 1, 2}, {1, 1, 1}, {2, 1, 1}, {2, 2, 1}, {3, 2, 1}, {3, 4, 1}, {4, 4, 1}, {6, 4, 1},
+// (one of so many) that is read, and the layers of which one is measured
+// (coupled.Request.Every), in the order in which room for more is used.
+var trialChoices = []struct{ shares, sequences, part, every int }{
+	{1, 1, 8, 4}, {1, 1, 8, 2}, {1, 1, 8, 1}, {1, 1, 4, 1}, {1, 1, 2, 1}, {1, 1, 1, 1}, {2, 1, 1, 1}, {2, 2, 1, 1}, {3, 2, 1, 1}, {3, 4, 1, 1}, {4, 4, 1, 1}, {6, 4, 1, 1},
 }
 
-// fewestTrialTokens is the least that a trial cut is measured on, where a whole sequence is more.
-const fewestTrialTokens = 64
+// fewestTrialTokens is the least that a trial cut is measured on, where a whole sequence is more,
+// and fewestHeldTokens the least that plans are compared on.
+const fewestTrialTokens, fewestHeldTokens = 64, 256
+
+// evaluationShare is what evaluations count for at most where trial cuts get the rest of the
+// promise, as a share of plain passes: whoever asks for longer ones gets no worse a plan.
+const evaluationShare = 0.4
 
 // efficiency is the part of the machine's peak that products of usual sizes reach.
 const efficiency = 0.65
@@ -194,6 +205,11 @@ func (p *Job) estimate() (e Estimate, err error) {
 	if improve.Compensation {
 		moments, solve = c.momentFLOPs(k), int64(c.Set.Layers())*c.solveFLOPs(0.7)
 	}
+	if recorded, err := p.records(gather); err != nil {
+		return e, err
+	} else if recorded {
+		moments = 3 * c.gramFLOPs() // by trial cuts, the comparison of plans and the refit
+	}
 	if order := c.orderFLOPs(); order > 0 && p.PlanFile == "" && p.Config.ByRefit(p.Improve) {
 		add(PhaseOrder, moments+order, m.Evidence+m.Refit)
 		if p.stores() {
@@ -202,7 +218,11 @@ func (p *Job) estimate() (e Estimate, err error) {
 	}
 	after := PhaseEstimate{PhaseAfter, measure * 7 / 10, measuring}
 	if needsLoss(p.Config.Allocation) && p.PlanFile == "" {
-		room := int64(p.Promise*float64(e.Plain)) - e.FLOPs() - after.FLOPs - moments - solve
+		all := e.FLOPs() + after.FLOPs + moments + solve
+		if least := int64(evaluationShare * float64(e.Plain)); measure+after.FLOPs > least {
+			all -= measure + after.FLOPs - least // evaluations that are longer are not paid for by trial cuts
+		}
+		room := int64(p.Promise*float64(e.Plain)) - all
 		flops, compare, err := p.chooseMeasuring(k, trial, held, room, solve)
 		if err != nil {
 			return e, err
@@ -222,21 +242,29 @@ func (p *Job) estimate() (e Estimate, err error) {
 
 // chooseMeasuring chooses the trial cuts and the sequences that plans are compared on, and
 // returns the operations of both. Where the fewest trial cuts are more than there is room
-// for, plans are compared on fewer sequences.
+// for, plans are compared on fewer sequences, and then on the first part of one.
 func (p *Job) chooseMeasuring(k costs, trial, held Sequences, room, solve int64) (trials, compare int64, err error) {
-	plans := func(sequences int) int64 {
+	n, part := held.Len(), 1
+	plans := func() int64 {
 		if held.Context == 0 {
 			return 0
 		}
-		return 3 * (int64(sequences)*k.whole + solve)
+		return 3 * (int64(n)*k.whole/int64(part) + solve)
 	}
-	n := held.Len()
-	trials, err = p.chooseTrials(k, trial, room-plans(n))
-	for p.Promise > 0 && n > 1 && trials+plans(n) > room {
-		n /= 2
-		p.trial.held = n
+	trials, err = p.chooseTrials(k, trial, room-plans())
+	for p.Promise > 0 && held.Context > 0 && trials+plans() > room {
+		tokens := held.Context / part / 2
+		if _, ok := held.slice(0, 1).Head(held.Context, tokens); n == 1 && (!ok || tokens < fewestHeldTokens) {
+			break
+		}
+		if n > 1 {
+			n /= 2
+		} else {
+			part *= 2
+		}
+		p.trial.held, p.trial.heldTokens = n, held.Context/part
 	}
-	return trials, plans(n), err
+	return trials, plans(), err
 }
 
 // measuring is the operations and bytes of an evaluation.
@@ -259,9 +287,13 @@ const measureBatch = 4096
 // chooseTrials chooses the trial cuts that room, in operations, is enough for, or the fewest,
 // and returns their operations.
 func (p *Job) chooseTrials(k costs, trial Sequences, room int64) (int64, error) {
-	groups, err := coupled.Clusters(coupled.Request{Set: p.Set, Config: p.Config})
-	if err != nil {
-		return 0, err
+	groups := map[int]int{} // that are measured, by the layers of which one is
+	for _, every := range []int{1, 2, 4} {
+		n, err := coupled.Clusters(coupled.Request{Set: p.Set, Config: p.Config, Every: every})
+		if err != nil {
+			return 0, err
+		}
+		groups[every] = n
 	}
 	layers := p.Set.Layers()
 	each := k.tail(layers)
@@ -273,22 +305,23 @@ func (p *Job) chooseTrials(k costs, trial Sequences, room int64) (int64, error) 
 	if improve.Compensation {
 		solve = p.solveFLOPs(0.5) / 2
 	}
-	cost := func(shares, sequences, part int) int64 {
-		return int64(groups*shares)*(int64(sequences)*each/int64(part)+solve) + int64(sequences)*k.whole/int64(part)
+	cost := func(cuts, sequences, part int) int64 {
+		return int64(cuts)*(int64(sequences)*each/int64(part)+solve) + int64(sequences)*k.whole/int64(part)
 	}
-	shares := min((p.Config.Evaluations-1)/max(1, groups), 6)
+	most := func(every int) int { return min((p.Config.Evaluations-1)/max(1, groups[every]), 6) }
 	if p.Promise <= 0 {
-		return cost(shares, trial.Len(), 1), nil
+		return cost(groups[1]*most(1), trial.Len(), 1), nil
 	}
 	least := int64(-1)
 	for _, o := range trialChoices {
-		o.shares, o.sequences = min(o.shares, max(1, shares)), min(o.sequences, trial.Len())
+		o.shares, o.sequences = min(o.shares, max(1, most(o.every))), min(o.sequences, trial.Len())
 		tokens := trial.Context / o.part
 		if _, ok := trial.Head(trial.Context, tokens); o.part > 1 && (!ok || tokens < fewestTrialTokens) {
 			continue
 		}
-		if n := cost(o.shares, o.sequences, o.part); least < 0 || n <= room {
-			p.trial, least = trialChoice{evaluations: groups*o.shares + 1, sequences: o.sequences, tokens: tokens}, n
+		cuts := groups[o.every] * o.shares
+		if n := cost(cuts, o.sequences, o.part); least < 0 || n <= room {
+			p.trial, least = trialChoice{evaluations: cuts + 1, sequences: o.sequences, tokens: tokens, every: o.every}, n
 		}
 	}
 	return least, nil

@@ -42,8 +42,9 @@ type NoRoom struct {
 // Need is what the widest of them needs.
 type OrderingChannels struct{ Layers, ByScore, Tokens, Need int }
 
-// Measuring begins the measuring of so many trial cuts.
-type Measuring struct{ Cuts, Sequences, Context int }
+// Measuring begins the measuring of so many trial cuts; where Every is above 1, of one layer in
+// so many.
+type Measuring struct{ Cuts, Sequences, Context, Every int }
 
 // Comparing begins the measuring of whole plans on held calibration data.
 type Comparing struct{ Plans, Sequences, Context int }
@@ -99,7 +100,11 @@ func (e OrderingChannels) String() string {
 }
 
 func (e Measuring) String() string {
-	return fmt.Sprintf("measuring sensitivity: %d trial cuts on %s of %d tokens", e.Cuts, units.Plural(e.Sequences, "sequence"), e.Context)
+	s := fmt.Sprintf("measuring sensitivity: %d trial cuts on %s of %d tokens", e.Cuts, units.Plural(e.Sequences, "sequence"), e.Context)
+	if e.Every > 1 {
+		s += fmt.Sprintf(", one layer in %d; the layers between are interpolated", e.Every)
+	}
+	return s
 }
 
 func (e Comparing) String() string {

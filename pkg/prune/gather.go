@@ -69,6 +69,7 @@ func (g *gathering) pass(hi, batch int) error {
 		return nil
 	}
 	c, show, count := g.c, newObserving(g.e), 0
+	show.also = c.recording
 	if batch == g.batch {
 		count = g.done / batch
 	}
@@ -91,6 +92,9 @@ func (g *gathering) pass(hi, batch int) error {
 			continue
 		}
 		show.now, show.skip = c.Data.slice(lo, lo+batch), count%g.every != 0
+		if c.recording != nil {
+			c.recording.parts = append(c.recording.parts, batch)
+		}
 		if err := g.run(m, show.now, count%2 == 1); err != nil {
 			return err
 		}

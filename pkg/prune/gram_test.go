@@ -12,7 +12,7 @@ import (
 func TestProductIsSymmetric(t *testing.T) {
 	pool := kernel.NewPool(2)
 	defer pool.Close()
-	const n, rows, stride = 2*gramBand + 70, 9, 2*gramBand + 75
+	const n, rows, stride = largeGram + 70, 9, largeGram + 75
 	rng := rand.New(rand.NewPCG(1, 1))
 	x := make([]float32, rows*stride)
 	for i := range x {

@@ -19,8 +19,8 @@ type Job struct {
 	Improve coupled.Improve
 	Rounds  int // one shot (1, the default), or so many rounds with evidence gathered anew
 	// Trial is the most sequences on which sensitivity measures trial cuts, taken
-	// from the front of Data; default DefaultTrial. As many from the end are not gathered
-	// from: the allocation auto chooses by them.
+	// from the front of Data; default DefaultTrial. As many from the end, but a quarter of Data at
+	// most, are not gathered from: the allocation auto chooses by them.
 	Trial int
 	// Enough ends the gathering of evidence as soon as both halves of it make plans that
 	// agree; then not all of Data is used. It has an effect with criteria that read gates only.
@@ -91,8 +91,9 @@ type Job struct {
 	// same model with the same Evidence and Improve to several sizes; nil for none.
 	Known map[string]float64
 	// Slabs are parallel to the weights and are cut with them: gradients, moments. With
-	// a basis they are of the old one afterwards, and worth nothing.
-	Slabs []*param.Slab
+	// a basis they are of the old one afterwards, and worth nothing, but for Momenta, those of
+	// them that are linear in gradients: they follow it (coupled.ChangeBasis).
+	Slabs, Momenta []*param.Slab
 	// Parallel is what else is cut with the weights: state of an optimizer, for one.
 	Parallel []graph.Parallel
 	// Footprint is the memory that a target of memory is about; only that needs it.
@@ -126,7 +127,9 @@ func (p *Job) Run(ctx context.Context) (r *Result, err error) {
 			r.Estimate, r.Phases, r.PeakRSS = p.progress.estimate, p.progress.reports, p.progress.peak
 		}
 	}()
-	if err := p.cut(r); err != nil {
+	err = p.cut(r)
+	p.closeStore()
+	if err != nil {
 		return r, err
 	}
 	after := p.Set.Like()

@@ -138,14 +138,11 @@ func (c *Calibration) refitBytes(improve coupled.Improve) (int64, error) {
 	var most, system int64
 	if _, o := improve.Options(0); o.Compensation {
 		for layer := range c.Set.Layers() {
-			e := coupled.NewEvidence(c.Set, coupled.Options{Compensation: improve.Compensate == coupled.CompensateLSQ, Activations: true, Layers: []int{layer}})
+			e := coupled.NewEvidence(c.Set, c.momentOptions(improve, layer))
 			most = max(most, e.Bytes())
 			e.Close()
 		}
-		n := int64(widest(c.Set))
-		system = 4*n*n/2 + 8*n*int64(c.width()) // kept x kept and kept x gone, at worst; both sides of it
-		s := c.enough()
-		system = max(system, coupled.FewTokensBytes(int(n), c.width(), s.Len()*s.Context))
+		system = coupled.RefitBytes(widest(c.Set), c.width(), c.enough().tokens())
 		c.channels(func(_, channels, _ int) { system = max(system, coupled.OrderBytes(channels)) })
 	}
 	wide := map[int]int64{} // float32 copies of a layer's largest block

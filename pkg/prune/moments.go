@@ -41,10 +41,7 @@ func (m *moments) Close() { m.stream.Close() }
 func (m *moments) of(layer int, wanted bool) (*coupled.Evidence, error) {
 	var e *coupled.Evidence
 	if wanted && (m.stream != nil || m.scores != nil) {
-		o := coupled.Options{Layers: []int{layer}, Product: m.c.product(), Pool: m.c.Pool}
-		o.Compensation = m.stream != nil && m.improve.Compensate == coupled.CompensateLSQ
-		o.Activations = m.stream != nil && !o.Compensation // means are all that a bias needs
-		e = coupled.NewEvidence(m.c.Set, o)
+		e = coupled.NewEvidence(m.c.Set, m.c.momentOptions(m.improve, layer))
 	}
 	if m.stream != nil && layer <= m.until {
 		if err := m.gather(layer, e); err != nil {
@@ -55,6 +52,17 @@ func (m *moments) of(layer int, wanted bool) (*coupled.Evidence, error) {
 		e.UseScores(m.scores)
 	}
 	return e, nil
+}
+
+// momentOptions is what the evidence for refits of a layer gathers.
+func (c *Calibration) momentOptions(improve coupled.Improve, layer int) coupled.Options {
+	o := coupled.Options{Layers: []int{layer}, Product: c.product(), Pool: c.Pool}
+	if _, wanted := improve.Options(0); wanted.Compensation {
+		o.Compensation = improve.Compensate == coupled.CompensateLSQ
+		o.Activations = !o.Compensation // means are all that a bias needs
+		o.Tokens = c.enough().tokens()
+	}
+	return o
 }
 
 // gather fills the evidence of a layer, nil for one that nobody asks for: from the store, or

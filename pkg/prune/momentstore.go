@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ecospa/ecospa/pkg/checkpoint"
 	"github.com/ecospa/ecospa/pkg/coupled"
 )
 
@@ -15,10 +14,11 @@ import (
 // of plans and the refit share one pass: writing and reading them is far cheaper than a
 // forward pass, and memory has one layer's at a time.
 type momentStore struct {
-	dir  string
-	name string           // of files, before the layer's number
-	keep bool             // files stay for a process that goes on later
-	open map[int]*os.File // of layers; nil of layers that nobody asked for
+	dir      string
+	name     string           // of files, before the layer's number
+	keep     bool             // files stay for a process that goes on later
+	open     map[int]*os.File // of layers; nil of layers that nobody asked for
+	recorded *recording       // has all layers; nil where moments are stored one by one
 }
 
 // newMomentStore keeps moments in a directory that is there. Without keep nothing is left of
@@ -34,7 +34,7 @@ func (s *momentStore) path(layer int) string {
 // has reports whether a layer has been stored, or passed by.
 func (s *momentStore) has(layer int) bool {
 	_, ok := s.open[layer]
-	return ok
+	return ok || s.recorded != nil
 }
 
 // all reports whether the moments of layers 0 to n are there.
@@ -66,8 +66,14 @@ func (s *momentStore) find(n int) {
 // openStore makes the store of second moments for the model as it is now, where several
 // phases need them and there is room.
 func (p *Job) openStore() error {
+	r := p.recording
+	p.recording = nil
 	p.store.Close()
 	p.store = nil
+	if r != nil {
+		p.store = &momentStore{recorded: r}
+		return r.end()
+	}
 	if !p.stores() || p.group().Rank() != 0 {
 		return nil
 	}
@@ -76,24 +82,35 @@ func (p *Job) openStore() error {
 		dir = p.Checkpoint
 	}
 	var bytes int64
+	c := p.Calibration
+	c.Data, _, _ = p.split()
 	for layer := range p.Set.Layers() {
-		e := coupled.NewEvidence(p.Set, coupled.Options{Compensation: p.Improve.Compensate == coupled.CompensateLSQ, Activations: true, Layers: []int{layer}})
+		e := coupled.NewEvidence(p.Set, c.momentOptions(p.Improve, layer))
 		bytes += e.MomentBytes()
 		e.Close()
 	}
-	free, known, err := checkpoint.Free(dir)
-	if err != nil {
+	if free, err := p.room(dir, bytes); err != nil || free >= 0 && !keep {
+		if err == nil {
+			p.tell(NoRoom{dir, bytes, free})
+		}
 		return err
 	}
-	if room := bytes + bytes/8 + 4*p.Set.WeightBytes()/3; known && free < room && !keep { // the result is to be written, too
-		p.tell(NoRoom{dir, bytes, free})
-		return nil
+	name := "moments"
+	if coupled.KeepsRows(widest(p.Set), c.enough().tokens()) {
+		name = "rows" // which an earlier version did not keep
 	}
-	p.store = newMomentStore(dir, "moments", keep)
+	p.store = newMomentStore(dir, name, keep)
 	if keep {
 		p.store.find(p.Set.Layers())
 	}
 	return nil
+}
+
+// closeStore gives up what a round kept on disk.
+func (p *Job) closeStore() {
+	p.recording.Close()
+	p.store.Close()
+	p.recording, p.store = nil, nil
 }
 
 // stores reports whether several phases need second moments and a directory is given for them.
@@ -134,6 +151,9 @@ func (s *momentStore) save(layer int, e *coupled.Evidence) (err error) {
 
 // load reads a layer's moments into evidence of that layer.
 func (s *momentStore) load(layer int, e *coupled.Evidence) error {
+	if s.recorded != nil {
+		return s.recorded.replay(layer, e)
+	}
 	f := s.open[layer]
 	if f == nil {
 		return fmt.Errorf("prune: the second moments of layer %d were not kept", layer)
@@ -158,4 +178,5 @@ func (s *momentStore) Close() {
 		}
 	}
 	clear(s.open)
+	s.recorded.Close()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ecospa/ecospa/internal/dist"
 	"github.com/ecospa/ecospa/pkg/coupled"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // group is the ranks of the calibration; dist.Alone where there is one.
@@ -70,8 +71,8 @@ func Decide(g dist.Group, what string, plan func() (*coupled.Plan, error)) (*cou
 	return coupled.ReadPlan(bytes.NewReader(text))
 }
 
-// once changes the weights on rank 0 and gives them to all.
-func (p *Job) once(change func() error) error {
+// once changes the weights, and slabs parallel to them, on rank 0 and gives them to all.
+func (p *Job) once(change func() error, slabs ...*param.Slab) error {
 	g := p.group()
 	if g.Size() == 1 {
 		return change()
@@ -92,5 +93,9 @@ func (p *Job) once(change func() error) error {
 	if failed[0] > 0 {
 		return errors.New("prune: rank 0 could not change the weights")
 	}
-	return g.Broadcast(dist.Bytes(p.Set.Weights.Data))
+	err = g.Broadcast(dist.Bytes(p.Set.Weights.Data))
+	for _, s := range slabs {
+		err = errors.Join(err, g.Broadcast(dist.Bytes(s.Data)))
+	}
+	return err
 }

@@ -45,7 +45,7 @@ func (p *Job) round(r *Result, budget coupled.Budget) error {
 }
 
 // split divides the calibration data: trial sequences in front (gathered from
-// as well), held ones at the end, which only auto uses.
+// as well), held ones at the end, a quarter at most, which only auto uses.
 func (p *Job) split() (gather, trial, held Sequences) {
 	n := p.Data.Len()
 	t := p.Trial
@@ -58,15 +58,12 @@ func (p *Job) split() (gather, trial, held Sequences) {
 		few = min(t, p.trial.sequences)
 	}
 	gather, trial = p.Data, p.Data.slice(0, few)
-	if n := p.trial.tokens; n > 0 && n < trial.Context {
-		if head, ok := trial.Head(trial.Context, n); ok {
-			trial = Sequences{n, head}
-		}
-	}
+	trial = trial.heads(p.trial.tokens)
 	if p.Config.Allocation == "auto" && n >= 2 {
+		t = max(1, min(t, n/4))
 		gather, held = p.Data.slice(0, n-t), p.Data.slice(n-t, n)
 		if h := p.trial.held; h > 0 {
-			held = held.slice(0, min(h, t))
+			held = held.slice(0, min(h, t)).heads(p.trial.heldTokens)
 		}
 	}
 	if p.used > 0 {
@@ -114,8 +111,9 @@ func (p *Job) decide(r *Result, budget coupled.Budget, trial, held Sequences) (*
 	if p.trial.evaluations > 0 {
 		req.Config.Evaluations = min(req.Config.Evaluations, p.trial.evaluations)
 	}
+	req.Every = p.trial.every
 	req.Losses = func(cuts []param.Cut) (losses []float64, err error) {
-		p.tell(Measuring{len(cuts), trial.Len(), trial.Context})
+		p.tell(Measuring{len(cuts), trial.Len(), trial.Context, req.Every})
 		err = p.phase(PhaseTrials, func() error {
 			losses, err = p.measured(r, cuts, trial, false)
 			return err
@@ -168,6 +166,10 @@ func (p *Job) look(gather Sequences, budget coupled.Budget) (e *coupled.Evidence
 		p.Evidence = nil
 		return e, seen, nil
 	}
+	if c.recording, err = p.record(gather); err != nil {
+		return nil, seen, err
+	}
+	p.recording = c.recording
 	p.tell(Gathering{gather.Len(), gather.Context, p.halves(c)})
 	err = p.phase(PhaseEvidence, func() error {
 		if p.halves(c) || p.Checkpoint != "" {

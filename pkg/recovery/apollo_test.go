@@ -218,6 +218,22 @@ func TestTimeIsKept(t *testing.T) {
 			t.Errorf("%d steps with the time over, expected %d and a rate of 0", r.steps, r.step)
 		}
 	}
+	r.before, r.looked, r.look, r.measured = 30*time.Second, 10*time.Second, 5*time.Second, measuring{times: 4, flops: 60}
+	r.Held = func(Net, int) (Judge, error) { return nil, nil }
+	if r.plan(40); r.ahead() != 4 {
+		t.Errorf("%d measurements are to come, expected 4", r.ahead())
+	}
+	if r.hurry(); r.steps != 9 && r.steps != 10 { // 50 s are left, 20 of them for measurements, of 5 s a step
+		t.Errorf("%d steps beside measurements, expected 10", r.steps)
+	}
+	r.each = 2 * time.Second
+	if r.replan(100 * time.Second); r.measured.times != 4 || r.steps != 40 || r.measured.flops != 60 {
+		t.Errorf("%d steps and %+v, expected 40 and 4 measurements", r.steps, r.measured)
+	}
+	r.look = 20 * time.Second
+	if r.replan(100 * time.Second); r.measured.times != 1 || r.steps != 40 || r.measured.flops != 30 {
+		t.Errorf("%d steps and %+v, expected 40 and one measurement", r.steps, r.measured)
+	}
 	r.Tokens, r.before = 1000, 0
 	r.plan(80)
 	if r.hurry(); r.steps != 80 {

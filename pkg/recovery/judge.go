@@ -73,10 +73,47 @@ func (o Options) measuring(steps int, w work) measuring {
 
 // within is how many steps of so long fit what is left of a budget of time, with what is measured.
 func (r *runner) within() int {
-	steps := int(max(1, (r.Time-time.Since(r.start))/max(1, r.each)))
+	steps := int(max(1, (r.Time-r.clock().Sub(r.start))/max(1, r.each)))
 	if r.Held == nil {
 		return steps
 	}
 	share := float64(r.measuring(steps, r.work).flops) / (float64(steps) * float64(r.work.step))
 	return max(1, int(float64(steps)/(1+share)))
 }
+
+// replan fits steps and measurements into what is left of a budget of time, now that one of each has
+// been timed: a measurement may take longer than its operations beside those of a step say.
+func (r *runner) replan(left time.Duration) {
+	m := &r.measured
+	each := m.each()
+	for m.times > 1 && float64(m.times)*float64(r.look) > measuringShare*float64(left) {
+		m.times--
+	}
+	m.flops = each * int64(m.times+2)
+	r.steps = int(max(1, (left-time.Duration(m.times)*r.look)/max(1, r.each)))
+}
+
+// ahead is how many measurements are still to be made.
+func (r *runner) ahead() int {
+	if r.Held == nil || r.step >= r.steps {
+		return 0
+	}
+	return max(1, r.measured.times-r.step*r.measured.times/r.steps)
+}
+
+// hurry takes steps away where a budget of time is not enough for them and for the
+// measurements to come, at the pace so far, and adds some before the first of those where there is room.
+func (r *runner) hurry() {
+	if r.Tokens > 0 {
+		return
+	}
+	pace := (r.elapsed() - r.looked) / time.Duration(r.step)
+	left := r.Time - r.spent - r.elapsed() - time.Duration(r.ahead())*r.look
+	n := max(r.step, r.step+int(left/max(1, pace)))
+	if n < r.steps || n > r.steps && r.step >= slowSteps && r.step*r.measured.times < r.steps {
+		r.plan(n)
+	}
+}
+
+// slowSteps is how many of the first steps say nothing of later ones being faster.
+const slowSteps = 3

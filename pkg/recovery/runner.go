@@ -28,6 +28,7 @@ type runner struct {
 	before        time.Duration // of training before an interruption
 	spent         time.Duration // of a budget of time, before the first step
 	each          time.Duration // of a step, as the first ones were
+	look, looked  time.Duration // of the last measurement of the child; of all since the first step
 	result        Result
 
 	work     work
@@ -41,9 +42,9 @@ type runner struct {
 	norm    float64    // of the gradients of the step before
 }
 
-// begin measures both models, or goes on from a state.
-func (r *runner) begin() error {
-	r.start, r.saved = time.Now(), time.Now()
+// begin measures both models, or goes on from a state; start is when the recovery began.
+func (r *runner) begin(start time.Time) error {
+	r.start, r.saved = start, start
 	if r.From != nil {
 		return r.resume(*r.From)
 	}
@@ -60,9 +61,12 @@ func (r *runner) begin() error {
 	if err := r.measureBoth(); err != nil {
 		return err
 	}
+	r.spent, r.start, r.looked = r.elapsed(), r.clock(), 0
+	if r.Tokens == 0 {
+		r.replan(r.Time - r.spent)
+	}
 	r.Rate = r.rate(r.damage(), r.steps)
 	r.plan(r.steps)
-	r.spent, r.start = time.Since(r.start), time.Now()
 	return nil
 }
 
@@ -107,21 +111,24 @@ func (r *runner) openJudge() (err error) {
 // the optimizer forgets it.
 func (r *runner) try() error {
 	at := r.Batches.Cursor()
-	b, err := r.batch(r.Batches, 1)
-	if err != nil {
-		return err
-	}
 	for range r.tries() {
-		start := time.Now()
+		start := r.clock()
+		b, err := r.batch(r.Batches, 1)
+		if err != nil {
+			return err
+		}
 		if _, err = r.learn(b, 0); err != nil {
 			return err
 		}
-		r.each = time.Since(start)
+		if err := r.Batches.Seek(at); err != nil {
+			return err
+		}
+		r.each = r.clock().Sub(start)
 		r.done += r.work.step
 	}
 	optim.Reset(r.opt)
 	r.norm = 0
-	return r.Batches.Seek(at)
+	return nil
 }
 
 // damage is how far the child's held-out loss is above its parent's before the first step, in
@@ -173,21 +180,10 @@ func (r *runner) next() error {
 		held = r.result.Points[len(r.result.Points)-1].Loss
 	}
 	r.tell(kl, held)
-	if r.step < r.steps && time.Since(r.saved) > r.SaveEvery {
+	if r.step < r.steps && r.clock().Sub(r.saved) > r.SaveEvery {
 		return r.save()
 	}
 	return nil
-}
-
-// hurry takes steps away where a budget of time is not enough for them at the pace so far.
-func (r *runner) hurry() {
-	if r.Tokens > 0 {
-		return
-	}
-	pace := r.elapsed() / time.Duration(r.step)
-	if n := r.step + int((r.Time-r.spent-r.elapsed())/max(1, pace)); n < r.steps {
-		r.plan(max(r.step, n))
-	}
 }
 
 // tell says where the recovery stands.
@@ -208,10 +204,13 @@ func (r *runner) tokens() int64 { return int64(r.step) * int64(r.Batch*r.Context
 
 // measure takes the held-out loss, and keeps the weights where it is the best.
 func (r *runner) measure() error {
+	start := r.clock()
 	h, err := r.judge.Measure()
 	if err != nil {
 		return fmt.Errorf("recovery: held-out text: %w", err)
 	}
+	r.look = r.clock().Sub(start)
+	r.looked += r.look
 	p := Point{Step: r.step, Tokens: r.tokens(), Seconds: r.elapsed().Seconds(), Loss: h.Loss}
 	r.result.Points = append(r.result.Points, p)
 	r.done += r.measured.each()

@@ -39,6 +39,16 @@ type Stage struct {
 	// From, where it is not nil, is the state to go on from; Restore fills its slabs.
 	From    *State
 	Restore func([]Saved) error
+
+	now func() time.Time // nil is time.Now; tests have other clocks
+}
+
+// clock is the time.
+func (s *Stage) clock() time.Time {
+	if s.now != nil {
+		return s.now()
+	}
+	return time.Now()
 }
 
 // DefaultSaveEvery is how often a recovery is saved when nobody says.
@@ -107,12 +117,13 @@ func (s *Stage) Run(ctx context.Context) (*Result, error) {
 	if p, c := s.Parent.Model.Vocab(), s.Child.Model.Vocab(); p != c {
 		return nil, fmt.Errorf("recovery: the parent has a vocabulary of %d, the child %d", p, c)
 	}
+	start := s.clock()
 	r, err := newRunner(s)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
-	if err := r.begin(); err != nil {
+	if err := r.begin(start); err != nil {
 		return nil, err
 	}
 	for r.step < r.steps {

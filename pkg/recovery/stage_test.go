@@ -224,17 +224,69 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestBudgetOfTime: as many steps as fit, by the first of them.
-func TestBudgetOfTime(t *testing.T) {
-	s := stage(t, "gpt2", true)
-	s.Tokens, s.Time = 0, 300*time.Millisecond
-	start := time.Now()
-	r, err := s.Run(context.Background())
-	if err != nil {
-		t.Fatal(err)
+// clockwork is a time that passes only in steps and measurements.
+type clockwork struct {
+	now        time.Time
+	step, look time.Duration
+	slow       time.Time // from when on steps take twice as long; zero is never
+}
+
+// ticking are batches that take their step's time, timed a judge whose measurements take theirs.
+type ticking struct {
+	batches
+	*clockwork
+}
+
+func (b *ticking) Next() (data.Batch, error) {
+	b.now = b.now.Add(b.step)
+	if !b.slow.IsZero() && b.now.After(b.slow) {
+		b.now = b.now.Add(b.step)
 	}
-	if r.Steps <= 5 || time.Since(start) > 30*time.Second { // a bound that a busy machine keeps
-		t.Errorf("%d steps in %s of a budget of 300 ms", r.Steps, time.Since(start))
+	return b.batches.Next()
+}
+
+type timed struct {
+	judge
+	*clockwork
+}
+
+func (j timed) Measure() (Held, error) {
+	j.now = j.now.Add(j.look)
+	return j.judge.Measure()
+}
+
+// TestBudgetOfTimeIsKept: three minutes are three minutes to a tenth, by a clock that the test
+// moves: where measurements take as long as many steps, which their operations do not say, and
+// where steps become slower on the way.
+func TestBudgetOfTimeIsKept(t *testing.T) {
+	const budget = 180 * time.Second
+	for _, c := range []struct {
+		step, look, slow time.Duration
+	}{{2 * time.Second, 0, 0}, {2 * time.Second, 3 * time.Second, 0}, {3 * time.Second, 20 * time.Second, 0}, {2 * time.Second, 45 * time.Second, 0}, {2 * time.Second, 4 * time.Second, 60 * time.Second}} {
+		s := stage(t, "gpt2", true)
+		s.Tokens, s.Time, s.Patience = 0, budget, 100
+		clock := &clockwork{now: time.Unix(0, 0), step: c.step, look: c.look}
+		if c.slow > 0 {
+			clock.slow = clock.now.Add(c.slow)
+		}
+		s.now = func() time.Time { return clock.now }
+		list := s.Batches.(*batches).list
+		s.Batches, s.Short = &ticking{batches{list: list}, clock}, &ticking{batches{list: list[50:]}, clock}
+		s.Held = func(n Net, _ int) (Judge, error) {
+			j, err := newJudge(n, s.Pool, list[:2])
+			return timed{j, clock}, err
+		}
+		r, err := s.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := clock.now.Sub(time.Unix(0, 0))
+		if took < budget*9/10 || took > budget*11/10 {
+			t.Errorf("steps of %s, measurements of %s, slower from %s on: %s of a budget of %s (%d steps, %d measurements)", c.step, c.look, c.slow, took, budget, r.Steps, len(r.Points))
+		}
+		if last := r.Points[len(r.Points)-1]; len(r.Points) < 2 || last.Step != r.Steps {
+			t.Errorf("steps of %s, measurements of %s: %d measurements, the last at step %d of %d", c.step, c.look, len(r.Points), last.Step, r.Steps)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/param"
 )
 
 // Batches are where training batches come from, and how to go back to one.
@@ -26,6 +27,9 @@ type State struct {
 	Cursor  data.Cursor   `json:"cursor"`
 	Short   data.Cursor   `json:"short"` // of the short windows; zero without
 	Result  Result        `json:"result"`
+	// Scales is what each parameter's rate is multiplied by, which follows from the weights
+	// before the first step; missing of states of earlier versions, which go on by those they have.
+	Scales map[string]float64 `json:"scales,omitempty"`
 }
 
 // Saved is a part of a state beside its numbers: elements in one or several runs.
@@ -77,7 +81,10 @@ func (r *runner) save() error {
 	r.exchange()
 	st := State{
 		Options: r.Options, Step: r.step, Steps: r.steps, Updates: r.opt.Updates(), Norm: r.norm, Elapsed: r.elapsed(),
-		Cursor: r.Batches.Cursor(), Result: r.result,
+		Cursor: r.Batches.Cursor(), Result: r.result, Scales: map[string]float64{},
+	}
+	for _, p := range r.Child.Set.Params {
+		st.Scales[p.Name] = r.scale(p)
 	}
 	if r.Short != nil {
 		st.Short = r.Short.Cursor()
@@ -85,7 +92,7 @@ func (r *runner) save() error {
 	st.Result.Steps, st.Result.Tokens, st.Result.Seconds = r.step, r.tokens(), st.Elapsed.Seconds()
 	err := r.Save(st, r.parts())
 	r.exchange()
-	r.saved = time.Now()
+	r.saved = r.clock()
 	if err != nil {
 		return fmt.Errorf("recovery: the state of step %d was not saved: %w", r.step, err)
 	}
@@ -109,6 +116,9 @@ func (r *runner) resume(st State) error {
 			return err
 		}
 	}
+	if st.Scales != nil {
+		r.scale = func(p *param.Param) float64 { return st.Scales[p.Name] }
+	}
 	r.opt.SetUpdates(st.Updates)
 	r.step, r.result, r.before = st.Step, st.Result, st.Elapsed
 	r.Rate, r.norm = st.Options.Rate, st.Norm
@@ -119,7 +129,7 @@ func (r *runner) resume(st State) error {
 }
 
 // elapsed is the time of training, that before an interruption included.
-func (r *runner) elapsed() time.Duration { return r.before + time.Since(r.start) }
+func (r *runner) elapsed() time.Duration { return r.before + r.clock().Sub(r.start) }
 
 // keepBest copies the child's weights to best.
 func (r *runner) keepBest() {

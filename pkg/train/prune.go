@@ -12,6 +12,7 @@ import (
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/graph"
 	"github.com/ecospa/ecospa/pkg/optim"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -132,7 +133,7 @@ func (p *Pruner) cut(l *Loop, budget coupled.Budget, path string) error {
 
 // calibrated does what the subcommand prune does: a calibration pass, shared by the
 // ranks, a plan by any criterion and allocation, improvements, the cut. Where the
-// basis changes the optimizer's moments start afresh.
+// basis changes momenta follow it (optim.Config.Momenta); other moments start afresh.
 func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
 	state, done, err := l.State()
 	if err != nil {
@@ -140,9 +141,14 @@ func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
 	}
 	defer done()
 	slabs, others := l.cutting(state)
+	changes := p.Config.Improve.Basis != coupled.BasisNone
+	var momenta []*param.Slab
+	if changes && l.adapters == nil {
+		momenta = l.Optim.Momenta(state)
+	}
 	pr := prune.Job{
 		Calibration: prune.Calibration{Model: l.Model, Set: l.Set, Pool: l.Pool, Data: p.Calibration, Ranks: l.Group()},
-		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: slabs, Parallel: others,
+		Config:      p.Config, Improve: p.Config.Improve, Footprint: p.Footprint, Slabs: slabs, Parallel: others, Momenta: momenta,
 	}
 	r, err := pr.Round(budget)
 	if r != nil && r.Evidence != nil {
@@ -151,11 +157,14 @@ func (p *Pruner) calibrated(l *Loop, budget coupled.Budget, path string) error {
 	if err != nil {
 		return err
 	}
+	if momenta != nil {
+		optim.CrossBasis(state, coupled.Mixed(l.Set))
+	}
 	l.reshard(state)
-	if p.Config.Improve.Basis != coupled.BasisNone {
+	if changes && momenta == nil {
 		optim.Reset(l.Opt)
 	}
-	if i := p.Config.Improve; i.Basis != coupled.BasisNone || i.Compensate != coupled.CompensateNone || i.Gains {
+	if i := p.Config.Improve; changes || i.Compensate != coupled.CompensateNone || i.Gains {
 		l.resetAverage()
 	}
 	if err := p.write(l, path, r.Plans[0]); err != nil {

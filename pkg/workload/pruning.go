@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ type Pruning struct {
 	Vocabulary      Vocabulary
 
 	Rounds, Sequences, Context int // of calibration; Sequences 0 is as many as are enough, at most MostSequences or MostBeforeRecovery; Context 0 is the model's, at most 512
-	Trial, EvalTokens          int // sequences for trial cuts at most; held-out tokens for the report, 0 is all
+	Trial, EvalTokens          int // sequences for trial cuts at most; held-out tokens for the report, 0 is all, EvalAuto mostEval or fewer
 	Recompute                  graph.Recompute
 	Checkpoint                 string // directory that keeps what a calibration has found; "" for none
 	Recover                    string // recovery.Options.ParseBudget, RecoverAuto or RecoverNone
@@ -71,13 +72,18 @@ const (
 	MostSequences, MostBeforeRecovery = 256, 64
 	// promise bounds the operations of a pruning: see prune.Job.Promise.
 	promise = 2.5
+	// EvalAuto is Pruning.EvalTokens for mostEval tokens, or a quarter of those of calibration where
+	// that is less, but as many as take evalFLOPs; images are mostEval always.
+	EvalAuto  = -1
+	mostEval  = 16384
+	evalFLOPs = 5e12 // less than a minute on two cores
 )
 
 // DefaultPruning is a pruning as the subcommand's flags have it where they are not given.
 func DefaultPruning() Pruning {
 	return Pruning{
 		Text: data.Options{Field: "text"}, Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Rounds: 1,
-		Trial: prune.DefaultTrial, EvalTokens: 16384, MemoryOf: "inference", MemoryBatch: 1, Cache: drawnDir(),
+		Trial: prune.DefaultTrial, EvalTokens: EvalAuto, MemoryOf: "inference", MemoryBatch: 1, Cache: drawnDir(),
 	}
 }
 
@@ -108,6 +114,9 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	}
 	if err := export.Constrain(p.For, b.Model, &p.Config); err != nil {
 		return nil, fault.Usage(err)
+	}
+	if p.EvalTokens, err = p.evalTokens(b); err != nil {
+		return nil, err
 	}
 	on := prune.NewSubject(b.Model, b.Set, p.Threads, p.Ranks)
 	defer on.Close()
@@ -273,6 +282,26 @@ func (p Pruning) mostSequences(m model.Model) int {
 		return MostSequences
 	}
 	return MostBeforeRecovery
+}
+
+// evalTokens is EvalTokens, EvalAuto resolved for the model before the cut.
+func (p Pruning) evalTokens(b *bundle.Bundle) (int, error) {
+	if p.EvalTokens != EvalAuto {
+		return p.EvalTokens, nil
+	}
+	if _, images := b.Model.(model.Classifier); images {
+		return mostEval, nil
+	}
+	if p.Resume {
+		source, err := bundle.Open(p.From, bundle.Options{ShapesOnly: true})
+		if err != nil {
+			return 0, err
+		}
+		defer source.Close()
+		b = source
+	}
+	context := cmp.Or(p.Context, min(512, b.Model.Context()))
+	return min(mostEval, max(context, p.mostSequences(b.Model)*context/4, evalFLOPs/(2*b.Set.Count()))), nil
 }
 
 // drawnTokens is how much text is drawn: enough for calibration, and for a recovery that reads
