@@ -49,10 +49,13 @@ fi
 # What the machine runs.
 export CGO_ENABLED=0
 go build -o "$work/init" ./scripts/avx512
-go build -o "$work/ecospa" .
 go test -c -ldflags '-s -w' -o "$work/kernel" ./pkg/kernel
-go test -c -ldflags '-s -w' -o "$work/train" ./pkg/train
-if [ -z "$commands" ]; then
+files=("kernel=$work/kernel")
+if [ -n "$commands" ]; then
+  go build -ldflags '-s -w' -o "$work/ecospa" .
+  go test -c -ldflags '-s -w' -o "$work/train" ./pkg/train
+  files+=("ecospa=$work/ecospa" "train=$work/train")
+else
   commands=$work/commands
   # Tests whose subtests are paths, and those whose subtests have one a path, on the widest
   # path. q8_0 as integers gives the same bits on every path, and runs on all. What measures is left out.
@@ -64,7 +67,7 @@ if [ -z "$commands" ]; then
 END
 fi
 mkdir -p "$work/cd"
-"$work/init" pack "$work/cd/initrd" "$commands" kernel="$work/kernel" train="$work/train" ecospa="$work/ecospa"
+"$work/init" pack "$work/cd/initrd" "$commands" "${files[@]}"
 cp "$vmlinuz" "$work/cd/vmlinuz"
 cp "$isolinux" "$ldlinux" "$work/cd"
 cat >"$work/cd/isolinux.cfg" <<'END'
