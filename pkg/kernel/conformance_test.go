@@ -247,22 +247,23 @@ func (o *op) slopes(r *rand.Rand, in [][]float32, dout []float32) (all []slope) 
 	if o.gradient != nil {
 		probes = 4
 	}
-	x := doubles(in)
-	loss := func() (s float64) {
+	x, y := doubles(in), doubles(in)
+	// loss is that of a reference pass with one value changed, which it sends.
+	loss := func(x [][]float64, i, at int, by float64, to chan<- float64) {
+		v, s := x[i][at], 0.0
+		x[i][at] = v + by
 		for i, v := range o.reference(x)[0] {
 			s += v * float64(dout[i])
 		}
-		return s
+		x[i][at] = v
+		to <- s
 	}
+	up, down := make(chan float64, 1), make(chan float64, 1)
 	for _, i := range o.diff {
 		for _, at := range r.Perm(len(in[i]))[:min(probes, len(in[i]))] {
-			v := x[i][at]
-			x[i][at] = v + h
-			up := loss()
-			x[i][at] = v - h
-			down := loss()
-			x[i][at] = v
-			all = append(all, slope{i, at, (up - down) / (2 * h)})
+			go loss(y, i, at, h, up)
+			loss(x, i, at, -h, down)
+			all = append(all, slope{i, at, (<-up - <-down) / (2 * h)})
 		}
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 )
 
@@ -25,7 +26,8 @@ func mulSlow(c, a, b Matrix, o Product) (want, mag []float64) {
 		return y
 	}
 	x, y := rounded(a.Data), rounded(b.Data)
-	for i := range c.Rows {
+	want, mag = make([]float64, c.Rows*c.Cols), make([]float64, c.Rows*c.Cols)
+	row := func(i int) {
 		for j := range c.Cols {
 			var s, g float64
 			for kk := range k {
@@ -50,9 +52,19 @@ func mulSlow(c, a, b Matrix, o Product) (want, mag []float64) {
 			if o.Residual != nil {
 				add(o.Residual[i*c.Stride+j])
 			}
-			want, mag = append(want, s), append(mag, g)
+			want[i*c.Cols+j], mag[i*c.Cols+j] = s, g
 		}
 	}
+	var half sync.WaitGroup
+	half.Go(func() {
+		for i := 0; i < c.Rows; i += 2 {
+			row(i)
+		}
+	})
+	for i := 1; i < c.Rows; i += 2 {
+		row(i)
+	}
+	half.Wait()
 	return want, mag
 }
 
