@@ -75,17 +75,18 @@ func BenchmarkRows(b *testing.B) {
 }
 
 // BenchmarkAttention reports GFLOP/s of what a causal mask leaves to do: two
-// products forward, five backward, over half of the scores.
+// products forward, five backward, over half of the scores; and what they are of the
+// peak, the larger one of those measured right before and after.
 func BenchmarkAttention(b *testing.B) {
-	for _, s := range []AttnShape{
-		{B: 4, T: 256, G: 8, R: 1, QK: 64, VO: 64},
+	shapes := []AttnShape{
 		{B: 1, T: 512, G: 12, R: 1, QK: 64, VO: 64},
 		{B: 1, T: 1024, G: 8, R: 1, QK: 64, VO: 64},
 		{B: 1, T: 1024, G: 2, R: 4, QK: 64, VO: 64},
-		{B: 4, T: 256, G: 8, R: 1, QK: 61, VO: 61},
-		{B: 4, T: 256, G: 8, R: 1, QK: 37, VO: 37},
-		{B: 4, T: 256, G: 8, R: 1, QK: 32, VO: 48},
-	} {
+	}
+	for _, width := range []int{32, 37, 61, 64, 80, 128} {
+		shapes = append(shapes, AttnShape{B: 4, T: 256, G: 8, R: 1, QK: width, VO: width})
+	}
+	for _, s := range shapes {
 		s.Causal, s.Scale = true, 0.125
 		qkv := noise(s.B * s.T * s.Width())
 		dqkv := make([]float32, len(qkv))
@@ -100,6 +101,7 @@ func BenchmarkAttention(b *testing.B) {
 				p := NewPool(0)
 				defer p.Close()
 				AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
+				before := PeakFLOPS(p, 0.05)
 				for b.Loop() {
 					if back {
 						AttentionBackward(p, dqkv, ctx, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
@@ -107,7 +109,9 @@ func BenchmarkAttention(b *testing.B) {
 						AttentionForward(p, Rows{F32: ctx}, lse, Rows{F32: qkv}, nil, s)
 					}
 				}
-				b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				rate := flops * float64(b.N) / b.Elapsed().Seconds()
+				b.ReportMetric(rate/1e9, "GFLOP/s")
+				b.ReportMetric(rate/max(before, PeakFLOPS(p, 0.05)), "of-peak")
 			})
 		}
 	}

@@ -43,6 +43,7 @@ var named = map[string]Sizes{
 	"deit-small":  {Family: "vit", Layers: 12, Width: 384, Heads: 6, FFN: 1536, Labels: 1000},
 	"deit-base":   {Family: "vit", Layers: 12, Width: 768, Heads: 12, FFN: 3072, Labels: 1000},
 	"llama-1b":    {Family: "llama", Layers: 24, Width: 2048, Heads: 32, FFN: 5461, Vocab: 32000},
+	"qwen3-mini":  {Family: "qwen3", Layers: 6, Width: 1024, Heads: 16, KVHeads: 8, HeadDim: 128, FFN: 3072, Vocab: 151936, Tied: yes(), RopeTheta: 1e6}, // six layers of qwen3-0.6b
 
 	// Shapes of published models.
 	"smollm2-135m": {Family: "llama", Layers: 30, Width: 576, Heads: 9, KVHeads: 3, FFN: 1536, Vocab: 49152, Tied: yes(), RopeTheta: 1e5},
