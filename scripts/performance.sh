@@ -269,9 +269,38 @@ for p in $all; do measure "$p"; done
 	for p in $all; do [ -f "$docs/$class/$p.md" ] && { echo; cat "$docs/$class/$p.md"; }; done
 } >"$docs/$class.md"
 {
+	classes=$(cd "$docs" && ls -d */ | tr -d / | tr '\n' ' ')
 	echo "# Performance"
 	echo
-	echo "Figures by the class of the processor, each measured as a whole on one machine: $(cd "$docs" && ls -d */ | sed 's,\(.*\)/,[\1](performance/\1.md),' | tr '\n' ' ')"
+	echo "Goals and what was measured by the class of the processor (its kernels' path), two cores each; **what misses a goal is bold**. A class's page has the date, the machine and"
+	echo "all figures: $(for c in $classes; do echo "[$c](performance/$c.md)"; done | tr '\n' ' ')"
+	echo
+	for c in $classes; do
+		for p in $all; do
+			[ ! -f "$docs/$c/$p.goals" ] || sed "s/^/$c/" "$docs/$c/$p.goals"
+		done
+	done | awk -F ' *[|] *' -v classes="$classes" -v this="$class" '
+		!($2 in least) {order[++n] = $2}
+		!($2 in least) || $1 == this {least[$2] = $3}
+		{found[$1, $2] = $4}
+		function shown(c, f,   v, g) {
+			if (!((c, f) in found)) return "not measured"
+			v = found[c, f]; g = least[f]
+			if (v !~ /^-?[0-9.]+$/) return v
+			if (g ~ /most/) { sub(/at most /, "", g); return v + 0 <= g + 0 ? v : "**" v "**" }
+			return v + 0 >= g + 0 ? v : "**" v "**"
+		}
+		END {
+			k = split(classes, c, " ")
+			head = "| figure | at least |"; rule = "|---|---|"
+			for (i = 1; i <= k; i++) { head = head " " c[i] " |"; rule = rule "---|" }
+			print head; print rule
+			for (i = 1; i <= n; i++) {
+				row = "| " order[i] " | " least[order[i]] " |"
+				for (j = 1; j <= k; j++) row = row " " shown(c[j], order[i]) " |"
+				print row
+			}
+		}'
 	echo
 	cat "$docs/notes.md"
 } >"$docs.md"
