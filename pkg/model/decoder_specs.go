@@ -100,17 +100,23 @@ func (s *specs) outside(name string, role param.Role, dims []param.Dim, decay bo
 	s.list[len(s.list)-1].Decay = decay
 }
 
-// norm adds a norm: one gain, or in LayerNorm gain and mostly a bias in one block.
-func (s *specs) norm(name string, role param.Role) {
-	one := param.Init{Mean: 1}
-	if s.a.PlusOne {
-		one.Mean = 0
-	}
-	if !s.a.LayerNorm {
-		s.add(name, name, role, []param.Dim{s.e}, one)
+// gain adds the gain of a norm, which begins at 1.
+func (s *specs) gain(name, block string, role param.Role, dims []param.Dim) {
+	if !s.a.PlusOne {
+		s.add(name, block, role, dims, param.Init{Mean: 1})
 		return
 	}
-	s.add(name+"_gain", name, role, []param.Dim{s.e}, one)
+	s.add(name, block, role, dims, param.Init{})
+	s.list[len(s.list)-1].Plus = 1
+}
+
+// norm adds a norm: one gain, or in LayerNorm gain and mostly a bias in one block.
+func (s *specs) norm(name string, role param.Role) {
+	if !s.a.LayerNorm {
+		s.gain(name, name, role, []param.Dim{s.e})
+		return
+	}
+	s.gain(name+"_gain", name, role, []param.Dim{s.e})
 	if !s.a.NoBias {
 		s.add(name+"_bias", name, role.Bias(), []param.Dim{s.e}, param.Init{})
 	}
@@ -195,16 +201,12 @@ func (s *specs) attention(w Widths) {
 
 // qkNorm adds the gains of the norms of queries and keys.
 func (s *specs) qkNorm(q, k, unit []param.Dim) {
-	one := param.Init{Mean: 1}
-	if s.a.PlusOne {
-		one.Mean = 0
-	}
 	switch s.a.QKNorm {
 	case HeadQKNorm:
 		q, k = unit, unit
 	case NoQKNorm:
 		return
 	}
-	s.add("q_norm", "q_norm", param.QNorm, q, one)
-	s.add("k_norm", "k_norm", param.KNorm, k, one)
+	s.gain("q_norm", "q_norm", param.QNorm, q)
+	s.gain("k_norm", "k_norm", param.KNorm, k)
 }

@@ -9,7 +9,8 @@ import (
 
 // WeightScale makes learning rates follow the size of each tensor: a matrix's rate is LR
 // times the root mean square of its weights as they are now, a norm gain's is gain times
-// that, since everything behind it scales with it. A fixed rate is right for one model
+// that, since everything behind it scales with it (of gains that work as 1 + w the root mean
+// square of 1 + w). A fixed rate is right for one model
 // and ruins another whose weights are smaller. Biases, and tensors of zeros, take the mean
 // of the matrices.
 func WeightScale(set *param.Set, gain float64) func(p *param.Param) float64 {
@@ -38,12 +39,13 @@ func isMatrix(p *param.Param) bool {
 	return p.Decay || len(p.Dims) > 1 && p.Dims[len(p.Dims)-1].Name == "embed"
 }
 
-// rms is the root mean square of a parameter, as it is stored.
+// rms is the root mean square of a parameter, as the model uses it.
 func rms(p *param.Param) float64 {
 	var sum float64
 	buf := make([]float32, min(piece, p.Size()))
 	for lo := 0; lo < p.Size(); lo += piece {
 		for _, v := range p.Floats(buf, lo, min(lo+piece, p.Size())) {
+			v += p.Plus
 			sum += float64(v) * float64(v)
 		}
 	}

@@ -35,6 +35,9 @@ type Spec struct {
 	Block string // parameters of one block are adjacent, in the order given; "" is a block of its own named Name
 	Decay bool   // weight decay applies
 	Init  Init
+	// Plus is what the model adds to every stored value before it uses it: 1 of a gain that
+	// is stored as w and works as 1 + w (Gemma).
+	Plus float32
 }
 
 // Size is the number of elements: the product of the dimensions.

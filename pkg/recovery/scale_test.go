@@ -54,3 +54,31 @@ func TestScaleOfGPT2(t *testing.T) {
 		}
 	}
 }
+
+// TestScaleOfGemma: gains that are stored as w and work as 1 + w get their share of the rate by
+// what they work as: w near 0 is a gain of 1, not one that must not move.
+func TestScaleOfGemma(t *testing.T) {
+	n := net(t, "gemma3_text")
+	gains := 0
+	for _, p := range n.Set.Params {
+		switch p.Role {
+		case param.Norm1, param.Norm2, param.FinalNorm, param.QNorm, param.KNorm:
+			gains++
+			for i := range p.Data() {
+				p.Data()[i] = -0.75
+			}
+		}
+	}
+	scale := optim.WeightScale(n.Set, DefaultGain)
+	for _, p := range n.Set.Params {
+		switch p.Role {
+		case param.Norm1, param.Norm2, param.FinalNorm, param.QNorm, param.KNorm:
+			if got, want := scale(p), 0.05*0.25; math.Abs(got-want) > 1e-6*want {
+				t.Errorf("%s: scale %g, expected %g", p.Name, got, want)
+			}
+		}
+	}
+	if gains < 8 {
+		t.Errorf("the model has %d gains", gains)
+	}
+}
