@@ -125,21 +125,15 @@ func (p *Plan) FLOPs() int64 {
 }
 
 // ForwardFLOPs is those of FLOPs that the forward pass makes.
-func (p *Plan) ForwardFLOPs() int64 {
-	var n int64
-	for _, s := range p.Steps {
-		if s.Phase == Forward {
-			n += s.FLOPs
-		}
-	}
-	return n
-}
+func (p *Plan) ForwardFLOPs() int64 { return p.flopsOf(Forward) }
 
 // RecomputedFLOPs is what recomputing adds to FLOPs.
-func (p *Plan) RecomputedFLOPs() int64 {
+func (p *Plan) RecomputedFLOPs() int64 { return p.flopsOf(Recomputed) }
+
+func (p *Plan) flopsOf(ph Phase) int64 {
 	var n int64
 	for _, s := range p.Steps {
-		if s.Phase == Recomputed {
+		if s.Phase == ph {
 			n += s.FLOPs
 		}
 	}
