@@ -1,9 +1,12 @@
 package param
 
-import "sync"
+import (
+	"os"
+	"sync"
+)
 
-// page is the least memory that a system gives.
-const page = 4096
+// page is the least memory that the system gives: 4 KiB mostly, 16 or 64 KiB on some machines with arm64.
+var page = os.Getpagesize()
 
 // regionBytes is the size of the pieces of memory that blocks of other types than float32 are cut from.
 const regionBytes = 16 << 20

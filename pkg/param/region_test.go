@@ -27,7 +27,7 @@ func TestRegion(t *testing.T) {
 		}
 		slabs = append(slabs, s)
 	}
-	if gap := uintptr(unsafe.Pointer(&slabs[2].Data[0])) - uintptr(unsafe.Pointer(&slabs[1].Data[0])); gap != page {
+	if gap := uintptr(unsafe.Pointer(&slabs[2].Data[0])) - uintptr(unsafe.Pointer(&slabs[1].Data[0])); gap != uintptr(page) {
 		t.Errorf("the third slab begins %d bytes after the second, want a page", gap)
 	}
 	slabs[3].Close()
