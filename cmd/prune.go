@@ -154,7 +154,7 @@ func (o PruneOptions) check(c *cli.Context) error {
 	case o.SaveScores != "" && (o.Rounds > 1 || o.Improve.Basis == coupled.BasisDataSVD):
 		return errors.New("--save-scores keeps the evidence of one round in the model's own basis: give --basis none and no --steps")
 	case o.Sequences < 0 || o.Context < 0 || o.Trial < 1 || o.EvalTokens < workload.EvalAuto || o.Threads < 0 || o.Rounds < 1 || o.MemoryBatch < 1:
-		return errors.New("--trial-sequences, --steps and --memory-batch are expected to be at least 1, --context, --eval-tokens and --threads at least 0")
+		return errors.New("--trial-sequences, --steps and --memory-batch are expected to be at least 1, --context and --threads at least 0, --eval-tokens at least -1")
 	case !slices.Contains([]string{"inference", "training"}, o.MemoryOf):
 		return fmt.Errorf("--memory-of is %q, expected inference or training", o.MemoryOf)
 	case !slices.Contains([]string{"", "F32", "F16", "BF16"}, o.DType):
