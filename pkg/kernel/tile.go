@@ -54,61 +54,62 @@ func tilePortable(t *tile) {
 	}
 }
 
-// twoRows multiplies two rows of a panel of four by four columns, four inner values at a
-// time, so that the slices are checked and moved on once for all of them.
+// twoRows multiplies two rows of a panel of four by four columns, eight inner values at a
+// time, so that the slices are checked and moved on once for all of them. Each value of B
+// is used as soon as it is read: two of A and one of B beside eight sums stay in registers.
 func twoRows(a, b []float32, k int) [8]float32 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	for ; k >= 4; k -= 4 {
-		x, y := (*[14]float32)(a), (*[16]float32)(b)
-		a0, a1, b0, b1, b2, b3 := x[0], x[1], y[0], y[1], y[2], y[3]
-		s0 += a0 * b0
-		s1 += a0 * b1
-		s2 += a0 * b2
-		s3 += a0 * b3
-		s4 += a1 * b0
-		s5 += a1 * b1
-		s6 += a1 * b2
-		s7 += a1 * b3
-		a0, a1, b0, b1, b2, b3 = x[4], x[5], y[4], y[5], y[6], y[7]
-		s0 += a0 * b0
-		s1 += a0 * b1
-		s2 += a0 * b2
-		s3 += a0 * b3
-		s4 += a1 * b0
-		s5 += a1 * b1
-		s6 += a1 * b2
-		s7 += a1 * b3
-		a0, a1, b0, b1, b2, b3 = x[8], x[9], y[8], y[9], y[10], y[11]
-		s0 += a0 * b0
-		s1 += a0 * b1
-		s2 += a0 * b2
-		s3 += a0 * b3
-		s4 += a1 * b0
-		s5 += a1 * b1
-		s6 += a1 * b2
-		s7 += a1 * b3
-		a0, a1, b0, b1, b2, b3 = x[12], x[13], y[12], y[13], y[14], y[15]
-		s0 += a0 * b0
-		s1 += a0 * b1
-		s2 += a0 * b2
-		s3 += a0 * b3
-		s4 += a1 * b0
-		s5 += a1 * b1
-		s6 += a1 * b2
-		s7 += a1 * b3
-		a, b = a[16:], b[16:] // there is always a gap behind a panel
+	var s0, s1, s2, s3, s4, s5, s6, s7, a0, a1 float32
+	a, b = a[:4*k], b[:4*k] // a's last two values may be of the gap behind a panel
+	for i := 32; i <= len(a) && i <= len(b); i += 32 {
+		x, y := (*[32]float32)(a[i-32:i]), (*[32]float32)(b[i-32:i])
+		a0, a1 = x[0], x[1]
+		s0, s4 = s0+a0*y[0], s4+a1*y[0]
+		s1, s5 = s1+a0*y[1], s5+a1*y[1]
+		s2, s6 = s2+a0*y[2], s6+a1*y[2]
+		s3, s7 = s3+a0*y[3], s7+a1*y[3]
+		a0, a1 = x[4], x[5]
+		s0, s4 = s0+a0*y[4], s4+a1*y[4]
+		s1, s5 = s1+a0*y[5], s5+a1*y[5]
+		s2, s6 = s2+a0*y[6], s6+a1*y[6]
+		s3, s7 = s3+a0*y[7], s7+a1*y[7]
+		a0, a1 = x[8], x[9]
+		s0, s4 = s0+a0*y[8], s4+a1*y[8]
+		s1, s5 = s1+a0*y[9], s5+a1*y[9]
+		s2, s6 = s2+a0*y[10], s6+a1*y[10]
+		s3, s7 = s3+a0*y[11], s7+a1*y[11]
+		a0, a1 = x[12], x[13]
+		s0, s4 = s0+a0*y[12], s4+a1*y[12]
+		s1, s5 = s1+a0*y[13], s5+a1*y[13]
+		s2, s6 = s2+a0*y[14], s6+a1*y[14]
+		s3, s7 = s3+a0*y[15], s7+a1*y[15]
+		a0, a1 = x[16], x[17]
+		s0, s4 = s0+a0*y[16], s4+a1*y[16]
+		s1, s5 = s1+a0*y[17], s5+a1*y[17]
+		s2, s6 = s2+a0*y[18], s6+a1*y[18]
+		s3, s7 = s3+a0*y[19], s7+a1*y[19]
+		a0, a1 = x[20], x[21]
+		s0, s4 = s0+a0*y[20], s4+a1*y[20]
+		s1, s5 = s1+a0*y[21], s5+a1*y[21]
+		s2, s6 = s2+a0*y[22], s6+a1*y[22]
+		s3, s7 = s3+a0*y[23], s7+a1*y[23]
+		a0, a1 = x[24], x[25]
+		s0, s4 = s0+a0*y[24], s4+a1*y[24]
+		s1, s5 = s1+a0*y[25], s5+a1*y[25]
+		s2, s6 = s2+a0*y[26], s6+a1*y[26]
+		s3, s7 = s3+a0*y[27], s7+a1*y[27]
+		a0, a1 = x[28], x[29]
+		s0, s4 = s0+a0*y[28], s4+a1*y[28]
+		s1, s5 = s1+a0*y[29], s5+a1*y[29]
+		s2, s6 = s2+a0*y[30], s6+a1*y[30]
+		s3, s7 = s3+a0*y[31], s7+a1*y[31]
 	}
-	for ; k > 0; k-- {
-		a0, a1, y := a[0], a[1], (*[4]float32)(b)
-		s0 += a0 * y[0]
-		s1 += a0 * y[1]
-		s2 += a0 * y[2]
-		s3 += a0 * y[3]
-		s4 += a1 * y[0]
-		s5 += a1 * y[1]
-		s6 += a1 * y[2]
-		s7 += a1 * y[3]
-		a, b = a[4:], b[4:]
+	for i := k / 8 * 32; i < len(a); i += 4 {
+		y := (*[4]float32)(b[i:])
+		a0, a1 = a[i], a[i+1]
+		s0, s4 = s0+a0*y[0], s4+a1*y[0]
+		s1, s5 = s1+a0*y[1], s5+a1*y[1]
+		s2, s6 = s2+a0*y[2], s6+a1*y[2]
+		s3, s7 = s3+a0*y[3], s7+a1*y[3]
 	}
 	return [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
 }
