@@ -261,6 +261,9 @@ func (o head) scratch(in []tensor.Shape) int {
 	if o.preference != nil {
 		return n + kernel.HeadScratch(n, v)
 	}
+	if !o.train {
+		return kernel.LossScratch(n, v)
+	}
 	return kernel.HeadScratch(n, v)
 }
 

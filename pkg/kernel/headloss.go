@@ -15,8 +15,8 @@ type HeadOptions struct {
 	// Stored, where it holds values, is the head w as it is stored, instead of w, which
 	// is nil: of 16 or 8 bits. Its gradient is float32.
 	Stored Weights
-	// Scratch is HeadScratch(N, V) values to work in, DistillScratch(N, V) with a
-	// teacher; nil takes the pool's, which keeps them.
+	// Scratch is HeadScratch(N, V) values to work in, LossScratch(N, V) where no gradient
+	// is wanted, DistillScratch(N, V) with a teacher; nil takes the pool's, which keeps them.
 	Scratch []float32
 }
 
@@ -35,6 +35,9 @@ type HeadOutput struct {
 	NLL, KL       []float32
 	DX, DW, DBias []float32
 }
+
+// wanted reports whether any gradient is.
+func (o *HeadOutput) wanted() bool { return o.DX != nil || o.DW != nil || o.DBias != nil }
 
 // Logits says what a model makes of its head's products z: Scale·z, or with a soft
 // cap c > 0 c·tanh(Scale·z/c). The zero value leaves them as they are.
@@ -170,7 +173,8 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool, hold *[
 
 // HeadLoss is the language-model head, logits = X·Wᵀ + Bias (and see Logits), and its
 // cross-entropy, over chunks of rows: the [N, V] logits never exist whole, and
-// the gradients are made in the same pass, from the same logits.
+// the gradients are made in the same pass, from the same logits. Without gradients a large
+// vocabulary is cut in pieces as well.
 //
 // NLL[n] = -log softmax(logits[n])[Targets[n]] in nats, or, with Smoothing s,
 // (1-s) times that plus s times its mean over the vocabulary; a negative target
@@ -181,6 +185,10 @@ func crossEntropyRow(z []float32, target int, o *HeadOptions, grad bool, hold *[
 func HeadLoss(p *Pool, in HeadInput, o HeadOptions, out HeadOutput) {
 	h := head{HeadInput: in, HeadOutput: out, o: o}
 	h.check()
+	if !h.wanted() && h.V > headPiece {
+		h.inPieces(p)
+		return
+	}
 	h.run(p)
 }
 
@@ -220,7 +228,7 @@ func (h *head) check() {
 }
 
 func (h *head) run(p *Pool) {
-	h.pool, h.grad = p, h.DX != nil || h.DW != nil || h.DBias != nil
+	h.pool, h.grad = p, h.wanted()
 	rows := min(h.N, logitRows)
 	size := HeadScratch(h.N, h.V)
 	if h.teacher.X != nil {

@@ -44,6 +44,7 @@ func TestHeadLoss(t *testing.T) {
 	}{
 		{1, 1, 1, 0, Logits{}}, {5, 7, 13, 0, Logits{}}, {9, 16, 50, 0.1, Logits{}}, {logitRows + 3, 5, 37, 0, Logits{}}, {2*logitRows + 1, 3, 10, 0.2, Logits{}},
 		{logitRows, 8, 17, 0, Logits{}}, {5, 7, 13, 0.1, Logits{Scale: 0.25}}, {9, 16, 50, 0.1, Logits{SoftCap: 3}}, {3, 2, logitBlock + 30, 0, Logits{0.7, 2}},
+		{5, 2, headPiece + 30, 0.1, Logits{0.7, 2}}, // in pieces
 	} {
 		N, E, V := c.N, c.E, c.V
 		targets := make([]int32, N)

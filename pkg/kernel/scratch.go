@@ -17,6 +17,7 @@ type lane struct {
 	int8  int8Tile
 
 	logits [logitBlock]float32 // some of a row of logits
+	losses []rowLoss           // rows of a loss in pieces
 
 	_ [64]byte // keeps neighbours off one cache line
 }

@@ -39,6 +39,18 @@ func (w Weights) check(rows, cols int) {
 	}
 }
 
+// from is what follows the first rows of cols values.
+func (w Weights) from(rows, cols int) Weights {
+	switch at := rows * cols; {
+	case w.Q8 != nil:
+		return Weights{Q8: w.Q8[at/Q8Block*Q8Bytes:]}
+	case w.BF16 != nil:
+		return Weights{BF16: w.BF16[at:]}
+	default:
+		return Weights{F32: w.F32[at:]}
+	}
+}
+
 // row widens row i of cols values.
 func (w Weights) row(dst []float32, i, cols int) {
 	switch at := i * cols; {
