@@ -25,9 +25,9 @@ func (p *Job) changeBasis(data Sequences, improve coupled.Improve) error {
 	if prepare.Basis {
 		p.tell(ChoosingBasis{c.Data.Len()})
 	}
-	var known *momentStore
+	var known *store
 	if p.Checkpoint != "" {
-		known = newMomentStore(p.Checkpoint, "basis", true)
+		known = newStore(p.Checkpoint, "basis", true)
 		defer known.Close()
 		known.find(p.Set.Layers())
 	}
@@ -38,10 +38,10 @@ func (p *Job) changeBasis(data Sequences, improve coupled.Improve) error {
 
 // basis changes the basis of one layer after the other, by moments that are known, where
 // they are of all layers, and else become so; momenta go along.
-func (c *Calibration) basis(method string, o coupled.Options, known *momentStore, momenta []*param.Slab) error {
+func (c *Calibration) basis(method string, o coupled.Options, known *store, momenta []*param.Slab) error {
 	s := c.newStream(c.Data)
 	defer s.Close()
-	all := known.all(c.Set.Layers())
+	all := known.has(0, c.Set.Layers()-1)
 	for layer := range c.Set.Layers() {
 		var e *coupled.Evidence
 		if o.Basis {
@@ -63,7 +63,7 @@ func (c *Calibration) basis(method string, o coupled.Options, known *momentStore
 }
 
 // basisMoments gathers the moments of a layer, or reads them where those of all are known.
-func (s *stream) basisMoments(layer int, e *coupled.Evidence, known *momentStore, all bool) error {
+func (s *stream) basisMoments(layer int, e *coupled.Evidence, known *store, all bool) error {
 	if all {
 		return known.load(layer, e)
 	}

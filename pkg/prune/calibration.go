@@ -58,12 +58,9 @@ type Calibration struct {
 	// and all get the evidence of the whole. nil for one.
 	Ranks dist.Group
 
-	ctx  context.Context   // of a job that runs; nil never ends
-	work func(flops int64) // is told of operations that have been done; may be nil
-	// store keeps the second moments of the model as it is; nil for nowhere.
-	store *momentStore
-	// recording keeps what the pass that gathers evidence shows of them; nil for nothing.
-	recording *recording
+	ctx   context.Context   // of a job that runs; nil never ends
+	work  func(flops int64) // is told of operations that have been done; may be nil
+	store *store            // of the model as it is; nil for none
 }
 
 // worked reports so many operations.
@@ -99,7 +96,7 @@ func (c *Calibration) every(tokens int) int {
 type observing struct {
 	e     *coupled.Evidence
 	sites map[string]bool
-	also  *recording // is shown every batch; may be nil
+	also  *activations // is shown every batch; may be nil
 	now   Sequences
 	skip  bool // the batch at hand is not looked at
 }

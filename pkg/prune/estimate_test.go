@@ -2,6 +2,7 @@ package prune
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +64,85 @@ func TestEstimateIsWhatIsDone(t *testing.T) {
 	}
 }
 
+// TestSecondMomentsAreEstimated: phases make the passes for second moments that are estimated of
+// them, wherever these lie between phases, and where a full disk leaves them nowhere, which is
+// said and changes no plan.
+func TestSecondMomentsAreEstimated(t *testing.T) {
+	disk := freeSpace
+	defer func() { freeSpace = disk }()
+	var plan [][]int
+	for _, at := range []struct {
+		name                string
+		scratch, checkpoint bool
+		free                int64
+		every, told         bool // each phase makes a pass; it is said that there is no room
+	}{
+		{name: "scratch", scratch: true, free: 1 << 40},
+		{name: "full disk", scratch: true, free: 1 << 10, every: true, told: true},
+		{name: "checkpoint", checkpoint: true, free: 1 << 10},
+		{name: "nowhere", every: true},
+	} {
+		freeSpace = func(string) (int64, bool, error) { return at.free, true, nil }
+		p := &Job{Calibration: storable(t, "llama", param.BF16, true), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Promise: 2.5}
+		p.Config.Target, p.Config.Of, p.Config.Allocation, p.Config.FFNOrder = "0.6x", "prunable", "auto", coupled.OrderRefit
+		if at.scratch {
+			p.Scratch = t.TempDir()
+		}
+		if at.checkpoint {
+			p.Checkpoint = t.TempDir()
+		}
+		told := false
+		p.Notify = func(e Event) {
+			_, full := e.(NoRoom)
+			told = told || full
+		}
+		r, err := p.Run(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", at.name, err)
+		}
+		if told != at.told {
+			t.Errorf("%s: said that there is no room: %t, expected %t", at.name, told, at.told)
+		}
+		if kept := r.Plan().Decisions[2].Kept; plan == nil {
+			plan = kept
+		} else if !slices.EqualFunc(kept, plan, slices.Equal) {
+			t.Errorf("%s: other units are kept", at.name)
+		}
+		for _, ph := range r.Phases {
+			switch ph.Name {
+			case PhaseRefit: // which runs the model for nothing but second moments
+				if pass := ph.FLOPs > 0; pass != at.every {
+					t.Errorf("%s: the refit makes a pass: %t, expected %t", at.name, pass, at.every)
+				}
+				fallthrough
+			case PhaseOrder, PhaseTrials, PhaseCompare:
+				if ph.FLOPs > ph.Expected*11/10 {
+					t.Errorf("%s: %s takes %d operations, estimated %d", at.name, ph.Name, ph.FLOPs, ph.Expected)
+				}
+			}
+		}
+		r.Close()
+	}
+}
+
+// TestStoreOfSomeLayers: where trial cuts are made in some layers only, the comparison of plans
+// and the refit find the second moments of all.
+func TestStoreOfSomeLayers(t *testing.T) {
+	p := &Job{Calibration: storable(t, "llama", param.BF16, true), Config: coupled.DefaultConfig(), Improve: coupled.DefaultImprove(), Scratch: t.TempDir()}
+	p.Config.Target, p.Config.Of, p.Config.Allocation, p.Config.FFNOrder = "0.6x", "prunable", "auto", coupled.OrderScore
+	p.trial.every = 4
+	r, err := p.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, ph := range r.Phases {
+		if ph.Name == PhaseRefit && ph.FLOPs > 0 {
+			t.Errorf("the refit made a pass of %d operations, expected none", ph.FLOPs)
+		}
+	}
+}
+
 // TestTrialsFitThePromise: trial cuts read less of one sequence before they break the promise,
 // and more sequences where there is room; heads in which nothing is predicted are not used.
 func TestTrialsFitThePromise(t *testing.T) {
@@ -86,7 +166,7 @@ func TestTrialsFitThePromise(t *testing.T) {
 	}
 	p.trial, p.Config.Allocation = trialChoice{}, "auto"
 	_, trial, held := p.split()
-	if _, _, err := p.chooseMeasuring(k, trial, held, 0, 0); err != nil || p.trial.held != 1 {
+	if _, _, err := p.chooseMeasuring(&roundWork{costs: k, trial: trial, held: held}); err != nil || p.trial.held != 1 {
 		t.Errorf("plans are compared on %d of %d sequences (%v), expected 1 where there is no room", p.trial.held, held.Len(), err)
 	}
 	if _, _, held := p.split(); held.Len() != 1 {

@@ -83,7 +83,7 @@ func (e Continued) String() string {
 }
 
 func (e NoRoom) String() string {
-	return fmt.Sprintf("%s has %s free, too little for second moments of %s: every phase computes its own", e.Dir, units.Bytes(e.Free), units.Bytes(e.Bytes))
+	return fmt.Sprintf("%s has %s free, too little to keep second moments (%s): every phase computes its own", e.Dir, units.Bytes(e.Free), units.Bytes(e.Bytes))
 }
 
 func (e OrderingChannels) String() string {

@@ -69,7 +69,7 @@ func (g *gathering) pass(hi, batch int) error {
 		return nil
 	}
 	c, show, count := g.c, newObserving(g.e), 0
-	show.also = c.recording
+	show.also = c.store.recorded()
 	if batch == g.batch {
 		count = g.done / batch
 	}
@@ -92,8 +92,8 @@ func (g *gathering) pass(hi, batch int) error {
 			continue
 		}
 		show.now, show.skip = c.Data.slice(lo, lo+batch), count%g.every != 0
-		if c.recording != nil {
-			c.recording.parts = append(c.recording.parts, batch)
+		if show.also != nil {
+			show.also.parts = append(show.also.parts, batch)
 		}
 		if err := g.run(m, show.now, count%2 == 1); err != nil {
 			return err

@@ -27,7 +27,9 @@ type Job struct {
 	Enough bool
 	// Promise, where it is above 0, bounds the operations of a round, as a multiple of those
 	// of forward and backward passes over its own calibration sequences: trial cuts get what
-	// the rest leaves of it, at least one a group on an eighth of one sequence, of 64 tokens or more.
+	// the rest leaves of it, at least one a group on an eighth of one sequence, of 64 tokens or more. Second moments
+	// that phases compute again, as no disk has room for them, are not counted: a plan does not
+	// depend on the disk.
 	Promise float64
 	// Checkpoint is a directory that keeps what a calibration has found, so that an interrupted
 	// one goes on; "" keeps nothing. See resume.go.

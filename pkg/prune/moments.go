@@ -1,6 +1,8 @@
 package prune
 
 import (
+	"runtime"
+
 	"github.com/ecospa/ecospa/pkg/coupled"
 	"github.com/ecospa/ecospa/pkg/data"
 	"github.com/ecospa/ecospa/pkg/param"
@@ -22,7 +24,7 @@ type moments struct {
 	scores  *coupled.Evidence // where gains read the attention scores; nil for nowhere
 	stream  *stream           // nil where no refit needs moments
 	until   int               // the last layer that is asked for
-	store   *momentStore      // keeps them for the next pass; nil for none
+	store   *store            // keeps them for the next pass; nil for none
 }
 
 // newMoments prepares a pass over the sequences of the calibration that determine the moments.
@@ -66,28 +68,25 @@ func (c *Calibration) momentOptions(improve coupled.Improve, layer int) coupled.
 }
 
 // gather fills the evidence of a layer, nil for one that nobody asks for: from the store, or
-// by running the layer, where it or a later one is not stored.
+// by running the layer, where it or a later one is not stored. A store gets every layer that runs.
 func (m *moments) gather(layer int, e *coupled.Evidence) error {
-	stored := m.store != nil && m.store.has(layer)
-	run := false
-	for l := layer; l <= m.until; l++ {
-		run = run || m.store == nil || !m.store.has(l)
-	}
+	stored := m.store.has(layer, layer)
 	if stored && e != nil {
 		if err := m.store.load(layer, e); err != nil {
 			return err
 		}
 		e = nil
 	}
-	if !run {
+	if m.store.has(layer, m.until) {
 		return nil
 	}
-	if err := m.stream.step(e); err != nil || m.store == nil {
+	if e == nil && m.store != nil && !stored { // a later phase may ask for it
+		e = coupled.NewEvidence(m.c.Set, m.c.momentOptions(m.improve, layer))
+		defer runtime.GC() // as in Trials.layer
+		defer e.Close()
+	}
+	if err := m.stream.step(e); err != nil || m.store == nil || e == nil {
 		return err
-	}
-	if e == nil {
-		m.store.skip(layer)
-		return nil
 	}
 	return m.store.save(layer, e)
 }

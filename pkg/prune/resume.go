@@ -22,7 +22,7 @@ import (
 // uninterrupted one gives, to the bit.
 //
 //	calibration.json       what the calibration is: another one is refused
-//	basis-N, moments-N     second moments of a layer (momentStore); rows-N what they are of
+//	basis-N, moments-N     second moments of a layer (store); rows-N what they are of
 //	evidence.json          how many sequences were seen, and in which files their evidence is
 //	losses-NxT.json        of trial cuts on N sequences of T tokens; held-NxT.json of plans
 

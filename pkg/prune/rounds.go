@@ -32,6 +32,7 @@ func (p *Job) Round(budget coupled.Budget) (*Result, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	defer p.closeStore()
 	r := &Result{}
 	return r, p.round(r, budget)
 }
@@ -75,8 +76,16 @@ func (p *Job) split() (gather, trial, held Sequences) {
 // plan changes the basis, gathers evidence and decides, rank 0 for all.
 func (p *Job) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	p.used = 0
+	p.closeStore()
 	gather, trial, held := p.split()
-	e, seen, err := p.look(gather, budget)
+	at, full, err := p.placeStore(gather)
+	if err != nil {
+		return nil, err
+	}
+	if full != nil {
+		p.tell(*full)
+	}
+	e, seen, err := p.look(gather, budget, at)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +94,7 @@ func (p *Job) plan(r *Result, budget coupled.Budget) (*coupled.Plan, error) {
 	}
 	r.Evidence, r.Compared = e, seen
 	p.used = seen.Sequences
-	if err := p.openStore(); err != nil {
+	if err := p.openStore(at); err != nil {
 		return nil, err
 	}
 	plan, err := Decide(p.group(), "the plan", func() (*coupled.Plan, error) { return p.decide(r, budget, trial, held) })
@@ -154,8 +163,9 @@ func (p *Job) trials(scores *coupled.Evidence) *Trials {
 	return t
 }
 
-// look changes the basis and gathers the evidence that scores and improvements need.
-func (p *Job) look(gather Sequences, budget coupled.Budget) (e *coupled.Evidence, seen Compared, err error) {
+// look changes the basis and gathers the evidence that scores and improvements need. A place for
+// rows gets those of the pass.
+func (p *Job) look(gather Sequences, budget coupled.Budget, at place) (e *coupled.Evidence, seen Compared, err error) {
 	c := p.Calibration
 	c.Data = gather
 	seen = Compared{Sequences: gather.Len(), Overlap: -1}
@@ -166,10 +176,12 @@ func (p *Job) look(gather Sequences, budget coupled.Budget) (e *coupled.Evidence
 		p.Evidence = nil
 		return e, seen, nil
 	}
-	if c.recording, err = p.record(gather); err != nil {
-		return nil, seen, err
+	if at.rows {
+		if p.store, err = c.recordingStore(at.dir, p.Improve); err != nil {
+			return nil, seen, err
+		}
+		c.store = p.store
 	}
-	p.recording = c.recording
 	p.tell(Gathering{gather.Len(), gather.Context, p.halves(c)})
 	err = p.phase(PhaseEvidence, func() error {
 		if p.halves(c) || p.Checkpoint != "" {

@@ -32,7 +32,7 @@ func (p *Job) Sensitivities(shares []float64) ([]Sensitivity, error) {
 	if err := p.expectTrials(1+len(kinds)*len(shares), trial.Len()); err != nil {
 		return nil, err
 	}
-	e, _, err := p.look(gather, coupled.Budget{})
+	e, _, err := p.look(gather, coupled.Budget{}, place{})
 	if err != nil {
 		return nil, err
 	}

@@ -175,7 +175,7 @@ func (p Pruning) weights() param.DType {
 
 // scratch is a directory on the disk that the result is written to.
 func (p Pruning) scratch() string {
-	if p.Out == "" || p.DryRun {
+	if p.Out == "" {
 		return ""
 	}
 	dir := filepath.Dir(filepath.Clean(p.Out))

@@ -57,8 +57,8 @@ func TestRecordedActivations(t *testing.T) {
 				p.Scratch = t.TempDir()
 			}
 			gather, _, _ := p.split()
-			if yes, err := p.records(gather); err != nil || yes != (i == 1) {
-				t.Fatalf("recorded: %t (%v), expected %t", yes, err, i == 1)
+			if at, _, err := p.placeStore(gather); err != nil || at.rows != (i == 1) {
+				t.Fatalf("recorded: %t (%v), expected %t", at.rows, err, i == 1)
 			}
 			r, err := p.Run(t.Context())
 			if err != nil {
