@@ -97,27 +97,11 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	if err := p.decideTraining(); err != nil {
 		return nil, err
 	}
-	if p.Open.Weights == "" {
-		p.Open.Weights = p.weights()
-	}
-	path := p.From
-	if p.Resume {
-		path = p.Out
-	}
-	b, err := bundle.Open(path, p.Open)
+	b, err := p.open()
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	for _, n := range b.Notes {
-		p.Log(fmt.Sprintf("note: %s: %s", path, n))
-	}
-	if err := export.Constrain(p.For, b.Model, &p.Config); err != nil {
-		return nil, fault.Usage(err)
-	}
-	if p.EvalTokens, err = p.evalTokens(b); err != nil {
-		return nil, err
-	}
 	on := prune.NewSubject(b.Model, b.Set, p.Threads, p.Ranks)
 	defer on.Close()
 	job, err := p.job(ctx, b, on)
@@ -132,12 +116,7 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 	if p.Ranks.Rank() != 0 {
 		return nil, nil
 	}
-	r := res.Report()
-	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = p.From, p.Out, p.MemoryBatch, job.Data.Context, b.Bytes
-	if job.Resumed != nil {
-		r.Before.FileBytes = job.Resumed.Bytes
-	}
-	r.Data = p.Data
+	r := p.report(job, res, b)
 	kept := job.SaveRecovery != nil && res.Interrupted
 	if err := p.write(b, res, &r, kept); err != nil {
 		return nil, err
@@ -152,6 +131,44 @@ func (p Pruning) Run(ctx context.Context) (*prune.Report, error) {
 		err = ErrRecoveryEnded
 	}
 	return &r, err
+}
+
+// open opens the model, or with Resume the one whose recovery goes on, and decides what depends on it.
+func (p *Pruning) open() (*bundle.Bundle, error) {
+	if p.Open.Weights == "" {
+		p.Open.Weights = p.weights()
+	}
+	path := p.From
+	if p.Resume {
+		path = p.Out
+	}
+	b, err := bundle.Open(path, p.Open)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range b.Notes {
+		p.Log(fmt.Sprintf("note: %s: %s", path, n))
+	}
+	err = fault.Usage(export.Constrain(p.For, b.Model, &p.Config))
+	if err == nil {
+		p.EvalTokens, err = p.evalTokens(b)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// report is what the job found, of this model and data.
+func (p *Pruning) report(job *prune.Job, res *prune.Result, b *bundle.Bundle) prune.Report {
+	r := res.Report()
+	r.From, r.Out, r.MemoryBatch, r.Context, r.Before.FileBytes = p.From, p.Out, p.MemoryBatch, job.Data.Context, b.Bytes
+	if job.Resumed != nil {
+		r.Before.FileBytes = job.Resumed.Bytes
+	}
+	r.Data = p.Data
+	return r
 }
 
 // setDefaults fills in what the caller left open.

@@ -39,23 +39,8 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 	if p.training.Optimizer == recovery.Apollo {
 		options.Optimizer = recovery.Apollo
 	}
-	switch p.Recover {
-	case "", RecoverNone:
-		return nil
-	case RecoverAuto:
-		why := job.Unrecoverable()
-		if have, _ := w.Counts(); why == nil && have < 2*options.Context+1 {
-			why = fmt.Errorf("the training text has %d tokens, expected at least %d", have, 2*options.Context+1)
-		}
-		if why != nil {
-			p.Log("not recovered: " + why.Error())
-			return nil
-		}
-		options.Tokens = p.autoTokens(job, w)
-	default:
-		if err := options.ParseBudget(p.Recover); err != nil {
-			return fault.Usage(fmt.Errorf("recover: %w", err))
-		}
+	if yes, err := p.recoverBudget(job, w, &options); err != nil || !yes {
+		return err
 	}
 	v, vectors := w.(*Vectors)
 	if vectors {
@@ -85,20 +70,46 @@ func (p Pruning) recovery(job *prune.Job, w Workload) error {
 		}}, err
 	}
 	job.Recovery, job.Training = stage, p.training
-	job.Parent = func() (recovery.Net, func(), error) {
-		b, err := bundle.Open(p.From, bundle.Options{Weights: bundle.AsStored})
-		if err != nil {
+	job.Parent = func() (recovery.Net, func(), error) { return p.parent(job.Vocabulary) }
+	return nil
+}
+
+// recoverBudget sets the tokens or the time of a recovery, and reports whether there is one.
+func (p Pruning) recoverBudget(job *prune.Job, w Workload, options *recovery.Options) (bool, error) {
+	switch p.Recover {
+	case "", RecoverNone:
+		return false, nil
+	case RecoverAuto:
+		why := job.Unrecoverable()
+		if have, _ := w.Counts(); why == nil && have < 2*options.Context+1 {
+			why = fmt.Errorf("the training text has %d tokens, expected at least %d", have, 2*options.Context+1)
+		}
+		if why != nil {
+			p.Log("not recovered: " + why.Error())
+			return false, nil
+		}
+		options.Tokens = p.autoTokens(job, w)
+	default:
+		if err := options.ParseBudget(p.Recover); err != nil {
+			return false, fault.Usage(fmt.Errorf("recover: %w", err))
+		}
+	}
+	return true, nil
+}
+
+// parent opens the model as it was before pruning, but for the vocabulary that was cut, nil for none.
+func (p Pruning) parent(v *prune.Vocabulary) (recovery.Net, func(), error) {
+	b, err := bundle.Open(p.From, bundle.Options{Weights: bundle.AsStored})
+	if err != nil {
+		return recovery.Net{}, nil, err
+	}
+	if v != nil {
+		if _, err := b.KeepVocabulary(v.Kept); err != nil {
+			b.Close()
 			return recovery.Net{}, nil, err
 		}
-		if v := job.Vocabulary; v != nil {
-			if _, err := b.KeepVocabulary(v.Kept); err != nil {
-				b.Close()
-				return recovery.Net{}, nil, err
-			}
-		}
-		return recovery.Net{Model: b.Model, Set: b.Set}, b.Close, nil
 	}
-	return nil
+	return recovery.Net{Model: b.Model, Set: b.Set}, b.Close, nil
 }
 
 // autoTokens is the budget of RecoverAuto, see docs/results/quality.md: four times the tokens

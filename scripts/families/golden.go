@@ -55,30 +55,37 @@ func pytorch(dir string) (logits, steps float64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	grads := set.NewSlab()
-	defer grads.Close()
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: true})
 	m.Loss(b, 2, tokens, 0)
+	steps, err = losses(b, pool, batch, want["steps"])
+	return d.Relative, steps, err
+}
+
+// losses is the largest difference between the losses of AdamW's steps on a batch and others.
+func losses(b *graph.Builder, pool *kernel.Pool, batch data.Batch, want []float32) (most float64, err error) {
+	set := b.Set()
+	grads := set.NewSlab()
+	defer grads.Close()
 	mc, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads})
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	defer mc.Close()
 	o := optim.Default()
 	o.LR, o.Clip = 1e-2, 1
 	opt := optim.New(set, o)
 	defer optim.Close(opt)
-	for _, w := range want["steps"] {
+	for _, w := range want {
 		if err := batch.Feed(mc, 1/float32(len(batch.Targets))); err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		if err := mc.RunAll(); err != nil {
-			return 0, 0, err
+			return 0, err
 		}
-		steps = math.Max(steps, math.Abs(float64(mc.Output("loss")[0]-w)))
+		most = math.Max(most, math.Abs(float64(mc.Output("loss")[0]-w)))
 		opt.Update(optim.Step{Pool: pool, Set: set, Grads: grads, LR: o.LR, Norm: optim.GradNorm(pool, grads)})
 	}
-	return d.Relative, steps, nil
+	return most, nil
 }
 
 // lastLine is the last line of a command's output that says something.

@@ -24,45 +24,7 @@ func (w *work) vectors(r row, arch string) (embed, whole, narrow string, err err
 		return "", "", "", err
 	}
 	texts := filepath.Join(source, "texts.jsonl")
-	distance := func(model string) (float64, error) {
-		for _, args := range [][]string{
-			{"export", "--force", "--model", model, "--format", "gguf", "--dtype", "f32", "--out", "m.gguf"},
-			{"embed", "--force", "--model", model, "--data", texts, "--out", "ours.jsonl"},
-		} {
-			if _, err := w.run(w.ecospa, args...); err != nil {
-				return 0, err
-			}
-		}
-		out, err := w.run("node", "embed.mjs", "m.gguf", texts)
-		if err != nil {
-			return 0, err
-		}
-		ours, err := os.ReadFile(w.at("ours.jsonl"))
-		if err != nil {
-			return 0, err
-		}
-		theirs := lines(out)
-		worst := 0.0
-		for i, line := range lines(string(ours)) {
-			var a, b []float64
-			if err := json.Unmarshal([]byte(line), &a); err != nil {
-				return 0, err
-			}
-			if err := json.Unmarshal([]byte(theirs[i]), &b); err != nil {
-				return 0, err
-			}
-			if len(b) == 0 { // longer than llama.cpp's context; ours is cut
-				continue
-			}
-			var ab, aa, bb float64
-			for k := range a {
-				ab, aa, bb = ab+a[k]*b[k], aa+a[k]*a[k], bb+b[k]*b[k]
-			}
-			worst = math.Max(worst, 1-ab/math.Sqrt(aa*bb))
-		}
-		return worst, nil
-	}
-	d, err := distance(source)
+	d, err := w.distance(source, texts)
 	if err != nil {
 		return "", "", "", err
 	}
@@ -72,9 +34,52 @@ func (w *work) vectors(r row, arch string) (embed, whole, narrow string, err err
 	if err != nil {
 		return "", "", "", err
 	}
-	n, err := distance(r.Name + "-gguf")
+	n, err := w.distance(r.Name+"-gguf", texts)
 	cell := "1 - cosine " + small(d)
 	return cell, cell, kinds + " 1 - cosine " + small(n), err
+}
+
+// distance is the largest 1 - cosine between a model's vectors of texts here and in llama.cpp.
+func (w *work) distance(model, texts string) (float64, error) {
+	for _, args := range [][]string{
+		{"export", "--force", "--model", model, "--format", "gguf", "--dtype", "f32", "--out", "m.gguf"},
+		{"embed", "--force", "--model", model, "--data", texts, "--out", "ours.jsonl"},
+	} {
+		if _, err := w.run(w.ecospa, args...); err != nil {
+			return 0, err
+		}
+	}
+	out, err := w.run("node", "embed.mjs", "m.gguf", texts)
+	if err != nil {
+		return 0, err
+	}
+	ours, err := os.ReadFile(w.at("ours.jsonl"))
+	if err != nil {
+		return 0, err
+	}
+	theirs := lines(out)
+	worst := 0.0
+	for i, line := range lines(string(ours)) {
+		var a, b []float64
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			return 0, err
+		}
+		if err := json.Unmarshal([]byte(theirs[i]), &b); err != nil {
+			return 0, err
+		}
+		if len(b) > 0 { // else it is longer than llama.cpp's context; ours is cut
+			worst = math.Max(worst, 1-cosine(a, b))
+		}
+	}
+	return worst, nil
+}
+
+func cosine(a, b []float64) float64 {
+	var ab, aa, bb float64
+	for i := range a {
+		ab, aa, bb = ab+a[i]*b[i], aa+a[i]*a[i], bb+b[i]*b[i]
+	}
+	return ab / math.Sqrt(aa*bb)
 }
 
 func lines(s string) (out []string) {
