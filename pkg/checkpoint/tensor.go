@@ -32,6 +32,8 @@ type Tensor struct {
 	// Optional tensors may be missing from a file that is read; their parameters
 	// then keep what they hold. They are always written.
 	Optional bool
+	// IfMissing is what a reader is told of files that have all but this tensor; "" for nothing.
+	IfMissing string
 }
 
 // Part is one parameter of a Tensor.

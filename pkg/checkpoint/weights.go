@@ -167,12 +167,13 @@ type job struct {
 
 // match pairs the tensors with those of the files, and lists what does not fit.
 func (w *weights) match(bound []placed, ignore []string) (jobs []job, wrong []string) {
-	used := map[string]bool{}
+	used, advice := map[string]bool{}, ""
+	types := map[string][]string{} // names of tensors by the type that weights cannot have
 	for _, b := range bound {
 		name := w.find(append([]string{b.Name}, b.Aliases...))
 		if name == "" {
 			if !b.Optional {
-				wrong = append(wrong, "missing "+b.Name)
+				wrong, advice = append(wrong, "missing "+b.Name), b.IfMissing
 			}
 			continue
 		}
@@ -181,7 +182,7 @@ func (w *weights) match(bound []placed, ignore []string) (jobs []job, wrong []st
 		case !sameShape(e.Shape, b.shape) && b.other(e.Shape) == nil:
 			wrong = append(wrong, fmt.Sprintf("%s has shape %v, expected %v", quote(name), e.Shape, b.shape))
 		case !isFloat(e.DType):
-			wrong = append(wrong, fmt.Sprintf("%s has type %s, expected F32, F16 or BF16", quote(name), e.DType))
+			types[e.DType] = append(types[e.DType], name)
 		default:
 			j := job{name: name, from: e, to: b}
 			if !sameShape(e.Shape, b.shape) {
@@ -190,6 +191,12 @@ func (w *weights) match(bound []placed, ignore []string) (jobs []job, wrong []st
 			jobs = append(jobs, j)
 		}
 	}
+	if len(wrong) == 1 && advice != "" {
+		wrong[0] += ": " + advice
+	}
+	for t, names := range types {
+		wrong = append(wrong, badTypes(names, t))
+	}
 	for name := range w.entries {
 		if !used[name] && !matchesAny(name, ignore) {
 			wrong = append(wrong, "unexpected "+quote(name))
@@ -197,6 +204,16 @@ func (w *weights) match(bound []placed, ignore []string) (jobs []job, wrong []st
 	}
 	sort.Strings(wrong)
 	return jobs, wrong
+}
+
+// badTypes says once of all tensors of a type that weights cannot have it.
+func badTypes(names []string, dtype string) string {
+	const expected = "expected F32, F16 or BF16"
+	first := quote(slices.Min(names))
+	if len(names) == 1 {
+		return fmt.Sprintf("%s has type %s, %s", first, dtype, expected)
+	}
+	return fmt.Sprintf("%d tensors, %s first, have type %s, %s", len(names), first, dtype, expected)
 }
 
 // other is Tensor.Other of a shape.

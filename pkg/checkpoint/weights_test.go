@@ -230,7 +230,7 @@ func TestNonFinite(t *testing.T) {
 }
 
 var twoTensors = []Tensor{
-	{Name: "m.x", Aliases: []string{"x"}, Parts: []Part{{Param: "a"}}},
+	{Name: "m.x", Aliases: []string{"x"}, Parts: []Part{{Param: "a"}}, IfMissing: "look at x"},
 	{Name: "m.y", Aliases: []string{"y"}, Parts: []Part{{Param: "b"}}, Optional: true},
 }
 
@@ -260,12 +260,13 @@ func TestReadWeights(t *testing.T) {
 		{"half wrapped", files{weightsFile: rawFile(t, x, f32("module.m.y", count(4), 4))}, `unexpected "module.m.y"`},
 		{"ignored", files{weightsFile: rawFile(t, x, y, rawTensor{"h.0.attn.bias", "BOOL", []int64{3}, []byte{1, 0, 1}})}, ""},
 		{"sharded", files{indexFile: index(map[string]string{"m.x": s1, "m.y": s2}), s1: rawFile(t, x), s2: rawFile(t, y)}, ""},
-		{"missing", files{weightsFile: rawFile(t, y)}, "missing m.x"},
+		{"missing", files{weightsFile: rawFile(t, y)}, "missing m.x: look at x"},
 		{"unexpected", files{weightsFile: rawFile(t, x, f32("z", count(1), 1))}, `unexpected "z"`},
 		{"both names", files{weightsFile: rawFile(t, x, alias)}, `unexpected "x"`},
 		{"shape", files{weightsFile: rawFile(t, f32("m.x", count(6), 3, 2))}, `"m.x" has shape [3 2], expected [2 3]`},
 		{"rank", files{weightsFile: rawFile(t, f32("m.x", count(6), 6))}, `"m.x" has shape [6], expected [2 3]`},
 		{"type", files{weightsFile: rawFile(t, rawTensor{"m.x", "I32", []int64{2, 3}, make([]byte, 24)})}, `"m.x" has type I32, expected F32, F16 or BF16`},
+		{"types", files{weightsFile: rawFile(t, rawTensor{"m.y", "F64", []int64{4}, make([]byte, 32)}, rawTensor{"m.x", "F64", []int64{2, 3}, make([]byte, 48)})}, `2 tensors, "m.x" first, have type F64, expected F32, F16 or BF16`},
 		{"all at once", files{weightsFile: rawFile(t, f32("m.y", count(3), 3), f32("z", count(1), 1))}, `"m.y" has shape [3], expected [4]; missing m.x; unexpected "z"`},
 		{"nothing", files{}, "neither model.safetensors nor model.safetensors.index.json"},
 		{"pickle", files{"pytorch_model.bin": nil}, "pytorch_model.bin runs code"},

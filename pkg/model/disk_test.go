@@ -3,6 +3,7 @@ package model
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ecospa/ecospa/pkg/checkpoint"
@@ -90,6 +91,48 @@ func TestDiskRoundTrip(t *testing.T) {
 					t.Errorf("config.json changes on the way (%v):\n%s\n%s", err, config, again)
 				}
 			})
+		}
+	}
+}
+
+// TestHeadlessFileIsAdvised: a file of all tensors but the head is told apart from one that is
+// damaged: config.json does not say that the embedding is the head.
+func TestHeadlessFileIsAdvised(t *testing.T) {
+	sizes := Sizes{Family: "llama", Layers: 1, Width: 12, Heads: 2, FFN: 5, Vocab: 7, Context: 9, Tied: new(bool)}
+	untied, err := New(sizes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := param.New(untied.Specs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := untied.Config(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ lacks, want string }{
+		{"lm_head.weight", `missing lm_head.weight: if the model has none but its embedding, config.json lacks "tie_word_embeddings": true`},
+		{"model.norm.weight", "missing model.norm.weight"},
+	} {
+		var tensors []checkpoint.Tensor
+		for _, x := range untied.Tensors(set) {
+			if x.Name == c.lacks {
+				x.Name = "x.attn.bias" // which is ignored
+			}
+			tensors = append(tensors, x)
+		}
+		dir := filepath.Join(t.TempDir(), "model")
+		if err := checkpoint.WriteDir(dir, checkpoint.Model{Config: config}.Files(set, tensors, "F32")); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		if _, _, err := Read(root); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("without %s: %v, expected %s", c.lacks, err, c.want)
 		}
 	}
 }

@@ -166,6 +166,9 @@ func (n Name) tensor(set *param.Set, layer int, name string, f file) checkpoint.
 	if hf {
 		t.Shape = n.Shape
 	}
+	if hf && n.Roles[0] == param.Head && set.LayerParam(param.Outside, param.Embed) != nil {
+		t.IfMissing = `if the model has none but its embedding, config.json lacks "tie_word_embeddings": true`
+	}
 	for _, r := range n.Roles {
 		p := set.LayerParam(layer, r)
 		if split, at := f.split(p); split > 0 {
