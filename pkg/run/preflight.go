@@ -129,8 +129,8 @@ func (p Preflight) String() string {
 	if p.Ranks > 1 {
 		fmt.Fprintf(&b, "ranks     %d of %s, %d sequences of each step and %d threads each\n", p.Ranks, p.Library, p.Sequences, p.Threads)
 	}
-	fmt.Fprintf(&b, "work      %d steps of %d %s, %sFLOP a step%s; %d threads at %.0f GFLOP/s: about %s at most",
-		p.Steps, p.Batch, unit, units.Count(p.FLOPs), p.evaluations(unit), p.Threads, p.Rate/1e9, units.Clock(p.Duration()))
+	fmt.Fprintf(&b, "work      %d steps of %d %s, %sFLOP a step%s; %s at %.0f GFLOP/s: about %s at most",
+		p.Steps, p.Batch, unit, units.Count(p.FLOPs), p.evaluations(unit), units.Plural(p.Threads, "thread"), p.Rate/1e9, units.Clock(p.Duration()))
 	if p.Prunes {
 		fmt.Fprintf(&b, ", less after pruning")
 	}

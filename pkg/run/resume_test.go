@@ -80,15 +80,16 @@ func TestResumeWithAnotherText(t *testing.T) {
 	}
 }
 
-// TestResumeBeforeTheFirstCheckpoint starts from the beginning, and ends as a run
-// that was not interrupted.
+// TestResumeBeforeTheFirstCheckpoint starts from the beginning, which it says with what that
+// repeats, and ends as a run that was not interrupted.
 func TestResumeBeforeTheFirstCheckpoint(t *testing.T) {
 	whole, dir := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "run")
 	c, o := tiny(t, whole), Options{}
+	c.Tokenizer.Train, c.Tokenizer.Vocab = "bpe", 280
 	if _, err := trained(t, c, o); err != nil {
 		t.Fatal(err)
 	}
-	c, o = tiny(t, dir), Options{}
+	c.Out = dir
 	crash := errors.New("crash")
 	o.Before = train.Hook{Name: "crash", Step: func(l *train.Loop) error {
 		if l.Step == 6 {
@@ -100,8 +101,13 @@ func TestResumeBeforeTheFirstCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	log, err := resumed(t, dir, Options{})
-	if err != nil || !strings.Contains(log.String(), "the run has no checkpoint yet: it starts from the beginning") {
-		t.Fatalf("%v\n%s", err, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the run has no checkpoint yet: it starts from the beginning", "training a BPE tokenizer of 280 ids on 18.6 KiB of text"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("nobody says %q:\n%s", want, log)
+		}
 	}
 	sameRun(t, whole, dir)
 	samePlans(t, whole, dir)

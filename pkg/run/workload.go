@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ecospa/ecospa/internal/fault"
+	"github.com/ecospa/ecospa/internal/units"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/data"
@@ -38,32 +39,43 @@ func (j *Job) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done := make(chan input, 1)
-	b := j.bundle // the job may have given it up when an abandoned reading ends
+	done, said := make(chan input, 1), make(chan Event, 1) // an abandoned reading waits for nobody
+	b := j.bundle                                          // the job may have given it up when an abandoned reading ends
 	go func() {
+		defer close(said)
 		if c != nil {
 			done <- j.readImages(c)
 		} else {
-			done <- j.readText(b)
+			done <- j.readText(b, func(e Event) { said <- e })
 		}
 	}()
 	interrupted := ctx.Done()
 	if j.Ranks.many() { // ranks stop together, at a step
 		interrupted = nil
 	}
-	select {
-	case in := <-done:
-		for _, e := range in.notes {
+	for {
+		select {
+		case e, more := <-said:
+			if !more {
+				return j.take(<-done)
+			}
 			j.tell(e)
+		case <-interrupted:
+			return &Interrupted{Dir: j.cfg.Out}
 		}
-		j.work, j.template = in.work, in.template
-		if in.err == nil && j.bundle == nil {
-			j.bundle = &bundle.Bundle{Path: j.cfg.Out, Tokenizer: in.tok}
-		}
-		return in.err
-	case <-interrupted:
-		return &Interrupted{Dir: j.cfg.Out}
 	}
+}
+
+// take makes what was read the run's.
+func (j *Job) take(in input) error {
+	for _, e := range in.notes {
+		j.tell(e)
+	}
+	j.work, j.template = in.work, in.template
+	if in.err == nil && j.bundle == nil {
+		j.bundle = &bundle.Bundle{Path: j.cfg.Out, Tokenizer: in.tok}
+	}
+	return in.err
 }
 
 // readApart reads a stream of texts once more, as versions before documents encoded it,
@@ -125,8 +137,9 @@ func (j *Job) readImages(c model.Classifier) (in input) {
 	return in
 }
 
-// readText reads the corpus, makes or takes the tokenizer, and encodes.
-func (j *Job) readText(b *bundle.Bundle) (in input) {
+// readText reads the corpus, makes or takes the tokenizer, and encodes. It says once, at most,
+// what takes long while it does.
+func (j *Job) readText(b *bundle.Bundle, say func(Event)) (in input) {
 	if j.cfg.NewClassifier {
 		return input{err: fault.Usage(fmt.Errorf("new_classifier is for image models, %s is a text model", j.cfg.From))}
 	}
@@ -151,7 +164,16 @@ func (j *Job) readText(b *bundle.Bundle) (in input) {
 		}
 		return in
 	}
-	take := func(training data.Part) (tokenizer.Tokenizer, error) { return j.tokenizer(b, training, &in.template) }
+	take := func(training data.Part) (tokenizer.Tokenizer, error) {
+		if b == nil {
+			return j.newTokenizer(training, say)
+		}
+		err := b.Text()
+		if err == nil && training.Chats() {
+			in.template, err = b.SetChat(j.cfg.Data.Template)
+		}
+		return b.Tokenizer, err
+	}
 	if j.cfg.Preference.Enabled() {
 		j.readPairs(take, &in)
 	} else {
@@ -260,17 +282,9 @@ func cacheDir(named string) string {
 	return filepath.Join(dir, "ecospa", "tokens")
 }
 
-// tokenizer is that of the checkpoint or of the model that the run begins with, or a
-// new one.
-// Of chats it says the template.
-func (j *Job) tokenizer(b *bundle.Bundle, training data.Part, template **chat.Template) (tokenizer.Tokenizer, error) {
-	if b != nil {
-		err := b.Text()
-		if err == nil && training.Chats() {
-			*template, err = b.SetChat(j.cfg.Data.Template)
-		}
-		return b.Tokenizer, err
-	}
+// newTokenizer is the tokenizer of a new model: that of prepared data, of the file that the run
+// file names, or one that is trained on the text.
+func (j *Job) newTokenizer(training data.Part, say func(Event)) (tokenizer.Tokenizer, error) {
 	if training.Chats() {
 		return nil, fault.Usage(fmt.Errorf("%s holds chats, on which only trained models are fine-tuned: use ecospa finetune", j.cfg.Data.Path))
 	}
@@ -284,7 +298,11 @@ func (j *Job) tokenizer(b *bundle.Bundle, training data.Part, template **chat.Te
 	if training.Shards != nil && j.cfg.Tokenizer.Path == "" && j.cfg.Tokenizer.Train != "bytes" {
 		return nil, fault.Usage(fmt.Errorf("%s holds token ids: give tokenizer.path, the tokenizer that made them", j.cfg.Data.Path))
 	}
-	t, err := j.cfg.Tokenizer.New(training.Text())
+	text := training.Text()
+	if c := j.cfg.Tokenizer; c.Path == "" && c.Train == "bpe" {
+		say(Note(fmt.Sprintf("training a BPE tokenizer of %d ids on %s of text", c.Vocab, units.Bytes(int64(len(text))))))
+	}
+	t, err := j.cfg.Tokenizer.New(text)
 	return t, fault.Usage(err)
 }
 
