@@ -35,6 +35,9 @@ func (p *Pruning) decideTraining() error {
 	if _, images := b.Model.(model.Classifier); images {
 		return nil
 	}
+	if err := p.Vocabulary.cutShapes(b.Set); err != nil {
+		return err
+	}
 	switch {
 	case of != "":
 	case p.Resume:

@@ -82,6 +82,28 @@ func TestRecoveryFitsTheMemory(t *testing.T) {
 	}
 }
 
+// TestRecoveryPlansTheSmallerVocabulary: the memory of a recovery is that of the vocabulary that is
+// left, as of a model that has no other.
+func TestRecoveryPlansTheSmallerVocabulary(t *testing.T) {
+	plan := func(rows, keep int) int64 {
+		dir := filepath.Join(t.TempDir(), "model")
+		b := drawn(t, model.Sizes{Family: "llama", Layers: 1, Width: 32, Heads: 2, KVHeads: 1, FFN: 64, Vocab: rows, Context: 32})
+		if err := b.Save(dir, bundle.SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		p := DefaultPruning()
+		p.From, p.Recover, p.Vocabulary.Size = dir, "2k", keep
+		p.setDefaults()
+		if err := p.decideTraining(); err != nil {
+			t.Fatal(err)
+		}
+		return p.training.Plan.Total()
+	}
+	if cut, small, whole := plan(1024, 300), plan(300, 0), plan(1024, 0); cut != small || cut >= whole {
+		t.Errorf("%d bytes with 300 ids of 1024, %d of a model with 300, %d with all", cut, small, whole)
+	}
+}
+
 // TestResumeAsItBegan: a recovery by apollo that was interrupted goes on by apollo, though there is
 // room for adamw now.
 func TestResumeAsItBegan(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/bundle"
 	"github.com/ecospa/ecospa/pkg/data"
+	"github.com/ecospa/ecospa/pkg/param"
 	"github.com/ecospa/ecospa/pkg/prune"
 )
 
@@ -75,6 +76,19 @@ func (v Vocabulary) OpenSmaller(b *bundle.Bundle, s Source, on *prune.Subject, o
 	now, err := heldVectors(w, b)
 	cut.Distance = distance(was, now)
 	return w, cut, err
+}
+
+// cutShapes cuts a set without storage to as many rows of the vocabulary as are to stay, where
+// that is known before a text is read.
+func (v Vocabulary) cutShapes(set *param.Set) error {
+	if v.Size < 1 || v.Size >= set.Dim("vocab").Size {
+		return nil
+	}
+	rows := make([]int, v.Size)
+	for i := range rows {
+		rows[i] = i
+	}
+	return set.Shrink(param.Cut{"vocab": param.Keep{rows}})
 }
 
 // heldVectors are those of the held-out texts, of an encoder without a head; nil of others.
