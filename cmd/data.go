@@ -94,7 +94,7 @@ func prepareData(c *cli.Context) error {
 	p, err := data.Prepare(c.Context, o)
 	shown.End()
 	if err != nil {
-		return fault.BadInput(err)
+		return err
 	}
 	return show(c.App.Writer, p, c.Bool("json"))
 }

@@ -33,7 +33,8 @@ func Read(name string) ([]byte, error) {
 	return text, nil
 }
 
-// Title is what an example's header begins with, up to the first comma, colon or full stop.
+// Title is what an example's header begins with, up to the first comma, colon or full stop that is
+// not in parentheses.
 func Title(text []byte) string {
 	var head []string
 	for line := range strings.Lines(string(text)) {
@@ -43,9 +44,16 @@ func Title(text []byte) string {
 		}
 		head = append(head, line)
 	}
-	title := strings.Join(head, " ") + ". "
-	for _, end := range []string{", ", ": ", ". "} {
-		title, _, _ = strings.Cut(title, end)
+	title, depth := strings.Join(head, " "), 0
+	for i, c := range title {
+		switch {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case depth == 0 && strings.ContainsRune(",:.", c) && (i+1 == len(title) || title[i+1] == ' '):
+			return title[:i]
+		}
 	}
 	return title
 }

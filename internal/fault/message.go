@@ -14,7 +14,7 @@ func Message(err error) string {
 	text := err.Error()
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
-		text = strings.ReplaceAll(text, kind.Error(), wrongKind(kind))
+		text = strings.ReplaceAll(text, kind.Error(), WrongKind(kind))
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
@@ -24,7 +24,8 @@ func Message(err error) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
 }
 
-func wrongKind(e *json.UnmarshalTypeError) string {
+// WrongKind says what stands in JSON where a value of another type is expected.
+func WrongKind(e *json.UnmarshalTypeError) string {
 	found := e.Value
 	switch {
 	case found == "array":

@@ -49,7 +49,7 @@ func (b *Bundle) names(text []byte) error {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return err
 	}
-	b.Notes = append(b.Notes, fmt.Sprintf("the tokenizer (model.type %s) names %d of the model's %d ids: is it this model's?", file.Model.Type, rows-missing, rows))
+	b.Notes = append(b.Notes, fmt.Sprintf("the tokenizer (%s) has tokens for only %d of the model's %d ids: it may belong to another model", file.Model.Type, rows-missing, rows))
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (b *Bundle) fits(text []byte) error {
 			return fmt.Errorf("%s: the tokenizer has %d ids, the model %d", b.Path, have, rows)
 		}
 	}
-	b.Notes = append(b.Notes, fmt.Sprintf("the tokenizer has %d ids, the model %d: a text that holds one of the added tokens from %d on is an error", have, rows, rows))
+	b.Notes = append(b.Notes, fmt.Sprintf("the tokenizer has %d ids, the model %d: a text with an added token of id %d or above is refused", have, rows, rows))
 	return nil
 }
 

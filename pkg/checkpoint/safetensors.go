@@ -156,7 +156,10 @@ func checkEntries(entries map[string]entry, data int64) error {
 	names := make([]string, 0, len(entries))
 	for name, e := range entries {
 		n, ok := e.bytes()
-		if o := e.Offsets; !ok || o[0] > o[1] || o[1] > data || o[1]-o[0] != n {
+		switch o := e.Offsets; {
+		case ok && o[1]-o[0] == n && o[0] <= o[1] && o[1] > data:
+			return fmt.Errorf("tensor %s has bytes %d to %d of the data, but the file ends after %d: was it copied whole?", quote(name), o[0], o[1], data)
+		case !ok || o[0] > o[1] || o[1] > data || o[1]-o[0] != n:
 			return fmt.Errorf("tensor %s of shape %v and type %s needs %s and has bytes %d to %d of %d", quote(name), e.Shape, e.DType, amount(n, ok), o[0], o[1], data)
 		}
 		names = append(names, name)

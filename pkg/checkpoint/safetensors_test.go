@@ -47,7 +47,7 @@ var hostile = []struct {
 	{"shape and size", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, 4, "needs 8 bytes and has bytes 0 to 4 of 4"},
 	{"one offset", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}`, 4, "data_offsets has 1 numbers, expected 2"},
 	{"three offsets", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}}`, 4, "data_offsets has more than 2 numbers"},
-	{"outside", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 4, "has bytes 4 to 8 of 4"},
+	{"outside", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 4, "has bytes 4 to 8 of the data, but the file ends after 4"},
 	{"backwards", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}}`, 8, "has bytes 8 to 4"},
 	{"gap", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8, `tensor "a" begins at byte 4 of the data, expected 0`},
 	{"overlap", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 12, `tensor "b" begins at byte 4 of the data, expected 8`},

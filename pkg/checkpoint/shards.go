@@ -86,7 +86,11 @@ func openWeights(root Root) (w *weights, err error) {
 	}
 	sort.Strings(files)
 	for _, file := range files {
-		if err := w.open(root, file, shards[file]); err != nil {
+		err := w.open(root, file, shards[file])
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w, which %s names", err, indexFile)
+		}
+		if err != nil {
 			return w, err
 		}
 	}

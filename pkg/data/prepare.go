@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/chat"
 	"github.com/ecospa/ecospa/pkg/tokenizer"
 )
@@ -43,14 +44,15 @@ type PrepareProgress struct {
 
 // Prepare encodes files once, into shards that a run maps. The memory that it takes does
 // not grow with the text: documents are read one after the other, encoded in parallel and
-// written in their order, so that the shards do not depend on the number of workers.
+// written in their order, so that the shards do not depend on the number of workers. Errors say
+// whether the files are at fault (package fault), or what was to be written failed.
 func Prepare(ctx context.Context, o PrepareOptions) (*Prepared, error) {
 	if err := o.Check(""); err != nil {
 		return nil, err
 	}
 	files, err := expand(o.Path)
 	if err != nil {
-		return nil, err
+		return nil, fault.BadInput(err)
 	}
 	if err := o.clear(); err != nil {
 		return nil, err
@@ -87,7 +89,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (*Prepared, error) {
 // clear makes the folder, and removes what an earlier preparation left there.
 func (o PrepareOptions) clear() error {
 	if IsPrepared(o.Out) && !o.Force {
-		return fmt.Errorf("%s holds a prepared corpus already", o.Out)
+		return fault.BadInput(fmt.Errorf("%s holds a prepared corpus already", o.Out))
 	}
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return err
@@ -103,7 +105,7 @@ func (o PrepareOptions) clear() error {
 				return err
 			}
 		default:
-			return fmt.Errorf("%s holds %s, expected an empty folder", o.Out, name)
+			return fault.BadInput(fmt.Errorf("%s holds %s, expected an empty folder", o.Out, name))
 		}
 	}
 	return nil
@@ -181,7 +183,7 @@ func (w *preparing) run() error {
 	}
 	written := make(chan error, 1)
 	go func() { written <- w.write() }()
-	err := w.readAll()
+	err := fault.BadInput(w.readAll())
 	if err == nil {
 		err = w.flush()
 	}
@@ -191,7 +193,7 @@ func (w *preparing) run() error {
 		err = werr
 	}
 	if err == nil && w.out.count == 0 {
-		err = fmt.Errorf("%w: %s has no text", ErrFormat, w.Path)
+		err = fault.BadInput(fmt.Errorf("%w: %s has no text", ErrFormat, w.Path))
 	}
 	return err
 }
@@ -288,7 +290,7 @@ func (w *preparing) write() (err error) {
 		case <-w.ctx.Done():
 			return context.Cause(w.ctx)
 		}
-		if err = j.err; err != nil {
+		if err = fault.BadInput(j.err); err != nil {
 			return err
 		}
 		for _, d := range j.out {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/ecospa/ecospa/internal/fault"
 )
 
 // rawObject is keys of a config.json with their values as they stand there.
@@ -44,7 +46,8 @@ func readConfig(text []byte, into any) (unknown []string, extra rawObject, err e
 	if err := json.Unmarshal(text, into); err != nil {
 		var te *json.UnmarshalTypeError
 		if errors.As(err, &te) {
-			return nil, nil, fmt.Errorf("config.json: %s is a %s, expected %s", te.Field[strings.LastIndexByte(te.Field, '.')+1:], te.Value, te.Type)
+			te.Field = te.Field[strings.LastIndexByte(te.Field, '.')+1:]
+			return nil, nil, fmt.Errorf("config.json: %s", fault.WrongKind(te))
 		}
 		return nil, nil, fmt.Errorf("config.json: %w", err)
 	}

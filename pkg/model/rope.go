@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/ecospa/ecospa/internal/fault"
 	"github.com/ecospa/ecospa/pkg/param"
 )
 
@@ -45,9 +46,9 @@ func (r *ropeScale) UnmarshalJSON(text []byte) error {
 	var te *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &te) && te.Field == "":
-		return fmt.Errorf("rope scaling is a %s, expected an object", te.Value)
+		return fmt.Errorf("rope scaling %s", fault.WrongKind(te))
 	case errors.As(err, &te):
-		return fmt.Errorf("rope scaling: %s is a %s, expected a %s", te.Field, te.Value, te.Type)
+		return fmt.Errorf("rope scaling: %s", fault.WrongKind(te))
 	case err != nil:
 		return cmp.Or(r.known(), fmt.Errorf("rope scaling: %w", err))
 	}

@@ -65,7 +65,7 @@ func TestRopeSpellings(t *testing.T) {
 		{`"rope_parameters":{"rope_type":"default","partial_rotary_factor":0.5}`, "partial_rotary_factor"},
 		{`"rope_scaling":{"type":"linear","factor":0.5}`, "factor"},
 		{`"rope_scaling":{"factor":2}`, "no rope_type"},
-		{`"rope_scaling":[]`, "rope scaling is a array"},
+		{`"rope_scaling":[]`, "rope scaling is a list"},
 		{`"rope_scaling":{"type":"linear","factor":"2"}`, "factor is a string"},
 	} {
 		if _, err := frequencies(c.more); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {

@@ -90,7 +90,7 @@ func (j *Job) readApart(ctx context.Context, recorded uint32) error {
 	err := j.read(ctx)
 	j.Notify = notify
 	if err == nil && j.work.Checksum() == recorded {
-		j.tell(Note("the run's text is encoded as the version did that began it: prompts and documents each by themselves"))
+		j.tell(Note("the text is encoded as by the version that began the run: prompts and documents separately"))
 		return nil
 	}
 	j.work, j.apart = work, false
