@@ -74,7 +74,6 @@ func cachedAttention(s Shape, layer int, cache *Cache, number int) *Op {
 		},
 		Run: func(c *Call) {
 			k, v := cache.K[layer], cache.V[layer]
-			kernel.PagedAppend(c.Pool, k, v, c.In[0].F, s, cache.PageTokens, cache.Spans)
 			kernel.PagedAttention(c.Pool, c.Out, c.In[0].F, k, v, s, cache.PageTokens, cache.Spans)
 		},
 		Check: func(*Call) error { return cache.spansFit(s, layer) },

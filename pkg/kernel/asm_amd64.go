@@ -68,12 +68,6 @@ func packRowsBF16(dst *float32, src *uint16, stride, n, w, k, panel int)
 //go:noescape
 func pause()
 
-// fetchLines has lines of 64 bytes read to the second cache, at least so many and up to three more: they are
-// wanted soon.
-//
-//go:noescape
-func fetchLines(x *float32, lines int)
-
 // peak512 does n times 24 multiply-and-adds of 16 values.
 //
 //go:noescape

@@ -173,7 +173,6 @@ type flashTile struct {
 	rows        int
 	t0          int // position of the first token
 	q, o, state []float32
-	next        pageAhead // of few rows of a paged cache
 }
 
 func (f *flashTile) size() int {

@@ -284,7 +284,6 @@ func TestPagedAttentionInPieces(t *testing.T) {
 					}
 					spans := pagedCache{page: page, each: each}.spans(part, pos)
 					run := func() {
-						PagedAppend(p, cache.s[0], cache.s[1], rows, part, page, spans)
 						PagedAttention(p, ctx, rows, cache.s[0], cache.s[1], part, page, spans)
 					}
 					run()
@@ -329,7 +328,7 @@ func TestPagedAttentionLong(t *testing.T) {
 			one.B, one.T = len(pos), tokens
 			spans := c.spans(one, pos)
 			for _, sp := range spans { // each holds the whole text, and reads a part of it
-				PagedAppend(p, k, v, qkv, s, page, []Span{{N: s.T, Pages: sp.Pages}})
+				PagedAttention(p, make([]float32, s.T*cw), qkv, k, v, s, page, []Span{{N: s.T, Pages: sp.Pages}})
 			}
 			rows, ctx, alone := make([]float32, len(pos)*tokens*w), make([]float32, len(pos)*tokens*cw), make([]float32, len(pos)*tokens*cw)
 			for b, at := range pos {

@@ -185,7 +185,7 @@ func TestPagedAttentionBounds(t *testing.T) {
 			const page = 16
 			c := pagedCache{page: page, each: ceil(s.T, page)}
 			k, v := make([]float32, s.B*c.each*s.G*page*s.QK), make([]float32, s.B*c.each*s.G*page*s.VO)
-			PagedAppend(p, k, v, qkv, s, page, c.spans(s, make([]int32, s.B)))
+			PagedAttention(p, make([]float32, s.B*s.T*cw), qkv, k, v, s, page, c.spans(s, make([]int32, s.B)))
 			for _, n := range []int{1, 2, 30} {
 				for _, at := range []int{0, s.T / 3, s.T - n} {
 					part, pos := s, make([]int32, s.B)

@@ -56,14 +56,16 @@ func TestShortSlicesPanic(t *testing.T) {
 		"rope pairs": {badShape, func() {
 			RoPEForward(p, f(99), f(99), Rotary{f(9), f(9), 2, false}, AttnShape{B: 1, T: 1, G: 1, R: 1, QK: 3, VO: 1}, nil)
 		}},
-		"rope positions":    {badLength, func() { RoPEAt(p, f(3*w), f(3*w), Rotary{f(6), f(6), s.QK / 2, false}, s, nil) }},
-		"rope at":           {badLength, func() { RoPEAt(p, f(3*w), f(3*w), Rotary{f(6), f(6), s.QK / 2, false}, s, []int32{1}) }},
-		"attention":         {badLength, func() { AttentionForward(p, Rows{F32: f(60)}, f(11), Rows{F32: f(3 * w)}, nil, s) }},
-		"attention back":    {badLength, func() { AttentionBackward(p, f(3*w), f(60), Rows{F32: f(59)}, f(12), Rows{F32: f(3 * w)}, nil, s) }},
-		"attention shape":   {badShape, func() { AttentionForward(p, Rows{F32: f(60)}, f(12), Rows{F32: f(3 * w)}, nil, AttnShape{B: 1, T: 3}) }},
-		"cache":             {badLength, func() { PagedAppend(p, f(24), f(30), f(3*w-1), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
-		"cache position":    {badCache, func() { PagedAppend(p, f(24), f(30), f(3*w), s, 3, []Span{{N: 3, Pos: 1, Pages: []int32{0}}}) }},
-		"cache page":        {badCache, func() { PagedAppend(p, f(23), f(30), f(3*w), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
+		"rope positions":  {badLength, func() { RoPEAt(p, f(3*w), f(3*w), Rotary{f(6), f(6), s.QK / 2, false}, s, nil) }},
+		"rope at":         {badLength, func() { RoPEAt(p, f(3*w), f(3*w), Rotary{f(6), f(6), s.QK / 2, false}, s, []int32{1}) }},
+		"attention":       {badLength, func() { AttentionForward(p, Rows{F32: f(60)}, f(11), Rows{F32: f(3 * w)}, nil, s) }},
+		"attention back":  {badLength, func() { AttentionBackward(p, f(3*w), f(60), Rows{F32: f(59)}, f(12), Rows{F32: f(3 * w)}, nil, s) }},
+		"attention shape": {badShape, func() { AttentionForward(p, Rows{F32: f(60)}, f(12), Rows{F32: f(3 * w)}, nil, AttnShape{B: 1, T: 3}) }},
+		"cache":           {badLength, func() { PagedAttention(p, f(60), f(3*w-1), f(24), f(30), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
+		"cache position": {badCache, func() {
+			PagedAttention(p, f(60), f(3*w), f(24), f(30), s, 3, []Span{{N: 3, Pos: 1, Pages: []int32{0}}})
+		}},
+		"cache page":        {badCache, func() { PagedAttention(p, f(60), f(3*w), f(23), f(30), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
 		"decode":            {badLength, func() { PagedAttention(p, f(59), f(3*w), f(24), f(30), s, 3, []Span{{N: 3, Pages: []int32{0}}}) }},
 		"decode not causal": {badShape, func() { PagedAttention(p, f(60), f(3*w), f(24), f(30), AttnShape{}, 3, nil) }},
 		"head": {badLength, func() {

@@ -22,6 +22,7 @@ type pagedArgs struct {
 	page     int // tokens of a page
 	spans    []Span
 	tile     int       // tokens of a query tile
+	heads    int       // K/V heads that a worker takes at a time of a span whose keys are in one piece
 	parts    []float32 // of spans whose keys are cut in parts: see pagedPart
 	own      []float32 // worker 0's scratch: the rest of its is parts
 }
@@ -44,30 +45,30 @@ func (a *pagedArgs) check() {
 	}
 }
 
-// PagedAppend copies the k and v parts of the spans' rows of qkv [B·T, Width] into
-// their pages, of page tokens each.
-func PagedAppend(p *Pool, k, v, qkv []float32, s AttnShape, page int, spans []Span) {
-	a := pagedArgs{k: k, v: v, qkv: qkv, s: s, page: page, spans: spans}
-	a.check()
-	pagedCopyLoop.run(p, len(spans), a)
-}
-
-var pagedCopyLoop = newLoop(func(a *pagedArgs, _, chunk int) {
-	s, sp := &a.s, &a.spans[chunk]
-	for i := range sp.N {
-		row := a.qkv[(sp.Row+i)*s.Width():]
-		t := sp.Pos + i
-		for g := range s.G {
-			at := (int(sp.Pages[t/a.page])*s.G+g)*a.page + t%a.page
-			copy(a.k[at*s.QK:][:s.QK], row[s.kCol(g):])
-			copy(a.v[at*s.VO:][:s.VO], row[s.vCol(g):])
+// pagedAppendLoop writes the keys and values of the spans that pagedLoop does not write.
+var pagedAppendLoop = newLoop(func(a *pagedArgs, _, chunk int) {
+	if sp := &a.spans[chunk]; !a.whole(sp) {
+		for g := range a.s.G {
+			a.append(sp, g)
 		}
 	}
 })
 
-// PagedAttention is causal attention of the spans' rows over their pages: the row
-// at position t of its sequence sees tokens 0..t, its own included, so PagedAppend
-// comes first; with a Window the last Window of these. ctx is [B·T, G·R·VO]; of qkv [B·T, Width] only the q part is read;
+// append writes the k and v parts of a span's rows of qkv into its pages, those of one K/V head.
+func (a *pagedArgs) append(sp *Span, g int) {
+	s := &a.s
+	for i := range sp.N {
+		row := a.qkv[(sp.Row+i)*s.Width():]
+		t := sp.Pos + i
+		at := (int(sp.Pages[t/a.page])*s.G+g)*a.page + t%a.page
+		copy(a.k[at*s.QK:][:s.QK], row[s.kCol(g):])
+		copy(a.v[at*s.VO:][:s.VO], row[s.vCol(g):])
+	}
+}
+
+// PagedAttention writes the k and v parts of the spans' rows of qkv [B·T, Width] into their pages, of page
+// tokens each, and is causal attention of these rows over their pages: the row at position t of its sequence
+// sees tokens 0..t, its own included; with a Window the last Window of these. ctx is [B·T, G·R·VO];
 // rows of no span are left as they are. What a row gets does not depend on the other
 // spans. No gradient.
 func PagedAttention(p *Pool, ctx, qkv, k, v []float32, s AttnShape, page int, spans []Span) {
@@ -77,32 +78,66 @@ func PagedAttention(p *Pool, ctx, qkv, k, v []float32, s AttnShape, page int, sp
 	a := pagedArgs{p: p, k: k, v: v, qkv: qkv, ctx: ctx, s: s, page: page, spans: spans, tile: max(1, attnRows/s.R)}
 	a.check()
 	need(ctx, s.B*s.T*s.G*s.R*s.VO)
-	chunks, parts, rows := 0, 0, 0
+	chunks, parts, rows, apart := 0, 0, 0, 0
+	a.heads = max(1, min(mostHeads, len(spans)*s.G/(bandsPerWorker*p.threads)))
 	for i := range spans {
-		chunks += a.pieces(&spans[i]) * s.G
+		chunks += a.chunks(&spans[i])
+		if !a.whole(&spans[i]) {
+			apart++
+		}
 		parts += a.partsOf(&spans[i])
 		rows = max(rows, min(spans[i].N, a.tile)*s.R)
 	}
 	f := flashTile{bounds: bounds{&a.s, nil, 0}, rows: rows}
 	a.own = p.Scratch(0, parts+f.size())
 	a.parts, a.own = cut(a.own, parts)
+	if apart > 0 {
+		pagedAppendLoop.run(p, len(spans), a)
+	}
 	pagedLoop.run(p, chunks, a)
 	if parts > 0 {
 		joinLoop.run(p, len(spans)*s.G, a)
 	}
 }
 
-// Each chunk is one piece of one K/V head of one span.
+// mostHeads is how many K/V heads of a span a worker takes at a time at most.
+const mostHeads = 4
+
+// whole reports whether a span has few queries and its keys are in one piece: who takes a head writes its new keys and
+// values first.
+func (a *pagedArgs) whole(sp *Span) bool { return a.few(sp) && a.pieces(sp) == 1 }
+
+// chunks is how many chunks of pagedLoop a span is.
+func (a *pagedArgs) chunks(sp *Span) int {
+	if a.whole(sp) {
+		return ceil(a.s.G, a.heads)
+	}
+	return a.pieces(sp) * a.s.G
+}
+
+// Each chunk is one piece of one K/V head of one span, or some heads of a whole span.
 var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 	i, parts := 0, a.parts
-	n := a.pieces(&a.spans[0]) * a.s.G
+	n := a.chunks(&a.spans[0])
 	for chunk >= n {
 		parts = parts[a.partsOf(&a.spans[i]):]
 		chunk -= n
 		i++
-		n = a.pieces(&a.spans[i]) * a.s.G
+		n = a.chunks(&a.spans[i])
 	}
-	sp, piece, g := &a.spans[i], chunk/a.s.G, chunk%a.s.G
+	sp := &a.spans[i]
+	if a.whole(sp) {
+		for g := chunk * a.heads; g < min((chunk+1)*a.heads, a.s.G); g++ {
+			a.append(sp, g)
+			a.head(sp, worker, g, 0, nil)
+		}
+		return
+	}
+	a.head(sp, worker, chunk%a.s.G, chunk/a.s.G, parts)
+})
+
+// head does a piece of a K/V head of a span; parts are those of the span and of the spans after it.
+func (a *pagedArgs) head(sp *Span, worker, g, piece int, parts []float32) {
 	f := flashTile{bounds: bounds{&a.s, nil, sp.Pos + sp.N}, t: &a.p.lanes[worker].block}
 	if !a.few(sp) {
 		t0 := piece * a.tile
@@ -126,7 +161,7 @@ var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 	f.state, f.o = cut(parts[(g*a.pieces(sp)+piece)*size:][:size], 2*f.rows)
 	freshSoftmax(f.state)
 	a.read(&f, sp, g, first, buf)
-})
+}
 
 // queries takes a tile's rows of a K/V head of a span, for scores of base 2.
 func (a *pagedArgs) queries(f *flashTile, worker int, sp *Span, g int) (buf []float32) {
@@ -148,7 +183,6 @@ func (a *pagedArgs) read(f *flashTile, sp *Span, g, first int, buf []float32) {
 	for k0 := first; k0 < end; k0 += a.page {
 		at, n := (int(sp.Pages[k0/a.page])*s.G+g)*a.page, min(a.page, end-k0)
 		if f.rows <= maxPanel {
-			f.next = a.later(sp, g, first, k0+a.page, end)
 			f.few(a.k[at*s.QK:], a.v[at*s.VO:], k0, n, k0 > first, buf)
 			continue
 		}
@@ -163,10 +197,7 @@ func (a *pagedArgs) read(f *flashTile, sp *Span, g, first int, buf []float32) {
 func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float32) {
 	s := f.s
 	for i := range f.rows {
-		for j := 0; j < n; j += dotsKeys {
-			current.vecOps.dots(buf[i*attnKeys+j:][:min(dotsKeys, n-j)], f.q[i*s.QK:][:s.QK], keys[j*s.QK:], s.QK)
-			f.next.fetch(1)
-		}
+		current.vecOps.dots(buf[i*attnKeys:][:n], f.q[i*s.QK:][:s.QK], keys, s.QK)
 	}
 	f.cap(buf, f.rows, n)
 	f.hide(buf, f.t0, 0, f.rows, k0, n)
@@ -175,7 +206,6 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 		vo = 0 // no context yet
 	}
 	current.vecOps.softmax(buf, f.o, f.state, n, attnKeys, vo)
-	f.next.fetch(2)
 	if f.rows > 1 {
 		mulBlock(f.t, f.o, s.VO, buf, attnKeys, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
 	} else { // one row takes the values as they lie, in one stream
@@ -184,7 +214,6 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 		}
 		current.vecOps.weigh(f.o, buf[:n], values, s.VO)
 	}
-	f.next.fetch(pageParts)
 }
 
 // write writes the contexts of a tile's rows.

@@ -8,7 +8,7 @@ import (
 // BenchmarkPagedAttention decodes a token of 16 texts in the 8 layers of llama-60m (8 heads of 64 values): every
 // layer has keys and values of its own, so that they come from memory.
 func BenchmarkPagedAttention(b *testing.B) {
-	const layers, page, texts, pages = 8, 16, 16, 12
+	const layers, page, texts, pages = 8, 64, 16, 3
 	s := AttnShape{B: texts, T: 1, G: 8, R: 1, QK: 64, VO: 64, Scale: 0.125, Causal: true}
 	var kv [2 * layers][]float32
 	for i := range kv {

@@ -56,7 +56,6 @@ func TestPagedAttention(t *testing.T) {
 				}
 				s.B = rows
 				ctx := make([]float32, rows*s.G*s.R*s.VO)
-				PagedAppend(p, k, v, qkv, s, page, spans)
 				PagedAttention(p, ctx, qkv, k, v, s, page, spans)
 				for j, sp := range spans {
 					w := s.G * s.R * s.VO

@@ -43,8 +43,6 @@ type path struct {
 	rowsQ8   func(t *tile)                                                    // see rowsQ8Portable
 	rowQ8    func(t *tile)                                                    // see rowQ8Portable; nil: products of one row are no other than those of few
 
-	fetch func(x *float32, lines int) // has lines of memory read to a cache meanwhile; nil: nothing is
-
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int
 

@@ -8,19 +8,3 @@
 TEXT ·pause(SB), NOSPLIT, $0
 	PAUSE
 	RET
-
-// func fetchLines(x *float32, lines int)
-// Requires: MMX+
-TEXT ·fetchLines(SB), NOSPLIT, $0-16
-	MOVQ x+0(FP), AX
-	MOVQ lines+8(FP), CX
-
-loop:
-	PREFETCHT1 (AX)
-	PREFETCHT1 64(AX)
-	PREFETCHT1 128(AX)
-	PREFETCHT1 192(AX)
-	ADDQ       $0x00000100, AX
-	SUBQ       $0x04, CX
-	JG         loop
-	RET

@@ -19,10 +19,7 @@ import (
 
 // units are the files that can be written.
 var units = map[string]func(){
-	"pause": func() {
-		pause()
-		fetch()
-	},
+	"pause":   pause,
 	"peak":    peak,
 	"tile256": func() { tile("tile256", avx2, fma) },
 	"tile512": func() { tile("tile512", avx512, fma) },
