@@ -52,7 +52,7 @@ func sizeFlags() []cli.Flag {
 		&cli.IntFlag{Name: "batch", Value: 4, Usage: "sequences, or images, per batch, `B`"},
 		&cli.IntFlag{Name: "seq", Value: 256, Usage: "tokens per sequence, `T`; fixed for image models"},
 		&cli.IntFlag{Name: "steps", Value: 5, Usage: "timed steps, `N`, after one warm-up step; the median is reported"},
-		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the matrix products' inputs: f32 or bf16; of bench infer also q8_0, the weights'"},
+		&cli.StringFlag{Name: "dtype", Value: "f32", Usage: "`TYPE` of the inputs of matrix products: f32 or bf16; with bench infer also q8_0, of the weights"},
 		&cli.IntFlag{Name: "qk-dim", Usage: "pruned width of the query and key heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "vo-dim", Usage: "pruned width of the value heads, `COLUMNS`; 0 is dense"},
 		&cli.IntFlag{Name: "ffn", Usage: "pruned feed-forward width, `CHANNELS`; 0 is dense"},

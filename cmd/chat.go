@@ -16,7 +16,7 @@ func chatCommand() *cli.Command {
 		Description: "Each line of standard input is a message; the reply is printed as it is generated. /reset starts a new chat,\n" +
 			"/save FILE writes the chat as a record that finetune reads, /exit or the end of the input quits. Ctrl-C stops a reply.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`, or a .gguf file"},
 			&cli.StringFlag{Name: "system", Usage: "system message `TEXT`"},
 			&cli.StringFlag{Name: "chat-template", Usage: "`NAME` of a chat template instead of the model's own: alpaca, chatml, plain or zephyr"},
 			&cli.IntFlag{Name: "tokens", Value: 512, Usage: "most new tokens per reply, `N`"},

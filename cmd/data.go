@@ -40,7 +40,7 @@ func dataCommand() *cli.Command {
 				Name: "sample", Usage: "sample texts from a model, many at once, into a .jsonl file", Before: noArguments(""),
 				Description: "The same command continues an incomplete file.",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+					&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`, or a .gguf file"},
 					&cli.StringFlag{Name: "out", Required: true, Usage: "`FILE`.jsonl, one record per line with the field text"},
 					&cli.IntFlag{Name: "count", Required: true, Usage: "number of texts, `N`"},
 					&cli.IntFlag{Name: "tokens", Usage: "most tokens per text, `N`; default the model's context"},

@@ -47,6 +47,9 @@ func TestData(t *testing.T) {
 	if code, _, log := runCommand(t, t.Context(), "ecospa", "data", "prepare", "--data", texts, "--model", base, "--out", shards); code != 3 || !strings.Contains(log, "holds a prepared corpus already") {
 		t.Errorf("twice: %d %s", code, log)
 	}
+	if code, _, log := runCommand(t, t.Context(), "ecospa", "data", "prepare", "--data", texts, "--model", base, "--out", filepath.Join(texts, "shards")); code != 1 || !strings.Contains(log, "not a directory") {
+		t.Errorf("a folder that cannot be made: %d %s, expected a failure and no bad input", code, log)
+	}
 	_, log := mustRun(t, "ecospa", "finetune", "--from", base, "--data", shards, "--out", tuned, "--set", "train.steps=3", "--set", "train.batch=4", "--set", "train.context=24", "--set", "train.sample=0")
 	if !strings.Contains(log, "documents in ") {
 		t.Error(log)

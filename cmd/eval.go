@@ -50,7 +50,7 @@ func evalCommand() *cli.Command {
 			"post_processor adds is added once per document, as Hugging Face's libraries do: a BOS token for\n" +
 			"LLaMA, which is given as context and never predicted; nothing for GPT-2.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`, or a .gguf file"},
 			&cli.StringFlag{Name: "data", Usage: "text: a file, a folder or a glob `PATH` (" + strings.Join(data.Extensions(), ", ") + "); for an image model a folder of class folders, a CSV or an IDX file"},
 			&cli.StringFlag{Name: "choices", Usage: "instead of --data, `FILE` of questions, one a line: {\"context\", \"choices\", \"answer\"}, or in the formats of ARC, PIQA, HellaSwag and LAMBADA"},
 			&cli.IntFlag{Name: "context", Usage: "tokens per window, `N`; 0 is the model's context, at most 1024"},

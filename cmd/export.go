@@ -38,7 +38,7 @@ func exportCommand() *cli.Command {
 			"read back and its logits on a fixed input are compared (for onnx only the structure is checked). What the tokenizer's\n" +
 			"post_processor adds to a text is exported with the format's own keys (gguf: add_bos_token).",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`, or a .gguf file"},
 			&cli.StringFlag{Name: "format", Required: true, Usage: "`FORMAT`: " + strings.Join(export.Formats(), ", ")},
 			&cli.StringFlag{Name: "out", Required: true, Usage: "file or directory to write, `PATH`"},
 			&cli.StringFlag{Name: "dtype", Usage: "`TYPE` of the weights: " + strings.Join(export.DTypes(), ", ") + "; default the source's, or F32 if the format does not have it"},

@@ -24,7 +24,7 @@ func finetuneCommand() *cli.Command {
 			"chats (messages, conversations, instruction and output, prompt and response): the model's chat template\n" +
 			"renders them, and only the assistant's turns count in the loss.",
 		Flags: runFlags(
-			&cli.StringFlag{Name: "from", Usage: "model or run `DIR` to start from (overrides from); required unless the run file names one or with --resume"},
+			&cli.StringFlag{Name: "from", Usage: "model or run `DIR`, or a .gguf file, to start from (overrides from); required unless the run file names one or with --resume"},
 			&cli.BoolFlag{Name: "new-classifier", Usage: "image models: train a new classifier for the data's classes (overrides new_classifier)"},
 			&cli.IntFlag{Name: "show", Usage: "train nothing: print the first `N` documents as tokens with their ids, + marking the tokens that count in the loss"},
 			&cli.StringFlag{Name: "weights", Usage: "`TYPE` of the weights in memory (overrides train.weights): f32, bf16, or with adapters q8_0"},

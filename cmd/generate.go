@@ -21,7 +21,7 @@ func generateCommand() *cli.Command {
 			"token, GPT-2's adds nothing. An empty prompt is the BOS token, or else the EOS token. Generation stops\n" +
 			"at any of the model's EOS tokens (eos_token_id).",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "model", Required: true, Usage: "model or run `DIR`, or a .gguf file"},
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` to continue; default standard input"},
 			&cli.IntFlag{Name: "tokens", Value: 100, Usage: "most new tokens, `N`"},
 			&cli.Float64Flag{Name: "temperature", Value: 0.8, Usage: "logits are divided by `X`; 0 takes the most likely token"},

@@ -29,7 +29,7 @@ func inspectCommand() *cli.Command {
 		Usage:     "show a model's sizes, layer by layer, and check its files",
 		ArgsUsage: "[DIR]",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "model or run `DIR`; may be given without the flag"},
+			&cli.StringFlag{Name: "model", Usage: "model or run `DIR`, or a .gguf file; may be given without the flag"},
 			&cli.BoolFlag{Name: "verify", Usage: "read every byte: check hashes against the manifest, or, for models without one, that all weights are finite"},
 			&cli.StringFlag{Name: "graph", Usage: "draw the training graph with its memory plan to `FILE`.svg or .dot"},
 			&cli.IntFlag{Name: "batch", Value: 4, Usage: "with --graph: sequences per batch, `B`"},

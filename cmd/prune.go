@@ -34,7 +34,7 @@ func pruneCommand() *cli.Command {
 			"rest (a better basis, a refit of the matrices that read the units), prunes, and trains the result. The source is only read.\n" +
 			"--target is what is kept, --ratio what is removed.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "from", Required: true, Usage: "model or run `DIR` to prune"},
+			&cli.StringFlag{Name: "from", Required: true, Usage: "model or run `DIR`, or a .gguf file, to prune"},
 			&cli.StringFlag{Name: "data", Required: true, Usage: "calibration data: a .txt, .jsonl or .parquet file, a folder or a glob `PATH`; images for an image model; or parent: text sampled from the model itself; the last 10 % (of images, 10 % at random) are held out for the before/after evaluation"},
 			&cli.StringFlag{Name: "out", Usage: "model `DIR` to write; required unless --dry-run"},
 			&cli.StringFlag{Name: "target", Usage: "what is kept, `SIZE`: 0.45x, 27M or a number of parameters"},
@@ -50,7 +50,7 @@ func pruneCommand() *cli.Command {
 			&cli.StringFlag{Name: "allocation", Value: "auto", Usage: "how the budget is divided, `NAME`: " + strings.Join(coupled.Allocations(), ", ")},
 			&cli.IntFlag{Name: "evaluations", Value: c.Evaluations, Usage: "most trial cuts for measuring sensitivity, `N`"},
 			&cli.StringFlag{Name: "qk-order", Value: "attention", Usage: "which qk units are removed first, `NAME`: " + strings.Join(coupled.QKOrders(), ", ") + "; attention is for rotation pairs (RoPE), other models use score"},
-			&cli.StringFlag{Name: "ffn-order", Value: "refit", Usage: "which feed-forward channels are removed first, `NAME`: score; refit (what a refit of the others cannot make up for), score where --compensate is not lsq"},
+			&cli.StringFlag{Name: "ffn-order", Value: "refit", Usage: "which feed-forward channels are removed first, `NAME`: score, or refit (what a refit of the others cannot make up for; score where --compensate is not lsq)"},
 			&cli.StringFlag{Name: "layout", Value: c.Layout, Usage: "allowed shapes, `NAME`: " + strings.Join(coupled.Layouts(), ", ")},
 			&cli.StringFlag{Name: "for", Usage: "only shapes that a format can hold, `TARGET`: " + strings.Join(export.Targets(), ", ") + "; instead of --layout"},
 			&cli.IntFlag{Name: "round-to", Value: c.RoundTo, Usage: "widths of pruned matrices become multiples of `N` rows"},

@@ -32,7 +32,7 @@ func serveCommand() *cli.Command {
 			"requests run at the same time. SIGTERM lets running requests finish. The access log, one JSON object per request, goes to\n" +
 			"standard error; it never contains what clients send.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`"},
+			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Required: true, Usage: "model or run `DIR`, or a .gguf file"},
 			&cli.StringFlag{Name: "chat-template", Usage: "`NAME` of a chat template instead of the model's own: alpaca, chatml, plain or zephyr"},
 			&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`ADDRESS` to listen on; 0.0.0.0 accepts other machines"},
 			&cli.IntFlag{Name: "port", Value: 8080, Usage: "port `N` to listen on; 0 takes a free one"},

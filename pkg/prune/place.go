@@ -21,7 +21,7 @@ var freeSpace = checkpoint.Free
 // checkpoint's directory, or in the scratch directory if it has room for the store and the
 // result; full says that it has not.
 func (p *Job) placeStore(gather Sequences) (at place, full *NoRoom, err error) {
-	if !p.stores() {
+	if !p.stores() || p.group().Rank() != 0 { // only rank 0 makes passes for second moments
 		return place{}, nil, nil
 	}
 	if p.Checkpoint != "" {
@@ -77,7 +77,7 @@ func (p *Job) storeBytes(gather Sequences, rows bool) (bytes int64) {
 // the place is not for rows, which that pass has stored.
 func (p *Job) openStore(at place) error {
 	switch {
-	case at.dir == "" || p.group().Rank() != 0:
+	case at.dir == "":
 		return nil
 	case at.rows:
 		return p.store.rows.flush()
