@@ -13,7 +13,7 @@ import (
 // store keeps on disk what refits read of each layer, a file a layer, so that the order of
 // channels, trial cuts, the comparison of plans and the refit share one pass: writing and
 // reading are far cheaper than a forward pass, and memory has one layer's at a time. Files hold
-// second moments, or the rows of activations that these come from. Methods take nil for none.
+// second moments, or the rows of activations that these come from. nil has no layers.
 type store struct {
 	dir   string
 	name  string           // of files, before the layer's number
