@@ -79,6 +79,7 @@ type gemm struct {
 
 	k0, k     int  // slice of the inner length at hand
 	first     int  // column of C that B's first column makes, in a skinny product
+	inChunks  bool // a skinny product is shared out in chunks of group columns
 	group     int  // panels of the shared factor that are packed side by side; columns of a skinny chunk
 	inPanels  int  // rows of A that a skinny product packs in panels, the first ones
 	panel     int  // values from one of these panels to the next

@@ -186,18 +186,23 @@ func (g *gemm) takePiece(l *lane, p *panelPiece, lo, hi int) {
 		p.next, p.nextRows = p.pointer(), p.n
 	}
 	p.later = p.pointer()
-	if at := g.laterStrip(lo, hi)*p.free + p.k0*strip; p.now != nil && at < len(g.b.bf16) {
+	if p.now == nil {
+		return
+	}
+	if lo += strip; lo >= hi {
+		lo = g.nextChunk(l)
+	}
+	if at := lo*p.free + p.k0*strip; at < len(g.b.bf16) {
 		p.later = unsafe.Pointer(&g.b.bf16[at])
 	}
 }
 
-// laterStrip is the first column after the strip at lo, of those before hi, that this worker multiplies by, as far as
-// it can be known: where each of the workers takes a chunk in turn.
-func (g *gemm) laterStrip(lo, hi int) int {
-	if lo += g.panelStrip(); lo < hi {
-		return lo
+// nextChunk is the first column of the chunk that this worker does after the one at hand; beyond B's columns there is none.
+func (g *gemm) nextChunk(l *lane) int {
+	if !g.inChunks {
+		return g.c.Cols
 	}
-	return (hi-1)/g.group*g.group + g.p.threads*g.group
+	return int(g.p.claim(l)) * g.group
 }
 
 // panelTiles multiplies all panels by a piece and adds to sums, where panel i's column j begins

@@ -20,13 +20,13 @@ type columnKernel struct {
 // the first rows of C widen them. What comes later is fetched meanwhile.
 func (g *gemm) columnsRange(l *lane, lo, hi int) {
 	h, f := *g, g.q.panel.columns
-	p := columnTiles{side: g.b.side, lo: lo, hi: hi - (hi-lo)%f.cols, cols: f.cols, n: g.c.Cols, k: g.k, beyond: g.group * g.p.threads}
+	p := columnTiles{side: g.b.side, lo: lo, hi: hi - (hi-lo)%f.cols, cols: f.cols, n: g.c.Cols, k: g.k}
 	p.deep = min(p.k, ceil(ceil(p.k, ceil(p.k, f.deep)), 16)*16)
 	wide := grow(&l.wide, p.deep*p.cols)
 	for h.k0 = 0; h.k0 < p.k; h.k0 += p.deep {
 		h.k = min(p.deep, p.k-h.k0)
 		for j := p.lo; j < p.hi; j += p.cols {
-			h.columnsTile(&l.tile, &p, j, wide)
+			h.columnsTile(l, &p, j, wide)
 		}
 		if p.hi < hi {
 			h.first, h.a.side, h.b.side = p.hi, g.a.at(0, h.k0), g.b.at(p.hi, h.k0)
@@ -41,20 +41,21 @@ type columnTiles struct {
 	side
 	lo, hi, cols int // columns, and those of a tile
 	deep, k      int // rows of a tile, but of the last ones, and of B
-	n, beyond    int // columns of B, and how many further on those may be that come after these
+	n            int // columns of B
 }
 
 // A tile's share of the columns that are fetched for later: the next so many, in the time of so many tiles.
 const laterCols, laterTiles = 64, 4
 
-// later is what to fetch beside the tile at column j and row k0, a part of the rows of the next columns: on the
-// right, or below, or at last those that this worker may do next.
-func (p *columnTiles) later(j, k0 int) unsafe.Pointer {
+// laterColumns is what to fetch beside the tile at column j and row k0, a part of the rows of the next columns: on the
+// right, or below, or at last those that this worker does next.
+func (g *gemm) laterColumns(l *lane, p *columnTiles, j int) unsafe.Pointer {
+	k0 := g.k0
 	i := (j - p.lo) / p.cols
 	col := p.lo + (i/laterTiles+1)*laterCols
 	if col >= p.hi {
 		if col, k0 = p.lo, k0+p.deep; k0 >= p.k {
-			col, k0 = p.lo+p.beyond, 0
+			col, k0 = g.nextChunk(l), 0
 		}
 	}
 	if k0 += i % laterTiles * p.deep / laterTiles; k0 >= p.k || col >= p.n {
@@ -64,10 +65,11 @@ func (p *columnTiles) later(j, k0 int) unsafe.Pointer {
 }
 
 // columnsTile multiplies all panels by the tile of B at column j.
-func (g *gemm) columnsTile(t *tile, p *columnTiles, j int, wide []float32) {
+func (g *gemm) columnsTile(l *lane, p *columnTiles, j int, wide []float32) {
+	t := &l.tile
 	f := g.q.panel
 	t.k, t.bf16, t.bs, t.sums = g.k, p.bf16[j+g.k0*p.inner:], p.inner, wide
-	t.cs, t.is, t.cols, t.next = g.c.Stride, g.c.Stride, p.cols, p.later(j, g.k0)
+	t.cs, t.is, t.cols, t.next = g.c.Stride, g.c.Stride, p.cols, g.laterColumns(l, p, j)
 	for row := 0; row < g.inPanels; row += f.rows {
 		t.rows = min(f.rows, g.inPanels-row)
 		t.a = g.a.packed[row/f.rows*g.panel+g.k0*f.rows:]

@@ -172,13 +172,24 @@ func (w *watcher) woke() {
 // drain takes chunks until none is left. Which worker does a chunk varies from
 // run to run; what a chunk computes must not depend on it.
 func (p *Pool) drain(worker int) {
-	for {
-		c := p.next.Add(1) - 1
+	l := &p.lanes[worker]
+	for l.claimed = 0; ; {
+		c := p.claim(l)
+		l.claimed = 0
 		if c >= p.chunks {
 			return
 		}
 		p.job.do(worker, int(c))
 	}
+}
+
+// claim is the chunk that a worker does next, or one after the last. A chunk under way may ask for it, and it
+// is this worker's then, so that what it reads can be fetched.
+func (p *Pool) claim(l *lane) int64 {
+	if l.claimed == 0 {
+		l.claimed = p.next.Add(1)
+	}
+	return l.claimed - 1
 }
 
 // run does chunks 0..n-1 of j on all workers and returns when all are done.

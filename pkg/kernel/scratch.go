@@ -12,6 +12,8 @@ type lane struct {
 	panels []float32 // rows of A packed for a skinny product
 	packed int       // and of which product they are
 
+	claimed int64 // one more than the chunk that it does next, where it has taken that already
+
 	tile  tile
 	block block
 	int8  int8Tile

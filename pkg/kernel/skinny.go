@@ -40,6 +40,7 @@ func (g *gemm) skinny(k int) {
 		return
 	}
 	g.group = ceil(ceil(n, g.group), chunks) * g.group
+	g.inChunks = true
 	skinnyLoop.run(g.p, ceil(n, g.group), *g)
 }
 
