@@ -94,9 +94,9 @@ func (s *scoreStat) add(x []float32, t, stride int, of scoring) {
 			if end <= first { // padding sees nothing
 				continue
 			}
-			q := x[pos*stride+h*n:][:n]
 			k0 := keys + h/of.at.group*n
-			scoreFeatures(f[rows*n:], p, q, x[first*stride+k0:], end-first, n, stride, of.options.Scale)
+			seen := query{x[pos*stride+h*n:][:n], x[first*stride+k0:], end - first, stride}
+			seen.features(f[rows*n:], p, of.options.Scale)
 			rows += centre(f[rows*n:], p, mean, end-first, n)
 		}
 		of.product(gram, n, f, rows, n)
@@ -104,11 +104,17 @@ func (s *scoreStat) add(x []float32, t, stride int, of scoring) {
 	s.weight += float64(queries)
 }
 
-// scoreFeatures fills f [keys, n] and the attention probabilities p [keys] of one query.
-func scoreFeatures(f []float32, p []float64, q, k []float32, keys, n, stride int, scale float64) {
-	top := math.Inf(-1)
-	for s := range keys {
-		key, row := k[s*stride:][:n], f[s*n:][:n]
+// query is a query q of a head and the keys that it sees, stride values apart.
+type query struct {
+	q, k         []float32
+	keys, stride int
+}
+
+// features fills f [keys, len(q)] and the attention probabilities p [keys] of the query.
+func (at query) features(f []float32, p []float64, scale float64) {
+	top, q, n := math.Inf(-1), at.q, len(at.q)
+	for s := range at.keys {
+		key, row := at.k[s*at.stride:][:n], f[s*n:][:n]
 		score := 0.0
 		for j := 0; j < n; j += 2 {
 			re := scale * (float64(q[j])*float64(key[j]) + float64(q[j+1])*float64(key[j+1]))
@@ -120,11 +126,11 @@ func scoreFeatures(f []float32, p []float64, q, k []float32, keys, n, stride int
 		top = max(top, score)
 	}
 	sum := 0.0
-	for s := range keys {
+	for s := range at.keys {
 		p[s] = math.Exp(p[s] - top)
 		sum += p[s]
 	}
-	for s := range keys {
+	for s := range at.keys {
 		p[s] /= sum
 	}
 }

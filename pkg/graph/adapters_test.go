@@ -31,7 +31,7 @@ func TestAdapters(t *testing.T) {
 		if p := b.Param("unused"); p != nil {
 			b.Output("unused", p)
 		}
-		b.HeadLoss(y, b.Param("w"), b.Param("bias"), b.IDs("targets", n), b.Scalar("scale"), Head{})
+		b.HeadLoss(LossOperands{X: y, W: b.Param("w"), Bias: b.Param("bias"), Targets: b.IDs("targets", n), Scale: b.Scalar("scale")}, Head{})
 		return b
 	}
 	feed := func(mc *Machine) {

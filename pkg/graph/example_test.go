@@ -20,7 +20,7 @@ func Example() {
 	defer pool.Close()
 
 	b := graph.NewBuilder(set, graph.BuildOptions{Train: true})
-	b.HeadLoss(b.Floats("x", 2, 2), b.Param("w"), nil, b.IDs("targets", 2), b.Scalar("scale"), graph.Head{})
+	b.HeadLoss(graph.LossOperands{X: b.Floats("x", 2, 2), W: b.Param("w"), Targets: b.IDs("targets", 2), Scale: b.Scalar("scale")}, graph.Head{})
 	m, err := b.Lower(graph.LowerOptions{Pool: pool, Grads: grads})
 	if err != nil {
 		fmt.Println(err)

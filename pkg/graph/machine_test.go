@@ -94,14 +94,16 @@ func TestBuildErrors(t *testing.T) {
 		"9 positions of 8 for 10 rows of 8 in sequences of 3":            func(b *Builder) { b.AddRows(x(b), b.Param("pos"), 3) },
 		"10 rows have no row 5 of sequences of 5":                        func(b *Builder) { b.Rows(x(b), 5, 5) },
 		"expected sequences of 3 rows":                                   func(b *Builder) { b.Prepend(x(b), b.Param("norm"), 3) },
-		"4 targets for 10 rows":                                          func(b *Builder) { b.HeadLoss(x(b), tok(b), nil, b.IDs("t", 4), b.Scalar("s"), Head{}) },
-		`tap ffn: 9 units of 1 columns from column 0 do not fit`:         func(b *Builder) { b.Tap("ffn", x(b), 2, 0, 9, 1) },
-		`output "y" is missing`:                                          func(b *Builder) { b.Output("y", nil) },
-		`two outputs are named "y"`:                                      func(b *Builder) { b.Output("y", x(b)); b.Output("y", x(b)) },
-		`input "ids" has shape (10), found (11)`:                         func(b *Builder) { x(b); b.IDs("ids", 11) },
-		`input "w" has shape (0, 5), expected positive`:                  func(b *Builder) { b.Floats("w", 0, 5) },
-		`input "tok" has the name of a block`:                            func(b *Builder) { b.IDs("tok", 5) },
-		"the cache has no layer 3":                                       func(b *Builder) { b.CachedAttention(x(b), s, 3, &Cache{}) },
+		"4 targets for 10 rows": func(b *Builder) {
+			b.HeadLoss(LossOperands{X: x(b), W: tok(b), Targets: b.IDs("t", 4), Scale: b.Scalar("s")}, Head{})
+		},
+		`tap ffn: 9 units of 1 columns from column 0 do not fit`: func(b *Builder) { b.Tap("ffn", x(b), 2, 0, 9, 1) },
+		`output "y" is missing`:                                  func(b *Builder) { b.Output("y", nil) },
+		`two outputs are named "y"`:                              func(b *Builder) { b.Output("y", x(b)); b.Output("y", x(b)) },
+		`input "ids" has shape (10), found (11)`:                 func(b *Builder) { x(b); b.IDs("ids", 11) },
+		`input "w" has shape (0, 5), expected positive`:          func(b *Builder) { b.Floats("w", 0, 5) },
+		`input "tok" has the name of a block`:                    func(b *Builder) { b.IDs("tok", 5) },
+		"the cache has no layer 3":                               func(b *Builder) { b.CachedAttention(x(b), s, 3, &Cache{}) },
 	} {
 		b := NewBuilder(m.set, BuildOptions{Train: true})
 		f(b)
@@ -133,7 +135,7 @@ func TestLowerErrors(t *testing.T) {
 	}
 	b := NewBuilder(m.set, BuildOptions{Train: true})
 	w := b.Add(b.Param("tok"), b.Param("tok"))
-	b.HeadLoss(b.Embed(b.IDs("ids", 3), b.Param("tok")), w, nil, b.IDs("targets", 3), b.Scalar("scale"), Head{})
+	b.HeadLoss(LossOperands{X: b.Embed(b.IDs("ids", 3), b.Param("tok")), W: w, Targets: b.IDs("targets", 3), Scale: b.Scalar("scale")}, Head{})
 	if _, err := b.Lower(LowerOptions{Pool: newPool(t), Grads: m.set.NewSlab()}); err == nil || !strings.Contains(err.Error(), "must be parameters of their own") {
 		t.Errorf("a computed head weight: %v", err)
 	}

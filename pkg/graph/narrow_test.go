@@ -126,7 +126,7 @@ func TestNarrowBesideBytes(t *testing.T) {
 		h := b.RMSNorm(b.Linear(x, b.Param("square"), nil), b.Param("norm"), RMSNorm{Eps: 1e-5})
 		h = b.GELU(b.Kept(b.Linear(h, b.Param("up"), nil)), true)
 		x = b.LinearIn(h, b.Param("down"), nil, x)
-		b.HeadLoss(x, b.Param("embed"), nil, b.IDs("targets", 6), b.Scalar("scale"), Head{})
+		b.HeadLoss(LossOperands{X: x, W: b.Param("embed"), Targets: b.IDs("targets", 6), Scale: b.Scalar("scale")}, Head{})
 		grads[i] = adapters.NewSlab()
 		mc[i] = lowered(t, b, LowerOptions{AdapterGrads: grads[i], wide: i == 1})
 		feedStored(t, mc[i])

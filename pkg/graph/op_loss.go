@@ -31,12 +31,15 @@ func (b *Builder) Logits(x *Node, o Logits) *Node {
 	return x
 }
 
-// HeadLoss is scale times the summed cross-entropy of logits x·wᵀ + bias against
-// targets: a scalar. x is [N, E], w [V, E], bias [V] or nil, targets [N] (negative:
-// ignored).
+// LossOperands are what a loss of logits reads: the last hidden states X [N, E], the head W
+// [V, E], its Bias [V] or nil, the Targets [N] (negative: ignored) and the Scale, a scalar.
+type LossOperands struct{ X, W, Bias, Targets, Scale *Node }
+
+// HeadLoss is Scale times the summed cross-entropy of logits X·Wᵀ + Bias against
+// Targets: a scalar.
 // It adds the outputs "loss" and "nll" (each row's loss in nats, [N]). A second
 // one in the same graph adds to "loss"; its rows are "nll.2", and so on.
-func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, o Head) *Node {
+func (b *Builder) HeadLoss(in LossOperands, o Head) *Node {
 	if b.err != nil {
 		return nil
 	}
@@ -46,17 +49,17 @@ func (b *Builder) HeadLoss(x, w, bias, targets, scale *Node, o Head) *Node {
 	}
 	switch t := b.o.Teacher; {
 	case b.o.States:
-		b.Output(StatesOutput, x)
-		return x
+		b.Output(StatesOutput, in.X)
+		return in.X
 	case t != nil:
-		n, _ := MatrixShape(x.Shape())
-		return b.DistillLoss(x, w, bias, targets, scale, o, b.Floats(TeacherInput, n, t.Width), t)
+		n, _ := MatrixShape(in.X.Shape())
+		return b.DistillLoss(in, o, b.Floats(TeacherInput, n, t.Width), t)
 	case b.o.Preference != nil:
-		n, _ := MatrixShape(x.Shape())
+		n, _ := MatrixShape(in.X.Shape())
 		o.Smoothing = 0
-		return b.headLoss(head{Head: o, preference: b.o.Preference}, x, w, bias, targets, scale, b.IDs(PairsInput, n), b.Floats(ReferenceInput, n, 1))
+		return b.headLoss(head{Head: o, preference: b.o.Preference}, in, b.IDs(PairsInput, n), b.Floats(ReferenceInput, n, 1))
 	}
-	return b.headLoss(head{Head: o}, x, w, bias, targets, scale)
+	return b.headLoss(head{Head: o}, in)
 }
 
 // LossOutput is the output that is differentiated.
@@ -97,11 +100,11 @@ func (t *Teacher) fits(n int) bool {
 // DistillLoss is HeadLoss with a teacher, whose hidden states are the input
 // hidden [N, E']: scale times the sum of (1-Weight)·nll + Weight·kl, see
 // kernel.DistillLoss. It adds the output "kl" ([N], nats) to those of HeadLoss.
-func (b *Builder) DistillLoss(x, w, bias, targets, scale *Node, o Head, hidden *Node, t *Teacher) *Node {
+func (b *Builder) DistillLoss(in LossOperands, o Head, hidden *Node, t *Teacher) *Node {
 	if b.err == nil && (t == nil || hidden == nil || !(t.Temperature > 0) || !(t.Weight >= 0 && t.Weight <= 1)) {
 		b.Fail(errors.New("graph: DistillLoss: expected a teacher with hidden states, a temperature above 0 and a weight of 0 to 1"))
 	}
-	return b.headLoss(head{Head: o, teacher: t}, x, w, bias, targets, scale, hidden)
+	return b.headLoss(head{Head: o, teacher: t}, in, hidden)
 }
 
 // addLoss adds a term to the output "loss".
@@ -119,17 +122,17 @@ func (b *Builder) addLoss(loss *Node) *Node {
 }
 
 // headLoss applies the head; more are what it reads beside its own operands.
-func (b *Builder) headLoss(o head, x, w, bias, targets, scale *Node, more ...*Node) *Node {
-	o.train, o.gates, o.bias, o.bf16 = b.o.Train || b.o.Gates, b.o.Gates, bias != nil, b.o.BF16
+func (b *Builder) headLoss(o head, in LossOperands, more ...*Node) *Node {
+	o.train, o.gates, o.bias, o.bf16 = b.o.Train || b.o.Gates, b.o.Gates, in.Bias != nil, b.o.BF16
 	if o.teacher != nil {
 		o.number = b.number(o.teacher)
 	}
-	in := []*Node{x, w, targets, scale}
-	if bias != nil {
-		in = append(in, bias)
+	operands := []*Node{in.X, in.W, in.Targets, in.Scale}
+	if in.Bias != nil {
+		operands = append(operands, in.Bias)
 	}
-	in = append(in, more...)
-	loss := b.Apply(o.op(len(in)), in...)
+	operands = append(operands, more...)
+	loss := b.Apply(o.op(len(operands)), operands...)
 	if b.err != nil {
 		return nil
 	}
@@ -138,7 +141,7 @@ func (b *Builder) headLoss(o head, x, w, bias, targets, scale *Node, more ...*No
 	if b.losses > 1 {
 		number = fmt.Sprintf(".%d", b.losses)
 	}
-	n, _ := MatrixShape(x.Shape())
+	n, _ := MatrixShape(in.X.Shape())
 	b.Output("nll"+number, b.Apply(headPart(partNLL, tensor.Shape{n}), loss))
 	if o.teacher != nil {
 		b.Output("kl"+number, b.Apply(headPart(partKL, tensor.Shape{n}), loss))

@@ -51,9 +51,9 @@ func TestDistillLoss(t *testing.T) {
 			b := NewBuilder(set, BuildOptions{Train: train})
 			x, w, bias, targets, scale := b.Param("x"), b.Param("w"), b.Param("bias"), b.IDs("targets", n), b.Scalar("scale")
 			if teacher == nil {
-				b.HeadLoss(x, w, bias, targets, scale, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}})
+				b.HeadLoss(LossOperands{X: x, W: w, Bias: bias, Targets: targets, Scale: scale}, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}})
 			} else {
-				b.DistillLoss(x, w, bias, targets, scale, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}}, b.Floats("hidden", n, wide), teacher)
+				b.DistillLoss(LossOperands{X: x, W: w, Bias: bias, Targets: targets, Scale: scale}, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}}, b.Floats("hidden", n, wide), teacher)
 			}
 			return b
 		}
@@ -97,7 +97,7 @@ func TestImageModel(t *testing.T) {
 		x = b.AddRows(x, b.Param("pos"), tokens)
 		qkv := b.Linear(b.LayerNorm(x, b.Param("norm"), 1e-6), b.Param("qkv"), nil)
 		x = b.LinearIn(b.Attention(qkv, nil, s), b.Param("o"), nil, x)
-		b.HeadLoss(b.Rows(x, tokens, 0), b.Param("head"), b.Param("bias"), b.IDs("labels", images), b.Scalar("scale"), Head{})
+		b.HeadLoss(LossOperands{X: b.Rows(x, tokens, 0), W: b.Param("head"), Bias: b.Param("bias"), Targets: b.IDs("labels", images), Scale: b.Scalar("scale")}, Head{})
 		return b
 	}
 	checkGradients(t, set, map[string]float64{"nll": 1}, build, func(m *Machine) {
@@ -111,8 +111,8 @@ func TestTwoHeads(t *testing.T) {
 	build := func(train bool) *Builder {
 		b := NewBuilder(set, BuildOptions{Train: train})
 		x, scale := b.Param("x"), b.Scalar("scale")
-		b.HeadLoss(x, b.Param("w"), nil, b.IDs("targets", 4), scale, Head{})
-		b.HeadLoss(x, b.Param("head"), b.Param("bias"), b.IDs("labels", 4), scale, Head{Smoothing: 0.1})
+		b.HeadLoss(LossOperands{X: x, W: b.Param("w"), Targets: b.IDs("targets", 4), Scale: scale}, Head{})
+		b.HeadLoss(LossOperands{X: x, W: b.Param("head"), Bias: b.Param("bias"), Targets: b.IDs("labels", 4), Scale: scale}, Head{Smoothing: 0.1})
 		return b
 	}
 	checkGradients(t, set, map[string]float64{"nll": 0.5, "nll.2": 0.5}, build, func(m *Machine) {

@@ -13,7 +13,7 @@ func TestPreferenceGradients(t *testing.T) {
 		grads := set.NewSlab()
 		build := func(train bool) *Machine {
 			b := NewBuilder(set, BuildOptions{Train: train, Preference: &p})
-			b.HeadLoss(b.Param("x"), b.Param("w"), b.Param("bias"), b.IDs("targets", 4*T), b.Scalar("scale"), Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}})
+			b.HeadLoss(LossOperands{X: b.Param("x"), W: b.Param("w"), Bias: b.Param("bias"), Targets: b.IDs("targets", 4*T), Scale: b.Scalar("scale")}, Head{Smoothing: 0.1, Logits: Logits{Scale: 0.8, SoftCap: 2}})
 			o := LowerOptions{}
 			if train {
 				o.Grads = grads

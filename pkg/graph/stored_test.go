@@ -38,7 +38,7 @@ func buildStored(set, adapters *param.Set, train bool) *Builder {
 	h = b.GELU(b.Linear(h, b.Param("up"), nil), true)
 	x = b.LinearIn(h, b.Param("down"), nil, x)
 	b.Output("x", x)
-	b.HeadLoss(x, b.Param("embed"), nil, b.IDs("targets", 6), b.Scalar("scale"), Head{})
+	b.HeadLoss(LossOperands{X: x, W: b.Param("embed"), Targets: b.IDs("targets", 6), Scale: b.Scalar("scale")}, Head{})
 	return b
 }
 

@@ -111,7 +111,7 @@ func (c opCase) operation(b *Builder) *Node {
 func (c opCase) build(set *param.Set) func(train bool) *Builder {
 	return func(train bool) *Builder {
 		b := NewBuilder(set, BuildOptions{Train: train})
-		b.HeadLoss(c.operation(b), b.Param("w"), b.Param("bias"), b.IDs("targets", c.rows), b.Scalar("scale"), Head{Smoothing: 0.1})
+		b.HeadLoss(LossOperands{X: c.operation(b), W: b.Param("w"), Bias: b.Param("bias"), Targets: b.IDs("targets", c.rows), Scale: b.Scalar("scale")}, Head{Smoothing: 0.1})
 		return b
 	}
 }

@@ -101,7 +101,7 @@ func (m *toy) with(o BuildOptions) *Builder {
 		end()
 	}
 	x = b.RMSNorm(x, b.Param("norm"), RMSNorm{Eps: 1e-6})
-	b.HeadLoss(x, b.Param("tok"), nil, b.IDs("targets", m.b*m.t), b.Scalar("scale"), Head{})
+	b.HeadLoss(LossOperands{X: x, W: b.Param("tok"), Targets: b.IDs("targets", m.b*m.t), Scale: b.Scalar("scale")}, Head{})
 	return b
 }
 

@@ -35,7 +35,7 @@ func (m *decoder) Cache(set *param.Set) [][2]int {
 
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
 	x := (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(from, false)
-	b.HeadLoss(x, m.head(b), nil, b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
+	b.HeadLoss(graph.LossOperands{X: x, W: m.head(b), Targets: b.IDs("targets", B*T), Scale: b.Scalar("scale")}, graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
 }
 
 func (m *decoder) Decode(b *graph.Builder, B, T int, all bool) {

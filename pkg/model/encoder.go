@@ -108,7 +108,7 @@ func (m *encoder) Loss(b *graph.Builder, B, T, from int) {
 		return
 	}
 	x = m.beforeHead(b, x)
-	b.HeadLoss(x, m.table(b), b.Param("head_bias"), b.IDs("targets", B*T), b.Scalar("scale"), graph.Head{Smoothing: b.Smoothing()})
+	b.HeadLoss(graph.LossOperands{X: x, W: m.table(b), Bias: b.Param("head_bias"), Targets: b.IDs("targets", B*T), Scale: b.Scalar("scale")}, graph.Head{Smoothing: b.Smoothing()})
 }
 
 // Decode gives "hidden" [B·T, E] for a model without a head.

@@ -383,9 +383,9 @@ func (m *vit) Loss(b *graph.Builder, B, T, from int) {
 	}
 	if distilled != nil {
 		scale = b.Scale(scale, 0.5)
-		b.HeadLoss(distilled, b.Param("distill_head"), b.Param("distill_head_bias"), targets, scale, graph.Head{Smoothing: b.Smoothing()})
+		b.HeadLoss(graph.LossOperands{X: distilled, W: b.Param("distill_head"), Bias: b.Param("distill_head_bias"), Targets: targets, Scale: scale}, graph.Head{Smoothing: b.Smoothing()})
 	}
-	b.HeadLoss(class, b.Param("head"), b.Param("head_bias"), targets, scale, graph.Head{Smoothing: b.Smoothing()})
+	b.HeadLoss(graph.LossOperands{X: class, W: b.Param("head"), Bias: b.Param("head_bias"), Targets: targets, Scale: scale}, graph.Head{Smoothing: b.Smoothing()})
 }
 
 func (m *vit) Decode(b *graph.Builder, B, T int, _ bool) {
