@@ -81,6 +81,10 @@ func planGGUF(p *Plan, m model.Model, set *param.Set, o Options) error {
 // ggufLacks says what of the model llama.cpp's architecture does not have, whatever its
 // widths; the source needs no set.
 func ggufLacks(s *source) error {
+	said := false
+	if s.table.GGUF != nil {
+		_, said = s.ropeKeys()
+	}
 	switch {
 	case s.table.GGUF == nil:
 		return fmt.Errorf("%w: llama.cpp has no architecture for family %s; --format onnx holds it", ErrShape, s.m.Family())
@@ -89,8 +93,8 @@ func ggufLacks(s *source) error {
 	case s.Windows != nil && !s.table.GGUF.Windows:
 		return fmt.Errorf("%w: llama.cpp's %s has no sliding windows; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
 	case !s.factors() && s.longRope() == nil:
-		return fmt.Errorf("%w: longrope with two sets of factors, or with an attention factor, is not written for llama.cpp's %s; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
-	case !s.table.GGUF.RopeFreqs && s.stretched() && s.longRope() == nil:
+		return fmt.Errorf("%w: longrope with two sets of factors is not written for llama.cpp's %s; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
+	case !s.table.GGUF.RopeFreqs && s.stretched() && s.longRope() == nil && !said:
 		return fmt.Errorf("%w: llama.cpp's %s cannot be given frequencies, which rope scaling changes; --format onnx holds it", ErrShape, s.table.GGUF.Arch)
 	case !s.table.GGUF.HeadDim && s.Heads*s.HeadDim != s.Hidden:
 		return fmt.Errorf("%w: llama.cpp's %s has heads of %d, the residual width over their number, this model's are %d wide; --format onnx holds it", ErrShape, s.table.GGUF.Arch, s.Hidden/s.Heads, s.HeadDim)

@@ -29,6 +29,14 @@ var (
 	otherHeads = param.Cut{"layer.1.kv": {{0, 2}}}
 )
 
+// yarn is a scaling that leaves the first pairs of narrow heads as they are.
+const yarn = `{"rope_type":"yarn","factor":4,"original_max_position_embeddings":2048,"beta_fast":16,"attention_factor":1.2}`
+
+// scaled is the config of a small model whose rotation is scaled.
+func scaled(family, by string) string {
+	return `{"model_type":"` + family + `","vocab_size":258,"hidden_size":24,"intermediate_size":20,"num_hidden_layers":3,"num_attention_heads":6,"num_key_value_heads":3,"head_dim":8,"max_position_embeddings":64,"rope_scaling":` + by + `}`
+}
+
 // ggufCases: a model, what is cut from it, and what becomes of it in a GGUF file.
 var ggufCases = []struct {
 	name    string
@@ -47,6 +55,12 @@ var ggufCases = []struct {
 	{"llama, pairs differ", llama, "", merge(otherPairs, sameFFN), "llama", "layer 1, K/V head 0 keeps 3 of the 4 rotation pairs", false},
 	{"llama, v narrower than q", llama, "", everywhere("vo", every(3, 1, 2, 7)), "llama", "needs one width of all, 8", false},
 	{"llama, q narrower than v", llama, "", samePairs, "llama", "needs one width of all, 8", false},
+	{"llama, yarn, uniform", llama, scaled("llama", yarn), merge(samePairs, sixValues, sameFFN), "llama", "", true},
+	{"llama, gain alone", llama, scaled("llama", `{"rope_type":"yarn","factor":1,"attention_factor":1.3}`), nil, "llama", "", false},
+	{"qwen3, yarn", model.Sizes{}, scaled("qwen3", yarn), sameFFN, "qwen3", "", false},
+	{"qwen3, linear", model.Sizes{}, scaled("qwen3", `{"rope_type":"linear","factor":3}`), sameFFN, "qwen3", "", false},
+	{"gpt_neox, yarn", model.Sizes{}, `{"model_type":"gpt_neox","vocab_size":258,"hidden_size":32,"intermediate_size":20,"num_hidden_layers":3,"num_attention_heads":2,"rotary_pct":0.5,"max_position_embeddings":64,"rope_scaling":` + yarn + `}`,
+		nil, "gptneox", "", false},
 	{"gpt2, dense", gpt2, "", nil, "gpt2", "", false},
 	{"gpt2, narrower everywhere", gpt2, "", sameFFN, "gpt2", "", false},
 	{"gpt2, layers differ", gpt2, "", merge(otherFFN, otherHeads), "gpt2", "layer 0 keeps 7 feed-forward channels", false},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/ecospa/ecospa/internal/gguf"
@@ -173,6 +174,7 @@ func (s *source) ggufFactors(f *fit, of func(key string, value any)) {
 			theta = s.table.GGUF.Theta
 		}
 		of("rope.freq_base", float32(theta))
+		s.ggufScaling(of)
 		if r := s.longRope(); r != nil {
 			_, _, after, _ := r.LongRope()
 			if after == 0 { // both sets are the same
@@ -181,5 +183,29 @@ func (s *source) ggufFactors(f *fit, of func(key string, value any)) {
 			of("rope.scaling.original_context_length", uint32(after))
 			of("rope.scaling.attn_factor", float32(cmp.Or(r.Gain, 1)))
 		}
+	}
+}
+
+// ggufScaling are the keys of a scaled rotation, but for longrope's.
+func (s *source) ggufScaling(of func(key string, value any)) {
+	k, said := s.ropeKeys()
+	if said {
+		of("rope.scaling.type", k.Type)
+		of("rope.scaling.factor", float32(k.Factor))
+	} else if s.longRope() == nil {
+		k.Gain = s.gain()
+	}
+	if k.Gain != 0 && math.Abs(k.Gain-1) > 1e-6 { // what float32 does not tell from 1 is 1
+		of("rope.scaling.attn_factor", float32(k.Gain))
+	}
+	if k.Type != "yarn" {
+		return
+	}
+	of("rope.scaling.original_context_length", uint32(k.Original))
+	if k.Fast != 0 {
+		of("rope.scaling.yarn_beta_fast", float32(k.Fast))
+	}
+	if k.Slow != 0 {
+		of("rope.scaling.yarn_beta_slow", float32(k.Slow))
 	}
 }

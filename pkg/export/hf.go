@@ -51,7 +51,7 @@ func planHF(p *Plan, m model.Model, set *param.Set, o Options) error {
 	}
 	f := s.fitTo(hfRules(s.table))
 	if f.headDim != s.HeadDim && !s.factors() {
-		return fmt.Errorf("%w: longrope with two sets of factors, or with an attention factor, is written for whole heads only, of %d columns; --format onnx holds it", ErrShape, s.HeadDim)
+		return fmt.Errorf("%w: longrope with two sets of factors is written for whole heads only, of %d columns; --format onnx holds it", ErrShape, s.HeadDim)
 	}
 	config, err := s.m.Shaped(f.shape(s))
 	if err != nil {
@@ -114,7 +114,7 @@ func (p *Plan) carry(files []checkpoint.File) {
 
 // shape is that of every layer of the fit.
 func (f *fit) shape(s *source) model.Shape {
-	return model.Shape{KV: f.layers[0].kv, HeadDim: f.headDim, FFN: f.layers[0].ffn, Factors: f.factors, Narrowed: f.headDim != s.HeadDim}
+	return model.Shape{KV: f.layers[0].kv, HeadDim: f.headDim, FFN: f.layers[0].ffn, Factors: f.factors, Gain: s.gain(), Narrowed: f.headDim != s.HeadDim}
 }
 
 // bos is the id of the beginning of a text that config.json names, or -1.

@@ -55,6 +55,27 @@ func (s *source) factors() bool {
 	return !slices.ContainsFunc(s.Rope, func(r *model.Rope) bool { return r != nil && !r.Factors() })
 }
 
+// gain multiplies what turns; 0 is 1.
+func (s *source) gain() float64 {
+	for _, r := range s.Rope {
+		if r != nil && r.Gain != 0 {
+			return r.Gain
+		}
+	}
+	return 0
+}
+
+// ropeKeys is the scaling as keys of a GGUF file say it, of an architecture that cannot be
+// given frequencies; ok is false where there is none, or no keys for it.
+func (s *source) ropeKeys() (k model.RopeKeys, ok bool) {
+	for _, r := range s.Rope {
+		if r != nil && r.Stretched() && !s.table.GGUF.RopeFreqs {
+			return r.Keys()
+		}
+	}
+	return k, false
+}
+
 // longRope is the rotation that a GGUF file says by two sets of factors; nil for others.
 func (s *source) longRope() *model.Rope {
 	if len(s.Rope) == 0 || s.Rope[0] == nil || !s.table.GGUF.LongRope {

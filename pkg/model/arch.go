@@ -110,7 +110,7 @@ func (r *Rope) frequencies(pairs []int, long bool) []float64 {
 	out := make([]float64, len(pairs))
 	for k, j := range pairs {
 		if 2*j < r.Dims { // the others stand still
-			out[k] = r.Scaling.scale(math.Pow(r.Theta, -2*float64(j)/float64(r.Dims)), j, long)
+			out[k] = r.scale(math.Pow(r.Theta, -2*float64(j)/float64(r.Dims)), j, long)
 		}
 	}
 	return out
@@ -119,8 +119,8 @@ func (r *Rope) frequencies(pairs []int, long bool) []float64 {
 // Stretched reports whether the frequencies are scaled.
 func (r *Rope) Stretched() bool { return r.Scaling.kind() != "default" }
 
-// Factors reports whether one factor a frequency says all of the scaling.
-func (r *Rope) Factors() bool { return r.LongAfter == 0 && (r.Gain == 0 || r.Gain == 1) }
+// Factors reports whether one factor a frequency says all of the scaling, but for the gain.
+func (r *Rope) Factors() bool { return r.LongAfter == 0 }
 
 // rope is the rotation of a layer, nil for none.
 func (a *Arch) rope(layer int) *Rope {

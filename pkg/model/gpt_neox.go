@@ -44,7 +44,11 @@ func init() {
 			"use_parallel_residual": h.Bool("use_parallel_residual"), "tie_word_embeddings": !h.Has("output.weight"),
 		}
 		width := max(1, h.Int("embedding_length")/max(1, h.Int("attention.head_count")))
-		c["rotary_pct"] = float64(h.IntOr("rope.dimension_count", width)) / float64(width)
+		turned := h.IntOr("rope.dimension_count", width)
+		c["rotary_pct"] = float64(turned) / float64(width)
+		if s := ggufScaling(h, nil, turned/2); s != nil {
+			c["rope_scaling"] = s
+		}
 		return c
 	}
 }

@@ -21,6 +21,7 @@ type Shape struct {
 	KV, HeadDim, FFN int
 	// Factors divide the frequencies theta^(-2j/HeadDim); nil when all are 1.
 	Factors []float64
+	Gain    float64 // multiplies what turns; 0 is 1
 	// Narrowed says that HeadDim is not the dense model's.
 	Narrowed bool
 }

@@ -52,8 +52,8 @@ func llamaConfig(h Header, family string) map[string]any {
 			c["ecospa"] = kept
 		}
 	}
-	if factors := h.Factors("rope_freqs.weight", width/2); factors != nil {
-		c["rope_scaling"] = longrope(factors)
+	if s := ggufScaling(h, h.Factors("rope_freqs.weight", width/2), width/2); s != nil {
+		c["rope_scaling"] = s
 	}
 	return c
 }

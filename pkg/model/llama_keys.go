@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ecospa/ecospa/pkg/param"
 )
@@ -120,8 +121,11 @@ func (k *llamaKeys) shaped(s Shape) {
 	k.HeadDim, k.KVHeads, k.Heads, k.Intermediate = s.HeadDim, s.KV, s.KV*(k.Heads/k.KVHeads), s.FFN
 	if s.Narrowed {
 		k.RopeScaling = nil // the pairs that are left may have the narrower head's own frequencies
-		if s.Factors != nil {
-			k.RopeScaling = longrope(s.Factors)
+		if factors := s.Factors; factors != nil || s.Gain != 0 && s.Gain != 1 {
+			if factors == nil {
+				factors = slices.Repeat([]float64{1}, s.HeadDim/2)
+			}
+			k.RopeScaling = longrope(factors, s.Gain)
 			k.RopeScaling.Original = float64(k.MaxPositions)
 		}
 	}

@@ -29,7 +29,9 @@ type ropeScale struct {
 	// programs.
 	Short     []float64 `json:"short_factor,omitempty"`
 	Long      []float64 `json:"long_factor,omitempty"`
-	Attention *float64  `json:"attention_factor,omitempty"`
+	Attention *float64  `json:"attention_factor,omitempty"` // of yarn too
+
+	yarn
 }
 
 // UnmarshalJSON refuses what is not one of the fields: a setting that nobody heeds
@@ -90,9 +92,16 @@ func (r *ropeScale) check(pairs int) error {
 	switch r.kind() {
 	case "default":
 		if r != nil && r.Type == "" && r.OldType == "" && (r.Factor != 0 || r.Low != 0 || r.High != 0 || len(r.Short)+len(r.Long) > 0) {
-			return errors.New("rope scaling has no rope_type, expected one beside its factors: linear, llama3 or longrope")
+			return errors.New("rope scaling has no rope_type, expected one beside its factors: linear, llama3, yarn or longrope")
 		}
 		return nil
+	case "yarn":
+		return r.checkYarn()
+	}
+	if err := r.yarn.only(); err != nil {
+		return err
+	}
+	switch r.kind() {
 	case "linear":
 		if !(r.Factor >= 1) {
 			return fmt.Errorf("rope scaling factor is %g, expected at least 1", r.Factor)
@@ -112,10 +121,10 @@ func (r *ropeScale) check(pairs int) error {
 // known refuses a type of another name.
 func (r *ropeScale) known() error {
 	switch r.kind() {
-	case "default", "linear", "llama3", "longrope":
+	case "default", "linear", "llama3", "yarn", "longrope":
 		return nil
 	}
-	return fmt.Errorf("rope scaling type is %q, expected default, linear, llama3 or longrope", r.kind())
+	return fmt.Errorf("rope scaling type is %q, expected default, linear, llama3, yarn or longrope", r.kind())
 }
 
 // checkLong: each pair has a factor for texts up to the original context and one for longer
@@ -132,8 +141,12 @@ func (r *ropeScale) checkLong(pairs int) error {
 	if r.Original != 0 && r.Original < 1 {
 		return fmt.Errorf("longrope has original_max_position_embeddings %g, expected at least 1", r.Original)
 	}
+	return r.checkAttention()
+}
+
+func (r *ropeScale) checkAttention() error {
 	if g := r.Attention; g != nil && (!(*g > 0) || math.IsInf(*g, 0)) {
-		return fmt.Errorf("longrope has attention_factor %g, expected above 0", *g)
+		return fmt.Errorf("%s has attention_factor %g, expected above 0", r.kind(), *g)
 	}
 	return nil
 }
@@ -144,7 +157,11 @@ func (r *ropeScale) checkLong(pairs int) error {
 // sqrt(1 + ln(positions/original)/ln(original)) (https://arxiv.org/abs/2402.13753).
 func (r *Rope) stretch(positions, original float64) *Rope {
 	s := r.Scaling
-	if s.kind() != "longrope" {
+	switch s.kind() {
+	case "longrope":
+	case "yarn":
+		return r.stretchYarn(positions)
+	default:
 		return r
 	}
 	factor := s.Factor
@@ -171,28 +188,31 @@ func (r *Rope) stretch(positions, original float64) *Rope {
 // scale is the frequency w (radians a token) of pair j after scaling, in a long text or
 // another. llama3 divides long wavelengths by Factor and blends between
 // (https://arxiv.org/abs/2407.21783).
-func (r *ropeScale) scale(w float64, j int, long bool) float64 {
-	switch r.kind() {
+func (r *Rope) scale(w float64, j int, long bool) float64 {
+	switch s := r.Scaling; s.kind() {
 	case "linear":
-		return w / r.Factor
+		return w / s.Factor
 	case "llama3":
-		turns := r.Original * w / (2 * math.Pi) // rotations within the original context
-		smooth := (turns - r.Low) / (r.High - r.Low)
+		turns := s.Original * w / (2 * math.Pi) // rotations within the original context
+		smooth := (turns - s.Low) / (s.High - s.Low)
 		smooth = math.Max(0, math.Min(1, smooth))
-		return (1-smooth)*w/r.Factor + smooth*w
+		return (1-smooth)*w/s.Factor + smooth*w
+	case "yarn":
+		return r.yarn(w, j)
 	case "longrope":
 		if long {
-			return w / r.Long[j]
+			return w / s.Long[j]
 		}
-		return w / r.Short[j]
+		return w / s.Short[j]
 	}
 	return w
 }
 
-// longrope is the scaling that divides frequencies by factors.
-func longrope(factors []float64) *ropeScale {
-	one := 1.0
-	return &ropeScale{Type: "longrope", Short: factors, Long: factors, Attention: &one, Factor: 1}
+// longrope is the scaling that divides frequencies by factors and multiplies what turns by a
+// gain, 0 for 1.
+func longrope(factors []float64, gain float64) *ropeScale {
+	gain = cmp.Or(gain, 1)
+	return &ropeScale{Type: "longrope", Short: factors, Long: factors, Attention: &gain, Factor: 1}
 }
 
 // Rotary is what decoders and encoders implement.
