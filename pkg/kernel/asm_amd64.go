@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // Assembly written by scripts/asm.
 
 // tile512 is the 14 x 32 register tile.
@@ -67,6 +69,11 @@ func packRowsBF16(dst *float32, src *uint16, stride, n, w, k, panel int)
 //
 //go:noescape
 func pause()
+
+// fetchRows has rows of so many bytes, more than 0 of either, read to the second cache.
+//
+//go:noescape
+func fetchRows(x unsafe.Pointer, rows, bytes, stride int)
 
 // peak512 does n times 24 multiply-and-adds of 16 values.
 //

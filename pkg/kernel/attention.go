@@ -36,8 +36,9 @@ func (s *AttnShape) check() {
 }
 
 const (
-	attnRows = 128 // query rows of a tile at most, the R heads of a K/V head together
-	attnKeys = 128 // keys of a tile
+	attnRows   = 128 // query rows of a tile at most, the R heads of a K/V head together
+	attnKeys   = 128 // keys of a tile
+	attnStride = 144 // rows of so many keys are spaced(attnKeys) apart
 )
 
 // tiles is how many query tiles a sequence is cut in, and tokens how many tokens
@@ -76,8 +77,9 @@ func AttentionForward(p *Pool, ctx Rows, lse []float32, qkv Rows, starts []int32
 	}
 	qkv.need(s.B * s.T * s.Width())
 	w := s.Width()
-	attnLoop.run(p, s.B*s.G*s.tiles(), attnArgs{
-		p: p, ctx: ctx, lse: lse, qkv: qkv, starts: starts, s: s,
+	group := s.group(p.threads)
+	attnLoop.run(p, s.B*s.G*ceil(s.tiles(), group), attnArgs{
+		group: group, p: p, ctx: ctx, lse: lse, qkv: qkv, starts: starts, s: s,
 		k: headRows{qkv, s.kCol(0), s.T * w, s.QK, w},
 		v: headRows{qkv, s.vCol(0), s.T * w, s.VO, w},
 	})
@@ -103,20 +105,19 @@ type headRows struct {
 
 func (h *headRows) at(b, g, t int) int { return h.first + b*h.batch + g*h.head + t*h.stride }
 
-func (h *headRows) from(b, g, t int) []float32 { return h.F32[h.at(b, g, t):] }
+// tile copies n rows of cols values of a head from row t on to rows of dst, spaced(cols) apart.
+func (h *headRows) tile(dst []float32, b, g, t, n, cols int) {
+	h.gather(dst, spaced(cols), h.at(b, g, t), n, cols, h.stride)
+}
 
-// transposed writes n rows of cols values of a head from row t on to the columns of dst,
-// attnKeys apart; buf has room for them where they are bfloat16.
-func (h *headRows) transposed(dst, buf []float32, b, g, t, n, cols int) {
-	if h.BF16 == nil {
-		transposeInto(dst, attnKeys, h.from(b, g, t), h.stride, n, cols)
-		return
-	}
-	h.gather(buf, h.at(b, g, t), n, cols, h.stride)
-	transposeInto(dst, attnKeys, buf, cols, n, cols)
+// turned writes such rows to the columns of dst, attnStride apart. Up to whole vectors
+// there is more of either, which means nothing.
+func turned(dst, src []float32, n, cols int) {
+	transposeInto(dst, attnStride, src, spaced(cols), roomy(n), roomy(cols))
 }
 
 type attnArgs struct {
+	group    int // query tiles of a chunk
 	p        *Pool
 	ctx, qkv Rows
 	lse      []float32
@@ -125,103 +126,163 @@ type attnArgs struct {
 	s        AttnShape
 }
 
-// Each chunk is one query tile of one K/V head, the later tiles first: under a
+// group is how many query tiles go through the keys together: they share what is made of each
+// tile of keys, as long as they fit the second cache and there are chunks enough for the workers.
+func (s *AttnShape) group(threads int) int {
+	n := min(4, 64<<10/(attnRows*(s.QK+s.VO)), s.B*s.G*s.tiles()/(8*threads))
+	return max(1, n)
+}
+
+// Each chunk is a group of query tiles of one K/V head, the later ones first: under a
 // causal mask they are the longer ones.
 var attnLoop = newLoop(func(a *attnArgs, worker, chunk int) {
 	s := &a.s
-	tokens, heads := s.tokens(), s.B*s.G
+	heads := s.B * s.G
 	head := apart(chunk%heads, heads, a.p.threads)
-	b, g := head/s.G, head%s.G
-	t0 := (s.tiles() - 1 - chunk/heads) * tokens
-	n := min(tokens, s.T-t0)
-	if n <= 0 {
-		return
+	f := flashTile{bounds: s.bounds(a.starts, head/s.G), a: a, b: head / s.G, g: head % s.G, t: &a.p.lanes[worker].block, wide: roomy(s.VO)}
+	last := (ceil(s.tiles(), a.group) - 1 - chunk/heads) * a.group
+	for lo, end, each := last, min(last+a.group, s.tiles()), s.tokens(); lo < end; {
+		hi := lo + 1
+		for hi < end && hi*each < s.T && f.first(hi*each) == f.first(lo*each) {
+			hi++
+		}
+		if n := min(hi*each, s.T) - lo*each; n > 0 {
+			f.t0, f.rows, f.each = lo*each, n*s.R, each*s.R
+			f.run(worker)
+		}
+		lo = hi
 	}
-	f := flashTile{bounds: s.bounds(a.starts, b), t: &a.p.lanes[worker].block, rows: n * s.R, t0: t0}
+})
+
+// run takes the rows of a tile, or of several that begin at the same key, from queries to contexts.
+func (f *flashTile) run(worker int) {
+	a, s, n := f.a, f.s, f.rows/f.s.R
 	buf := f.cut(a.p.Scratch(worker, f.size()))
-	a.qkv.gather(f.q, (b*s.T+t0)*s.Width()+s.qCol(g, 0), n, s.R*s.QK, s.Width())
+	a.qkv.gather(f.q, s.R*s.QK, (f.b*s.T+f.t0)*s.Width()+s.qCol(f.g, 0), n, s.R*s.QK, s.Width())
 	current.vecOps.affine(f.q, f.q, s.Scale*math.Log2E, 0) // scores of base 2
 	freshSoftmax(f.state)
 	end := f.end(f.t0 + n - 1)
 	for k0 := f.first(f.t0); k0 < end; k0 += attnKeys {
-		f.keys(&a.k, &a.v, b, g, k0, min(attnKeys, end-k0), buf)
+		f.keys(&a.k, &a.v, f.b, f.g, k0, min(attnKeys, end-k0), buf)
 	}
-	for i := range f.rows {
-		t, h := t0+i/s.R, g*s.R+i%s.R
+	if a.starts != nil {
+		f.put(0, f.rows)
+	}
+}
+
+// put writes the contexts of rows lo to hi, which have seen all keys.
+func (f *flashTile) put(lo, hi int) {
+	a, s := f.a, f.s
+	for i := lo; i < hi; i++ {
+		t, h := f.t0+i/s.R, f.g*s.R+i%s.R
 		peak, sum := f.state[2*i], f.state[2*i+1]
-		o, at := f.o[i*s.VO:][:s.VO], ((b*s.T+t)*s.G*s.R+h)*s.VO
+		o, at := f.o[i*f.wide:][:s.VO], ((f.b*s.T+t)*s.G*s.R+h)*s.VO
 		ctx := a.ctx.target(o, at, s.VO)
 		lse := float32(0)
 		if a.starts != nil && f.first(t) >= f.end(t) { // padding
 			clear(ctx)
 		} else {
 			current.vecOps.affine(ctx, o, 1/sum, 0)
-			lse = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
+			if a.lse != nil {
+				lse = float32(float64(peak)*math.Ln2 + math.Log(float64(sum)))
+			}
 		}
 		a.ctx.store(ctx, at)
 		if a.lse != nil {
-			a.lse[(b*s.G*s.R+h)*s.T+t] = lse
+			a.lse[(f.b*s.G*s.R+h)*s.T+t] = lse
 		}
 	}
-})
+}
 
-// flashTile is one tile of queries on its way through the keys. Its rows are
+// flashTile is a tile of queries on its way through the keys, or several. Its rows are
 // (token, head of the group), head fastest.
 type flashTile struct {
 	bounds
+	a           *attnArgs // nil where keys lie in pages
+	b, g        int       // sequence and K/V head of a
 	t           *block
-	rows        int
+	rows, each  int // of all tiles, of one
 	t0          int // position of the first token
+	wide        int // rows of o are so far apart
 	q, o, state []float32
 }
 
 func (f *flashTile) size() int {
 	s := f.s
-	return f.rows*(s.QK+s.VO+2) + attnKeys*(s.QK+s.VO+current.vecOps.block.dotsTail(s.VO)) + max(maxPanel, s.QK)*attnKeys
+	return 16*3 + f.rows*(s.QK+roomy(s.VO)+2) + attnStride*(roomy(s.QK)+current.vecOps.block.dotsTail(s.VO)) +
+		attnKeys*spaced(s.VO) + max(maxPanel*attnStride, attnKeys*spaced(s.QK))
 }
 
 func (f *flashTile) cut(buf []float32) (rest []float32) {
-	f.q, buf = cut(buf, f.rows*f.s.QK)
-	f.o, buf = cut(buf, f.rows*f.s.VO)
-	f.state, buf = cut(buf, 2*f.rows)
+	f.q, buf = cutLines(buf, f.rows*f.s.QK)
+	f.o, buf = cutLines(buf, f.rows*f.wide)
+	f.state, buf = cutLines(buf, 2*f.rows)
 	return buf
 }
 
 func cut(buf []float32, n int) (head, rest []float32) { return buf[:n:n], buf[n:] }
 
-// keys takes n keys from k0 into the tile: for a few rows at a time, that their
+// cutLines is cut whose rest begins at a line of the cache.
+func cutLines(buf []float32, n int) (head, rest []float32) { return buf[:n:n], buf[(n+15)/16*16:] }
+
+// keys takes n keys from k0 into the tiles: for a few rows at a time, that their
 // scores stay in the first cache, scores, softmax and context follow each other.
 func (f *flashTile) keys(k, v *headRows, b, g, k0, n int, buf []float32) {
 	s := f.s
-	kt, buf := cut(buf, s.QK*attnKeys) // (QK, n)
-	vc, buf := cut(buf, n*s.VO)        // (n, VO)
+	kt, buf := cut(buf, roomy(s.QK)*attnStride) // (QK, n)
+	vs := spaced(s.VO)
+	vc, buf := cut(buf, attnKeys*vs) // (n, VO)
 	tail := current.vecOps.block.dotsTail(s.VO)
-	vt, buf := cut(buf, tail*attnKeys) // (tail, n)
-	k.transposed(kt, buf, b, g, k0, n, s.QK)
-	v.gather(vc, v.at(b, g, k0), n, s.VO, v.stride)
+	vt, buf := cut(buf, tail*attnStride) // (tail, n)
+	k.tile(buf, b, g, k0, n, s.QK)
+	turned(kt, buf, n, s.QK)
+	v.tile(vc, b, g, k0, n, s.VO)
 	if tail > 0 {
-		transposeInto(vt, attnKeys, vc[s.VO-tail:], s.VO, n, tail)
+		transposeInto(vt, attnStride, vc[s.VO-tail:], vs, n, tail)
 	}
-	panels := (f.rows + current.vecOps.block.rows - 1) / current.vecOps.block.rows
-	for p := range panels {
-		lo, hi := span(f.rows, panels, p)
-		t, last := f.t0+lo/s.R, f.t0+(hi-1)/s.R
-		from, to := f.within(t, last, k0, n)
-		width := to - from
-		if width == 0 {
-			continue
+	for tile := 0; tile < f.rows; tile += f.each {
+		rows := min(f.each, f.rows-tile)
+		panels := ceil(rows, current.vecOps.block.rows)
+		for p := range panels {
+			lo, hi := span(rows, panels, p)
+			f.panel(tile+lo, tile+hi, k0, n, keysAtHand{kt, vc, vt, buf, tail})
 		}
-		sc := buf[:(hi-lo)*attnKeys]
-		mulBlock(f.t, sc, attnKeys, f.q[lo*s.QK:], s.QK, 1, kt[from:], attnKeys, hi-lo, s.QK, width, false) // (hi-lo, width)
-		f.cap(sc, hi-lo, width)
-		f.hide(sc, f.t0, lo, hi-lo, k0+from, width)
-		vo, add := s.VO, f.first(t) < k0
-		if !add {
-			vo = 0 // no context yet
-		}
-		current.vecOps.softmax(sc, f.o[lo*s.VO:], f.state[2*lo:2*hi], width, attnKeys, vo)
-		mulBlock(f.t, f.o[lo*s.VO:], s.VO, sc, attnKeys, 1, vc[from*s.VO:], s.VO, hi-lo, width, s.VO-tail, add) // (hi-lo, VO)
-		mulTail(f.t, f.o[lo*s.VO:], sc, vt[min(from, len(vt)):], hi-lo, width, s.VO, tail, add)
+	}
+}
+
+// keysAtHand is keys and values as a panel of queries takes them, and room for its scores.
+type keysAtHand struct {
+	kt, vc, vt, sc []float32
+	tail           int // columns of vt
+}
+
+// panel takes n keys from k0 into rows lo to hi.
+func (f *flashTile) panel(lo, hi, k0, n int, k keysAtHand) {
+	s, vs := f.s, spaced(f.s.VO)
+	t, last := f.t0+lo/s.R, f.t0+(hi-1)/s.R
+	from, to := f.within(t, last, k0, n)
+	width := to - from
+	if width == 0 {
+		return
+	}
+	done := f.a != nil && f.starts == nil && f.end(last) <= k0+n // no more keys after these
+	if done {
+		f.a.ctx.fetch((f.b*s.T+t)*s.G*s.R*s.VO+f.g*s.R*s.VO, last-t+1, s.R*s.VO, s.G*s.R*s.VO)
+	}
+	sc := k.sc[:(hi-lo)*attnStride]
+	mulRoomy(f.t, sc, attnStride, f.q[lo*s.QK:], s.QK, 1, k.kt[from:], attnStride, hi-lo, s.QK, width, false) // (hi-lo, width)
+	f.cap(sc, hi-lo, width)
+	f.hide(sc, f.t0, lo, hi-lo, k0+from, width)
+	vo, add := f.wide, f.first(t) < k0
+	if !add {
+		vo = 0 // no context yet
+	}
+	o := f.o[lo*f.wide:]
+	current.vecOps.softmax(sc, o, f.state[2*lo:2*hi], width, attnStride, vo)
+	mulRoomy(f.t, o, f.wide, sc, attnStride, 1, k.vc[from*vs:], vs, hi-lo, width, s.VO-k.tail, add) // (hi-lo, VO)
+	mulTail(f.t, o, f.wide, sc, k.vt[min(from, len(k.vt)):], hi-lo, width, s.VO, k.tail, add)
+	if done {
+		f.put(lo, hi)
 	}
 }
 
@@ -232,7 +293,7 @@ func (f *flashTile) cap(sc []float32, n, width int) {
 	}
 	c := f.s.capped()
 	for i := range n {
-		row := sc[i*attnKeys:][:width]
+		row := sc[i*attnStride:][:width]
 		current.vecOps.softCap(row, row, 1/c, c)
 	}
 }

@@ -73,7 +73,7 @@ var attnBackQueries = newLoop(func(a *attnBackArgs, worker, chunk int) {
 	h := a.head(worker, apart(chunk%heads, heads, a.p.threads))
 	q := a.s.tiles() - 1 - chunk/heads
 	h.unseeing(q)
-	h.openRows(q)
+	h.openRows(q, true)
 	first, end := h.tiles(q)
 	for k := first; k < end; k++ {
 		h.openKeys(k)
@@ -121,38 +121,41 @@ type headBack struct {
 	t    *block
 	b, g int
 
+	// Rows of nk are attnStride apart, those of QK and VO qs and vs.
+	qs, vs       int
 	k0, nk       int       // keys at hand
-	kt, vt       []float32 // k and v transposed, (QK, nk) and (VO, nk), attnKeys apart
+	kt, vt       []float32 // k and v transposed, (QK, nk) and (VO, nk)
 	k            []float32 // (nk, QK)
 	dk, dv       []float32 // (nk, QK), (nk, VO), but for their last columns
-	dkt, dvt     []float32 // these, transposed, attnKeys apart
+	dkt, dvt     []float32 // these, transposed
 	t0, n, rows  int       // tokens and rows at hand
 	q, dctx      []float32 // (rows, QK), (rows, VO)
 	delta, lse   []float32 // (rows): D, and lse of base 2
+	all          []float32 // D and lse of all rows of the head
 	ctx          []float32 // (VO)
-	prob, ds, dq []float32 // (rows, nk) attnKeys apart; (rows, QK)
+	chunk        int       // its number, where a chunk is a head
+	prob, ds, dq []float32 // (rows, nk); (rows, QK)
 }
 
 func (a *attnBackArgs) head(worker, head int) headBack {
 	s := &a.s
-	h := headBack{bounds: s.bounds(a.starts, head/s.G), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G}
+	h := headBack{bounds: s.bounds(a.starts, head/s.G), a: a, t: &a.p.lanes[worker].block, b: head / s.G, g: head % s.G, qs: spaced(s.QK), vs: spaced(s.VO)}
 	rows := s.tokens() * s.R
 	qkTail, voTail := current.vecOps.block.blockTail(s.QK), current.vecOps.block.blockTail(s.VO)
-	buf := a.p.Scratch(worker, attnKeys*(3*s.QK+2*s.VO+qkTail+voTail)+rows*(2*s.QK+s.VO+2*attnKeys+2)+s.VO)
-	h.kt, buf = cut(buf, attnKeys*s.QK)
-	h.vt, buf = cut(buf, attnKeys*s.VO)
-	h.k, buf = cut(buf, attnKeys*s.QK)
-	h.dk, buf = cut(buf, attnKeys*s.QK)
-	h.dv, buf = cut(buf, attnKeys*s.VO)
-	h.dkt, buf = cut(buf, attnKeys*qkTail)
-	h.dvt, buf = cut(buf, attnKeys*voTail)
-	h.q, buf = cut(buf, rows*s.QK)
-	h.dctx, buf = cut(buf, rows*s.VO)
-	h.prob, buf = cut(buf, rows*attnKeys)
-	h.ds, buf = cut(buf, rows*attnKeys)
-	h.dq, buf = cut(buf, rows*s.QK)
-	h.delta, buf = cut(buf, rows)
-	h.lse, buf = cut(buf, rows)
+	buf := a.p.Scratch(worker, attnStride*(roomy(s.QK)+roomy(s.VO)+qkTail+voTail)+attnKeys*(2*h.qs+h.vs)+rows*(2*h.qs+h.vs+2*attnStride)+2*s.T*s.R+s.VO)
+	h.kt, buf = cut(buf, attnStride*roomy(s.QK))
+	h.vt, buf = cut(buf, attnStride*roomy(s.VO))
+	h.k, buf = cut(buf, attnKeys*h.qs)
+	h.dk, buf = cut(buf, attnKeys*h.qs)
+	h.dv, buf = cut(buf, attnKeys*h.vs)
+	h.dkt, buf = cut(buf, attnStride*qkTail)
+	h.dvt, buf = cut(buf, attnStride*voTail)
+	h.q, buf = cut(buf, rows*h.qs)
+	h.dctx, buf = cut(buf, rows*h.vs)
+	h.prob, buf = cut(buf, rows*attnStride)
+	h.ds, buf = cut(buf, rows*attnStride)
+	h.dq, buf = cut(buf, rows*h.qs)
+	h.all, buf = cut(buf, 2*s.T*s.R)
 	h.ctx, _ = cut(buf, s.VO)
 	return h
 }
@@ -165,10 +168,11 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 	clear(h.dkt)
 	clear(h.dvt)
 	for q := range h.s.tiles() {
-		if first, end := h.tiles(q); k < first || k >= end {
+		first, end := h.tiles(q)
+		if k < first || k >= end {
 			continue
 		}
-		h.openRows(q)
+		h.openRows(q, k == first || !wantQ)
 		h.scores()
 		h.keys()
 		if wantQ {
@@ -176,25 +180,32 @@ func (h *headBack) keyTile(k int, wantQ bool) {
 		}
 	}
 	s, w := h.s, h.s.Width()
-	transposeInto(h.dk[s.QK-len(h.dkt)/attnKeys:], s.QK, h.dkt, attnKeys, len(h.dkt)/attnKeys, h.nk)
-	transposeInto(h.dv[s.VO-len(h.dvt)/attnKeys:], s.VO, h.dvt, attnKeys, len(h.dvt)/attnKeys, h.nk)
-	to := h.a.dqkv[(h.b*s.T+h.k0)*w:]
-	current.vecOps.gather(to[s.kCol(h.g):], h.dk, h.nk, s.QK, w, s.QK)
-	current.vecOps.gather(to[s.vCol(h.g):], h.dv, h.nk, s.VO, w, s.VO)
+	transposeInto(h.dk[s.QK-len(h.dkt)/attnStride:], h.qs, h.dkt, attnStride, len(h.dkt)/attnStride, h.nk)
+	transposeInto(h.dv[s.VO-len(h.dvt)/attnStride:], h.vs, h.dvt, attnStride, len(h.dvt)/attnStride, h.nk)
+	out := Rows{F32: h.a.dqkv}
+	for i := range h.nk {
+		if ahead := min(8, h.nk-i-8); i%8 == 0 {
+			out.fetch((h.b*s.T+h.k0+i+8)*w+s.kCol(h.g), ahead, s.QK, w)
+			out.fetch((h.b*s.T+h.k0+i+8)*w+s.vCol(h.g), ahead, s.VO, w)
+		}
+		to := h.a.dqkv[(h.b*s.T+h.k0+i)*w:]
+		copy(to[s.kCol(h.g):][:s.QK], h.dk[i*h.qs:])
+		copy(to[s.vCol(h.g):][:s.VO], h.dv[i*h.vs:])
+	}
 }
 
 func (h *headBack) openKeys(k int) {
 	s, a := h.s, h.a
 	h.k0 = k * attnKeys
 	h.nk = min(attnKeys, s.T-h.k0)
-	a.v.transposed(h.vt, h.dv, h.b, h.g, h.k0, h.nk, s.VO)
-	a.k.transposed(h.kt, h.k, h.b, h.g, h.k0, h.nk, s.QK)
-	if a.k.BF16 == nil { // else k has them
-		a.k.gather(h.k, a.k.at(h.b, h.g, h.k0), h.nk, s.QK, a.k.stride)
-	}
+	a.v.tile(h.dv, h.b, h.g, h.k0, h.nk, s.VO)
+	turned(h.vt, h.dv, h.nk, s.VO)
+	a.k.tile(h.k, h.b, h.g, h.k0, h.nk, s.QK)
+	turned(h.kt, h.k, h.nk, s.QK)
 }
 
-func (h *headBack) openRows(q int) {
+// openRows takes query tile q to hand, for the first time or again.
+func (h *headBack) openRows(q int, fresh bool) {
 	s := h.s
 	h.t0, h.n = h.tokens(q)
 	h.rows = h.n * s.R
@@ -202,11 +213,17 @@ func (h *headBack) openRows(q int) {
 		return
 	}
 	at, cw := h.b*s.T+h.t0, s.G*s.R*s.VO
-	h.a.qkv.gather(h.q, at*s.Width()+s.qCol(h.g, 0), h.n, s.R*s.QK, s.Width())
-	current.vecOps.gather(h.dctx, h.a.dctx[at*cw+h.g*s.R*s.VO:], h.n, s.R*s.VO, s.R*s.VO, cw)
+	for r := range s.R {
+		h.a.qkv.gather(h.q[r*h.qs:], s.R*h.qs, at*s.Width()+s.qCol(h.g, r), h.n, s.QK, s.Width())
+		current.vecOps.gatherRoomy(h.dctx[r*h.vs:], h.a.dctx[at*cw+(h.g*s.R+r)*s.VO:], h.n, s.VO, s.R*h.vs, cw)
+	}
+	h.delta, h.lse = h.all[h.t0*s.R:][:h.rows], h.all[(s.T+h.t0)*s.R:][:h.rows]
+	if !fresh {
+		return
+	}
 	for i := range h.rows {
 		ctx := h.a.ctx.read(h.ctx, (at+i/s.R)*cw+(h.g*s.R+i%s.R)*s.VO, s.VO)
-		h.delta[i] = current.vecOps.dot(h.dctx[i*s.VO:][:s.VO], ctx)
+		h.delta[i] = current.vecOps.dot(h.dctx[i*h.vs:][:s.VO], ctx)
 		h.lse[i] = math.Log2E * h.a.lse[(h.b*s.G*s.R+h.g*s.R+i%s.R)*s.T+h.t0+i/s.R]
 	}
 }
@@ -221,21 +238,24 @@ func (h *headBack) scores() {
 	s, panels := h.s, h.panels()
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
-		prob, ds := h.prob[lo*attnKeys:hi*attnKeys], h.ds[lo*attnKeys:hi*attnKeys]
+		prob, ds := h.prob[lo*attnStride:hi*attnStride], h.ds[lo*attnStride:hi*attnStride]
 		from, to := h.within(h.t0+lo/s.R, h.t0+(hi-1)/s.R, h.k0, h.nk)
 		if width := to - from; width > 0 {
-			mulBlock(h.t, prob[from:], attnKeys, h.q[lo*s.QK:], s.QK, 1, h.kt[from:], attnKeys, hi-lo, s.QK, width, false)  // (hi-lo, width)
-			mulBlock(h.t, ds[from:], attnKeys, h.dctx[lo*s.VO:], s.VO, 1, h.vt[from:], attnKeys, hi-lo, s.VO, width, false) // (hi-lo, width)
+			mulRoomy(h.t, prob[from:], attnStride, h.q[lo*h.qs:], h.qs, 1, h.kt[from:], attnStride, hi-lo, s.QK, width, false)  // (hi-lo, width)
+			mulRoomy(h.t, ds[from:], attnStride, h.dctx[lo*h.vs:], h.vs, 1, h.vt[from:], attnStride, hi-lo, s.VO, width, false) // (hi-lo, width)
 			h.softmax(prob[from:], ds[from:], lo, hi, width)
+		}
+		if h.seeAll(h.t0+lo/s.R, h.t0+(hi-1)/s.R, h.k0, h.nk) {
+			continue
 		}
 		for i := lo; i < hi; i++ {
 			t := h.t0 + i/s.R
 			from, to := h.within(t, t, h.k0, h.nk)
-			prob, ds := prob[(i-lo)*attnKeys:][:attnKeys], ds[(i-lo)*attnKeys:][:attnKeys]
-			clear(prob[:min(from, attnKeys)])
-			clear(ds[:min(from, attnKeys)])
-			clear(prob[min(to, attnKeys):])
-			clear(ds[min(to, attnKeys):])
+			prob, ds := prob[(i-lo)*attnStride:][:h.nk], ds[(i-lo)*attnStride:][:h.nk]
+			clear(prob[:min(from, h.nk)])
+			clear(ds[:min(from, h.nk)])
+			clear(prob[min(to, h.nk):])
+			clear(ds[min(to, h.nk):])
 		}
 	}
 }
@@ -246,38 +266,39 @@ var noDelta [1]float32
 func (h *headBack) softmax(prob, ds []float32, lo, hi, width int) {
 	s, v := h.s, current.vecOps
 	if s.SoftCap == 0 {
-		v.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], width, attnKeys, s.Scale*math.Log2E, s.Scale)
+		width = ceil(width, v.block.whole) * v.block.whole // there is room, and it means nothing
+		v.softmaxBack(prob, ds, h.lse[lo:hi], h.delta[lo:hi], width, attnStride, s.Scale*math.Log2E, s.Scale)
 		return
 	}
 	c := s.capped()
 	for i := lo; i < hi; i++ {
-		p, d := prob[(i-lo)*attnKeys:][:width], ds[(i-lo)*attnKeys:][:width]
+		p, d := prob[(i-lo)*attnStride:][:width], ds[(i-lo)*attnStride:][:width]
 		v.softCap(p, p, s.Scale*math.Log2E/c, c)
 		v.softCapBack(d, d, p, h.delta[i], 1/c)
-		v.softmaxBack(p, d, h.lse[i:i+1], noDelta[:], width, attnKeys, 1, s.Scale)
+		v.softmaxBack(p, d, h.lse[i:i+1], noDelta[:], width, attnStride, 1, s.Scale)
 	}
 }
 
 // keys adds to dk and dv, a panel of keys at a time.
 func (h *headBack) keys() {
 	s, most := h.s, current.vecOps.block.rows
-	qk, vo := s.QK-len(h.dkt)/attnKeys, s.VO-len(h.dvt)/attnKeys
+	qk, vo := s.QK-len(h.dkt)/attnStride, s.VO-len(h.dvt)/attnStride
 	panels := (h.nk + most - 1) / most
 	for p := range panels {
 		lo, hi := span(h.nk, panels, p)
 		if first, n := h.seeing(lo, hi); n > 0 {
-			at := first*attnKeys + lo
-			mulBlock(h.t, h.dv[lo*s.VO:], s.VO, h.prob[at:], 1, attnKeys, h.dctx[first*s.VO:], s.VO, hi-lo, n, vo, true) // (hi-lo, VO)
-			mulBlock(h.t, h.dk[lo*s.QK:], s.QK, h.ds[at:], 1, attnKeys, h.q[first*s.QK:], s.QK, hi-lo, n, qk, true)      // (hi-lo, QK)
+			at := first*attnStride + lo
+			mulRoomy(h.t, h.dv[lo*h.vs:], h.vs, h.prob[at:], 1, attnStride, h.dctx[first*h.vs:], h.vs, hi-lo, n, vo, true) // (hi-lo, VO)
+			mulRoomy(h.t, h.dk[lo*h.qs:], h.qs, h.ds[at:], 1, attnStride, h.q[first*h.qs:], h.qs, hi-lo, n, qk, true)      // (hi-lo, QK)
 		}
 	}
 	wide := 2 * current.vecOps.block.lanes
 	for lo := 0; lo < h.nk; lo += wide {
 		cols := min(wide, h.nk-lo)
 		if first, n := h.seeing(lo, lo+cols); n > 0 {
-			at := first*attnKeys + lo
-			mulBlock(h.t, h.dvt[min(lo, len(h.dvt)):], attnKeys, h.dctx[first*s.VO+vo:], 1, s.VO, h.prob[at:], attnKeys, s.VO-vo, n, cols, true) // (tail, cols)
-			mulBlock(h.t, h.dkt[min(lo, len(h.dkt)):], attnKeys, h.q[first*s.QK+qk:], 1, s.QK, h.ds[at:], attnKeys, s.QK-qk, n, cols, true)      // (tail, cols)
+			at := first*attnStride + lo
+			mulRoomy(h.t, h.dvt[min(lo, len(h.dvt)):], attnStride, h.dctx[first*h.vs+vo:], 1, h.vs, h.prob[at:], attnStride, s.VO-vo, n, cols, true) // (tail, cols)
+			mulRoomy(h.t, h.dkt[min(lo, len(h.dkt)):], attnStride, h.q[first*h.qs+qk:], 1, h.qs, h.ds[at:], attnStride, s.QK-qk, n, cols, true)      // (tail, cols)
 		}
 	}
 }
@@ -297,26 +318,29 @@ func (h *headBack) queries() {
 	for p := range panels {
 		lo, hi := span(h.rows, panels, p)
 		from, to := h.within(h.t0+lo/s.R, h.t0+(hi-1)/s.R, h.k0, h.nk)
+		out, t, last := Rows{F32: h.a.dqkv}, h.t0+lo/s.R, h.t0+(hi-1)/s.R
+		out.fetch((h.b*s.T+t)*s.Width()+s.qCol(h.g, 0), last-t+1, s.R*s.QK, s.Width())
 		if width := to - from; width > 0 {
-			at := lo*attnKeys + from
-			mulBlock(h.t, h.dq[lo*s.QK:], s.QK, h.ds[at:], attnKeys, 1, h.k[from*s.QK:], s.QK, hi-lo, width, s.QK-tail, false) // (hi-lo, QK)
-			mulTail(h.t, h.dq[lo*s.QK:], h.ds[at:], h.kt[min((s.QK-tail)*attnKeys+from, len(h.kt)):], hi-lo, width, s.QK, tail, false)
+			at := lo*attnStride + from
+			mulRoomy(h.t, h.dq[lo*h.qs:], h.qs, h.ds[at:], attnStride, 1, h.k[from*h.qs:], h.qs, hi-lo, width, s.QK-tail, false) // (hi-lo, QK)
+			mulTail(h.t, h.dq[lo*h.qs:], h.qs, h.ds[at:], h.kt[min((s.QK-tail)*attnStride+from, len(h.kt)):], hi-lo, width, s.QK, tail, false)
 		} else {
-			clear(h.dq[lo*s.QK : hi*s.QK])
+			clear(h.dq[lo*h.qs : hi*h.qs])
 		}
+		h.putQueries(lo, hi)
 	}
-	if h.n == 0 {
-		return
-	}
-	w := s.R * s.QK
-	to := h.a.dqkv[(h.b*s.T+h.t0)*s.Width()+s.qCol(h.g, 0):]
-	if first := h.first(h.t0); h.k0 <= first {
-		current.vecOps.gather(to, h.dq, h.n, w, s.Width(), w)
-		return
-	}
-	for t := range h.n {
-		dst := to[t*s.Width():][:w]
-		current.vecOps.add(dst, dst, h.dq[t*w:])
+}
+
+// putQueries writes dq of rows lo to hi.
+func (h *headBack) putQueries(lo, hi int) {
+	s, over := h.s, h.k0 <= h.first(h.t0)
+	for i := lo; i < hi; i++ {
+		to, dq := h.a.dqkv[(h.b*s.T+h.t0+i/s.R)*s.Width()+s.qCol(h.g, i%s.R):][:s.QK], h.dq[i*h.qs:]
+		if over {
+			copy(to, dq)
+		} else {
+			current.vecOps.add(to, to, dq)
+		}
 	}
 }
 

@@ -74,6 +74,13 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
+// huge is memory as training has it, of huge pages where the system gives them.
+func huge(b *testing.B, n int) []float32 {
+	x := new([]float32)
+	b.Cleanup(func() { release(x) })
+	return grow(x, max(n, hugePage))[:n]
+}
+
 // BenchmarkAttention reports GFLOP/s of what a causal mask leaves to do: two
 // products forward, five backward, over half of the scores; and what they are of the
 // peak, the larger one of those measured right before and after.
@@ -88,9 +95,9 @@ func BenchmarkAttention(b *testing.B) {
 	}
 	for _, s := range shapes {
 		s.Causal, s.Scale = true, 0.125
-		qkv := noise(s.B * s.T * s.Width())
-		dqkv := make([]float32, len(qkv))
-		ctx, lse := make([]float32, s.B*s.T*s.G*s.R*s.VO), make([]float32, s.B*s.T*s.G*s.R)
+		qkv, dqkv, ctx := huge(b, s.B*s.T*s.Width()), huge(b, s.B*s.T*s.Width()), huge(b, s.B*s.T*s.G*s.R*s.VO)
+		copy(qkv, noise(len(qkv)))
+		lse := make([]float32, s.B*s.T*s.G*s.R)
 		pairs := float64(s.B*s.G*s.R) * float64(s.T) * float64(s.T+1) / 2
 		for _, back := range []bool{false, true} {
 			flops, name := 2*pairs*float64(s.QK+s.VO), "forward"

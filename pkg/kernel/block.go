@@ -16,10 +16,12 @@ type block struct {
 
 // blockForm is how one CPU path multiplies blocks.
 type blockForm struct {
-	run   func(t *block)
-	rows  int // most rows of a call
-	lanes int // of a vector: a call takes 2·lanes columns, or what part says
-	part  int // most columns of a call with fewer than 2·lanes
+	run    func(t *block)
+	rows   int // most rows of a call
+	lanes  int // of a vector: a call takes strips of 2·lanes columns, at most so many, or what part says
+	strips int
+	part   int // most columns of a call with fewer than 2·lanes
+	whole  int // columns of a whole vector where a part of one costs more, else 1
 }
 
 // maxPanel is the most rows of any path.
@@ -27,7 +29,18 @@ const maxPanel = 16
 
 // mulBlock multiplies blocks of any size; t is scratch.
 func mulBlock(t *block, c []float32, cs int, a []float32, as, ak int, b []float32, bs int, rows, k, cols int, add bool) {
-	f := current.vecOps.block
+	mulColumns(t, c, cs, a, as, ak, b, bs, rows, k, cols, add, 1)
+}
+
+// mulRoomy is mulBlock where there is memory behind the rows of B and C up to whole
+// vectors of roomy values: what C holds there means nothing. The bits are the same.
+func mulRoomy(t *block, c []float32, cs int, a []float32, as, ak int, b []float32, bs int, rows, k, cols int, add bool) {
+	mulColumns(t, c, cs, a, as, ak, b, bs, rows, k, cols, add, current.vecOps.block.whole)
+}
+
+// mulColumns multiplies blocks of columns, the last of them rounded up to a multiple of whole.
+func mulColumns(t *block, c []float32, cs int, a []float32, as, ak int, b []float32, bs int, rows, k, cols int, add bool, whole int) {
+	f := &current.vecOps.block
 	t.as, t.ak, t.bs, t.cs, t.k, t.add = as, ak, bs, cs, k, 0
 	if add {
 		t.add = 1
@@ -38,8 +51,8 @@ func mulBlock(t *block, c []float32, cs int, a []float32, as, ak int, b []float3
 		t.rows = hi - lo
 		t.a = a[lo*as:]
 		for j := 0; j < cols; j += t.cols {
-			if t.cols = 2 * f.lanes; cols-j < t.cols {
-				t.cols = min(cols-j, f.part)
+			if t.cols = min(f.strips, (cols-j)/(2*f.lanes)) * 2 * f.lanes; t.cols == 0 {
+				t.cols = ceil(min(cols-j, f.part), whole) * whole
 			}
 			t.b, t.c = b[j:], c[lo*cs+j:]
 			f.run(t)
@@ -62,23 +75,29 @@ func (f *blockForm) tail(cols, most int) int {
 	return 0
 }
 
-// mulTail makes the last tail of cols columns of C (rows, cols) = [C +] A (rows, k) · B
-// by dots, from A's rows and B's last columns, bt, both attnKeys apart; t is scratch.
-func mulTail(t *block, c, a, bt []float32, rows, k, cols, tail int, add bool) {
+// mulTail makes the last tail of cols columns of C (rows, cols), cs apart, = [C +] A (rows, k) · B
+// by dots, from A's rows and B's last columns, bt, both attnStride apart; t is scratch.
+func mulTail(t *block, c []float32, cs int, a, bt []float32, rows, k, cols, tail int, add bool) {
 	for j := range tail {
 		for lo := 0; lo < rows; lo += attnRows {
 			n := min(attnRows, rows-lo)
-			current.vecOps.dots(t.dots[:n], bt[j*attnKeys:][:k], a[lo*attnKeys:], attnKeys)
-			at := c[lo*cols+cols-tail+j:]
+			current.vecOps.dots(t.dots[:n], bt[j*attnStride:][:k], a[lo*attnStride:], attnStride)
+			at := c[lo*cs+cols-tail+j:]
 			for i, v := range t.dots[:n] {
 				if add {
-					v += at[i*cols]
+					v += at[i*cs]
 				}
-				at[i*cols] = v
+				at[i*cs] = v
 			}
 		}
 	}
 }
+
+// roomy is n rounded up to whole vectors of AVX2, and spaced to lines of the cache, an odd
+// number of them, which is also whole vectors of every path: rows so far apart are spread
+// over all sets of a cache, where powers of two would share a few.
+func roomy(n int) int  { return (n + 7) / 8 * 8 }
+func spaced(n int) int { return ((n+15)/16 | 1) * 16 }
 
 func blockPortable(t *block) {
 	for i := range t.rows {

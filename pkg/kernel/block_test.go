@@ -127,6 +127,67 @@ func TestGather(t *testing.T) {
 	})
 }
 
+// Rows that may be written behind: the values are gather's, and what is written lies
+// within 15 values behind a row.
+func TestGatherRoomy(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 6))
+		for range 150 {
+			rows, cols := r.IntN(20), 1+r.IntN(150)
+			ss, ds := cols+r.IntN(20), cols+r.IntN(40)
+			src, _ := fencedNoise(t, r, max(0, (rows-1)*ss+cols))
+			dst, intact := fencedNoise(t, r, max(0, (rows-1)*ds+cols)+15)
+			was := slices.Clone(dst)
+			current.vecOps.gatherRoomy(dst, src, rows, cols, ds, ss)
+			free := make([]bool, len(dst)) // may be written
+			for i := range rows * (cols + 15) {
+				free[i/(cols+15)*ds+i%(cols+15)] = true
+			}
+			for i := range dst {
+				switch row, col := i/ds, i%ds; {
+				case row < rows && col < cols:
+					if dst[i] != src[row*ss+col] {
+						t.Fatalf("%d x %d: dst[%d] = %g, want %g", rows, cols, i, dst[i], src[row*ss+col])
+					}
+				case !free[i] && dst[i] != was[i]:
+					t.Fatalf("%d x %d: wrote to %d, more than 15 behind a row", rows, cols, i)
+				}
+			}
+			if !intact() {
+				t.Fatal("wrote before dst")
+			}
+		}
+	})
+}
+
+// Room behind the rows changes no bit of the product, and nothing is written behind whole vectors.
+func TestMulRoomy(t *testing.T) {
+	if attnStride != spaced(attnKeys) {
+		t.Errorf("rows of %d keys are %d apart, expected %d", attnKeys, attnStride, spaced(attnKeys))
+	}
+	eachPath(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 7))
+		for range 200 {
+			rows, k, cols, add := 1+r.IntN(30), 1+r.IntN(70), 1+r.IntN(75), r.IntN(2) == 0
+			bs, cs := roomy(cols), roomy(cols)+r.IntN(3)
+			a, _ := fencedNoise(t, r, rows*k)
+			b, _ := fencedNoise(t, r, k*bs)
+			c, intact := fencedNoise(t, r, (rows-1)*cs+roomy(cols))
+			was, want := slices.Clone(c), slices.Clone(c)
+			mulBlock(&block{}, want, cs, a, k, 1, b, bs, rows, k, cols, add)
+			mulRoomy(&block{}, c, cs, a, k, 1, b, bs, rows, k, cols, add)
+			for i := range c {
+				if col := i % cs; col < cols && c[i] != want[i] || col >= roomy(cols) && c[i] != was[i] {
+					t.Fatalf("%d x %d x %d add %v: C[%d,%d] = %g, want %g, before %g", rows, k, cols, add, i/cs, col, c[i], want[i], was[i])
+				}
+			}
+			if !intact() {
+				t.Fatal("wrote before C")
+			}
+		}
+	})
+}
+
 func TestDots(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 3))

@@ -66,6 +66,11 @@ func (b *bounds) within(t, last, k0, n int) (from, to int) {
 	return from, max(from, to)
 }
 
+// seeAll reports whether each of the tokens t to last sees all of n keys from k0.
+func (b *bounds) seeAll(t, last, k0, n int) bool {
+	return b.first(last) <= k0 && b.end(t) >= k0+n && b.first(last) < b.end(last)
+}
+
 // readers is the tokens that see one of the keys k to last, from to before to.
 func (b *bounds) readers(k, last int) (from, to int) {
 	if !b.s.Causal { // who sees whom is mutual
@@ -109,8 +114,11 @@ func (s *AttnShape) capped() float32 { return s.SoftCap * math.Log2E }
 // hide replaces the scores of unseen keys in n rows of width keys from k0, the
 // first row of which is row lo of a tile that begins at position t0.
 func (b *bounds) hide(sc []float32, t0, lo, n, k0, width int) {
+	if b.seeAll(t0+lo/b.s.R, t0+(lo+n-1)/b.s.R, k0, width) {
+		return
+	}
 	for i := range n {
-		t, row := t0+(lo+i)/b.s.R, sc[i*attnKeys:][:width]
+		t, row := t0+(lo+i)/b.s.R, sc[i*attnStride:][:width]
 		from, to := b.within(t, t, k0, width)
 		for j := range row[:min(from, width)] {
 			row[j] = masked

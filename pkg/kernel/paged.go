@@ -88,7 +88,7 @@ func PagedAttention(p *Pool, ctx, qkv, k, v []float32, s AttnShape, page int, sp
 		parts += a.partsOf(&spans[i])
 		rows = max(rows, min(spans[i].N, a.tile)*s.R)
 	}
-	f := flashTile{bounds: bounds{&a.s, nil, 0}, rows: rows}
+	f := flashTile{bounds: bounds{&a.s, nil, 0}, rows: rows, wide: roomy(s.VO)}
 	a.own = p.Scratch(0, parts+f.size())
 	a.parts, a.own = cut(a.own, parts)
 	if apart > 0 {
@@ -138,10 +138,12 @@ var pagedLoop = newLoop(func(a *pagedArgs, worker, chunk int) {
 
 // head does a piece of a K/V head of a span; parts are those of the span and of the spans after it.
 func (a *pagedArgs) head(sp *Span, worker, g, piece int, parts []float32) {
-	f := flashTile{bounds: bounds{&a.s, nil, sp.Pos + sp.N}, t: &a.p.lanes[worker].block}
+	f := flashTile{bounds: bounds{&a.s, nil, sp.Pos + sp.N}, t: &a.p.lanes[worker].block, wide: a.s.VO}
 	if !a.few(sp) {
+		f.wide = roomy(a.s.VO)
 		t0 := piece * a.tile
 		f.t0, f.rows = sp.Pos+t0, min(a.tile, sp.N-t0)*a.s.R
+		f.each = f.rows
 		buf := a.queries(&f, worker, sp, g)
 		a.read(&f, sp, g, f.first(f.t0)/a.page*a.page, buf)
 		a.write(&f, sp, g)
@@ -197,7 +199,7 @@ func (a *pagedArgs) read(f *flashTile, sp *Span, g, first int, buf []float32) {
 func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float32) {
 	s := f.s
 	for i := range f.rows {
-		current.vecOps.dots(buf[i*attnKeys:][:n], f.q[i*s.QK:][:s.QK], keys, s.QK)
+		current.vecOps.dots(buf[i*attnStride:][:n], f.q[i*s.QK:][:s.QK], keys, s.QK)
 	}
 	f.cap(buf, f.rows, n)
 	f.hide(buf, f.t0, 0, f.rows, k0, n)
@@ -205,9 +207,9 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 	if !add {
 		vo = 0 // no context yet
 	}
-	current.vecOps.softmax(buf, f.o, f.state, n, attnKeys, vo)
+	current.vecOps.softmax(buf, f.o, f.state, n, attnStride, vo)
 	if f.rows > 1 {
-		mulBlock(f.t, f.o, s.VO, buf, attnKeys, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
+		mulBlock(f.t, f.o, s.VO, buf, attnStride, 1, values, s.VO, f.rows, n, s.VO, add) // (rows, VO)
 	} else { // one row takes the values as they lie, in one stream
 		if !add {
 			clear(f.o)
@@ -219,7 +221,7 @@ func (f *flashTile) few(keys, values []float32, k0, n int, add bool, buf []float
 // write writes the contexts of a tile's rows.
 func (a *pagedArgs) write(f *flashTile, sp *Span, g int) {
 	for i := range f.rows {
-		current.vecOps.affine(a.context(sp, g, (f.t0-sp.Pos)*a.s.R+i), f.o[i*a.s.VO:], 1/f.state[2*i+1], 0)
+		current.vecOps.affine(a.context(sp, g, (f.t0-sp.Pos)*a.s.R+i), f.o[i*f.wide:], 1/f.state[2*i+1], 0)
 	}
 }
 

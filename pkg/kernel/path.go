@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 )
 
 // A path is one way to do the arithmetic: the instruction set that the inner
@@ -42,6 +43,9 @@ type path struct {
 	int8Row  func(t *int8Tile)                                                // see int8RowPortable; nil: columns are turned for one row too
 	rowsQ8   func(t *tile)                                                    // see rowsQ8Portable
 	rowQ8    func(t *tile)                                                    // see rowQ8Portable; nil: products of one row are no other than those of few
+
+	// fetchRows has rows of memory read to a cache meanwhile; nil: nothing is.
+	fetchRows func(x unsafe.Pointer, rows, bytes, stride int)
 
 	peak, peakBF16 func(n int) // n rounds of peakOps, or 2·peakOps in bfloat16
 	peakOps        int

@@ -12,7 +12,7 @@ func nativePaths() []*path {
 			skinnyRows: skinnyRows256, skinnyRowsMixed: skinnyRowsMixedVec256, skinnyStrip: []int{64, 48, 32, 24, 16, 16}, skinnyVector: 8,
 			skinnyMost: 16, skinnyMostMixed: 128, skinnyMostDot: 16, skinnyBlock: 64, skinnyPiece: 24 << 10, skinnyBlockDot: 12, skinnySliceDot: 512,
 			wideDot: [2]int{12, 512}, int8Turn: int8Turn256, int8Mul: int8Mul256, int8Row: int8Row256, rowsQ8: rowsQ8256, rowQ8: rowQ8256, panel: &panel256Form,
-			peak: peak256, peakOps: 12 * 8 * 2,
+			fetchRows: fetchRows, peak: peak256, peakOps: 12 * 8 * 2,
 			vecOps: &vecOps256,
 		})
 	}
@@ -25,7 +25,7 @@ func nativePaths() []*path {
 			skinnyRows: skinnyRows512, skinnyRowsMixed: skinnyRowsMixed512, skinnyStrip: []int{128, 128, 128, 96, 80, 64, 48, 32}, skinnyVector: 16,
 			skinnyMost: 8, skinnyMostMixed: 8, skinnyMostDot: 16, skinnyBlock: 384, skinnyBlockDot: 4,
 			wideDot: [2]int{4, 1024}, int8Turn: int8Turn256, int8Mul: int8Mul256, int8Row: int8Row256, rowsQ8: rowsQ8256, rowQ8: rowQ8256,
-			peak: peak512, peakBF16: peakBF16, peakOps: 24 * 16 * 2,
+			fetchRows: fetchRows, peak: peak512, peakBF16: peakBF16, peakOps: 24 * 16 * 2,
 			vecOps: &vecOps512,
 		}
 		if x.HasAVX512VNNI {

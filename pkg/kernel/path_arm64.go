@@ -94,7 +94,7 @@ var vecOps128 = vecOps{
 	gegluErf: gegluErf128, gegluErfBack: gegluErfBack128, softCap: softCap128, softCapBack: softCapBack128, rotate: rotate128,
 	rotateBack: rotateBack128, maximum: maximum128, expSum: expSum128,
 	softmax: softmaxRows128, softmaxBack: softmaxBack128, adamw: adamw128, adamw16: adamw16128,
-	transpose8: transpose8128, dots: dots128, weigh: weighNEON, gather: gather128, round: round128, toBF16: toBF16128, fromBF16: fromBF16128,
+	transpose8: transpose8128, dots: dots128, weigh: weighNEON, gather: gather128, gatherRoomy: gather128, round: round128, toBF16: toBF16128, fromBF16: fromBF16128,
 	fromQ8: fromQ8128, toInt8: toInt8128,
-	block: blockForm{run: blockNEON, rows: 12, lanes: 4, part: 4},
+	block: blockForm{run: blockNEON, rows: 12, lanes: 4, strips: 1, part: 4, whole: 1},
 }

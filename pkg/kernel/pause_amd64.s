@@ -8,3 +8,26 @@
 TEXT ·pause(SB), NOSPLIT, $0
 	PAUSE
 	RET
+
+// func fetchRows(x uintptr, rows int, bytes int, stride int)
+// Requires: MMX+
+TEXT ·fetchRows(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), AX
+	MOVQ rows+8(FP), CX
+	MOVQ bytes+16(FP), DX
+	MOVQ stride+24(FP), BX
+
+row:
+	MOVQ AX, SI
+	MOVQ DX, DI
+
+line:
+	PREFETCHT1 (SI)
+	ADDQ       $0x40, SI
+	SUBQ       $0x40, DI
+	JG         line
+	PREFETCHT1 -1(AX)(DX*1)
+	ADDQ       BX, AX
+	DECQ       CX
+	JNZ        row
+	RET

@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // Rows are values as they are stored: as float32, or as bfloat16 in its place. What is
 // read is widened, what is written rounded to the nearest, in pieces that stay in a
 // cache: sums and functions are of float32 in either case.
@@ -48,14 +50,26 @@ func (r *Rows) store(v []float32, at int) {
 	}
 }
 
-// gather copies rows of cols values, stride apart from at on, to dst, one after the other.
-func (r *Rows) gather(dst []float32, at, rows, cols, stride int) {
+// gather copies rows of cols values, stride apart from at on, to rows of dst, ds apart.
+// It may write up to 15 values behind the last of these.
+func (r *Rows) gather(dst []float32, ds, at, rows, cols, stride int) {
 	if r.BF16 == nil {
-		current.vecOps.gather(dst, r.F32[at:], rows, cols, cols, stride)
+		current.vecOps.gatherRoomy(dst, r.F32[at:], rows, cols, ds, stride)
 		return
 	}
 	for i := range rows {
-		FromBF16(dst[i*cols:][:cols], r.BF16[at+i*stride:])
+		FromBF16(dst[i*ds:][:cols], r.BF16[at+i*stride:])
+	}
+}
+
+// fetch has rows of cols values, stride apart from at on, read to a cache meanwhile.
+func (r *Rows) fetch(at, rows, cols, stride int) {
+	switch fetch := current.fetchRows; {
+	case fetch == nil || rows <= 0:
+	case r.BF16 == nil:
+		fetch(unsafe.Pointer(&r.F32[at]), rows, 4*cols, 4*stride)
+	default:
+		fetch(unsafe.Pointer(&r.BF16[at]), rows, 2*cols, 2*stride)
 	}
 }
 

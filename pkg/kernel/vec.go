@@ -55,7 +55,9 @@ type vecOps struct {
 	dots       func(s, q, keys []float32, stride int)           // s[j] = q·keys[j·stride:], len(q) values
 	weigh      func(o, p, values []float32, stride int)         // o += sum of p[i]·values[i·stride:], len(o) values a row
 	gather     func(dst, src []float32, rows, cols, ds, ss int) // dst[r·ds+c] = src[r·ss+c], r < rows, c < cols
-	block      blockForm
+	// gatherRoomy is gather that may write up to 15 values behind each row before it writes the next.
+	gatherRoomy func(dst, src []float32, rows, cols, ds, ss int)
+	block       blockForm
 
 	round    func(x []float32)                 // rounds to bfloat16 in place
 	toBF16   func(dst []uint16, src []float32) // rounds whole vectors of any path, bf16Block values, to bfloat16
@@ -73,7 +75,8 @@ var portableVecOps = vecOps{
 	gegluErf: gegluErfRow, gegluErfBack: gegluErfBackRow, softCap: softCapRow, softCapBack: softCapBackRow,
 	rotate: rotateRow, rotateBack: rotateBackRow,
 	maximum: maximumRow, expSum: expSumRow, softmax: softmaxRows, softmaxBack: softmaxBackRows, adamw: adamwRow, adamw16: adamw16Row,
-	transpose8: transpose8Portable, dots: dotsPortable, weigh: weighPortable, gather: gatherPortable, block: blockForm{run: blockPortable, rows: 16, lanes: 16, part: 32},
+	transpose8: transpose8Portable, dots: dotsPortable, weigh: weighPortable, gather: gatherPortable, gatherRoomy: gatherPortable,
+	block: blockForm{run: blockPortable, rows: 16, lanes: 16, strips: 1, part: 32, whole: 1},
 	round: roundPortable, toBF16: toBF16Portable, fromBF16: fromBF16Portable, fromQ8: fromQ8Portable, toInt8: toInt8Portable,
 }
 

@@ -199,6 +199,11 @@ func toBF16256(dst []uint16, src []float32)
 //go:noescape
 func fromBF16256(dst []float32, src []uint16)
 
+// gatherRoomy256 is gather that may write up to a vector behind each row before it writes the next.
+//
+//go:noescape
+func gatherRoomy256(dst []float32, src []float32, rows int, cols int, ds int, ss int)
+
 // fromQ8256 widens rows of whole blocks: see its portable form.
 //
 //go:noescape

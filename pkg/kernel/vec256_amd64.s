@@ -4088,9 +4088,9 @@ exptail:
 	VPSLLD       $0x17, Y6, Y6
 	VPADDD       Y6, Y9, Y9
 	VANDPS       Y7, Y9, Y9
-	VANDPS       Y5, Y9, Y6
-	VADDPS       Y6, Y3, Y3
-	VMASKMOVPS   Y9, Y5, (AX)(R9*4)
+	VANDPS       Y5, Y9, Y5
+	VADDPS       Y5, Y3, Y3
+	VMOVUPS      Y9, (AX)(R9*4)
 
 expend:
 	VADDPS       Y4, Y3, Y3
@@ -5412,6 +5412,78 @@ each:
 	ADDQ      $0x20, AX
 	DECQ      DX
 	JNZ       each
+
+none:
+	VZEROUPPER
+	RET
+
+// func gatherRoomy256(dst []float32, src []float32, rows int, cols int, ds int, ss int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·gatherRoomy256(SB), NOSPLIT, $0-80
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  src_base+24(FP), CX
+	MOVQ  rows+48(FP), DX
+	MOVQ  cols+56(FP), BX
+	MOVQ  ds+64(FP), SI
+	MOVQ  ss+72(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	LEAQ  (CX)(DI*8), R8
+	TESTQ DX, DX
+	JZ    none
+
+each:
+	XORQ R9, R9
+	MOVQ BX, R10
+	SUBQ $0x20, R10
+	JL   copyones
+
+copygroup:
+	PREFETCHT0 (R8)(R9*4)
+	VMOVUPS    (CX)(R9*4), Y0
+	VMOVUPS    Y0, (AX)(R9*4)
+	VMOVUPS    32(CX)(R9*4), Y0
+	VMOVUPS    Y0, 32(AX)(R9*4)
+	PREFETCHT0 64(R8)(R9*4)
+	VMOVUPS    64(CX)(R9*4), Y0
+	VMOVUPS    Y0, 64(AX)(R9*4)
+	VMOVUPS    96(CX)(R9*4), Y0
+	VMOVUPS    Y0, 96(AX)(R9*4)
+	ADDQ       $0x20, R9
+	CMPQ       R9, R10
+	JLE        copygroup
+
+copyones:
+	MOVQ BX, R10
+	SUBQ $0x08, R10
+	CMPQ R9, R10
+	JG   copytail
+
+copyone:
+	PREFETCHT0 (R8)(R9*4)
+	VMOVUPS    (CX)(R9*4), Y0
+	VMOVUPS    Y0, (AX)(R9*4)
+	ADDQ       $0x08, R9
+	CMPQ       R9, R10
+	JLE        copyone
+
+copytail:
+	MOVQ         BX, R10
+	SUBQ         R9, R10
+	JZ           copyend
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota256<>+0(SB), Y0, Y0
+	PREFETCHT0   (R8)(R9*4)
+	VMASKMOVPS   (CX)(R9*4), Y0, Y0
+	VMOVUPS      Y0, (AX)(R9*4)
+
+copyend:
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ DI, R8
+	DECQ DX
+	JNZ  each
 
 none:
 	VZEROUPPER

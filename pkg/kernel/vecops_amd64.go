@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // Assembly written by scripts/asm/vec; see the comments there and in vec.go.
 
 //go:noescape
@@ -18,8 +20,8 @@ var vecOps512 = vecOps{
 	gegluErf: gegluErf512, gegluErfBack: gegluErfBack512, softCap: softCap512, softCapBack: softCapBack512, rotate: rotate512,
 	rotateBack: rotateBack512, maximum: maximum512, expSum: expSum512,
 	softmax: softmaxRows512, softmaxBack: softmaxBack512, adamw: adamw512, adamw16: adamw16512,
-	transpose8: transpose8512, dots: dots512, weigh: weigh512, gather: gather512, round: round512, toBF16: toBF16512, fromBF16: fromBF16512, fromQ8: fromQ8256, toInt8: toInt8256,
-	block: blockForm{run: block512, rows: 14, lanes: 16, part: 32},
+	transpose8: transpose8512, dots: dots512, weigh: weigh512, gather: gather512, gatherRoomy: gather512, round: round512, toBF16: toBF16512, fromBF16: fromBF16512, fromQ8: fromQ8256, toInt8: toInt8256,
+	block: blockForm{run: block512, rows: 14, lanes: 16, strips: 1, part: 32, whole: 1},
 }
 
 var vecOps256 = vecOps{
@@ -32,6 +34,6 @@ var vecOps256 = vecOps{
 	gegluErf: gegluErf256, gegluErfBack: gegluErfBack256, softCap: softCap256, softCapBack: softCapBack256, rotate: rotate256,
 	rotateBack: rotateBack256, maximum: maximum256, expSum: expSum256,
 	softmax: softmaxRows256, softmaxBack: softmaxBack256, adamw: adamw256, adamw16: adamw16256,
-	transpose8: transpose8256, dots: dots256, weigh: weigh256, gather: gather256, round: round256, toBF16: toBF16256, fromBF16: fromBF16256, fromQ8: fromQ8256, toInt8: toInt8256,
-	block: blockForm{run: block256, rows: 6, lanes: 8, part: 8},
+	transpose8: transpose8256, dots: dots256, weigh: weigh256, gather: gather256, gatherRoomy: gatherRoomy256, round: round256, toBF16: toBF16256, fromBF16: fromBF16256, fromQ8: fromQ8256, toInt8: toInt8256,
+	block: blockForm{run: block256, rows: 6, lanes: 8, strips: math.MaxInt, part: 8, whole: 8},
 }

@@ -19,7 +19,10 @@ import (
 
 // units are the files that can be written.
 var units = map[string]func(){
-	"pause":   pause,
+	"pause": func() {
+		pause()
+		fetchRows()
+	},
 	"peak":    peak,
 	"tile256": func() { tile("tile256", avx2, fma) },
 	"tile512": func() { tile("tile512", avx512, fma) },

@@ -19,7 +19,7 @@ const (
 // block writes the product of small strided matrices that attention is made of:
 // C (rows, cols) = [C +] A (rows, k) · B (k, cols), where A has any strides (so it
 // may be transposed) and rows of B and C are contiguous. Nothing is packed. Rows
-// are at most 14 or 6, columns at most 32, or with AVX2 exactly 16 or at most 8.
+// are at most 14 or 6, columns at most 32, or with AVX2 at most 8 or any multiple of 16.
 func (k *kit) block() {
 	name := "block" + k.suffix
 	TEXT(name, NOSPLIT, "func(t uintptr)")
@@ -45,8 +45,17 @@ func (k *kit) block() {
 		masked bool
 	}
 	forms := []form{{"two", 2, false}, {"one", 1, true}}
-	CMPQ(cols, Imm(uint64(2*k.lanes)))
+	if k.wide {
+		CMPQ(cols, Imm(uint64(2*k.lanes)))
+	} else {
+		TESTQ(U32(uint32(2*k.lanes-1)), cols)
+	}
 	JEQ(LabelRef("two"))
+	if !k.wide { // AVX2 takes long to store a part of a vector
+		forms = append(forms, form{"whole", 1, false})
+		CMPQ(cols, Imm(uint64(k.lanes)))
+		JEQ(LabelRef("whole"))
+	}
 	if k.wide {
 		forms = append(forms, form{"part", 2, true})
 		CMPQ(cols, Imm(uint64(k.lanes)))
@@ -93,6 +102,13 @@ func (k *kit) blockRows(t Register, tag string, rows, vecs int, masked bool, fie
 	for rows*vecs*turns < 8 {
 		turns *= 2
 	}
+	strips := vecs == 2 && !masked && !k.wide // may be several
+	var off GPVirtual                         // of the one at hand, in bytes
+	if strips {
+		off = GP64()
+		XORQ(off, off)
+		Label(label("strip"))
+	}
 	acc := make([][]VecVirtual, rows*turns)
 	for i := range acc {
 		acc[i] = make([]VecVirtual, vecs)
@@ -101,6 +117,9 @@ func (k *kit) blockRows(t Register, tag string, rows, vecs int, masked bool, fie
 		}
 	}
 	a, b, n := field(blockA), field(blockB), field(blockK)
+	if strips {
+		ADDQ(off, b)
+	}
 	ak, bs := bytes(blockAK), bytes(blockBS)
 	row := k.rowsAt(a, bytes(blockAS), rows)
 
@@ -136,6 +155,9 @@ func (k *kit) blockRows(t Register, tag string, rows, vecs int, masked bool, fie
 		}
 	}
 	c, cs := field(blockC), bytes(blockCS)
+	if strips {
+		ADDQ(off, c)
+	}
 	at := func(p Register, v int) Mem { return Mem{Base: p, Disp: 4 * k.lanes * v} }
 	CMPQ(Mem{Base: t, Disp: blockAdd}, Imm(0))
 	JEQ(LabelRef(label("store")))
@@ -164,6 +186,13 @@ func (k *kit) blockRows(t Register, tag string, rows, vecs int, masked bool, fie
 			}
 		}
 		ADDQ(cs, c)
+	}
+	if strips {
+		ADDQ(Imm(uint64(8*k.lanes)), off)
+		left := field(blockCols)
+		SHLQ(Imm(2), left)
+		CMPQ(off, left)
+		JLT(LabelRef(label("strip")))
 	}
 	k.done()
 }
@@ -263,19 +292,35 @@ func (k *kit) transpose() {
 	k.done()
 }
 
-// gather writes the copying of rows.
-func (k *kit) gather() {
-	k.function("gather", "(dst, src []float32, rows, cols, ds, ss int)",
-		"is dst[r·ds+c] = src[r·ss+c] for rows r and columns c.")
+// gather writes the copying of rows, roomy or not: stores of a part of a vector take
+// long with AVX2. The roomy one fetches eight rows ahead.
+func (k *kit) gather(name string, roomy bool, doc string) {
+	k.function(name, "(dst, src []float32, rows, cols, ds, ss int)", doc)
 	dst, src := pointer("dst"), pointer("src")
 	rows, cols := Load(Param("rows"), GP64()).(GPVirtual), Load(Param("cols"), GP64())
 	ds, ss := Load(Param("ds"), GP64()), Load(Param("ss"), GP64())
 	SHLQ(Imm(2), ds)
 	SHLQ(Imm(2), ss)
+	ahead := GP64() // rows so far apart are read ahead by no processor
+	if roomy {
+		LEAQ(Mem{Base: src, Index: ss, Scale: 8}, ahead)
+	}
 	k.each(rows, func() {
-		k.loop("copy", cols, 4, func(p *at) { p.store(p.load(src), dst) })
+		k.loop("copy", cols, 4, func(p *at) {
+			if !roomy {
+				p.store(p.load(src), dst)
+				return
+			}
+			if p.u%2 == 0 {
+				PREFETCHT0(p.mem(ahead))
+			}
+			VMOVUPS(p.load(src), p.mem(dst))
+		})
 		ADDQ(ds, dst)
 		ADDQ(ss, src)
+		if roomy {
+			ADDQ(ss, ahead)
+		}
 	})
 	k.done()
 }

@@ -39,9 +39,10 @@ func main() {
 	k.transpose()
 	k.dots()
 	k.weigh()
-	k.gather()
+	k.gather("gather", false, "is dst[r·ds+c] = src[r·ss+c] for rows r and columns c.")
 	k.bf16()
 	if !k.wide {
+		k.gather("gatherRoomy", true, "is gather that may write up to a vector behind each row before it writes the next.")
 		k.bytes8() // AVX-512 takes these as well
 		k.int8()
 	}

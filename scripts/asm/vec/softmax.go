@@ -77,7 +77,11 @@ func softmax(k *kit) {
 		k.loop("exp", width, 2, func(p *at) {
 			e := k.exp2(k.sub(p.load(row), top))
 			VADDPS(p.keep(e), s[p.u], s[p.u])
-			p.store(e, row)
+			if k.wide {
+				p.store(e, row)
+			} else { // AVX2 takes long to store a part of a vector
+				VMOVUPS(e, p.mem(row))
+			}
 		})
 		sum := k.fold(s, VADDPS)
 		VUCOMISS(old, peak.AsX())
