@@ -177,7 +177,7 @@ func TestPromptsOfCommitEbeec54(t *testing.T) {
 		t.Errorf("the run ends with the tensors %s, with the program of ebeec54 3f02eb9239e1537c", got)
 	}
 	_, log := mustRun(t, "ecospa", "finetune", "--resume", "--out", "cut", "--steps", "62")
-	if !strings.Contains(log, "from the checkpoint of step 60") || !strings.Contains(log, "encoded as the version did that began it") {
+	if !strings.Contains(log, "from the checkpoint of step 60") || !strings.Contains(log, "encoded as by the version that began the run") {
 		t.Errorf("not trained longer:\n%s", log)
 	}
 	refused(t, []bad{{"another text", append([]string{"ecospa", "finetune", "--resume", "--out", "cut", "--steps", "64", "--data"}, put(t, "other.jsonl", strings.Repeat(`{"prompt":"a","response":" b"}`+"\n", 60))), 2, []string{"data.path"}}})
