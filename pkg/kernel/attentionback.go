@@ -133,7 +133,6 @@ type headBack struct {
 	delta, lse   []float32 // (rows): D, and lse of base 2
 	all          []float32 // D and lse of all rows of the head
 	ctx          []float32 // (VO)
-	chunk        int       // its number, where a chunk is a head
 	prob, ds, dq []float32 // (rows, nk); (rows, QK)
 }
 
