@@ -178,8 +178,8 @@ func (e *engine) machine(sz size) (*graph.Machine, error) {
 // build describes a step.
 func (e *engine) build(sz size) *graph.Builder {
 	b := graph.NewBuilder(e.Set, graph.BuildOptions{BF16: e.bf16, Int8: e.int8})
-	h := e.Model.Hidden(b, e.cache, sz.rows, 1)
-	b.Output("logits", e.Model.Logits(b, b.Embed(b.IDs("rows", sz.logits), h)))
+	h := e.Model.HiddenRows(b, e.cache, sz.rows, b.IDs("rows", sz.logits))
+	b.Output("logits", e.Model.Logits(b, h))
 	return b
 }
 

@@ -48,12 +48,22 @@ func decodes(t *testing.T, b *bench) {
 		for s := range formB {
 			near(t, "logits", got[s*n*v:][:n*v], whole[(s*formT+at)*v:][:n*v], 2e-5)
 		}
+		last := make([]int32, formB)
+		for s := range last {
+			last[s] = int32(s*n + n - 1)
+		}
+		got = forward(t, b, ids, func(g *graph.Builder) {
+			g.Output("logits", d.Logits(g, d.HiddenRows(g, cache, formB*n, g.IDs("rows", formB))))
+		}, last...)
+		for s := range formB {
+			near(t, "logits of last rows", got[s*v:][:v], whole[(s*formT+at+n-1)*v:][:v], 2e-5)
+		}
 		at += n
 	}
 }
 
-// forward is the logits of a graph that takes ids.
-func forward(t *testing.T, b *bench, ids []int32, build func(g *graph.Builder)) []float32 {
+// forward is the logits of a graph that takes ids, and the numbers of rows where there are any.
+func forward(t *testing.T, b *bench, ids []int32, build func(g *graph.Builder), rows ...int32) []float32 {
 	t.Helper()
 	g := graph.NewBuilder(b.set, graph.BuildOptions{})
 	build(g)
@@ -62,10 +72,15 @@ func forward(t *testing.T, b *bench, ids []int32, build func(g *graph.Builder)) 
 		t.Fatal(err)
 	}
 	defer mc.Close()
-	for _, err := range []error{mc.SetInts("ids", ids), mc.RunAll()} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	err = mc.SetInts("ids", ids)
+	if err == nil && rows != nil {
+		err = mc.SetInts("rows", rows)
+	}
+	if err == nil {
+		err = mc.RunAll()
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return append([]float32(nil), mc.Output("logits")...)
 }

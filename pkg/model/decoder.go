@@ -34,17 +34,30 @@ func (m *decoder) Cache(set *param.Set) [][2]int {
 }
 
 func (m *decoder) Loss(b *graph.Builder, B, T, from int) {
-	x := (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(from, false)
+	x := (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(from, every)
 	b.HeadLoss(graph.LossOperands{X: x, W: m.head(b), Targets: b.IDs("targets", B*T), Scale: b.Scalar("scale")}, graph.Head{Smoothing: b.Smoothing(), Logits: m.logits()})
 }
 
 func (m *decoder) Decode(b *graph.Builder, B, T int, all bool) {
-	b.Output("logits", m.Logits(b, (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(0, !all)))
+	rows := every
+	if !all {
+		rows = func(x *graph.Node) *graph.Node { return lastRow(b, x, T) }
+	}
+	b.Output("logits", m.Logits(b, (&lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}).hidden(0, rows)))
 }
 
 // Hidden is the residual stream after the last norm of B sequences of T tokens, (B·T, E).
 func (m *decoder) Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node {
-	return (&lowering{a: m.a.of(b.Set()), b: b, cache: cache, B: B, T: T}).hidden(0, false)
+	return (&lowering{a: m.a.of(b.Set()), b: b, cache: cache, B: B, T: T}).hidden(0, every)
+}
+
+// HiddenRows is Hidden of some of its rows, (rows, E).
+func (m *decoder) HiddenRows(b *graph.Builder, cache *graph.Cache, N int, rows *graph.Node) *graph.Node {
+	l := &lowering{a: m.a.of(b.Set()), b: b, cache: cache, B: N, T: 1}
+	return l.hidden(0, func(x *graph.Node) *graph.Node {
+		l.B = rows.Shape().TotalSize() // behind the last attention
+		return b.Embed(rows, x)
+	})
 }
 
 // Logits are those of rows of Hidden: (rows, V).

@@ -14,15 +14,15 @@ type lowering struct {
 	B, T  int
 }
 
-// hidden is the residual stream after the last norm, (N, E), from the layer `from`
-// on; last asks for each sequence's last row only, (B, E).
-func (l *lowering) hidden(from int, last bool) *graph.Node {
+// hidden is the residual stream after the last norm from the layer `from` on, of the rows that
+// wanted picks of all, (N, E): what is computed for others ends with the last attention.
+func (l *lowering) hidden(from int, wanted func(*graph.Node) *graph.Node) *graph.Node {
 	b := l.b
 	x := start(b, l.B*l.T, l.a.Hidden, from, l.embed) // (N, E)
 	for i := from; i < l.a.Layers; i++ {
-		pick := all
-		if last && i == l.a.Layers-1 {
-			pick = func(x *graph.Node) *graph.Node { return lastRow(b, x, l.T) } // N = B from here on
+		pick := every
+		if i == l.a.Layers-1 {
+			pick = wanted
 		}
 		x = l.layer(x, i, pick)
 	}
@@ -82,8 +82,8 @@ func (l *lowering) norm(x, gain *graph.Node) *graph.Node {
 	return l.b.RMSNorm(x, gain, graph.RMSNorm{Eps: float32(l.a.Eps), PlusOne: l.a.PlusOne})
 }
 
-// all picks all rows.
-func all(x *graph.Node) *graph.Node { return x }
+// every picks all rows.
+func every(x *graph.Node) *graph.Node { return x }
 
 // layer is one block of which the rows that pick leaves are read.
 func (l *lowering) layer(x *graph.Node, i int, pick func(*graph.Node) *graph.Node) *graph.Node {

@@ -61,7 +61,7 @@ func (m *encoder) hidden(b *graph.Builder, B, T, from int) *graph.Node {
 	l := &lowering{a: m.a.of(b.Set()), b: b, B: B, T: T}
 	x := start(b, B*T, m.a.Hidden, from, l.embed) // (N, E)
 	for i := from; i < l.a.Layers; i++ {
-		x = l.layer(x, i, all)
+		x = l.layer(x, i, every)
 	}
 	b.Site("output", x)
 	if !l.a.AddNorm {

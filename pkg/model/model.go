@@ -68,6 +68,9 @@ type Decoder interface {
 	// Hidden is the residual stream after the last norm of B sequences of T tokens,
 	// (B·T, E). Its input is "ids". With a cache T is 1: rows of any of its sequences.
 	Hidden(b *graph.Builder, cache *graph.Cache, B, T int) *graph.Node
+	// HiddenRows is Hidden, with a cache, of some rows of N: only what their keys and values
+	// are needed for is computed of the others in the last layer.
+	HiddenRows(b *graph.Builder, cache *graph.Cache, N int, rows *graph.Node) *graph.Node
 	// Logits are those of rows of Hidden: (rows, V).
 	Logits(b *graph.Builder, h *graph.Node) *graph.Node
 }

@@ -351,7 +351,7 @@ func (m *vit) classToken(b *graph.Builder, B, T, from int, infer bool) (class, d
 	}) // (N, E)
 	l := &lowering{a: m.Arch().of(b.Set()), b: b, B: B, T: T}
 	for i := from; i < l.a.Layers; i++ {
-		pick := all
+		pick := every
 		if infer && i == l.a.Layers-1 {
 			pick = func(x *graph.Node) *graph.Node { return b.Rows(x, T, 0) } // N = B from here on
 		}
