@@ -109,10 +109,10 @@ func (h *header) IntOr(key string, or int) int {
 
 // Float implements model.Header.
 func (h *header) Float(key string) float64 {
-	if x, ok := h.f.Keys[h.arch+"."+key].(float32); ok {
+	if x, ok := h.f.Keys[h.arch+"."+key].(float32); ok && x-x == 0 { // neither infinite nor NaN
 		return float64(x)
 	}
-	h.Fail(key, "a float32")
+	h.Fail(key, "a finite float32")
 	return 1
 }
 

@@ -43,7 +43,7 @@ func ggufScaling(h Header, factors []float64, pairs int) *ropeScale {
 	}
 	kind := h.StringOr("rope.scaling.type", "linear")
 	switch {
-	case kind == "none":
+	case kind == "none", kind == "longrope" && (h.Has(ShortFactors) || h.Has(LongFactors)): // whose factors the family reads
 		factor = 1
 	case kind == "yarn":
 		if factors != nil {
