@@ -66,14 +66,22 @@ func (s *source) gain() float64 {
 }
 
 // ropeKeys is the scaling as keys of a GGUF file say it, of an architecture that cannot be
-// given frequencies; ok is false where there is none, or no keys for it.
+// given frequencies; ok is false where there is none, or no keys for it. Layers with windows
+// may turn without linear scaling, but not without yarn, whose gain llama.cpp gives to all.
 func (s *source) ropeKeys() (k model.RopeKeys, ok bool) {
+	plain := false
 	for _, r := range s.Rope {
-		if r != nil && r.Stretched() && !s.table.GGUF.RopeFreqs {
-			return r.Keys()
+		switch {
+		case r == nil || s.table.GGUF.RopeFreqs:
+		case !r.Stretched():
+			plain = true
+		case !ok:
+			if k, ok = r.Keys(); !ok {
+				return k, false
+			}
 		}
 	}
-	return k, false
+	return k, ok && !(plain && k.Type == "yarn")
 }
 
 // longRope is the rotation that a GGUF file says by two sets of factors; nil for others.

@@ -96,13 +96,15 @@ func TestConstrainRounds(t *testing.T) {
 func TestForRefusesWhatExportWouldRefuse(t *testing.T) {
 	const keys = `"vocab_size":9,"hidden_size":8,"intermediate_size":4,"num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":64`
 	for config, want := range map[string]string{
-		`{"model_type":"mistral","sliding_window":16,` + keys + `}`:                                                                                                           "has no sliding windows",
-		`{"model_type":"mistral","sliding_window":null,` + keys + `}`:                                                                                                         "",
-		`{"model_type":"qwen2","rope_scaling":{"type":"linear","factor":2},` + keys + `}`:                                                                                     "",
-		`{"model_type":"qwen2","rope_scaling":{"rope_type":"yarn","factor":2},` + keys + `}`:                                                                                  "",
-		`{"model_type":"qwen2","rope_scaling":{"rope_type":"llama3","factor":2,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":32},` + keys + `}`: "cannot be given frequencies",
-		`{"model_type":"qwen2","rope_scaling":{"rope_type":"yarn","factor":2,"truncate":false},` + keys + `}`:                                                                 "cannot be given frequencies",
-		`{"model_type":"gpt2","vocab_size":9,"n_embd":8,"n_layer":1,"n_head":2,"activation_function":"gelu"}`:                                                                 "computes gelu_tanh only",
+		`{"model_type":"mistral","sliding_window":16,` + keys + `}`:                                                                                                                                 "has no sliding windows",
+		`{"model_type":"mistral","sliding_window":null,` + keys + `}`:                                                                                                                               "",
+		`{"model_type":"qwen2","rope_scaling":{"type":"linear","factor":2},` + keys + `}`:                                                                                                           "",
+		`{"model_type":"qwen2","rope_scaling":{"rope_type":"yarn","factor":2},` + keys + `}`:                                                                                                        "",
+		`{"model_type":"qwen2","rope_scaling":{"rope_type":"llama3","factor":2,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":32},` + keys + `}`:                       "cannot be given frequencies",
+		`{"model_type":"qwen2","rope_scaling":{"rope_type":"yarn","factor":2,"truncate":false},` + keys + `}`:                                                                                       "cannot be given frequencies",
+		`{"model_type":"gemma3_text","sliding_window":16,"head_dim":4,"hidden_activation":"gelu_pytorch_tanh","rope_scaling":{"rope_type":"yarn","factor":2},` + keys + `,"num_hidden_layers":6}`:   "cannot be given frequencies",
+		`{"model_type":"gemma3_text","sliding_window":16,"head_dim":4,"hidden_activation":"gelu_pytorch_tanh","rope_scaling":{"rope_type":"linear","factor":2},` + keys + `,"num_hidden_layers":6}`: "",
+		`{"model_type":"gpt2","vocab_size":9,"n_embd":8,"n_layer":1,"n_head":2,"activation_function":"gelu"}`:                                                                                       "computes gelu_tanh only",
 	} {
 		m, err := model.Parse([]byte(config))
 		if err != nil {

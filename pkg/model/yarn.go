@@ -11,16 +11,16 @@ import (
 // often within the original context keep their frequencies, those that turn seldom are
 // divided by the factor, the others lie between.
 type yarn struct {
-	Fast     float64 `json:"beta_fast,omitempty"` // turns from which on a pair is kept; 0 is 32
-	Slow     float64 `json:"beta_slow,omitempty"` // and below which it is divided; 0 is 1
-	MScale   float64 `json:"mscale,omitempty"`    // with MScaleAll they say the gain, see yarnGain
-	MScaleOf float64 `json:"mscale_all_dim,omitempty"`
-	Truncate *bool   `json:"truncate,omitempty"` // whether bounds are whole pairs; nil is true
+	Fast      float64 `json:"beta_fast,omitempty"` // turns from which on a pair is kept; 0 is 32
+	Slow      float64 `json:"beta_slow,omitempty"` // and below which it is divided; 0 is 1
+	MScale    float64 `json:"mscale,omitempty"`    // with MScaleAll they say the gain, see yarnGain
+	MScaleAll float64 `json:"mscale_all_dim,omitempty"`
+	Truncate  *bool   `json:"truncate,omitempty"` // whether bounds are whole pairs; nil is true
 }
 
 // only refuses keys of YaRN beside another type.
 func (y yarn) only() error {
-	for key, v := range map[string]float64{"beta_fast": y.Fast, "beta_slow": y.Slow, "mscale": y.MScale, "mscale_all_dim": y.MScaleOf} {
+	for key, v := range map[string]float64{"beta_fast": y.Fast, "beta_slow": y.Slow, "mscale": y.MScale, "mscale_all_dim": y.MScaleAll} {
 		if v != 0 {
 			return fmt.Errorf("rope scaling has %s, expected it with rope_type yarn only", key)
 		}
@@ -44,8 +44,8 @@ func (r *ropeScale) checkYarn() error {
 		return fmt.Errorf("yarn has original_max_position_embeddings %g, expected at least 1", r.Original)
 	case !(r.slow() > 0 && r.fast() > r.slow()):
 		return fmt.Errorf("yarn has beta_fast %g and beta_slow %g, expected 0 < slow < fast", r.fast(), r.slow())
-	case !(r.MScale >= 0 && r.MScaleOf >= 0):
-		return fmt.Errorf("yarn has mscale %g and mscale_all_dim %g, expected 0 (none) or more", r.MScale, r.MScaleOf)
+	case !(r.MScale >= 0 && r.MScaleAll >= 0):
+		return fmt.Errorf("yarn has mscale %g and mscale_all_dim %g, expected 0 (none) or more", r.MScale, r.MScaleAll)
 	}
 	return r.checkAttention()
 }
@@ -58,8 +58,8 @@ func (r *ropeScale) yarnGain() float64 {
 		}
 		return 0.1*scale*math.Log(r.Factor) + 1
 	}
-	if r.MScale != 0 && r.MScaleOf != 0 {
-		return of(r.MScale) / of(r.MScaleOf)
+	if r.MScale != 0 && r.MScaleAll != 0 {
+		return of(r.MScale) / of(r.MScaleAll)
 	}
 	return of(1)
 }
